@@ -1,0 +1,46 @@
+#include "asyncproc/internal/pipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc::internal {
+
+UniqueFd AboveStdio(UniqueFd fd) {
+  if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
+  return UniqueFd(GetOs().Duplicate(fd.get(), STDERR_FILENO + 1));
+}
+
+absl::StatusOr<Pipe> MakePipe(size_t size) {
+  int fds[2];
+  if (GetOs().Pipe2(fds, O_CLOEXEC) < 0) {
+    return absl::ErrnoToStatus(errno, "cannot make a pipe");
+  }
+  Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+  pipe.read_end = AboveStdio(std::move(pipe.read_end));
+  pipe.write_end = AboveStdio(std::move(pipe.write_end));
+  if (!pipe.read_end.valid() || !pipe.write_end.valid()) {
+    return absl::ErrnoToStatus(errno, "cannot make a pipe");
+  }
+  if (size > 0 &&
+      fcntl(pipe.read_end.get(), F_SETPIPE_SZ, static_cast<int>(size)) < 0) {
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("cannot make a pipe of ", size, " bytes"));
+  }
+  return pipe;
+}
+
+absl::Status SetNonblocking(const UniqueFd& fd) {
+  const int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
+    return absl::ErrnoToStatus(errno, "cannot make a pipe nonblocking");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,117 @@
+#include "asyncproc/internal/proc_fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// The names in a directory that are numbers; none if it cannot be read.
+std::vector<int> ListNumbers(const std::string& directory) {
+  std::vector<int> numbers;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
+                                                closedir);
+  if (dir == nullptr) return numbers;
+  while (const dirent* const entry = readdir(dir.get())) {
+    int number;
+    if (absl::SimpleAtoi(entry->d_name, &number)) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+bool IsOpenForWriting(pid_t pid, int fd) {
+  // The links say so by the permissions that lstat gives them.
+  struct stat link;
+  const std::string path = absl::StrCat("/proc/", pid, "/fd/", fd);
+  return lstat(path.c_str(), &link) == 0 && (link.st_mode & S_IWUSR) != 0;
+}
+
+bool Writes(pid_t pid, ino_t pipe) {
+  const std::string directory = absl::StrCat("/proc/", pid, "/fd");
+  for (int fd : ListNumbers(directory)) {
+    struct stat target;
+    const std::string path = absl::StrCat(directory, "/", fd);
+    if (stat(path.c_str(), &target) == 0 && target.st_ino == pipe &&
+        (S_ISFIFO(target.st_mode) || S_ISCHR(target.st_mode)) &&
+        IsOpenForWriting(pid, fd)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
+  const std::string text = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
+  // "PID (COMMAND) STATE PPID ...", where COMMAND may hold anything.
+  const size_t open = text.find('(');
+  const size_t close = text.rfind(')');
+  if (open == std::string::npos || close == std::string::npos) {
+    return std::nullopt;
+  }
+  const std::vector<absl::string_view> fields = absl::StrSplit(
+      absl::string_view(text).substr(close + 1), ' ', absl::SkipEmpty());
+  constexpr size_t kStartTime = 19;
+  ProcessStat stat;
+  if (fields.size() <= kStartTime || fields[0].empty() ||
+      !absl::SimpleAtoi(fields[1], &stat.parent) ||
+      !absl::SimpleAtoi(fields[2], &stat.group) ||
+      !absl::SimpleAtoi(fields[3], &stat.session) ||
+      !absl::SimpleAtoi(fields[kStartTime], &stat.start_time)) {
+    return std::nullopt;
+  }
+  stat.pid = pid;
+  stat.command = text.substr(open + 1, close - open - 1);
+  stat.state = fields[0][0];
+  return stat;
+}
+
+std::vector<ProcessStat> ListProcesses() {
+  std::vector<ProcessStat> processes;
+  for (int pid : ListNumbers("/proc")) {
+    if (std::optional<ProcessStat> stat = ReadProcessStat(pid)) {
+      processes.push_back(*std::move(stat));
+    }
+  }
+  return processes;
+}
+
+std::vector<ProcessStat> ListGroup(pid_t leader) {
+  std::vector<ProcessStat> members;
+  for (ProcessStat& stat : ListProcesses()) {
+    if (stat.group != leader || stat.pid == leader || stat.state == 'Z') {
+      continue;
+    }
+    members.push_back(std::move(stat));
+  }
+  return members;
+}
+
+std::vector<ProcessStat> FindPipeWriters(ino_t pipe) {
+  std::vector<ProcessStat> writers;
+  for (int pid : ListNumbers("/proc")) {
+    if (pid == getpid() || !Writes(pid, pipe)) continue;
+    if (std::optional<ProcessStat> stat = ReadProcessStat(pid)) {
+      writers.push_back(*std::move(stat));
+    }
+  }
+  return writers;
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,157 @@
+#include "asyncproc/internal/spawn.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// The child needs a fraction: a few frames and a buffer of 1 KiB.
+constexpr size_t kChildStackSize = 16 * 1024;
+
+// A file that was just written is busy while some other thread's child holds
+// the descriptor it was written by: between clone and exec, a moment.
+constexpr absl::Duration kFirstBusyDelay = absl::Milliseconds(1);
+constexpr absl::Duration kLastBusyDelay = absl::Milliseconds(64);
+
+std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<const char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& string : strings) pointers.push_back(string.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// The raw call also blocks the two signals that glibc keeps to itself, one of
+// which would make the child set its user id when another thread of the host
+// sets its own.
+class AllSignalsBlocked {
+ public:
+  AllSignalsBlocked() {
+    const uint64_t all = ~uint64_t{0};
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, sizeof(before_));
+  }
+  ~AllSignalsBlocked() {
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr,
+            sizeof(before_));
+  }
+
+ private:
+  uint64_t before_ = 0;
+};
+
+// Without a signal at its end, until exec gives it the usual one: the kernel
+// sets it to SIGCHLD there.
+constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK;
+
+pid_t Clone(ChildPlan* plan, int* pidfd) {
+  alignas(64) char stack[kChildStackSize];
+  char* const top = stack + sizeof(stack);
+  AllSignalsBlocked blocked;
+  Os& os = GetOs();
+  pid_t pid = os.Clone(RunChild, top, kCloneFlags | CLONE_PIDFD, plan, pidfd);
+  // EMFILE: there is no descriptor left for a pidfd. EINVAL, EPERM, ENOSYS: a
+  // kernel, or a filter in front of it, that does not know the flag.
+  if (pid < 0 && (errno == EMFILE || errno == EINVAL || errno == EPERM ||
+                  errno == ENOSYS)) {
+    *pidfd = -1;
+    pid = os.Clone(RunChild, top, kCloneFlags, plan, nullptr);
+  }
+  return pid;
+}
+
+void ReapFailed(pid_t pid) {
+  siginfo_t info;
+  while (waitid(P_PID, pid, &info, WEXITED | __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
+  SpawnResult result;
+  std::vector<DescriptorMove> moves = request.moves;
+  std::sort(moves.begin(), moves.end(),
+            [](const DescriptorMove& a, const DescriptorMove& b) {
+              return a.to < b.to;
+            });
+  ChildPlan plan = prepared;
+  plan.moves = moves.data();
+  plan.move_count = moves.size();
+
+  int pidfd = -1;
+  const pid_t pid = Clone(&plan, &pidfd);
+  if (pid < 0) {
+    result.failure = {SpawnStage::kClone, errno};
+    return result;
+  }
+  result.pidfd = UniqueFd(pidfd);
+  if (plan.error != 0) {
+    ReapFailed(pid);
+    result.pidfd.Reset();
+    result.failure = {plan.stage, plan.error};
+    return result;
+  }
+  result.pid = pid;
+  // A pidfd that took the place of a closed standard stream would be written to
+  // by whoever believes that it is one.
+  if (result.pidfd.valid()) result.pidfd = AboveStdio(std::move(result.pidfd));
+  return result;
+}
+
+}  // namespace
+
+SpawnResult Spawn(const SpawnRequest& request) {
+  const std::vector<const char*> argv = Pointers(request.argv);
+  const std::vector<const char*> candidates = Pointers(request.candidates);
+  const std::vector<const char*> environment = Pointers(request.environment);
+  ChildPlan plan;
+  plan.argv = argv.data();
+  plan.candidates = candidates.data();
+  plan.environment = environment.data();
+  if (request.working_directory.has_value()) {
+    plan.working_directory = request.working_directory->c_str();
+  }
+  plan.close_others = request.close_others;
+  plan.new_session = request.new_session;
+  plan.process_group = request.process_group.value_or(-1);
+  plan.controlling_terminal = request.controlling_terminal.value_or(-1);
+  plan.rlimits = request.rlimits.data();
+  plan.rlimit_count = request.rlimits.size();
+  plan.set_nice = request.nice.has_value();
+  plan.nice = request.nice.value_or(0);
+  if (request.groups.has_value()) {
+    plan.groups = request.groups->data();
+    plan.group_count = static_cast<int64_t>(request.groups->size());
+  }
+  if (request.gid.has_value()) plan.gid = *request.gid;
+  if (request.uid.has_value()) plan.uid = *request.uid;
+  if (request.umask.has_value()) plan.umask = *request.umask;
+  plan.death_signal = request.death_signal.value_or(0);
+  plan.parent = getpid();
+  plan.keep_ignored_signals = request.keep_ignored_signals;
+  plan.blocked_signals = request.blocked_signals;
+
+  absl::Duration delay = kFirstBusyDelay;
+  for (;;) {
+    SpawnResult result = SpawnOnce(request, plan);
+    const bool busy = result.failure.stage == SpawnStage::kExec &&
+                      result.failure.error_number == ETXTBSY;
+    if (!busy || delay > kLastBusyDelay) return result;
+    const timespec pause = absl::ToTimespec(delay);
+    nanosleep(&pause, nullptr);
+    delay *= 2;
+  }
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,28 @@
+#include "asyncproc/internal/waker.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "absl/memory/memory.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
+
+namespace asyncproc::internal {
+
+absl::StatusOr<std::shared_ptr<Waker>> Waker::Create() {
+  UniqueFd fd = AboveStdio(UniqueFd(GetOs().EventFd()));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot make an eventfd");
+  return std::shared_ptr<Waker>(new Waker(std::move(fd)));
+}
+
+// Neither can fail but by a count at its limit, or at zero, and then there is
+// nothing to do.
+void Waker::Wake() { eventfd_write(fd_.get(), 1); }
+
+void Waker::Reset() {
+  eventfd_t count;
+  eventfd_read(fd_.get(), &count);
+}
+
+}  // namespace asyncproc::internal
