@@ -1,0 +1,224 @@
+#ifndef ASYNCPROC_COMMAND_H_
+#define ASYNCPROC_COMMAND_H_
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/attributes.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/output_bound.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc {
+
+// Where one of the child's three standard streams comes from or goes to.
+class Stdio {
+ public:
+  enum class Kind { kPipe, kNull, kInherit, kFile, kFd, kToStdout };
+  enum class FileMode {
+    kRead,
+    kTruncate,  // Write from the start; made if it is not there (0666 &
+                // ~umask).
+    kAppend,    // Write at the end; made likewise.
+  };
+
+  // A pipe to or from the host: what Process reads and writes. The default.
+  static Stdio Pipe() { return Stdio(Kind::kPipe); }
+  // /dev/null: end-of-file at once, or output that nobody sees.
+  static Stdio Null() { return Stdio(Kind::kNull); }
+  // The host's own stream of that number; closed if that is closed.
+  static Stdio Inherit() { return Stdio(Kind::kInherit); }
+  // A file, opened by the host: a relative path is relative to the directory of
+  // the host, not to Command::working_directory.
+  static Stdio File(std::string path, FileMode mode);
+  // An open descriptor of the host's, which stays the host's to close.
+  static Stdio Fd(int fd);
+  // For stderr only: wherever stdout goes, in the order written.
+  static Stdio ToStdout() { return Stdio(Kind::kToStdout); }
+
+  Kind kind() const { return kind_; }
+  const std::string& path() const { return path_; }
+  FileMode mode() const { return mode_; }
+  int fd() const { return fd_; }
+
+  // "pipe", "/dev/null", "inherited", "> 'log'", "descriptor 7", "as stdout".
+  std::string ToString() const;
+
+ private:
+  explicit Stdio(Kind kind) : kind_(kind) {}
+
+  Kind kind_;
+  std::string path_;
+  FileMode mode_ = FileMode::kRead;
+  int fd_ = -1;
+};
+
+// The child's environment: by default the host's, as it is when the child is
+// started; with changes to it; or, after Clear, nothing but what is set.
+//
+//   command.env.Set("LANG", "C").Unset("HOME");
+//   command.env.Clear().Set("PATH", "/usr/bin:/bin");
+//
+// The host's environment is read without a lock, as getenv reads it: where
+// another thread may call setenv meanwhile, Clear and set all that is needed.
+class Environment {
+ public:
+  Environment& Set(absl::string_view name, absl::string_view value);
+  Environment& Unset(absl::string_view name);
+  // Forgets the host's environment and all changes made so far.
+  Environment& Clear();
+
+  bool inherits() const { return inherits_; }
+  // Names to values; no value: it is unset.
+  const std::map<std::string, std::optional<std::string>>& changes() const {
+    return changes_;
+  }
+
+  // The variable as the child will see it.
+  std::optional<std::string> Get(absl::string_view name) const;
+  // "NAME=value", as exec takes them.
+  std::vector<std::string> ToVector() const;
+
+ private:
+  bool inherits_ = true;
+  std::map<std::string, std::optional<std::string>> changes_;
+};
+
+// The process group that the child is in.
+class ProcessGroup {
+ public:
+  static ProcessGroup Inherit() { return ProcessGroup(-1); }
+  // Its own, whose number is its pid: so that all it starts can be signalled
+  // together, and Ctrl-C at the host's terminal does not reach it.
+  static ProcessGroup New() { return ProcessGroup(0); }
+  // That of another child that leads one, in the same session.
+  static ProcessGroup Join(pid_t leader) { return ProcessGroup(leader); }
+
+  bool inherits() const { return id_ < 0; }
+  bool is_new() const { return id_ == 0; }
+  // 0 for a new one. REQUIRES: !inherits().
+  pid_t id() const { return id_; }
+
+ private:
+  explicit ProcessGroup(pid_t id) : id_(id) {}
+  pid_t id_;
+};
+
+// What to run, and in what surroundings: plain fields, all with defaults.
+//
+//   asyncproc::Command command({"python3", "-i", "-q"});
+//   command.working_directory = "/tmp";
+//   command.env.Set("PYTHONUNBUFFERED", "1");
+//   command.err = asyncproc::Stdio::ToStdout();
+//
+// The child has no descriptor of the host's but what is named here, an empty
+// signal mask, and the default action for every signal, also for those that the
+// host ignores.
+//
+// A value: it can be copied, changed and used again. Thread safety: as a
+// struct.
+struct Command {
+  Command() = default;
+  explicit Command(std::vector<std::string> arguments)
+      : argv(std::move(arguments)) {}
+  Command(std::initializer_list<std::string> arguments) : argv(arguments) {}
+
+  // `/bin/sh -c script`. The script is the shell's to parse: put nothing into
+  // it that comes from elsewhere, but by ShellQuote, or as an environment
+  // variable. Mind that sh, if it does not exec its last command, is the child
+  // that a signal reaches, and what it runs is not: see ProcessGroup::New.
+  static Command Shell(std::string script);
+
+  // The program and its arguments, passed on byte for byte; no shell sees them.
+  // A program with a slash in its name is that file, relative to
+  // working_directory if it is relative. Any other is searched for in the
+  // child's PATH ("/bin:/usr/bin" where it has none); empty entries and "."
+  // there are skipped.
+  std::vector<std::string> argv;
+
+  // If not empty, the program to run instead of argv[0], found in the same way;
+  // the child still sees argv[0] as its name.
+  std::string executable;
+
+  // If not empty, where the child starts; else where the host is.
+  std::string working_directory;
+
+  Environment env;
+
+  Stdio in = Stdio::Pipe();
+  Stdio out = Stdio::Pipe();
+  Stdio err = Stdio::Pipe();
+
+  // Further descriptors of the child: its number to the host's. The host's stay
+  // open, and are not changed.
+  std::map<int, int> pass_fds;
+
+  ProcessGroup process_group = ProcessGroup::Inherit();
+
+  // A session of its own, without a controlling terminal; also a new group.
+  bool new_session = false;
+
+  // The identity of the child; the host needs the right to give it. With `user`
+  // alone, `group` is that user's own in the password database, and
+  // supplementary_groups are none: nothing of the host's remains.
+  std::optional<uid_t> user;
+  std::optional<gid_t> group;
+  std::optional<std::vector<gid_t>> supplementary_groups;
+
+  std::optional<mode_t> umask;
+  std::optional<int>
+      nice;  // From -20 to 19; absolute, not added to the host's.
+  std::map<int, rlimit> rlimits;  // By resource: RLIMIT_CORE ...
+
+  // SIGKILL for the child when the host ends, however it ends. Costs a thread.
+  bool die_with_parent = false;
+
+  // What is kept of stdout and of stderr, each.
+  OutputBound output_buffer = OutputBound::Unbounded();
+
+  // The most bytes that may wait to be written to stdin; 0: no bound. A Write
+  // that would exceed it is refused with kResourceExhausted, and takes nothing.
+  size_t input_limit = 0;
+
+  // The capacity in bytes of each of the child's pipes. 0: the kernel's (64 KiB
+  // as a rule), and more for an output that proves to need it.
+  size_t pipe_size = 0;
+
+  // When the child has ended and some other process still holds its output
+  // open, how long that output must have been silent before nobody waits for
+  // more. Every chunk starts it anew, twenty times at the most.
+  absl::Duration drain_grace = absl::Milliseconds(50);
+
+  // For a child that still runs when its Process is destroyed.
+  OnDestroy on_destroy = OnDestroy::Kill();
+
+  // Whether it makes sense, before anything is done.
+  // Errors: kInvalidArgument, saying what of it: no argv; a NUL byte; a
+  // variable's name that is empty or has a '='; a stream that cannot be what it
+  // is set to; the same number twice; a negative or excessive number.
+  absl::Status Validate() const;
+
+  // The command line, quoted for a shell. Never the environment.
+  std::string DebugString() const;
+
+  // What would be done, for a person to read: the quoted argv, the file that it
+  // would be, what differs in the environment (names, no values), where each
+  // descriptor leads, identity and limits.
+  std::string Explain() const;
+};
+
+// `text` as one word of a POSIX shell. "don't" -> 'don'\''t'; plain words stay
+// as they are.
+std::string ShellQuote(absl::string_view text);
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_COMMAND_H_

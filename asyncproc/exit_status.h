@@ -1,0 +1,87 @@
+#ifndef ASYNCPROC_EXIT_STATUS_H_
+#define ASYNCPROC_EXIT_STATUS_H_
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace asyncproc {
+
+// What a child used, by itself and by those of its children it waited for.
+struct ResourceUsage {
+  absl::Duration user_time;
+  absl::Duration system_time;
+  absl::Duration wall_time;  // From its start until it was known to have ended.
+  int64_t max_rss_bytes = 0;
+};
+
+// How a child ended: it exited with a code, or a signal killed it. The two are
+// never confused: exit(9), exit(137) and SIGKILL are three different things.
+//
+//   if (status->ok()) ...
+//   else std::cerr << *status;    // "exit status 1", "signal 9 (Killed)"
+//
+// A value: copy it freely. Thread safety: as an int.
+class ExitStatus {
+ public:
+  static ExitStatus Exited(int code);
+  static ExitStatus Signaled(int signal, bool core_dumped = false);
+
+  // It exited, and with 0.
+  bool ok() const { return !signaled() && code_ == 0; }
+
+  bool exited() const { return !signaled(); }
+  // 0 to 255. REQUIRES: exited().
+  int exit_code() const;
+
+  bool signaled() const { return signal_ != 0; }
+  // The signal that killed it. REQUIRES: signaled().
+  int term_signal() const;
+  bool core_dumped() const { return core_dumped_; }
+
+  // What a shell would make of it: the code, or 128 + the signal.
+  int ShellCode() const { return signaled() ? 128 + signal_ : code_; }
+
+  // False if some other process still held the child's output open when this
+  // was reported, and could have written more: see OutputStream::holders().
+  // All that the child itself wrote is there in either case.
+  bool output_complete() const { return output_complete_; }
+  void set_output_complete(bool complete) { output_complete_ = complete; }
+
+  const ResourceUsage& usage() const { return usage_; }
+  void set_usage(const ResourceUsage& usage) { usage_ = usage; }
+
+  // "exit status 3", "signal 9 (Killed)", "signal 11 (Segmentation fault, core
+  // dumped)", "signal 36 (SIGRTMIN+2)".
+  std::string ToString() const;
+
+  // Whether they ended in the same way; what they used does not count.
+  friend bool operator==(const ExitStatus& a, const ExitStatus& b) {
+    return a.code_ == b.code_ && a.signal_ == b.signal_;
+  }
+  friend bool operator!=(const ExitStatus& a, const ExitStatus& b) {
+    return !(a == b);
+  }
+  friend std::ostream& operator<<(std::ostream& out, const ExitStatus& status) {
+    return out << status.ToString();
+  }
+
+ private:
+  ExitStatus(int code, int signal, bool core_dumped)
+      : code_(code), signal_(signal), core_dumped_(core_dumped) {}
+
+  int code_;
+  int signal_;  // 0: it exited.
+  bool core_dumped_;
+  bool output_complete_ = true;
+  ResourceUsage usage_;
+};
+
+// "Killed", "SIGRTMIN+2", "unknown signal 99".
+std::string SignalDescription(int signal);
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_EXIT_STATUS_H_

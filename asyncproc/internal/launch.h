@@ -1,0 +1,43 @@
+#ifndef ASYNCPROC_INTERNAL_LAUNCH_H_
+#define ASYNCPROC_INTERNAL_LAUNCH_H_
+
+#include <sys/types.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "asyncproc/command.h"
+#include "asyncproc/internal/unique_fd.h"
+
+namespace asyncproc::internal {
+
+// Keeps the thread going that a child with die_with_parent was started on: the
+// kernel takes the end of that thread for the end of the host.
+class ParentThread;
+struct ParentThreadDeleter {
+  void operator()(ParentThread* thread) const;
+};
+
+// A child that runs, and the host's ends of its pipes: nonblocking, closed on
+// exec, not valid where the stream is not a pipe.
+struct Launched {
+  pid_t pid = -1;
+  UniqueFd pidfd;  // Not valid where there is none to be had.
+  UniqueFd in;
+  UniqueFd out;
+  UniqueFd err;
+  std::unique_ptr<ParentThread, ParentThreadDeleter> parent;
+};
+
+// Starts `command`. When it returns, the child runs its program, or nothing is
+// left of the attempt.
+//
+// Errors: kInvalidArgument as Command::Validate; what errno says of the stage
+// that failed, with a SpawnFailure.
+//
+// Thread safety: may be called from any thread.
+absl::StatusOr<Launched> Launch(const Command& command);
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_LAUNCH_H_
