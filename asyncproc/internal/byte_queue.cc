@@ -1,0 +1,64 @@
+#include "asyncproc/internal/byte_queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace asyncproc::internal {
+namespace {
+
+// What an emptied queue keeps for the next bytes.
+constexpr size_t kKeptCapacity = 1024 * 1024;
+
+}  // namespace
+
+ByteQueue::ByteQueue(ByteQueue&& other) noexcept { *this = std::move(other); }
+
+ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(begin_, other.begin_);
+  std::swap(end_, other.end_);
+  return *this;
+}
+
+ByteQueue::~ByteQueue() { free(data_); }
+
+char* ByteQueue::Reserve(size_t size) {
+  if (capacity_ - end_ >= size) return data_ + end_;
+  // Moving what is there to the front costs no more than what was taken so far.
+  if (begin_ >= this->size() && capacity_ - this->size() >= size) {
+    memmove(data_, data_ + begin_, this->size());
+    end_ -= std::exchange(begin_, 0);
+    return data_ + end_;
+  }
+  const size_t capacity = std::max(capacity_ * 2, end_ + size);
+  char* const data = static_cast<char*>(realloc(data_, capacity));
+  if (data == nullptr) return nullptr;
+  data_ = data;
+  capacity_ = capacity;
+  return data_ + end_;
+}
+
+bool ByteQueue::Append(absl::string_view bytes) {
+  if (bytes.empty()) return true;
+  char* const room = Reserve(bytes.size());
+  if (room == nullptr) return false;
+  memcpy(room, bytes.data(), bytes.size());
+  Commit(bytes.size());
+  return true;
+}
+
+void ByteQueue::Consume(size_t size) {
+  begin_ += size;
+  if (begin_ < end_) return;
+  begin_ = end_ = 0;
+  if (capacity_ > kKeptCapacity) {
+    free(std::exchange(data_, nullptr));
+    capacity_ = 0;
+  }
+}
+
+}  // namespace asyncproc::internal

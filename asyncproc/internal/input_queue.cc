@@ -1,0 +1,159 @@
+#include "asyncproc/internal/input_queue.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
+
+namespace asyncproc::internal {
+
+ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
+  sigset_t sigpipe, before, pending;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  // One that waited before is the host's, and is left to it.
+  const bool was_pending = sigismember(&before, SIGPIPE) &&
+                           sigpending(&pending) == 0 &&
+                           sigismember(&pending, SIGPIPE);
+  const ssize_t written = GetOs().Write(fd, data.data(), data.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE && !was_pending) {
+    const timespec at_once = {};
+    while (sigtimedwait(&sigpipe, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
+}
+
+InputQueue::InputQueue(UniqueFd fd, size_t limit, std::shared_ptr<Waker> driver)
+    : limit_(limit), driver_(std::move(driver)), fd_(std::move(fd)) {}
+
+absl::Status InputQueue::Write(absl::string_view data) {
+  if (data.empty()) return absl::OkStatus();
+  absl::MutexLock lock(&mu_);
+  if (absl::Status status = CheckDelivered(); !status.ok()) return status;
+  if (broken_) {
+    return absl::ErrnoToStatus(EPIPE, "the child has closed its stdin");
+  }
+  if (closing_) return absl::FailedPreconditionError("stdin has been closed");
+  if (limit_ > 0 && queue_.size() + data.size() > limit_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(queue_.size(), " bytes wait to be written to stdin; ",
+                     data.size(), " more would exceed the limit of ", limit_));
+  }
+  if (queue_.empty()) WriteSome(&data);
+  if (broken_) {
+    undelivered_ += data.size();
+    driver_->Wake();
+    return CheckDelivered();
+  }
+  if (data.empty()) return absl::OkStatus();
+  if (!queue_.Append(data)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no memory to queue the last ", data.size(), " bytes for stdin"));
+  }
+  driver_->Wake();
+  return absl::OkStatus();
+}
+
+absl::Status InputQueue::Close() {
+  absl::MutexLock lock(&mu_);
+  if (!std::exchange(closing_, true)) driver_->Wake();
+  return CheckDelivered();
+}
+
+bool InputQueue::Abort() {
+  absl::MutexLock lock(&mu_);
+  const bool was_closed = closing_ && queue_.empty();
+  const bool was_open = !broken_ && fd_.valid() && !was_closed;
+  closing_ = true;
+  Drop();
+  driver_->Wake();
+  return was_open;
+}
+
+absl::Status InputQueue::Flush(absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return queue_.empty();
+  };
+  if (absl::Status status = Await(mu_, absl::Condition(&done), deadline);
+      !status.ok()) {
+    return status;
+  }
+  return CheckDelivered();
+}
+
+uint64_t InputQueue::undelivered() const {
+  absl::MutexLock lock(&mu_);
+  return undelivered_;
+}
+
+size_t InputQueue::pending() const {
+  absl::MutexLock lock(&mu_);
+  return queue_.size();
+}
+
+int InputQueue::fd() const {
+  absl::MutexLock lock(&mu_);
+  return fd_.get();
+}
+
+bool InputQueue::wants_room() const {
+  absl::MutexLock lock(&mu_);
+  return !queue_.empty();
+}
+
+void InputQueue::Advance() {
+  absl::MutexLock lock(&mu_);
+  if (!fd_.valid()) return;
+  absl::string_view data = queue_.view();
+  WriteSome(&data);
+  if (!broken_) queue_.Consume(queue_.size() - data.size());
+  if (broken_ || (closing_ && queue_.empty())) fd_.Reset();
+}
+
+void InputQueue::OnBroken() {
+  absl::MutexLock lock(&mu_);
+  Break();
+  fd_.Reset();
+}
+
+void InputQueue::WriteSome(absl::string_view* data) {
+  ssize_t written;
+  do {
+    written = WriteWithoutSigpipe(fd_.get(), *data);
+  } while (written < 0 && errno == EINTR);
+  if (written >= 0) {
+    data->remove_prefix(static_cast<size_t>(written));
+  } else if (errno != EAGAIN) {
+    Break();
+  }
+}
+
+void InputQueue::Break() {
+  broken_ = true;
+  Drop();
+}
+
+void InputQueue::Drop() {
+  undelivered_ += queue_.size();
+  queue_.Consume(queue_.size());
+}
+
+absl::Status InputQueue::CheckDelivered() const {
+  if (undelivered_ == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(
+      EPIPE, absl::StrCat("the child no longer reads its stdin: ", undelivered_,
+                          " bytes were not delivered"));
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,92 @@
+#ifndef ASYNCPROC_INTERNAL_INPUT_QUEUE_H_
+#define ASYNCPROC_INTERNAL_INPUT_QUEUE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/waker.h"
+
+namespace asyncproc::internal {
+
+// write(), but a broken pipe is EPIPE and nothing else: no SIGPIPE reaches the
+// host, whatever it does with that signal, and its disposition and the mask of
+// this thread stay as they are.
+ssize_t WriteWithoutSigpipe(int fd, absl::string_view data);
+
+// The host's end of a child's stdin, and what is still to be written to it.
+// Whoever writes tries the pipe first; what does not fit waits here, and the
+// child's driver writes it when there is room.
+//
+// Thread safety: all methods may be called from any thread; but those of the
+// driver by the driver alone, which is also the only one that closes the pipe,
+// so that it never polls a number that has become another's.
+class InputQueue {
+ public:
+  // `fd` is nonblocking. `limit`: the most bytes that may wait; 0: no limit.
+  InputQueue(UniqueFd fd, size_t limit, std::shared_ptr<Waker> driver);
+
+  // Takes all of `data`, or nothing and says why.
+  // Errors: kFailedPrecondition after Close, and once the child has closed its
+  // end: that says how many bytes were not delivered. kResourceExhausted when
+  // `limit` would be exceeded, or there is no memory: that says how many bytes
+  // were not taken.
+  absl::Status Write(absl::string_view data) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // End-of-file behind what is waiting. A second call does nothing.
+  // Errors: kFailedPrecondition when the child has closed its end, and not all
+  // was delivered.
+  absl::Status Close() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // End-of-file now; what is waiting is dropped, and counted as not delivered.
+  // False when it was closed already: the child has seen its end-of-file.
+  bool Abort() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits until the pipe has taken all that was written.
+  // Errors: kDeadlineExceeded; as Close.
+  absl::Status Flush(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Bytes that were taken by Write and will never reach the pipe.
+  uint64_t undelivered() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Bytes that wait.
+  size_t pending() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // For the driver: the pipe, or -1 when it has been closed; whether to wait
+  // for room in it (without, wait for its error, which means that nobody
+  // reads).
+  int fd() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool wants_room() const ABSL_LOCKS_EXCLUDED(mu_);
+  // For the driver: writes what fits, and closes the pipe if that is due.
+  void Advance() ABSL_LOCKS_EXCLUDED(mu_);
+  // For the driver: nobody reads the other end any more.
+  void OnBroken() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // Writes what fits from the front of `data`, once, and drops that from it.
+  void WriteSome(absl::string_view* data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Break() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Drop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckDelivered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const size_t limit_;
+  const std::shared_ptr<Waker> driver_;
+
+  mutable absl::Mutex mu_;
+  UniqueFd fd_ ABSL_GUARDED_BY(mu_);
+  ByteQueue queue_ ABSL_GUARDED_BY(mu_);
+  bool closing_ ABSL_GUARDED_BY(mu_) = false;  // No more Writes.
+  bool broken_ ABSL_GUARDED_BY(mu_) = false;   // Nobody reads.
+  uint64_t undelivered_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_INPUT_QUEUE_H_

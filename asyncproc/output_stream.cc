@@ -1,0 +1,188 @@
+#include "asyncproc/output_stream.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/proc_fs.h"
+
+namespace asyncproc {
+
+using internal::DeadlineAfter;
+using internal::OutputBuffer;
+
+namespace {
+
+constexpr size_t kLastLines = 5;
+
+}  // namespace
+
+OutputCursor::OutputCursor(std::shared_ptr<OutputBuffer> buffer, From from)
+    : buffer_(std::move(buffer)),
+      cursor_(buffer_->AddCursor(from == From::kOldest)) {}
+
+OutputCursor::OutputCursor(OutputCursor&& other) noexcept
+    : buffer_(std::move(other.buffer_)), cursor_(other.cursor_) {}
+
+OutputCursor& OutputCursor::operator=(OutputCursor&& other) noexcept {
+  std::swap(buffer_, other.buffer_);
+  std::swap(cursor_, other.cursor_);
+  return *this;
+}
+
+OutputCursor::~OutputCursor() {
+  if (buffer_ != nullptr) buffer_->RemoveCursor(cursor_);
+}
+
+std::string OutputCursor::Read() { return buffer_->Read(cursor_); }
+
+absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout) {
+  return buffer_->ReadSome(cursor_, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::TryReadLine() {
+  absl::StatusOr<std::string> line =
+      buffer_->ReadLine(cursor_, absl::InfinitePast());
+  if (absl::IsDeadlineExceeded(line.status())) {
+    return absl::UnavailableError("no line yet");
+  }
+  return line;
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
+  return buffer_->ReadLine(cursor_, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
+                                                    absl::Duration timeout) {
+  return buffer_->ReadUntil(cursor_, delimiter, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
+                                                      absl::Duration timeout) {
+  return buffer_->ReadExactly(cursor_, size, DeadlineAfter(timeout));
+}
+
+std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }
+
+bool OutputCursor::HasLine() const { return buffer_->HasLine(cursor_); }
+
+bool OutputCursor::AtEof() const { return buffer_->AtEnd(cursor_); }
+
+uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
+
+// Shared by the handle and the thread, which ends by itself where nobody can
+// wait for it.
+struct TapHandle::Runner {
+  Runner(OutputCursor cursor, Tap tap, TapUnit unit)
+      : cursor(std::move(cursor)), tap(std::move(tap)), unit(unit) {}
+
+  void Run() {
+    for (;;) {
+      absl::StatusOr<std::string> piece = Next();
+      if (!piece.ok()) return;
+      tap(*piece);
+    }
+  }
+
+  absl::StatusOr<std::string> Next() {
+    if (unit == TapUnit::kLine) {
+      absl::StatusOr<std::string> line =
+          cursor.ReadLine(absl::InfiniteDuration());
+      // A line that the bound has no room for comes in pieces: else the child
+      // would wait for ever.
+      if (!absl::IsResourceExhausted(line.status())) return line;
+    }
+    return cursor.ReadSome(absl::InfiniteDuration());
+  }
+
+  OutputCursor cursor;
+  const Tap tap;
+  const TapUnit unit;
+  internal::Thread thread;
+};
+
+TapHandle::TapHandle(std::shared_ptr<Runner> runner)
+    : runner_(std::move(runner)) {}
+
+TapHandle& TapHandle::operator=(TapHandle&& other) noexcept {
+  if (this != &other) {
+    Remove();
+    runner_ = std::move(other.runner_);
+  }
+  return *this;
+}
+
+void TapHandle::Remove() {
+  if (runner_ == nullptr) return;
+  runner_->cursor.buffer_->CancelCursor(runner_->cursor.cursor_);
+  if (runner_->thread.IsCurrent()) {
+    runner_->thread.Detach();
+  } else {
+    runner_->thread.Join();
+  }
+  runner_ = nullptr;
+}
+
+void TapHandle::Finish() {
+  if (runner_ != nullptr) runner_->thread.Join();
+}
+
+OutputStream::OutputStream(std::shared_ptr<OutputBuffer> buffer, ino_t pipe)
+    : OutputCursor(std::move(buffer), From::kOldest), pipe_(pipe) {}
+
+OutputStream::~OutputStream() = default;
+
+OutputCursor OutputStream::NewCursor(From from) {
+  return OutputCursor(buffer_, from);
+}
+
+absl::StatusOr<TapHandle> OutputStream::AddTap(Tap tap, TapUnit unit,
+                                               From from) {
+  auto runner = std::make_shared<TapHandle::Runner>(NewCursor(from),
+                                                    std::move(tap), unit);
+  absl::StatusOr<internal::Thread> thread =
+      internal::Thread::Start("asyncproc-tap", [runner] { runner->Run(); });
+  if (!thread.ok()) return thread.status();
+  runner->thread = *std::move(thread);
+  return TapHandle(std::move(runner));
+}
+
+void OutputStream::Close() { buffer_->Refuse(); }
+
+OutputStats OutputStream::stats() const {
+  const OutputBuffer::Stats stats = buffer_->stats();
+  return {stats.bytes, buffer_->lines(cursor_), stats.dropped, stats.buffered,
+          stats.high_water};
+}
+
+std::string OutputStream::LastLines(absl::string_view name) const {
+  const std::string recent = buffer_->Recent();
+  const absl::string_view text = absl::StripTrailingAsciiWhitespace(recent);
+  if (text.empty()) return "";
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  const size_t first =
+      lines.size() > kLastLines ? lines.size() - kLastLines : 0;
+  return absl::StrCat(
+      "; last of ", name, ": ",
+      absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(first), lines.end(),
+                    ", ", [](std::string* out, absl::string_view line) {
+                      absl::StrAppend(out, "'", absl::CHexEscape(line), "'");
+                    }));
+}
+
+std::vector<PipeHolder> OutputStream::holders() const {
+  std::vector<PipeHolder> holders;
+  if (pipe_ == 0 || buffer_->IsFinished()) return holders;
+  for (const internal::ProcessStat& process :
+       internal::FindPipeWriters(pipe_)) {
+    holders.push_back({process.pid, process.command});
+  }
+  return holders;
+}
+
+}  // namespace asyncproc
