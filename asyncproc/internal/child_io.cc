@@ -1,0 +1,267 @@
+#include "asyncproc/internal/child_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// How often the grace may start anew: a process that was left behind and never
+// stops writing must not keep anybody waiting.
+constexpr int kMostGraces = 20;
+
+// A pipe that was full is made larger, once: at 64 KiB the child and we stop
+// for each other far more often than there is data.
+constexpr int kGrownPipe = 1024 * 1024;
+constexpr size_t kUsualPipe = 64 * 1024;
+
+}  // namespace
+
+ChildIo::ChildIo(const Command& command, std::shared_ptr<Waker> driver)
+    : leads_group_(command.process_group.is_new() || command.new_session),
+      drain_grace_(command.drain_grace),
+      input_limit_(command.input_limit),
+      may_grow_pipes_(command.pipe_size == 0),
+      driver_(std::move(driver)) {
+  for (Slot slot : {kOut, kErr}) {
+    outputs_[slot].buffer =
+        std::make_shared<OutputBuffer>(command.output_buffer);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<ChildIo>> ChildIo::Start(
+    const Command& command, std::shared_ptr<Waker> driver) {
+  auto child = absl::WrapUnique(new ChildIo(command, std::move(driver)));
+  absl::StatusOr<Launched> launched = Launch(command);
+  if (!launched.ok()) return launched.status();
+  if (absl::Status status = child->Adopt(*std::move(launched)); !status.ok()) {
+    return status;
+  }
+  return child;
+}
+
+absl::Status ChildIo::Adopt(Launched launched) {
+  const pid_t pid = launched.pid;
+  absl::StatusOr<std::unique_ptr<Reaper>> reaper =
+      Reaper::Create(pid, std::move(launched.pidfd), leads_group_,
+                     [driver = driver_] { driver->Wake(); });
+  if (!reaper.ok()) {
+    // It was started a moment ago, and has never been waited for.
+    GetOs().Kill(pid, SIGKILL);
+    siginfo_t info;
+    while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | __WALL) < 0 &&
+           errno == EINTR) {
+    }
+    return reaper.status();
+  }
+  reaper_ = *std::move(reaper);
+  parent_ = std::move(launched.parent);
+  if (launched.in.valid()) {
+    input_ = std::make_unique<InputQueue>(std::move(launched.in), input_limit_,
+                                          driver_);
+  }
+  AdoptOutput(kOut, std::move(launched.out));
+  AdoptOutput(kErr, std::move(launched.err));
+  return absl::OkStatus();
+}
+
+void ChildIo::AdoptOutput(Slot slot, UniqueFd fd) {
+  Output& output = outputs_[slot];
+  output.buffer->SetDriver(driver_);
+  if (!fd.valid()) {
+    output.buffer->Finish();
+    return;
+  }
+  struct stat info;
+  if (fstat(fd.get(), &info) == 0) output.inode = info.st_ino;
+  output.fd = std::move(fd);
+}
+
+ChildIo::~ChildIo() {
+  for (Slot slot : {kOut, kErr}) outputs_[slot].buffer->Finish();
+}
+
+ChildIo::State ChildIo::state() const {
+  absl::MutexLock lock(&mu_);
+  return state_;
+}
+
+std::optional<absl::StatusOr<ExitStatus>> ChildIo::result() const {
+  absl::MutexLock lock(&mu_);
+  if (state_ == State::kRunning || state_ == State::kDraining) {
+    return std::nullopt;
+  }
+  return result_;
+}
+
+absl::Status ChildIo::AwaitSettled(absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return state_ == State::kDrained || state_ == State::kAbandoned;
+  };
+  return Await(mu_, absl::Condition(&settled), deadline);
+}
+
+absl::Status ChildIo::AwaitEnded(absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return state_ != State::kRunning;
+  };
+  return Await(mu_, absl::Condition(&ended), deadline);
+}
+
+int ChildIo::fd(Slot slot) const {
+  switch (slot) {
+    case kIn:
+      return input_ != nullptr ? input_->fd() : -1;
+    case kExit:
+      return ended_seen_ ? -1 : reaper_->exit_fd();
+    default:
+      break;
+  }
+  const Output& output = outputs_[slot];
+  // A full buffer is not waited for: its pipe would be readable all the time.
+  const bool wanted = output.owed > 0 || output.buffer->HasRoom();
+  return wanted ? output.fd.get() : -1;
+}
+
+short ChildIo::events(Slot slot) const {
+  if (slot != kIn) return POLLIN;
+  return input_->wants_room() ? POLLOUT : 0;
+}
+
+void ChildIo::Handle(Slot slot, short events) {
+  switch (slot) {
+    case kIn:
+      if ((events & POLLERR) != 0) {
+        input_->OnBroken();
+      } else {
+        input_->Advance();
+      }
+      break;
+    case kExit:
+      if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
+      break;
+    default:
+      Advance(outputs_[slot]);
+      break;
+  }
+  CheckSettled();
+}
+
+void ChildIo::HandleWake() {
+  if (input_ != nullptr) input_->Advance();
+  for (Slot slot : {kOut, kErr}) {
+    if (outputs_[slot].fd.valid() && outputs_[slot].buffer->IsRefused()) {
+      CloseOutput(outputs_[slot]);
+    }
+  }
+  if (!ended_seen_ && reaper_->exit_fd() < 0) {
+    if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
+  }
+  CheckSettled();
+}
+
+void ChildIo::HandleTime() {
+  if (MonotonicNow() >= deadline_) CheckSettled();
+}
+
+void ChildIo::Finish() {
+  Handle(kExit, 0);
+  for (Slot slot : {kOut, kErr}) {
+    while (outputs_[slot].owed > 0) Advance(outputs_[slot]);
+  }
+}
+
+bool ChildIo::finished() const {
+  return settled_seen_ && OutputsAtEnd() &&
+         (input_ == nullptr || input_->fd() < 0);
+}
+
+bool ChildIo::OutputsAtEnd() const {
+  return !outputs_[kOut].fd.valid() && !outputs_[kErr].fd.valid();
+}
+
+void ChildIo::Advance(Output& output) {
+  if (!output.fd.valid()) return;
+  size_t taken = 0;
+  const OutputBuffer::Fed fed =
+      output.buffer->Feed(output.fd.get(), output.owed, &taken);
+  if (fed == OutputBuffer::Fed::kEnd) {
+    CloseOutput(output);
+    return;
+  }
+  // What was in the pipe has been read, whatever was counted.
+  output.owed = taken == 0 ? 0 : output.owed - std::min(output.owed, taken);
+  if (taken >= kUsualPipe) GrowPipe(output);
+  if (ended_seen_ && !settled_seen_ && taken > 0) {
+    deadline_ = std::min(MonotonicNow() + drain_grace_, last_deadline_);
+  }
+}
+
+void ChildIo::CloseOutput(Output& output) {
+  output.buffer->Finish();
+  output.fd.Reset();
+  output.owed = 0;
+}
+
+void ChildIo::GrowPipe(Output& output) {
+  if (!may_grow_pipes_ || fcntl(output.fd.get(), F_GETPIPE_SZ) >= kGrownPipe) {
+    return;
+  }
+  // Refused to a user who has many: then it stays as it is.
+  fcntl(output.fd.get(), F_SETPIPE_SZ, kGrownPipe);
+}
+
+void ChildIo::OnEnded(absl::StatusOr<ExitStatus> status) {
+  if (std::exchange(ended_seen_, true)) return;
+  for (Slot slot : {kOut, kErr}) {
+    Output& output = outputs_[slot];
+    int available = 0;
+    if (output.fd.valid() &&
+        ioctl(output.fd.get(), FIONREAD, &available) == 0) {
+      output.owed = static_cast<size_t>(available);
+    }
+  }
+  const absl::Time now = MonotonicNow();
+  last_deadline_ = now + drain_grace_ * kMostGraces;
+  deadline_ = now + drain_grace_;
+  // Mostly the pipes are at their end by now: no need to wait for another
+  // event.
+  for (Slot slot : {kOut, kErr}) {
+    while (outputs_[slot].owed > 0) Advance(outputs_[slot]);
+    Advance(outputs_[slot]);
+  }
+  absl::MutexLock lock(&mu_);
+  result_ = std::move(status);
+  state_ = State::kDraining;
+}
+
+void ChildIo::CheckSettled() {
+  if (!ended_seen_ || settled_seen_) return;
+  const bool owed = outputs_[kOut].owed > 0 || outputs_[kErr].owed > 0;
+  const bool silent = !owed && MonotonicNow() >= deadline_;
+  if (OutputsAtEnd() || silent) Settle();
+}
+
+void ChildIo::Settle() {
+  settled_seen_ = true;
+  deadline_ = absl::InfiniteFuture();
+  const bool at_end = OutputsAtEnd();
+  absl::MutexLock lock(&mu_);
+  if (result_->ok()) (*result_)->set_output_complete(at_end);
+  state_ = at_end ? State::kDrained : State::kAbandoned;
+}
+
+}  // namespace asyncproc::internal

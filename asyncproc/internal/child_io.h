@@ -1,0 +1,142 @@
+#ifndef ASYNCPROC_INTERNAL_CHILD_IO_H_
+#define ASYNCPROC_INTERNAL_CHILD_IO_H_
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/input_queue.h"
+#include "asyncproc/internal/launch.h"
+#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/reaper.h"
+#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/waker.h"
+
+namespace asyncproc::internal {
+
+// One child with its pipes and its end, from start to settled, as a state
+// machine that blocks nowhere and has no thread: a driver waits for what fd()
+// and events() name, calls Handle for what has happened, and looks again. The
+// driver is a thread of a Process's own, or the one loop of many children.
+//
+// The life of a child: it runs; it has ended (reaped, its status known); its
+// output has settled. Settled means that every byte it had written when it
+// ended has been read, and that each output has come to its end or, because
+// somebody else holds it open, has been silent for drain_grace. Such an output
+// is abandoned: what still comes is still delivered, but nobody waits for it.
+//
+// Thread safety: the methods of the driver are for one thread at a time. All
+// others may be called from any thread.
+class ChildIo {
+ public:
+  enum Slot { kIn, kOut, kErr, kExit, kSlotCount };
+
+  enum class State {
+    kRunning,
+    kDraining,   // Ended; its output has not settled.
+    kDrained,    // Settled, and at the end of all output.
+    kAbandoned,  // Settled, with an output that somebody else holds open.
+  };
+
+  // Starts `command`. `driver` wakes whoever will drive it.
+  // Errors: as Launch; nothing is left then.
+  static absl::StatusOr<std::unique_ptr<ChildIo>> Start(
+      const Command& command, std::shared_ptr<Waker> driver);
+
+  // REQUIRES: the child has ended. Closes all pipes; readers see the end.
+  ~ChildIo();
+
+  Reaper& reaper() { return *reaper_; }
+  // Null when stdin is not a pipe.
+  InputQueue* input() { return input_.get(); }
+  const std::shared_ptr<OutputBuffer>& output(Slot slot) const {
+    return outputs_[slot].buffer;
+  }
+  // Names the pipe in /proc; 0 when the stream is not a pipe.
+  ino_t pipe_inode(Slot slot) const { return outputs_[slot].inode; }
+
+  State state() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Its status once it has settled; nothing before.
+  std::optional<absl::StatusOr<ExitStatus>> result() const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until it has settled. Errors: kDeadlineExceeded.
+  absl::Status AwaitSettled(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until it has ended, settled or not. Errors: kDeadlineExceeded.
+  absl::Status AwaitEnded(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // ---- For the driver.
+
+  // What to wait for: -1 for nothing; events may be 0, for the errors alone.
+  int fd(Slot slot) const;
+  short events(Slot slot) const;
+  // When to call HandleTime, on MonotonicNow's clock.
+  absl::Time deadline() const { return deadline_; }
+
+  // `events` have happened on fd(slot).
+  void Handle(Slot slot, short events) ABSL_LOCKS_EXCLUDED(mu_);
+  // The Waker was used: looks at all that may have changed without an event.
+  void HandleWake() ABSL_LOCKS_EXCLUDED(mu_);
+  // deadline() may have passed.
+  void HandleTime() ABSL_LOCKS_EXCLUDED(mu_);
+  // The last call: reads what an ended child still has in its pipes.
+  void Finish() ABSL_LOCKS_EXCLUDED(mu_);
+  // There is nothing left to wait for.
+  bool finished() const;
+  // Its status is known and its output has settled.
+  bool settled() const { return settled_seen_; }
+
+ private:
+  struct Output {
+    UniqueFd fd;
+    std::shared_ptr<OutputBuffer> buffer;
+    ino_t inode = 0;
+    size_t owed = 0;  // Bytes that were in the pipe when the child ended.
+  };
+
+  ChildIo(const Command& command, std::shared_ptr<Waker> driver);
+
+  absl::Status Adopt(Launched launched);
+  void AdoptOutput(Slot slot, UniqueFd fd);
+  void Advance(Output& output);
+  void CloseOutput(Output& output);
+  void GrowPipe(Output& output);
+  void OnEnded(absl::StatusOr<ExitStatus> status);
+  bool OutputsAtEnd() const;
+  void CheckSettled();
+  void Settle();
+
+  const bool leads_group_;
+  const absl::Duration drain_grace_;
+  const size_t input_limit_;
+  const bool may_grow_pipes_;
+  const std::shared_ptr<Waker> driver_;
+
+  // The driver's.
+  std::array<Output, kSlotCount> outputs_;  // Only kOut and kErr.
+  std::unique_ptr<InputQueue> input_;
+  std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;
+  std::unique_ptr<Reaper> reaper_;
+  bool ended_seen_ = false;
+  bool settled_seen_ = false;
+  absl::Time last_deadline_ = absl::InfiniteFuture();  // Of the draining.
+  absl::Time deadline_ = absl::InfiniteFuture();
+
+  mutable absl::Mutex mu_;
+  State state_ ABSL_GUARDED_BY(mu_) = State::kRunning;
+  std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_CHILD_IO_H_

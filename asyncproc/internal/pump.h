@@ -1,0 +1,59 @@
+#ifndef ASYNCPROC_INTERNAL_PUMP_H_
+#define ASYNCPROC_INTERNAL_PUMP_H_
+
+#include <atomic>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/thread.h"
+#include "asyncproc/internal/waker.h"
+
+namespace asyncproc::internal {
+
+// The thread that drives one child: drains its output, feeds its stdin, notices
+// its end. It sleeps while there is nothing to do, and ends when there is
+// nothing left to do.
+//
+// Made before the child, so that a thread that is not to be had is found out
+// while there is nothing to undo.
+//
+// Thread safety: none of its own.
+class Pump {
+ public:
+  // Errors: kResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<Pump>> Create();
+
+  // Stops and waits for the thread.
+  ~Pump();
+
+  // For the child to be: wakes this thread.
+  const std::shared_ptr<Waker>& waker() const { return shared_->waker; }
+
+  // Begins to drive `child`. Once.
+  void Drive(std::shared_ptr<ChildIo> child);
+
+  // Lets the thread go on by itself until the child has ended, and reap it.
+  void Detach();
+
+ private:
+  // What the thread uses; it may outlive the Pump.
+  struct Shared {
+    std::shared_ptr<Waker> waker;
+    absl::Notification started;
+    std::shared_ptr<ChildIo> child;  // Set before `started`.
+    std::atomic<bool> stop{false};
+    std::atomic<bool> detached{false};
+  };
+
+  explicit Pump(std::shared_ptr<Waker> waker);
+  static void Run(Shared& shared);
+
+  const std::shared_ptr<Shared> shared_;
+  Thread thread_;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_PUMP_H_

@@ -1,0 +1,149 @@
+#include "asyncproc/internal/reaper.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc::internal {
+namespace {
+
+ExitStatus ToExitStatus(const siginfo_t& info, const rusage& usage,
+                        absl::Duration wall_time) {
+  ExitStatus status =
+      info.si_code == CLD_EXITED
+          ? ExitStatus::Exited(info.si_status)
+          : ExitStatus::Signaled(info.si_status, info.si_code == CLD_DUMPED);
+  ResourceUsage used;
+  used.user_time = absl::DurationFromTimeval(usage.ru_utime);
+  used.system_time = absl::DurationFromTimeval(usage.ru_stime);
+  used.wall_time = wall_time;
+  used.max_rss_bytes = int64_t{usage.ru_maxrss} * 1024;
+  status.set_usage(used);
+  return status;
+}
+
+}  // namespace
+
+Reaper::Reaper(pid_t pid, UniqueFd pidfd, bool leads_group)
+    : pid_(pid),
+      pidfd_(std::move(pidfd)),
+      leads_group_(leads_group),
+      start_(MonotonicNow()) {}
+
+absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
+    pid_t pid, UniqueFd pidfd, bool leads_group,
+    std::function<void()> on_exit) {
+  if (!pidfd.valid()) {
+    // It cannot name a stranger: the child has not been reaped yet.
+    pidfd = UniqueFd(GetOs().PidfdOpen(pid));
+  }
+  auto reaper =
+      absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));
+  if (reaper->pidfd_.valid()) return reaper;
+  reaper->on_exit_ = std::move(on_exit);
+  absl::StatusOr<Thread> waiter =
+      Thread::Start("asyncproc-wait", [reaper = reaper.get()] {
+        siginfo_t info;
+        while (GetOs().Waitid(P_PID, reaper->pid_, &info,
+                              WEXITED | WNOWAIT | __WALL, nullptr) < 0 &&
+               errno == EINTR) {
+        }
+        reaper->on_exit_();
+      });
+  if (!waiter.ok()) return waiter.status();
+  reaper->waiter_ = *std::move(waiter);
+  return reaper;
+}
+
+Reaper::~Reaper() = default;
+
+int Reaper::WaitidLocked(siginfo_t* info, int options, rusage* usage) {
+  *info = {};
+  const bool by_pidfd = pidfd_.valid();
+  int result;
+  do {
+    result = GetOs().Waitid(by_pidfd ? static_cast<idtype_t>(P_PIDFD) : P_PID,
+                            static_cast<id_t>(by_pidfd ? pidfd_.get() : pid_),
+                            info, options, usage);
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
+std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReap() {
+  absl::MutexLock lock(&mu_);
+  return TryReapLocked();
+}
+
+std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked() {
+  if (result_.has_value()) return result_;
+  siginfo_t info;
+  if (leads_group_ &&
+      WaitidLocked(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
+      info.si_pid != 0) {
+    group_left_behind_ = ListGroup(pid_);
+  }
+  rusage usage = {};
+  if (WaitidLocked(&info, WEXITED | WNOHANG | __WALL, &usage) < 0) {
+    result_ = absl::DataLossError(absl::StrCat(
+        "exit status of process ", pid_,
+        " taken by someone else: the program ignores SIGCHLD or waits for any "
+        "child"));
+  } else if (info.si_pid != 0) {
+    result_ = ToExitStatus(info, usage, MonotonicNow() - start_);
+  }
+  return result_;
+}
+
+absl::Status Reaper::CheckRunning() {
+  if (!TryReapLocked().has_value()) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
+}
+
+absl::Status Reaper::SignalError(int signal) const {
+  const int error = errno;
+  if (error == ESRCH) {
+    return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
+  }
+  return absl::ErrnoToStatus(
+      error, absl::StrCat("cannot send signal ", signal, " to process ", pid_));
+}
+
+absl::Status Reaper::Signal(int signal) {
+  absl::MutexLock lock(&mu_);
+  if (absl::Status status = CheckRunning(); !status.ok()) return status;
+  const int result = pidfd_.valid()
+                         ? GetOs().PidfdSendSignal(pidfd_.get(), signal)
+                         : GetOs().Kill(pid_, signal);
+  return result < 0 ? SignalError(signal) : absl::OkStatus();
+}
+
+std::vector<ProcessStat> Reaper::GroupLeftBehind() {
+  absl::MutexLock lock(&mu_);
+  return group_left_behind_;
+}
+
+bool Reaper::IsStopped() {
+  absl::MutexLock lock(&mu_);
+  if (TryReapLocked().has_value()) return false;
+  siginfo_t info;
+  return WaitidLocked(&info, WSTOPPED | WNOHANG | WNOWAIT | __WALL, nullptr) ==
+             0 &&
+         info.si_pid != 0;
+}
+
+void Reaper::KillAndReap() {
+  Signal(SIGKILL).IgnoreError();
+  while (!TryReap().has_value()) {
+    siginfo_t info;
+    // Without reaping: that is done under the lock.
+    waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT | __WALL);
+  }
+}
+
+}  // namespace asyncproc::internal

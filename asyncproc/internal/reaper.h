@@ -1,0 +1,102 @@
+#ifndef ASYNCPROC_INTERNAL_REAPER_H_
+#define ASYNCPROC_INTERNAL_REAPER_H_
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/thread.h"
+#include "asyncproc/internal/unique_fd.h"
+
+namespace asyncproc::internal {
+
+// One child from its start until it has been reaped: the only place that reaps
+// or signals it. Both happen under one lock, so that no signal goes to a number
+// that the kernel may already have given to a stranger.
+//
+// The end of the child is known by its pidfd. Where there is none, a thread
+// waits for it, without reaping, and calls `on_exit`.
+//
+// Thread safety: all methods may be called from any thread; none blocks.
+class Reaper {
+ public:
+  // `leads_group`: the child is the leader of a process group.
+  // `on_exit` is called at most once, on a thread of the Reaper's own, and only
+  // where exit_fd() is -1.
+  // Errors: kResourceExhausted when that thread is needed and cannot be
+  // started. The child is untouched by that; whoever started it must still end
+  // it.
+  static absl::StatusOr<std::unique_ptr<Reaper>> Create(
+      pid_t pid, UniqueFd pidfd, bool leads_group,
+      std::function<void()> on_exit);
+
+  // REQUIRES: the child has ended, or exit_fd() is not -1.
+  ~Reaper();
+  Reaper(const Reaper&) = delete;
+  Reaper& operator=(const Reaper&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  // Becomes readable when the child has ended; -1 where on_exit tells.
+  int exit_fd() const { return pidfd_.get(); }
+
+  // Reaps the child if it has ended. Nothing while it runs. From then on always
+  // the same: its status, or kDataLoss when somebody else has taken that (a
+  // waitpid for any child, or SIGCHLD being ignored).
+  std::optional<absl::StatusOr<ExitStatus>> TryReap() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sends `signal` to the child.
+  // Errors: kNotFound once it has ended; kPermissionDenied when it has changed
+  // its identity; kInvalidArgument for a number that is no signal.
+  absl::Status Signal(int signal) ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool leads_group() const { return leads_group_; }
+  // Once it has been reaped, the other members that its group had then, which
+  // is the last moment at which its number was sure to be that group's.
+  std::vector<ProcessStat> GroupLeftBehind() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Whether it has been stopped, by SIGSTOP say, and not continued.
+  bool IsStopped() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sends SIGKILL and waits until the child has been reaped: for the destructor
+  // of whoever owns it. Kills in the kernel are not refused, but a child in an
+  // uninterruptible sleep delays this.
+  void KillAndReap() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  Reaper(pid_t pid, UniqueFd pidfd, bool leads_group);
+
+  std::optional<absl::StatusOr<ExitStatus>> TryReapLocked()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int WaitidLocked(siginfo_t* info, int options, rusage* usage)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status SignalError(int signal) const;
+
+  const pid_t pid_;
+  const UniqueFd pidfd_;
+  const bool leads_group_;
+  const absl::Time start_;
+  std::function<void()> on_exit_;
+  Thread waiter_;
+
+  absl::Mutex mu_;
+  std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);
+  std::vector<ProcessStat> group_left_behind_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_REAPER_H_

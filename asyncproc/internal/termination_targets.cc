@@ -1,0 +1,145 @@
+#include "asyncproc/internal/termination_targets.h"
+
+#include <poll.h>
+#include <signal.h>
+
+#include <set>
+#include <utility>
+
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// A group or tree that forks faster than it can be read is not chased for ever.
+constexpr int kMostSearches = 20;
+
+// A pidfd for the process that `stat` was read of, and no other: if the number
+// had changed hands, the two times it started would differ.
+UniqueFd OpenTheSame(const ProcessStat& stat) {
+  UniqueFd pidfd(GetOs().PidfdOpen(stat.pid));
+  if (!pidfd.valid()) return pidfd;
+  const std::optional<ProcessStat> now = ReadProcessStat(stat.pid);
+  if (!now.has_value() || now->start_time != stat.start_time) pidfd.Reset();
+  return pidfd;
+}
+
+bool HasEnded(const UniqueFd& pidfd) {
+  pollfd fd = {pidfd.get(), POLLIN, 0};
+  return GetOs().Poll(&fd, 1, absl::InfinitePast()) > 0;
+}
+
+}  // namespace
+
+TerminationTargets::TerminationTargets(ChildIo& child, TerminationScope scope)
+    : child_(child), scope_(scope) {
+  Refresh();
+}
+
+void TerminationTargets::Refresh() {
+  if (scope_ == TerminationScope::kChild) return;
+  for (const ProcessStat& stat : child_.reaper().GroupLeftBehind()) Hold(stat);
+  Find();
+}
+
+bool TerminationTargets::Hold(const ProcessStat& stat) {
+  if (stat.pid == child_.reaper().pid() || targets_.count(stat.pid) > 0) {
+    return false;
+  }
+  UniqueFd pidfd = OpenTheSame(stat);
+  if (!pidfd.valid() || HasEnded(pidfd)) return false;
+  targets_[stat.pid] = {stat, std::move(pidfd)};
+  return true;
+}
+
+bool TerminationTargets::Find() {
+  DropEnded();
+  bool found = false;
+  for (const ProcessStat& stat : Related(ListProcesses())) {
+    if (Hold(stat)) found = true;
+  }
+  return found;
+}
+
+std::vector<ProcessStat> TerminationTargets::Related(
+    const std::vector<ProcessStat>& all) {
+  // Only who lives now, after the list was read, lived when it was: the number
+  // of any other may have become a stranger's, with children of its own.
+  DropEnded();
+  std::set<pid_t> parents;
+  for (const auto& [pid, target] : targets_) parents.insert(pid);
+  const pid_t leader = child_.reaper().pid();
+  const bool child_lives = !child_.reaper().TryReap().has_value();
+  if (child_lives) parents.insert(leader);
+  bool group_lives = child_lives;
+  for (const auto& [pid, target] : targets_) {
+    if (target.stat.group == leader) group_lives = true;
+  }
+
+  std::vector<ProcessStat> related;
+  const bool tree = scope_ == TerminationScope::kTree;
+  for (size_t before = 0; before <= related.size();) {
+    before = related.size() + 1;
+    for (const ProcessStat& stat : all) {
+      const bool of_tree = tree && parents.count(stat.parent) > 0;
+      const bool of_group =
+          child_.reaper().leads_group() && group_lives && stat.group == leader;
+      if ((of_tree || of_group) && stat.state != 'Z' &&
+          parents.insert(stat.pid).second) {
+        related.push_back(stat);
+      }
+    }
+  }
+  return related;
+}
+
+void TerminationTargets::DropEnded() {
+  for (auto it = targets_.begin(); it != targets_.end();) {
+    it = HasEnded(it->second.pidfd) ? targets_.erase(it) : std::next(it);
+  }
+}
+
+void TerminationTargets::Signal(int signal) {
+  Refresh();
+  Reaper& reaper = child_.reaper();
+  std::set<pid_t> signaled;
+  for (int search = 0; search < kMostSearches; ++search) {
+    for (const auto& [pid, target] : targets_) {
+      if (!signaled.insert(pid).second) continue;
+      GetOs().PidfdSendSignal(target.pidfd.get(), signal);
+      GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);
+    }
+    // The child after those that were found through it: when it ends, its
+    // children have no parent to be found by.
+    if (signaled.insert(reaper.pid()).second) {
+      reaper.Signal(signal).IgnoreError();
+      reaper.Signal(SIGCONT).IgnoreError();
+    }
+    if (scope_ == TerminationScope::kChild || !Find()) return;
+  }
+}
+
+bool TerminationTargets::AwaitEnded(absl::Time deadline) {
+  const bool child_ended =
+      child_.reaper().TryReap().has_value() || child_.AwaitEnded(deadline).ok();
+  if (!child_ended) return false;
+  if (scope_ == TerminationScope::kChild) return true;
+  for (;;) {
+    Refresh();
+    if (targets_.empty()) return true;
+    if (MonotonicNow() >= deadline) return false;
+    pollfd fd = {targets_.begin()->second.pidfd.get(), POLLIN, 0};
+    GetOs().Poll(&fd, 1, deadline);
+  }
+}
+
+std::vector<Survivor> TerminationTargets::Survivors() {
+  if (scope_ != TerminationScope::kChild) Find();
+  std::vector<Survivor> survivors;
+  for (const auto& [pid, target] : targets_) {
+    survivors.push_back({pid, target.stat.command});
+  }
+  return survivors;
+}
+
+}  // namespace asyncproc::internal

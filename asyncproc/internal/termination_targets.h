@@ -1,0 +1,60 @@
+#ifndef ASYNCPROC_INTERNAL_TERMINATION_TARGETS_H_
+#define ASYNCPROC_INTERNAL_TERMINATION_TARGETS_H_
+
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc::internal {
+
+// Whom an escalation is to end: the child, and the processes of its scope as
+// they are found. Those are found again before each signal, and held by pidfd.
+//
+// Thread safety: none of its own.
+class TerminationTargets {
+ public:
+  TerminationTargets(ChildIo& child, TerminationScope scope);
+
+  // Looks for processes of the scope that have come since.
+  void Refresh();
+
+  // Sends `signal`, and SIGCONT for those that are stopped, to all that live;
+  // also to those that come while it does.
+  void Signal(int signal);
+
+  // Waits until all have ended, or `deadline`. False: it was the deadline.
+  bool AwaitEnded(absl::Time deadline);
+
+  // Those, but for the child, that live.
+  std::vector<Survivor> Survivors();
+
+ private:
+  struct Target {
+    ProcessStat stat;
+    UniqueFd pidfd;
+  };
+
+  // Whether it has found any that it did not know.
+  bool Find();
+  bool Hold(const ProcessStat& stat);
+  // The pids among `all` that belong to the scope through one that lives.
+  std::vector<ProcessStat> Related(const std::vector<ProcessStat>& all);
+  void DropEnded();
+
+  ChildIo& child_;
+  const TerminationScope scope_;
+  std::map<pid_t, Target> targets_;  // Without the child.
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_TERMINATION_TARGETS_H_

@@ -1,0 +1,66 @@
+#ifndef ASYNCPROC_NONBLOCKING_PROCESS_H_
+#define ASYNCPROC_NONBLOCKING_PROCESS_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "asyncproc/command.h"
+#include "asyncproc/process.h"
+
+namespace asyncproc {
+
+// An interactive program that is asked now and then whether it has said
+// something: for loops that have other things to do and must never wait.
+//
+//   auto bc = asyncproc::NonblockingProcess::Spawn({"bc", "-q"});
+//   if (!bc.ok()) return bc.status();
+//   (*bc)->ReadLine();          // nullopt: it has said nothing yet
+//   (*bc)->Write("20 + 22\n");
+//   while (running) {
+//     if (std::optional<std::string> line = (*bc)->ReadLine()) Show(*line);  //
+//     42 DoSomethingElse();
+//   }
+//
+// Thread safety: any thread may call anything; see Process.
+// Ownership: the destructor kills and reaps a child that still runs.
+// Blocking: nothing here blocks.
+class NonblockingProcess {
+ public:
+  // The environment is the host's, with the changes in `environment`.
+  // Errors: as Process::Spawn.
+  static absl::StatusOr<std::unique_ptr<NonblockingProcess>> Spawn(
+      std::vector<std::string> argv, Environment environment = Environment());
+
+  // Errors: as Process::Write. Mind the newline at the end of a line.
+  absl::Status Write(absl::string_view data) { return process_->Write(data); }
+
+  // The next line of stdout, without its end, if there is a complete one, or if
+  // it is the last one and nothing will complete it. An empty line is "", not
+  // nullopt. Nothing is lost however many lines arrive at once.
+  std::optional<std::string> ReadLine();
+
+  // Whether ReadLine would return a line.
+  bool HasLine() const { return process_->out().HasLine(); }
+
+  // Whether all lines have been read, and none will come.
+  bool AtEof() const { return process_->out().AtEof(); }
+
+  bool IsAlive() const { return process_->IsAlive(); }
+
+  // For all the rest: stderr, waiting, ending it.
+  Process& process() { return *process_; }
+
+ private:
+  explicit NonblockingProcess(std::unique_ptr<Process> process);
+
+  const std::unique_ptr<Process> process_;
+};
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_NONBLOCKING_PROCESS_H_

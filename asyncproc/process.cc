@@ -1,0 +1,198 @@
+#include "asyncproc/process.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/termination_targets.h"
+
+namespace asyncproc {
+
+using internal::ChildIo;
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+
+std::ostream& operator<<(std::ostream& out, ProcessState state) {
+  switch (state) {
+    case ProcessState::kRunning:
+      return out << "running";
+    case ProcessState::kStopped:
+      return out << "stopped";
+    case ProcessState::kDraining:
+      return out << "draining";
+    case ProcessState::kDrained:
+      return out << "drained";
+    case ProcessState::kAbandoned:
+      return out << "abandoned";
+  }
+  return out << "unknown";
+}
+
+absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
+  absl::StatusOr<std::unique_ptr<internal::Pump>> pump =
+      internal::Pump::Create();
+  if (!pump.ok()) {
+    return absl::Status(pump.status().code(),
+                        absl::StrCat("cannot start ", command.DebugString(),
+                                     ": ", pump.status().message()));
+  }
+  absl::StatusOr<std::shared_ptr<ChildIo>> child =
+      ChildIo::Start(command, (*pump)->waker());
+  if (!child.ok()) return child.status();
+  (*pump)->Drive(*child);
+  return absl::WrapUnique(
+      new Process(std::move(command), *std::move(pump), *std::move(child)));
+}
+
+Process::Process(Command command, std::unique_ptr<internal::Pump> pump,
+                 std::shared_ptr<ChildIo> child)
+    : command_(std::move(command)),
+      child_(std::move(child)),
+      pump_(std::move(pump)),
+      out_(child_->output(ChildIo::kOut), child_->pipe_inode(ChildIo::kOut)),
+      err_(child_->output(ChildIo::kErr), child_->pipe_inode(ChildIo::kErr)) {}
+
+Process::~Process() {
+  if (child_->result().has_value()) {
+    pump_ = nullptr;
+  } else {
+    EndOrDetach();
+  }
+}
+
+void Process::EndOrDetach() {
+  switch (command_.on_destroy.policy()) {
+    case OnDestroy::Policy::kDetach:
+      if (child_->input() != nullptr) child_->input()->Close().IgnoreError();
+      pump_->Detach();
+      return;
+    case OnDestroy::Policy::kTerminate:
+      Terminate(command_.on_destroy.escalation()).IgnoreError();
+      break;
+    case OnDestroy::Policy::kKill:
+      break;
+  }
+  child_->reaper().KillAndReap();
+  pump_ = nullptr;
+  // What it wrote last is for the cursors and taps that outlive it.
+  child_->Finish();
+}
+
+pid_t Process::pid() const { return child_->reaper().pid(); }
+
+absl::Status Process::NoStdin() const {
+  return absl::FailedPreconditionError(
+      absl::StrCat("stdin of ", command_.DebugString(),
+                   " is not a pipe: it is ", command_.in.ToString()));
+}
+
+absl::Status Process::Write(absl::string_view data) {
+  if (child_->input() == nullptr) return NoStdin();
+  return child_->input()->Write(data);
+}
+
+absl::Status Process::Flush(absl::Duration timeout) {
+  if (child_->input() == nullptr) return NoStdin();
+  absl::Status status = child_->input()->Flush(DeadlineAfter(timeout));
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  return TimedOut(timeout,
+                  absl::StrCat("has not read its stdin, of which ",
+                               child_->input()->pending(), " bytes wait,"));
+}
+
+absl::Status Process::CloseStdin() {
+  if (child_->input() == nullptr) return NoStdin();
+  return child_->input()->Close();
+}
+
+absl::StatusOr<ExitStatus> Process::Result() const {
+  return child_->result().value_or(
+      absl::UnavailableError("the process still runs"));
+}
+
+absl::StatusOr<ExitStatus> Process::Wait(int flags) {
+  if ((flags & ~WNOHANG) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Wait knows no flags but WNOHANG: ", flags));
+  }
+  if ((flags & WNOHANG) != 0) return Result();
+  return WaitFor(absl::InfiniteDuration());
+}
+
+absl::StatusOr<ExitStatus> Process::WaitFor(absl::Duration timeout) {
+  absl::Status status = child_->AwaitSettled(DeadlineAfter(timeout));
+  if (absl::IsDeadlineExceeded(status)) return TimedOut(timeout, "still runs");
+  if (!status.ok()) return status;
+  return Result();
+}
+
+absl::Status Process::Signal(int signal) {
+  return child_->reaper().Signal(signal);
+}
+
+bool Process::IsAlive() { return !child_->reaper().TryReap().has_value(); }
+
+ProcessState Process::state() {
+  switch (child_->state()) {
+    case ChildIo::State::kDrained:
+      return ProcessState::kDrained;
+    case ChildIo::State::kAbandoned:
+      return ProcessState::kAbandoned;
+    case ChildIo::State::kDraining:
+      return ProcessState::kDraining;
+    case ChildIo::State::kRunning:
+      break;
+  }
+  if (!IsAlive()) return ProcessState::kDraining;
+  return child_->reaper().IsStopped() ? ProcessState::kStopped
+                                      : ProcessState::kRunning;
+}
+
+absl::StatusOr<ExitStatus> Process::Terminate(absl::Duration grace) {
+  absl::StatusOr<Termination> termination =
+      Terminate(Escalation::Standard(grace));
+  if (!termination.ok()) return termination.status();
+  return termination->status;
+}
+
+absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
+  if (absl::Status status = escalation.Validate(); !status.ok()) return status;
+  const absl::Time start = MonotonicNow();
+  Termination termination;
+  internal::TerminationTargets targets(*child_, escalation.scope);
+  bool ended = targets.AwaitEnded(absl::InfinitePast());
+  for (size_t i = 0; i < escalation.steps.size() && !ended; ++i) {
+    const EscalationStep& step = escalation.steps[i];
+    if (step.signal != 0) {
+      targets.Signal(step.signal);
+    } else if (child_->input() == nullptr ||
+               (!child_->input()->Abort() && !stdin_aborted_)) {
+      continue;
+    } else {
+      stdin_aborted_ = true;
+    }
+    ended = targets.AwaitEnded(DeadlineAfter(step.grace));
+    if (ended) termination.ended_by_step = i;
+  }
+  termination.survivors = targets.Survivors();
+  termination.elapsed = MonotonicNow() - start;
+  if (!ended && IsAlive()) {
+    return TimedOut(termination.elapsed, "could not be ended");
+  }
+  absl::StatusOr<ExitStatus> status = Wait();
+  if (!status.ok()) return status.status();
+  termination.status = *std::move(status);
+  return termination;
+}
+
+absl::Status Process::TimedOut(absl::Duration timeout, absl::string_view what) {
+  return absl::DeadlineExceededError(
+      absl::StrCat(command_.DebugString(), " (pid ", pid(), ") ", what,
+                   " after ", absl::FormatDuration(timeout),
+                   out_.LastLines("stdout"), err_.LastLines("stderr")));
+}
+
+}  // namespace asyncproc

@@ -1,0 +1,171 @@
+#ifndef ASYNCPROC_PROCESS_H_
+#define ASYNCPROC_PROCESS_H_
+
+#include <sys/types.h>
+#include <sys/wait.h>  // WNOHANG
+
+#include <atomic>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/pump.h"
+#include "asyncproc/output_stream.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc {
+
+enum class ProcessState {
+  kRunning,
+  kStopped,    // By SIGSTOP, SIGTSTP ...; SIGCONT makes it run on.
+  kDraining,   // Ended; what it had written is being read.
+  kDrained,    // Ended, and all output is at its end.
+  kAbandoned,  // Ended, but another process still holds its output open.
+};
+
+std::ostream& operator<<(std::ostream& out, ProcessState state);
+
+// What was there on both streams.
+struct Output {
+  std::string out;
+  std::string err;
+};
+
+// A child process: write to it, read from it, wait for it, end it.
+//
+// Its output is read in the background as fast as it comes, whether or not
+// anybody asks for it; what is written to it is queued and fed to it as fast as
+// it reads. So neither side ever waits for the other, however much there is to
+// say, and the classic deadlock of two full pipes cannot happen.
+//
+//   asyncproc::Command command({"bc", "-q"});
+//   auto process = asyncproc::Process::Spawn(command);
+//   if (!process.ok()) return process.status();
+//   (*process)->Write("6 * 7\n");
+//   auto answer = (*process)->out().ReadLine(absl::Seconds(5));   // "42"
+//   auto status = (*process)->Terminate();                        // exit
+//   status 0
+//
+// Thread safety: any thread may call anything at any time; only the destructor
+// must not overlap another call.
+// Ownership: the Process owns the child, the pipes and one thread. Its
+// destructor does with a child that still runs what Command::on_destroy says
+// (kill it and reap it, as a rule), and leaves no thread, descriptor or zombie
+// behind. Blocking: only Wait, WaitFor, Flush and Terminate block. The
+// destructor blocks for the moment that a killed child takes to end. Errors:
+// absl::Status. That a child fails is none: its ExitStatus says so.
+class Process {
+ public:
+  // Starts `command`. When it returns, the child runs the program, or nothing
+  // is left of the attempt. Errors: kInvalidArgument when the command makes no
+  // sense (see Command::Validate); kNotFound when program or directory do not
+  // exist; kPermissionDenied; kResourceExhausted when there is no descriptor,
+  // process, thread or memory to be had. The message names what was asked for,
+  // where it was searched for, and the step that failed; GetSpawnFailure has it
+  // as data.
+  static absl::StatusOr<std::unique_ptr<Process>> Spawn(Command command);
+
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  // Stays the same after the end, when the system may have given the number to
+  // another process: do not signal by it.
+  pid_t pid() const;
+  const Command& command() const { return command_; }
+
+  // Queues `data` for the child's stdin; returns at once, and takes all or
+  // nothing.
+  // Errors: kFailedPrecondition when stdin is not a pipe or has been closed, by
+  // CloseStdin or by the child; then it says how many bytes did not get there.
+  // kResourceExhausted when Command::input_limit would be exceeded.
+  absl::Status Write(absl::string_view data);
+
+  // Waits until the child's stdin pipe has taken all that was written. That
+  // does not mean that the child has read it. Errors: kDeadlineExceeded; as
+  // Write.
+  absl::Status Flush(absl::Duration timeout);
+
+  // End-of-file for the child, behind what was written. Again: does nothing.
+  // Errors: kFailedPrecondition when stdin is not a pipe, or the child closed
+  // it before it had got everything.
+  absl::Status CloseStdin();
+
+  // What has arrived since the last call, maybe nothing.
+  std::string Read() { return out_.Read(); }
+  std::string ReadErr() { return err_.Read(); }
+  Output ReadBoth() { return {Read(), ReadErr()}; }
+
+  // Line by line, up to a delimiter, several readers, taps: all the rest.
+  OutputStream& out() { return out_; }
+  OutputStream& err() { return err_; }
+
+  // Waits until the child has ended and its output has settled, and returns how
+  // it ended; again and again, from any number of threads. Then every byte that
+  // it wrote can be read. A process that it left behind and that holds its
+  // output open delays this by Command::drain_grace;
+  // ExitStatus::output_complete is false then, and OutputStream::holders says
+  // who it is.
+  //
+  // A child that waits for the end of its input waits for CloseStdin.
+  //
+  // `flags`: 0, or WNOHANG: do not block; kUnavailable while it runs.
+  // Errors: kDataLoss when its status was taken by someone else: the host
+  // ignores SIGCHLD, or waits for any child. kInvalidArgument for other flags.
+  absl::StatusOr<ExitStatus> Wait(int flags = 0);
+  // Errors: also kDeadlineExceeded, naming the command; the child runs on.
+  absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout);
+
+  // Sends a signal to the child, and to it alone.
+  // Errors: kNotFound once it has ended: never does a signal reach another
+  // process that has got its number. kInvalidArgument; kPermissionDenied.
+  absl::Status Signal(int signal);
+
+  // Ends the child, gently first: closes its stdin (skipped when that is not a
+  // pipe or is closed already), then SIGTERM and SIGCONT, then SIGKILL, with up
+  // to `grace` between two of them. Returns as soon as it has ended, and as
+  // Wait. For a child that has ended it does nothing but that. What was still
+  // to be written to stdin is dropped. With a grace of zero it goes straight to
+  // SIGKILL.
+  // Errors: as Wait; kInvalidArgument for a negative grace; kDeadlineExceeded
+  // when the child is still there 10 s after SIGKILL.
+  absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1));
+
+  // The same by other steps, or for the child's whole group or tree.
+  // Errors: kDeadlineExceeded when the child is still there after the last
+  // step. That others of the scope are is no error: Termination::survivors has
+  // them.
+  absl::StatusOr<Termination> Terminate(const Escalation& escalation);
+
+  // Whether it has not ended, as far as is known right now.
+  bool IsAlive();
+  ProcessState state();
+
+ private:
+  Process(Command command, std::unique_ptr<internal::Pump> pump,
+          std::shared_ptr<internal::ChildIo> child);
+
+  absl::Status NoStdin() const;
+  absl::StatusOr<ExitStatus> Result() const;
+  absl::Status TimedOut(absl::Duration timeout, absl::string_view what);
+  void EndOrDetach();
+
+  const Command command_;
+  const std::shared_ptr<internal::ChildIo> child_;
+  std::unique_ptr<internal::Pump> pump_;
+  // A Terminate has closed stdin: the next one gives the child its grace too.
+  std::atomic<bool> stdin_aborted_{false};
+  OutputStream out_;
+  OutputStream err_;
+};
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_PROCESS_H_
