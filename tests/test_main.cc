@@ -1,0 +1,91 @@
+// The main of every test: after each test case, nothing may be left of it: no
+// descriptor, no child, no thread.
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+
+// ThreadSanitizer misses a happens-before edge that is inside absl::Mutex:
+// https://github.com/google/sanitizers/issues/953.
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:absl::*::synchronization_internal::Waiter::Post\n";
+}
+
+namespace {
+
+std::set<int> Numbers(const char* directory) {
+  std::set<int> numbers;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory), closedir);
+  while (const dirent* const entry = readdir(dir.get())) {
+    int number;
+    if (absl::SimpleAtoi(entry->d_name, &number)) numbers.insert(number);
+  }
+  return numbers;
+}
+
+// "3 -> pipe:[123]", but for the one that lists them.
+std::set<std::string> OpenDescriptors() {
+  std::set<std::string> open;
+  for (int fd : Numbers("/proc/self/fd")) {
+    char target[256] = {};
+    const std::string link = absl::StrCat("/proc/self/fd/", fd);
+    if (readlink(link.c_str(), target, sizeof(target) - 1) < 0) continue;
+    if (strncmp(target, "/proc/", 6) == 0) continue;
+    open.insert(absl::StrCat(fd, " -> ", target));
+  }
+  return open;
+}
+
+class LeakListener : public testing::EmptyTestEventListener {
+  void OnTestStart(const testing::TestInfo&) override {
+    descriptors_ = OpenDescriptors();
+    threads_ = Numbers("/proc/self/task").size();
+  }
+
+  void OnTestEnd(const testing::TestInfo& info) override {
+    EXPECT_EQ(OpenDescriptors(), descriptors_)
+        << info.name() << " left descriptors open, or closed others'";
+    siginfo_t child = {};
+    // Without reaping: the child is another's to be found.
+    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
+      ADD_FAILURE() << info.name() << " left a child behind, "
+                    << (child.si_pid != 0
+                            ? absl::StrCat("a zombie: ", child.si_pid)
+                            : "running");
+    } else {
+      EXPECT_EQ(errno, ECHILD);
+    }
+    // A thread that was joined is still listed for a moment.
+    const absl::Time patience = absl::Now() + absl::Seconds(10);
+    while (Numbers("/proc/self/task").size() > threads_ &&
+           absl::Now() < patience) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_LE(Numbers("/proc/self/task").size(), threads_)
+        << info.name() << " left threads behind";
+  }
+
+  std::set<std::string> descriptors_;
+  size_t threads_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  testing::UnitTest::GetInstance()->listeners().Append(new LeakListener);
+  return RUN_ALL_TESTS();
+}
