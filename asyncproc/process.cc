@@ -42,9 +42,11 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
       ChildIo::Start(command, (*pump)->waker());
   if (!child.ok()) return child.status();
-  (*pump)->Drive(*child);
-  return absl::WrapUnique(
+  auto process = absl::WrapUnique(
       new Process(std::move(command), *std::move(pump), *std::move(child)));
+  // Not before the streams are there: what has no reader is not kept.
+  process->pump_->Drive(process->child_);
+  return process;
 }
 
 Process::Process(Command command, std::unique_ptr<internal::Pump> pump,
