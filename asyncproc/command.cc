@@ -68,6 +68,9 @@ absl::Status ValidateEnvironment(const Environment& environment) {
 
 absl::Status ValidateStream(absl::string_view name, const Stdio& stream) {
   switch (stream.kind()) {
+    case Stdio::Kind::kLineBuffered:
+      if (name == "in") return Invalid("only out and err can be LineBuffered");
+      break;
     case Stdio::Kind::kToStdout:
       if (name != "err") {
         return Invalid("only err can go where stdout goes, not ", name);
@@ -111,6 +114,29 @@ absl::Status ValidateDescriptors(const Command& command) {
       return Invalid("pass_fds has ", child_fd,
                      " of the child, which is for in, out and err to set");
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidatePty(const Command& command) {
+  if (!command.pty.has_value()) return absl::OkStatus();
+  for (const Stdio* stream : {&command.in, &command.out, &command.err}) {
+    if (stream->kind() != Stdio::Kind::kPipe) {
+      return Invalid("with a pty, in, out and err are the terminal, not ",
+                     stream->ToString());
+    }
+  }
+  if (!command.process_group.inherits() && !command.process_group.is_new()) {
+    return Invalid(
+        "a child with a pty has a session of its own and cannot "
+        "join group ",
+        command.process_group.id());
+  }
+  const Pty& pty = *command.pty;
+  if (pty.rows < 0 || pty.columns < 0 || pty.rows > USHRT_MAX ||
+      pty.columns > USHRT_MAX) {
+    return Invalid("a pty of ", pty.rows, " rows and ", pty.columns,
+                   " columns: both must be from 0 to ", USHRT_MAX);
   }
   return absl::OkStatus();
 }
@@ -215,7 +241,12 @@ std::string ExplainEnvironment(const Environment& environment) {
 // A line for each thing that is not as the host has it.
 std::string ExplainIdentity(const Command& command) {
   std::string text;
-  if (command.new_session) {
+  if (command.pty.has_value()) {
+    absl::StrAppend(&text, "terminal:    ", command.pty->rows, " rows, ",
+                    command.pty->columns, " columns, ",
+                    command.pty->echo ? "echo" : "no echo", "\n");
+  }
+  if (command.new_session || command.pty.has_value()) {
     absl::StrAppend(&text, "session:     its own\n");
   } else if (!command.process_group.inherits()) {
     absl::StrAppend(&text, "group:       ",
@@ -276,6 +307,8 @@ std::string Stdio::ToString() const {
   switch (kind_) {
     case Kind::kPipe:
       return "pipe";
+    case Kind::kLineBuffered:
+      return "line-buffered";
     case Kind::kNull:
       return "/dev/null";
     case Kind::kInherit:
@@ -342,7 +375,7 @@ Command Command::Shell(std::string script) {
 absl::Status Command::Validate() const {
   for (const absl::Status& status :
        {ValidateStrings(*this), ValidateEnvironment(env),
-        ValidateDescriptors(*this), ValidateIdentity(*this),
+        ValidateDescriptors(*this), ValidatePty(*this), ValidateIdentity(*this),
         ValidateLimits(*this), ValidateEnd(*this)}) {
     if (!status.ok()) return status;
   }

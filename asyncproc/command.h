@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/output_bound.h"
+#include "asyncproc/pty.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
@@ -22,7 +23,15 @@ namespace asyncproc {
 // Where one of the child's three standard streams comes from or goes to.
 class Stdio {
  public:
-  enum class Kind { kPipe, kNull, kInherit, kFile, kFd, kToStdout };
+  enum class Kind {
+    kPipe,
+    kNull,
+    kInherit,
+    kFile,
+    kFd,
+    kToStdout,
+    kLineBuffered,
+  };
   enum class FileMode {
     kRead,
     kTruncate,  // Write from the start; made if it is not there (0666 &
@@ -32,6 +41,12 @@ class Stdio {
 
   // A pipe to or from the host: what Process reads and writes. The default.
   static Stdio Pipe() { return Stdio(Kind::kPipe); }
+  // For stdout or stderr: as Pipe, but the child finds a terminal there, so
+  // that programs that buffer what they write to a pipe hand over each line,
+  // and may use colours. It has no other sign of a terminal: no echo, no
+  // "\r\n", no Ctrl-C, and stdin is what it is set to. See Command::pty for a
+  // whole one.
+  static Stdio LineBuffered() { return Stdio(Kind::kLineBuffered); }
   // /dev/null: end-of-file at once, or output that nobody sees.
   static Stdio Null() { return Stdio(Kind::kNull); }
   // The host's own stream of that number; closed if that is closed.
@@ -156,6 +171,12 @@ struct Command {
   Stdio in = Stdio::Pipe();
   Stdio out = Stdio::Pipe();
   Stdio err = Stdio::Pipe();
+
+  // A terminal for the child instead of its three pipes: its controlling one,
+  // in a session of its own. What it writes, to stdout or stderr, comes by
+  // Process::out; what is written to it, by Process::Write, it takes for typed.
+  // See Process::pty.
+  std::optional<Pty> pty;
 
   // Further descriptors of the child: its number to the host's. The host's stay
   // open, and are not changed.

@@ -181,7 +181,8 @@ class OutputStream : public OutputCursor {
   std::string LastLines(absl::string_view name) const;
 
   // The processes that have the stream open for writing, as far as /proc shows
-  // them to us: after the child has ended, those that it left behind.
+  // them to us: after the child has ended, those that it left behind. Pipes
+  // only: none for a terminal.
   std::vector<PipeHolder> holders() const;
 
  private:

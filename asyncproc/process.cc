@@ -55,7 +55,11 @@ Process::Process(Command command, std::unique_ptr<internal::Pump> pump,
       child_(std::move(child)),
       pump_(std::move(pump)),
       out_(child_->output(ChildIo::kOut), child_->pipe_inode(ChildIo::kOut)),
-      err_(child_->output(ChildIo::kErr), child_->pipe_inode(ChildIo::kErr)) {}
+      err_(child_->output(ChildIo::kErr), child_->pipe_inode(ChildIo::kErr)) {
+  if (child_->terminal() >= 0) {
+    terminal_.emplace(child_->terminal(), child_->input());
+  }
+}
 
 Process::~Process() {
   if (child_->result().has_value()) {

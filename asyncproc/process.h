@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 
@@ -18,6 +19,7 @@
 #include "asyncproc/internal/child_io.h"
 #include "asyncproc/internal/pump.h"
 #include "asyncproc/output_stream.h"
+#include "asyncproc/terminal.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
@@ -86,6 +88,7 @@ class Process {
   // Errors: kFailedPrecondition when stdin is not a pipe or has been closed, by
   // CloseStdin or by the child; then it says how many bytes did not get there.
   // kResourceExhausted when Command::input_limit would be exceeded.
+  // kInvalidArgument for a line that is too long for a terminal: see Terminal.
   absl::Status Write(absl::string_view data);
 
   // Waits until the child's stdin pipe has taken all that was written. That
@@ -93,9 +96,10 @@ class Process {
   // Write.
   absl::Status Flush(absl::Duration timeout);
 
-  // End-of-file for the child, behind what was written. Again: does nothing.
-  // Errors: kFailedPrecondition when stdin is not a pipe, or the child closed
-  // it before it had got everything.
+  // End-of-file for the child, behind what was written. Again: does nothing. On
+  // a terminal, it is typed (^D); the terminal stays open. Errors:
+  // kFailedPrecondition when stdin is not a pipe, or the child closed it before
+  // it had got everything.
   absl::Status CloseStdin();
 
   // What has arrived since the last call, maybe nothing.
@@ -106,6 +110,9 @@ class Process {
   // Line by line, up to a delimiter, several readers, taps: all the rest.
   OutputStream& out() { return out_; }
   OutputStream& err() { return err_; }
+
+  // The child's terminal; null when Command::pty was not set.
+  Terminal* pty() { return terminal_.has_value() ? &*terminal_ : nullptr; }
 
   // Waits until the child has ended and its output has settled, and returns how
   // it ended; again and again, from any number of threads. Then every byte that
@@ -162,6 +169,7 @@ class Process {
   std::unique_ptr<internal::Pump> pump_;
   // A Terminate has closed stdin: the next one gives the child its grace too.
   std::atomic<bool> stdin_aborted_{false};
+  std::optional<Terminal> terminal_;
   OutputStream out_;
   OutputStream err_;
 };

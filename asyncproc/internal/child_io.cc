@@ -29,7 +29,8 @@ constexpr size_t kUsualPipe = 64 * 1024;
 }  // namespace
 
 ChildIo::ChildIo(const Command& command, std::shared_ptr<Waker> driver)
-    : leads_group_(command.process_group.is_new() || command.new_session),
+    : leads_group_(command.process_group.is_new() || command.new_session ||
+                   command.pty.has_value()),
       drain_grace_(command.drain_grace),
       input_limit_(command.input_limit),
       may_grow_pipes_(command.pipe_size == 0),
@@ -68,9 +69,13 @@ absl::Status ChildIo::Adopt(Launched launched) {
   reaper_ = *std::move(reaper);
   parent_ = std::move(launched.parent);
   if (launched.in.valid()) {
-    input_ = std::make_unique<InputQueue>(std::move(launched.in), input_limit_,
-                                          driver_);
+    input_ = std::make_unique<InputQueue>(std::move(launched.in),
+                                          launched.terminal.valid()
+                                              ? InputQueue::Kind::kTerminal
+                                              : InputQueue::Kind::kPipe,
+                                          input_limit_, driver_);
   }
+  terminal_ = std::move(launched.terminal);
   AdoptOutput(kOut, std::move(launched.out));
   AdoptOutput(kErr, std::move(launched.err));
   return absl::OkStatus();
@@ -84,7 +89,9 @@ void ChildIo::AdoptOutput(Slot slot, UniqueFd fd) {
     return;
   }
   struct stat info;
-  if (fstat(fd.get(), &info) == 0) output.inode = info.st_ino;
+  if (fstat(fd.get(), &info) == 0 && S_ISFIFO(info.st_mode)) {
+    output.inode = info.st_ino;
+  }
   output.fd = std::move(fd);
 }
 
@@ -144,7 +151,8 @@ short ChildIo::events(Slot slot) const {
 void ChildIo::Handle(Slot slot, short events) {
   switch (slot) {
     case kIn:
-      if ((events & POLLERR) != 0) {
+      // POLLHUP: of a terminal that nobody has open on the other side.
+      if ((events & (POLLERR | POLLHUP)) != 0) {
         input_->OnBroken();
       } else {
         input_->Advance();

@@ -63,6 +63,8 @@ class ChildIo {
   const std::shared_ptr<OutputBuffer>& output(Slot slot) const {
     return outputs_[slot].buffer;
   }
+  // The master of the child's terminal; -1 when it has none.
+  int terminal() const { return terminal_.get(); }
   // Names the pipe in /proc; 0 when the stream is not a pipe.
   ino_t pipe_inode(Slot slot) const { return outputs_[slot].inode; }
 
@@ -125,6 +127,7 @@ class ChildIo {
   // The driver's.
   std::array<Output, kSlotCount> outputs_;  // Only kOut and kErr.
   std::unique_ptr<InputQueue> input_;
+  UniqueFd terminal_;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;
   std::unique_ptr<Reaper> reaper_;
   bool ended_seen_ = false;

@@ -33,12 +33,27 @@ ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
   return written;
 }
 
-InputQueue::InputQueue(UniqueFd fd, size_t limit, std::shared_ptr<Waker> driver)
-    : limit_(limit), driver_(std::move(driver)), fd_(std::move(fd)) {}
+InputQueue::InputQueue(UniqueFd fd, Kind kind, size_t limit,
+                       std::shared_ptr<Waker> driver)
+    : limit_(limit), driver_(std::move(driver)), fd_(std::move(fd)) {
+  if (kind == Kind::kTerminal) terminal_.emplace();
+}
+
+absl::Status InputQueue::TypeEof() {
+  absl::MutexLock lock(&mu_);
+  if (!terminal_.has_value()) {
+    return absl::FailedPreconditionError("stdin is not a terminal");
+  }
+  return WriteLocked(terminal_->EndOfInput(fd_.get()));
+}
 
 absl::Status InputQueue::Write(absl::string_view data) {
-  if (data.empty()) return absl::OkStatus();
   absl::MutexLock lock(&mu_);
+  return WriteLocked(data);
+}
+
+absl::Status InputQueue::WriteLocked(absl::string_view data) {
+  if (data.empty()) return absl::OkStatus();
   if (absl::Status status = CheckDelivered(); !status.ok()) return status;
   if (broken_) {
     return absl::ErrnoToStatus(EPIPE, "the child has closed its stdin");
@@ -48,6 +63,10 @@ absl::Status InputQueue::Write(absl::string_view data) {
     return absl::ResourceExhaustedError(
         absl::StrCat(queue_.size(), " bytes wait to be written to stdin; ",
                      data.size(), " more would exceed the limit of ", limit_));
+  }
+  if (terminal_.has_value()) {
+    absl::Status status = terminal_->Type(fd_.get(), data);
+    if (!status.ok()) return status;
   }
   if (queue_.empty()) WriteSome(&data);
   if (broken_) {
@@ -66,7 +85,13 @@ absl::Status InputQueue::Write(absl::string_view data) {
 
 absl::Status InputQueue::Close() {
   absl::MutexLock lock(&mu_);
-  if (!std::exchange(closing_, true)) driver_->Wake();
+  if (closing_) return CheckDelivered();
+  // Should it not get there, neither did what was written before.
+  if (terminal_.has_value()) {
+    WriteLocked(terminal_->EndOfInput(fd_.get())).IgnoreError();
+  }
+  closing_ = true;
+  driver_->Wake();
   return CheckDelivered();
 }
 
@@ -74,8 +99,13 @@ bool InputQueue::Abort() {
   absl::MutexLock lock(&mu_);
   const bool was_closed = closing_ && queue_.empty();
   const bool was_open = !broken_ && fd_.valid() && !was_closed;
-  closing_ = true;
   Drop();
+  if (terminal_.has_value() && was_open) {
+    // Twice, because what was dropped may have ended a line.
+    std::string eof = terminal_->EndOfInput(fd_.get());
+    queue_.Append(std::string(2, eof[0]));
+  }
+  closing_ = true;
   driver_->Wake();
   return was_open;
 }

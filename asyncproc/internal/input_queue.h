@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/line_discipline.h"
 #include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/internal/waker.h"
 
@@ -31,8 +33,13 @@ ssize_t WriteWithoutSigpipe(int fd, absl::string_view data);
 // so that it never polls a number that has become another's.
 class InputQueue {
  public:
+  enum class Kind { kPipe, kTerminal };
+
   // `fd` is nonblocking. `limit`: the most bytes that may wait; 0: no limit.
-  InputQueue(UniqueFd fd, size_t limit, std::shared_ptr<Waker> driver);
+  // The end-of-file of a terminal is what a person would type for it: the
+  // terminal stays open.
+  InputQueue(UniqueFd fd, Kind kind, size_t limit,
+             std::shared_ptr<Waker> driver);
 
   // Takes all of `data`, or nothing and says why.
   // Errors: kFailedPrecondition after Close, and once the child has closed its
@@ -40,6 +47,10 @@ class InputQueue {
   // `limit` would be exceeded, or there is no memory: that says how many bytes
   // were not taken.
   absl::Status Write(absl::string_view data) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // For a terminal: the end of the input behind what is waiting, as Close, but
+  // more can be written after it. Errors: as Write.
+  absl::Status TypeEof() ABSL_LOCKS_EXCLUDED(mu_);
 
   // End-of-file behind what is waiting. A second call does nothing.
   // Errors: kFailedPrecondition when the child has closed its end, and not all
@@ -70,6 +81,8 @@ class InputQueue {
   void OnBroken() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  absl::Status WriteLocked(absl::string_view data)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes what fits from the front of `data`, once, and drops that from it.
   void WriteSome(absl::string_view* data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Break() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -81,6 +94,7 @@ class InputQueue {
 
   mutable absl::Mutex mu_;
   UniqueFd fd_ ABSL_GUARDED_BY(mu_);
+  std::optional<LineDiscipline> terminal_ ABSL_GUARDED_BY(mu_);
   ByteQueue queue_ ABSL_GUARDED_BY(mu_);
   bool closing_ ABSL_GUARDED_BY(mu_) = false;  // No more Writes.
   bool broken_ ABSL_GUARDED_BY(mu_) = false;   // Nobody reads.

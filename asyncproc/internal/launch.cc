@@ -18,6 +18,7 @@
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/path_search.h"
 #include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/pty_pair.h"
 #include "asyncproc/internal/spawn.h"
 #include "asyncproc/internal/thread.h"
 
@@ -175,6 +176,10 @@ class Streams {
   explicit Streams(const Command& command) : command_(command) {}
 
   absl::Status Open(Launched* launched) {
+    if (command_.pty.has_value()) {
+      absl::Status status = OpenTerminal(launched);
+      return status.ok() ? AddPassed() : status;
+    }
     absl::Status status = OpenInput(&launched->in);
     if (status.ok()) {
       status = OpenOutput(command_.out, STDOUT_FILENO, &launched->out);
@@ -189,6 +194,28 @@ class Streams {
   const std::vector<DescriptorMove>& moves() const { return moves_; }
 
  private:
+  absl::Status OpenTerminal(Launched* launched) {
+    absl::StatusOr<PtyPair> pty = MakePty(*command_.pty);
+    if (!pty.ok()) {
+      return Failed(command_, SpawnStage::kTerminal, errno, pty.status());
+    }
+    launched->terminal = std::move(pty->master);
+    const int master = launched->terminal.get();
+    launched->in = UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1));
+    launched->out = UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1));
+    if (!launched->in.valid() || !launched->out.valid()) {
+      return Failed(command_, {SpawnStage::kTerminal, errno},
+                    "cannot copy a descriptor");
+    }
+    const int slave = pty->slave.get();
+    owned_.push_back(std::move(pty->slave));
+    for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      moves_.push_back({slave, number});
+    }
+    // For all three: the flag belongs to what they are copies of.
+    return SetNonblocking(launched->terminal);
+  }
+
   absl::Status OpenInput(UniqueFd* host_end) {
     if (command_.in.kind() != Stdio::Kind::kPipe) {
       return OpenOther(command_.in, STDIN_FILENO);
@@ -201,6 +228,15 @@ class Streams {
   }
 
   absl::Status OpenOutput(const Stdio& stream, int number, UniqueFd* host_end) {
+    if (stream.kind() == Stdio::Kind::kLineBuffered) {
+      absl::StatusOr<PtyPair> pty = MakeRawPty();
+      if (!pty.ok()) {
+        return Failed(command_, SpawnStage::kTerminal, errno, pty.status());
+      }
+      *host_end = std::move(pty->master);
+      Own(std::move(pty->slave), number);
+      return SetNonblocking(*host_end);
+    }
     if (stream.kind() != Stdio::Kind::kPipe) return OpenOther(stream, number);
     absl::StatusOr<Pipe> pipe = OpenPipe();
     if (!pipe.ok()) return pipe.status();
@@ -236,6 +272,7 @@ class Streams {
         }
         return absl::OkStatus();
       case Stdio::Kind::kPipe:
+      case Stdio::Kind::kLineBuffered:
         break;
     }
     return absl::OkStatus();
@@ -292,9 +329,10 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
   if (!command.working_directory.empty()) {
     request.working_directory = command.working_directory;
   }
-  request.new_session = command.new_session;
+  request.new_session = command.new_session || command.pty.has_value();
+  if (command.pty.has_value()) request.controlling_terminal = STDIN_FILENO;
   // The leader of a session leads a group already, and may not ask for it.
-  if (!command.process_group.inherits() && !command.new_session) {
+  if (!command.process_group.inherits() && !request.new_session) {
     request.process_group = command.process_group.id();
   }
   for (const auto& [resource, limit] : command.rlimits) {

@@ -18,14 +18,18 @@ struct ParentThreadDeleter {
   void operator()(ParentThread* thread) const;
 };
 
-// A child that runs, and the host's ends of its pipes: nonblocking, closed on
-// exec, not valid where the stream is not a pipe.
+// A child that runs, and the host's ends of its pipes or terminals:
+// nonblocking, closed on exec, not valid where the host has no end of the
+// stream.
 struct Launched {
   pid_t pid = -1;
   UniqueFd pidfd;  // Not valid where there is none to be had.
   UniqueFd in;
   UniqueFd out;
   UniqueFd err;
+  // The master of the child's terminal, of which `in` and `out` are copies
+  // then.
+  UniqueFd terminal;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent;
 };
 

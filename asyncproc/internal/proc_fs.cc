@@ -47,8 +47,7 @@ bool Writes(pid_t pid, ino_t pipe) {
     struct stat target;
     const std::string path = absl::StrCat(directory, "/", fd);
     if (stat(path.c_str(), &target) == 0 && target.st_ino == pipe &&
-        (S_ISFIFO(target.st_mode) || S_ISCHR(target.st_mode)) &&
-        IsOpenForWriting(pid, fd)) {
+        S_ISFIFO(target.st_mode) && IsOpenForWriting(pid, fd)) {
       return true;
     }
   }

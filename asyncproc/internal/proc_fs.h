@@ -31,7 +31,7 @@ std::vector<ProcessStat> ListProcesses();
 // The living members of a process group but its leader.
 std::vector<ProcessStat> ListGroup(pid_t leader);
 
-// The processes that have the pipe or terminal of this inode open for writing,
+// The processes that have the pipe of this inode open for writing,
 // as far as we may look; the host itself is not among them.
 std::vector<ProcessStat> FindPipeWriters(ino_t pipe);
 

@@ -1,0 +1,99 @@
+#include "asyncproc/terminal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc {
+namespace {
+
+// The kernel tells nobody when a child changes its terminal.
+constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
+
+absl::StatusOr<termios> Settings(int master) {
+  termios settings;
+  if (tcgetattr(master, &settings) < 0) {
+    return absl::ErrnoToStatus(errno, "cannot read the terminal's settings");
+  }
+  return settings;
+}
+
+}  // namespace
+
+Terminal::Terminal(int master, internal::InputQueue* input)
+    : master_(master), input_(input) {}
+
+absl::Status Terminal::SetSize(int rows, int columns) {
+  if (rows < 0 || columns < 0 || rows > USHRT_MAX || columns > USHRT_MAX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a terminal of ", rows, " rows and ", columns,
+                     " columns: both must be from 0 to ", USHRT_MAX));
+  }
+  winsize size = {};
+  size.ws_row = static_cast<unsigned short>(rows);
+  size.ws_col = static_cast<unsigned short>(columns);
+  if (ioctl(master_, TIOCSWINSZ, &size) < 0) {
+    return absl::ErrnoToStatus(errno, "cannot set the terminal's size");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Terminal::SetEcho(bool echo) {
+  absl::StatusOr<termios> settings = Settings(master_);
+  if (!settings.ok()) return settings.status();
+  if (echo) {
+    settings->c_lflag |= ECHO;
+  } else {
+    settings->c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  }
+  if (tcsetattr(master_, TCSANOW, &*settings) < 0) {
+    return absl::ErrnoToStatus(errno, "cannot set the terminal's echo");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Terminal::Echo() const {
+  absl::StatusOr<termios> settings = Settings(master_);
+  if (!settings.ok()) return settings.status();
+  return (settings->c_lflag & ECHO) != 0;
+}
+
+absl::Status Terminal::AwaitEcho(bool echo, absl::Duration timeout) {
+  const absl::Time deadline = internal::DeadlineAfter(timeout);
+  for (;;) {
+    const absl::StatusOr<bool> now = Echo();
+    if (!now.ok()) return now.status();
+    if (*now == echo) return absl::OkStatus();
+    const absl::Duration left = deadline - internal::MonotonicNow();
+    if (left <= absl::ZeroDuration()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("the terminal's echo is still ", *now ? "on" : "off",
+                       " after ", absl::FormatDuration(timeout)));
+    }
+    absl::SleepFor(std::min(left, kPollInterval));
+  }
+}
+
+absl::Status Terminal::SendEof() { return input_->TypeEof(); }
+
+absl::Status Terminal::SendInterrupt() { return SendControl(VINTR); }
+
+absl::Status Terminal::SendQuit() { return SendControl(VQUIT); }
+
+absl::Status Terminal::SendSuspend() { return SendControl(VSUSP); }
+
+absl::Status Terminal::SendControl(int index) {
+  absl::StatusOr<termios> settings = Settings(master_);
+  if (!settings.ok()) return settings.status();
+  const char character = static_cast<char>(settings->c_cc[index]);
+  return input_->Write(absl::string_view(&character, 1));
+}
+
+}  // namespace asyncproc

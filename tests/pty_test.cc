@@ -1,0 +1,295 @@
+#include "asyncproc/pty.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+
+Command OnTerminal(Command command, bool echo = true) {
+  command.pty = Pty{24, 80, echo};
+  return command;
+}
+
+// Everything up to the end of the child, which must exit with 0.
+std::string AllOf(Process& process) {
+  EXPECT_THAT(process.WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  return process.Read();
+}
+
+// PTY-01
+TEST(PtyTest, GivesTheChildATerminalOnAllThreeStreams) {
+  auto process = MustSpawn(OnTerminal(Command::Shell(
+      "tty; test -t 0 && test -t 1 && test -t 2 && echo yes; stty size")));
+
+  EXPECT_THAT(AllOf(*process),
+              MatchesRegex("/dev/pts/[0-9]+\r\nyes\r\n24 80\r\n"));
+}
+
+// PTY-02
+TEST(PtyTest, IsTheControllingTerminal) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("exec 3<>/dev/tty; read line <&3; echo \"$line\" >&3")));
+
+  EXPECT_THAT(process->Write("hello world!\n"), IsOk());
+
+  EXPECT_EQ(AllOf(*process), "hello world!\r\nhello world!\r\n");
+}
+
+// PTY-03
+TEST(PtyTest, EchoesWhatIsTypedUnlessToldNotTo) {
+  for (bool echo : {true, false}) {
+    auto process = MustSpawn(OnTerminal(Command({"cat"}), echo));
+
+    EXPECT_THAT(process->Write("1234\n"), IsOk());
+    EXPECT_THAT(process->CloseStdin(), IsOk());
+
+    EXPECT_EQ(AllOf(*process), echo ? "1234\r\n1234\r\n" : "1234\r\n");
+  }
+}
+
+// PTY-03
+TEST(PtyTest, AwaitEchoWaitsForTheProgramThatAsksForAPassword) {
+  auto process = MustSpawn(OnTerminal(Command::Shell(
+      "read go; stty -echo; read secret; stty echo; echo \"got $secret\"")));
+
+  EXPECT_THAT(process->pty()->Echo(), IsOkAndHolds(true));
+  EXPECT_THAT(process->pty()->AwaitEcho(false, kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+  EXPECT_THAT(process->pty()->AwaitEcho(false, kNeverReached), IsOk());
+  EXPECT_THAT(process->Write("hunter2\n"), IsOk());
+
+  EXPECT_EQ(AllOf(*process), "go\r\ngot hunter2\r\n");
+}
+
+TEST(PtyTest, SetEchoTurnsItOffAndOn) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"})));
+
+  EXPECT_THAT(process->pty()->SetEcho(false), IsOk());
+  EXPECT_THAT(process->Write("a\n"), IsOk());
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("a"));
+  EXPECT_THAT(process->pty()->SetEcho(true), IsOk());
+  EXPECT_THAT(process->Write("b\n"), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+
+  EXPECT_EQ(AllOf(*process), "b\r\nb\r\n");
+}
+
+// PTY-04
+TEST(PtyTest, ReadsToTheEndWithoutAnError) {
+  auto process = MustSpawn(OnTerminal(Command({"echo", "x"})));
+
+  EXPECT_EQ(AllOf(*process), "x\r\n");
+  EXPECT_TRUE(process->out().AtEof());
+  EXPECT_THAT(process->out().ReadLine(kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+}
+
+TEST(PtyTest, LosesNoByteOfALargeOutput) {
+  auto process = MustSpawn(OnTerminal(Command(
+      {"python3", "-c", "print('\\n'.join(str(i) for i in range(100000)))"})));
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+
+  for (int i = 0; i < 100000; ++i) {
+    ASSERT_THAT(process->out().TryReadLine(), IsOkAndHolds(absl::StrCat(i)));
+  }
+}
+
+// PTY-06
+TEST(PtyTest, SendEofEndsTheInputAlsoWhenTheLineIsNotEmpty) {
+  for (const char* typed : {"", "partial", "line\n"}) {
+    auto process = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
+
+    EXPECT_THAT(process->Write(typed), IsOk());
+    EXPECT_THAT(process->pty()->SendEof(), IsOk());
+
+    EXPECT_THAT(AllOf(*process), testing::StartsWith(std::string(typed).substr(
+                                     0, std::string(typed).find('\n'))));
+  }
+}
+
+// PTY-07
+TEST(PtyTest, SendInterruptReachesTheChildAsASignal) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"})));
+  // Once it has answered, it runs.
+  EXPECT_THAT(process->Write("x\n"), IsOk());
+  EXPECT_THAT(process->out().ReadUntil("x\r\nx\r\n", kNeverReached), IsOk());
+
+  EXPECT_THAT(process->pty()->SendInterrupt(), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
+}
+
+TEST(PtyTest, SendSuspendStopsTheChildAndSendQuitEndsIt) {
+  Command command = OnTerminal(Command({"cat"}));
+  command.rlimits[RLIMIT_CORE] = {0, 0};
+  auto process = MustSpawn(command);
+  EXPECT_THAT(process->Write("x\n"), IsOk());
+  EXPECT_THAT(process->out().ReadUntil("x\r\nx\r\n", kNeverReached), IsOk());
+
+  EXPECT_THAT(process->pty()->SendQuit(), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGQUIT)));
+}
+
+TEST(PtyTest, SetSizeTellsTheChild) {
+  auto process = MustSpawn(OnTerminal(Command::Shell(
+      "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.02; "
+      "done")));
+  AwaitLine(*process, "ready");
+
+  EXPECT_THAT(process->pty()->SetSize(50, 132), IsOk());
+
+  EXPECT_EQ(AllOf(*process), "50 132\r\n");
+}
+
+// PTY-08
+TEST(PtyTest, TerminateTypesTheEndOfTheInputFirst) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"})));
+
+  EXPECT_THAT(process->Terminate(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+// PTY-08
+TEST(PtyTest, TerminateGoesOnWhenTheChildIgnoresTheEndOfTheInput) {
+  auto process = MustSpawn(OnTerminal(Command::Shell(
+      "trap '' HUP TERM; echo ready; while :; do sleep 1000; done")));
+  AwaitLine(*process, "ready");
+
+  EXPECT_THAT(process->Terminate(kShort),
+              IsOkAndHolds(ExitStatus::Signaled(SIGKILL)));
+}
+
+// PTY-10
+TEST(PtyTest, RefusesALineThatTheTerminalWouldCutOff) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
+  const std::string longest(4095, 'x');
+
+  EXPECT_THAT(process->Write(absl::StrCat(longest, "\n")), IsOk());
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds(longest));
+  EXPECT_THAT(process->Write(absl::StrCat(longest, "x\n")),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(process->Write(longest), IsOk());
+  EXPECT_THAT(process->Write("x"), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_EQ(AllOf(*process), absl::StrCat(longest, "\r\n"));
+}
+
+// PTY-10
+TEST(PtyTest, TakesALongLineInRawMode) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("stty raw -echo; echo ready; head -c 1000000 | wc -c")));
+  EXPECT_THAT(process->out().ReadUntil("ready", kNeverReached), IsOk());
+
+  EXPECT_THAT(process->Write(std::string(1000000, 'x')), IsOk());
+
+  EXPECT_THAT(AllOf(*process), HasSubstr("1000000"));
+}
+
+// PTY-11
+TEST(PtyTest, KeepsItsTerminalFromOtherChildren) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"})));
+
+  const std::string others = OutputOf(Command({"ls", "-l", "/proc/self/fd"}));
+
+  EXPECT_FALSE(absl::StrContains(others, "ptmx")) << others;
+  EXPECT_FALSE(absl::StrContains(others, "/dev/pts")) << others;
+}
+
+TEST(PtyTest, LeavesNothingOfAFailedStart) {
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_THAT(Process::Spawn(OnTerminal(Command({"/no/such/program"}))),
+                HasCode(absl::StatusCode::kNotFound));
+  }
+}
+
+// RED-14
+TEST(PtyTest, RefusesStreamsThatAreSetToSomethingElse) {
+  Command command = OnTerminal(Command({"cat"}));
+  command.out = Stdio::Null();
+
+  EXPECT_THAT(Process::Spawn(command),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(PtyTest, IsAbsentWithoutBeingAskedFor) {
+  auto process = MustSpawn(Command({"cat"}));
+
+  EXPECT_EQ(process->pty(), nullptr);
+}
+
+// Each word that is written is to come back at once.
+void ExpectConversation(Command command) {
+  command.env.Unset("PYTHONUNBUFFERED");
+  auto process = MustSpawn(command);
+  for (const char* word : {"one", "two", "four"}) {
+    EXPECT_THAT(process->Write(absl::StrCat(word, "\n")), IsOk());
+    EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds(word))
+        << command.DebugString();
+  }
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_EQ(AllOf(*process), "");
+}
+
+// All of these keep their lines back when they write to a pipe.
+std::vector<Command> ProgramsThatBuffer() {
+  return {Command({"python3", "-c",
+                   "import sys\n"
+                   "for line in sys.stdin: print(line.strip())"}),
+          Command({"grep", "o"}), Command({"sed", "s/x/y/"}),
+          Command({"cut", "-c", "1-"})};
+}
+
+TEST(LineBufferedTest, DeliversEachLineAtOnceFromProgramsThatBuffer) {
+  for (Command command : ProgramsThatBuffer()) {
+    command.out = Stdio::LineBuffered();
+    ExpectConversation(command);
+  }
+}
+
+TEST(PtyTest, DeliversEachLineAtOnceFromProgramsThatBuffer) {
+  std::vector<Command> commands = ProgramsThatBuffer();
+  // Debian's awk keeps back what it reads from a pipe, too.
+  commands.push_back(Command({"awk", "{print $1}"}));
+  for (const Command& command : commands) {
+    ExpectConversation(OnTerminal(command, /*echo=*/false));
+  }
+}
+
+TEST(LineBufferedTest, LeavesBytesAndTheOtherStreamsAsTheyAre) {
+  Command command = Command::Shell(
+      "test -t 0 || echo pipe; test -t 1 && echo terminal; "
+      "test -t 2 || echo pipe >&2; printf 'a\\tb\\r\\n\\001\\377'");
+  command.out = Stdio::LineBuffered();
+  auto process = MustSpawn(command);
+
+  EXPECT_EQ(AllOf(*process), "pipe\nterminal\na\tb\r\n\001\377");
+  EXPECT_EQ(process->ReadErr(), "pipe\n");
+}
+
+}  // namespace
+}  // namespace asyncproc
