@@ -1,0 +1,260 @@
+#include "asyncproc/expect.h"
+
+#include <algorithm>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+
+// What a failure shows of the text.
+constexpr size_t kShown = 500;
+
+// For how long the output must be silent before all of it is searched again for
+// a match that is longer than the lookback; and that must not take up more than
+// this part of the time.
+constexpr absl::Duration kSilence = absl::Milliseconds(10);
+constexpr int kRestPerSearch = 10;
+
+}  // namespace
+
+Pattern Pattern::Literal(std::string text) {
+  return Pattern(Kind::kLiteral, std::move(text));
+}
+
+Pattern Pattern::Regex(std::string regex) {
+  Pattern pattern(Kind::kRegex, std::move(regex));
+  RE2::Options options;
+  options.set_log_errors(false);
+  pattern.regex_ = std::make_shared<const RE2>(pattern.text_, options);
+  return pattern;
+}
+
+Pattern Pattern::Eof() { return Pattern(Kind::kEof, ""); }
+
+Pattern Pattern::Timeout() { return Pattern(Kind::kTimeout, ""); }
+
+std::string Pattern::ToString() const {
+  switch (kind_) {
+    case Kind::kLiteral:
+      return absl::StrCat("\"", absl::CHexEscape(text_), "\"");
+    case Kind::kRegex:
+      return absl::StrCat("/", text_, "/");
+    case Kind::kEof:
+      return "EOF";
+    case Kind::kTimeout:
+      return "TIMEOUT";
+  }
+  return "";
+}
+
+// One search for several patterns in a text that grows.
+struct Expect::Search {
+  Search(const std::vector<Pattern>& patterns, size_t lookback, size_t window)
+      : patterns(patterns), lookback(lookback), window(window) {}
+
+  // Looks at what is new since the last time, and as far before it as a match
+  // may have begun; at all of `text`, if that is due. Whether there is a match.
+  bool Next(absl::string_view text, bool whole) {
+    // However it arrives, all searches of the whole then cost twice the last.
+    whole = whole || text.size() <= lookback || text.size() >= 2 * whole_size;
+    const absl::Time start = MonotonicNow();
+    const size_t floor =
+        window == 0 || window > text.size() ? 0 : text.size() - window;
+    for (size_t i = 0; i < patterns.size(); ++i) {
+      Look(i, text, std::max(floor, From(patterns[i], whole)));
+    }
+    searched = text.size();
+    if (whole) {
+      whole_size = text.size();
+      rest_until = MonotonicNow() + kRestPerSearch * (MonotonicNow() - start);
+    }
+    return found.has_value();
+  }
+
+  // Whether a match may have been passed over; a literal never is.
+  bool Incomplete() const {
+    return whole_size < searched &&
+           std::any_of(patterns.begin(), patterns.end(),
+                       [](const Pattern& pattern) {
+                         return pattern.kind() == Pattern::Kind::kRegex;
+                       });
+  }
+
+  size_t From(const Pattern& pattern, bool whole) const {
+    const size_t overlap = pattern.kind() == Pattern::Kind::kLiteral
+                               ? pattern.text_.size() - 1
+                               : (whole ? searched : lookback);
+    return searched - std::min(searched, overlap);
+  }
+
+  void Look(size_t i, absl::string_view text, size_t from) {
+    const Pattern& pattern = patterns[i];
+    if (pattern.kind() == Pattern::Kind::kLiteral) {
+      const size_t at = text.find(pattern.text_, from);
+      if (at != absl::string_view::npos) Found(i, at, pattern.text_.size());
+    } else if (pattern.kind() == Pattern::Kind::kRegex) {
+      absl::string_view match;
+      if (pattern.regex_->Match(text, from, text.size(), RE2::UNANCHORED,
+                                &match, 1)) {
+        Found(i, static_cast<size_t>(match.data() - text.data()), match.size());
+      }
+    }
+  }
+
+  void Found(size_t i, size_t at, size_t size) {
+    if (found.has_value() && begin <= at) return;
+    found = i;
+    begin = at;
+    length = size;
+  }
+
+  const std::vector<Pattern>& patterns;
+  const size_t lookback;
+  const size_t window;
+  size_t searched = 0;    // Of the text.
+  size_t whole_size = 0;  // Of the text when all of it was last searched.
+  absl::Time rest_until = absl::InfinitePast();
+  std::optional<size_t> found;  // The pattern, and where.
+  size_t begin = 0;
+  size_t length = 0;
+};
+
+Expect::Expect(Process* process)
+    : process_(process), cursor_(&process->out()) {}
+
+Expect::Expect(OutputCursor* cursor) : process_(nullptr), cursor_(cursor) {}
+
+absl::StatusOr<Expected> Expect::Await(const Pattern& pattern,
+                                       absl::Duration timeout) {
+  return Await(std::vector<Pattern>{pattern}, timeout);
+}
+
+absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
+                                       absl::Duration timeout) {
+  if (patterns.empty()) {
+    return absl::InvalidArgumentError("there is no pattern to wait for");
+  }
+  for (const Pattern& pattern : patterns) {
+    if (pattern.kind() == Pattern::Kind::kRegex && !pattern.regex_->ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(pattern.ToString(), ": ", pattern.regex_->error()));
+    }
+    if (pattern.kind() == Pattern::Kind::kLiteral && pattern.text_.empty()) {
+      return absl::InvalidArgumentError("an empty text matches anywhere");
+    }
+  }
+  const absl::Time deadline = DeadlineAfter(timeout);
+  Search search(patterns, lookback_, window_);
+  bool silent = false;
+  for (;;) {
+    if (search.Next(buffer_.view(), silent)) return Take(search);
+    // A shorter wait, when something may have been passed over.
+    absl::Time until = deadline;
+    if (search.Incomplete()) {
+      until = std::min(deadline,
+                       std::max(MonotonicNow() + kSilence, search.rest_until));
+    }
+    const absl::Status status = Fill(until);
+    silent = absl::IsDeadlineExceeded(status);
+    if (status.ok() || (silent && until < deadline)) continue;
+    if (search.Next(buffer_.view(), /*whole=*/true)) return Take(search);
+    return GiveUp(
+        patterns, silent ? Pattern::Kind::kTimeout : Pattern::Kind::kEof,
+        silent ? absl::DeadlineExceededError(absl::StrCat(
+                     "nothing matched in ", absl::FormatDuration(timeout)))
+               : status);
+  }
+}
+
+absl::Status Expect::Fill(absl::Time deadline) {
+  absl::StatusOr<std::string> more = cursor_->ReadSome(
+      deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
+                                         : deadline - MonotonicNow());
+  if (!more.ok()) return more.status();
+  if (!buffer_.Append(*more)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no memory to keep ", more->size(), " bytes of output more"));
+  }
+  return absl::OkStatus();
+}
+
+Expected Expect::Take(const Search& search) {
+  const absl::string_view text = buffer_.view();
+  Expected expected;
+  expected.index = *search.found;
+  expected.before = std::string(text.substr(0, search.begin));
+  expected.match = std::string(text.substr(search.begin, search.length));
+  const Pattern& pattern = search.patterns[expected.index];
+  if (pattern.kind() == Pattern::Kind::kRegex) {
+    const int groups = pattern.regex_->NumberOfCapturingGroups();
+    std::vector<absl::string_view> parts(static_cast<size_t>(groups) + 1);
+    pattern.regex_->Match(text, search.begin, text.size(), RE2::ANCHOR_START,
+                          parts.data(), groups + 1);
+    expected.groups.assign(parts.begin() + 1, parts.end());
+  }
+  buffer_.Consume(search.begin + search.length);
+  return expected;
+}
+
+std::string Expect::TakeBuffer() {
+  std::string text(buffer_.view());
+  buffer_.Consume(text.size());
+  return text;
+}
+
+absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
+                                        Pattern::Kind outcome,
+                                        absl::Status why) {
+  // A read that failed is not the end.
+  const bool expectable =
+      outcome == Pattern::Kind::kTimeout || absl::IsOutOfRange(why);
+  for (size_t i = 0; expectable && i < patterns.size(); ++i) {
+    if (patterns[i].kind() != outcome) continue;
+    Expected expected;
+    expected.index = i;
+    // The end takes what is left; in time, more may come of it.
+    expected.before = outcome == Pattern::Kind::kEof
+                          ? TakeBuffer()
+                          : std::string(buffer_.view());
+    return expected;
+  }
+  return absl::Status(why.code(),
+                      absl::StrCat(why.message(), Describe(patterns)));
+}
+
+std::string Expect::Describe(const std::vector<Pattern>& patterns) const {
+  const absl::string_view text = buffer_.view();
+  const absl::string_view last =
+      text.substr(text.size() - std::min(text.size(), kShown));
+  std::ostringstream child;
+  if (process_ != nullptr) {
+    child << "; " << process_->command().DebugString() << " (pid "
+          << process_->pid() << ") ";
+    const absl::StatusOr<ExitStatus> status = process_->Wait(WNOHANG);
+    if (status.ok()) {
+      child << "has ended: " << *status;
+    } else {
+      child << "is " << process_->state();
+    }
+  }
+  return absl::StrCat(
+      "; waited for ",
+      absl::StrJoin(patterns, ", ",
+                    [](std::string* out, const Pattern& pattern) {
+                      out->append(pattern.ToString());
+                    }),
+      "; ", last.size() < text.size() ? "the last of " : "", text.size(),
+      " bytes that came: \"", absl::CHexEscape(last), "\"", child.str());
+}
+
+}  // namespace asyncproc

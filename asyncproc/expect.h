@@ -1,0 +1,128 @@
+#ifndef ASYNCPROC_EXPECT_H_
+#define ASYNCPROC_EXPECT_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/output_stream.h"
+#include "asyncproc/process.h"
+#include "re2/re2.h"
+
+namespace asyncproc {
+
+// One of the things that may happen next.
+class Pattern {
+ public:
+  enum class Kind { kLiteral, kRegex, kEof, kTimeout };
+
+  static Pattern Literal(std::string text);
+  // RE2's syntax (https://github.com/google/re2/wiki/Syntax). The text is what
+  // has arrived and has not been taken: "^" matches at its beginning, "$" at
+  // the end of what has arrived so far, which is seldom what you want: write
+  // "\r?\n". With (?m) they match at lines, with (?s) "." matches newlines too.
+  static Pattern Regex(std::string regex);
+  // The end of the output.
+  static Pattern Eof();
+  // That none of the others has happened in time.
+  static Pattern Timeout();
+
+  Kind kind() const { return kind_; }
+  // `"text"`, `/regex/`, `EOF`, `TIMEOUT`.
+  std::string ToString() const;
+
+ private:
+  friend class Expect;
+  Pattern(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
+
+  Kind kind_;
+  std::string text_;
+  std::shared_ptr<const RE2> regex_;  // Of a kRegex.
+};
+
+// Which of the patterns happened, and where.
+struct Expected {
+  size_t index = 0;                 // Into the patterns that were waited for.
+  std::string before;               // What came before the match.
+  std::string match;                // Empty for EOF and TIMEOUT.
+  std::vector<std::string> groups;  // Of a regex: what ( ) matched; "" if not.
+};
+
+// Waits until a child says something.
+//
+//   asyncproc::Expect expect(process.get());
+//   auto prompt = expect.Await({Pattern::Literal("password: "),
+//                               Pattern::Regex("(?m)^(\\w+)\\$ "),
+//                               Pattern::Eof()},
+//                              absl::Seconds(10));
+//   if (!prompt.ok()) return prompt.status();   // It says what came instead.
+//   switch (prompt->index) ...
+//
+// The match that begins first wins; where several begin together, the pattern
+// that is listed first. What a match and the text before it took is gone;
+// what follows stays for the next call.
+//
+// Matches are searched for in what has arrived: of "[0-9]+", "12" is one though
+// a "3" may be on its way. Let a pattern end with what ends the thing it is
+// for.
+//
+// Time is linear in the output, whatever is waited for and however it arrives.
+// A regular expression's match that begins more than `lookback` (64 KiB) before
+// the newest bytes is found too, but not always at once: when the output has
+// doubled, falls silent or ends, and at the latest when the time is up.
+//
+// Thread safety: one thread at a time.
+// Ownership: the process or cursor must outlive it, and must not be read by
+// others meanwhile, who would take bytes out of the text.
+// Blocking: Await blocks, up to its timeout.
+class Expect {
+ public:
+  // Reads the child's stdout, or its terminal.
+  explicit Expect(Process* process);
+  // Reads by `cursor`, which may be an OutputStream.
+  explicit Expect(OutputCursor* cursor);
+
+  // Errors: kDeadlineExceeded when nothing has matched and Timeout() is not
+  // among the patterns, and kOutOfRange likewise for the end and Eof(): both
+  // name the patterns, what was there instead, and the state of the child, and
+  // take nothing. kInvalidArgument for no pattern, or a regex that is none.
+  // What reading fails with.
+  absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
+                                 absl::Duration timeout);
+  absl::StatusOr<Expected> Await(const Pattern& pattern,
+                                 absl::Duration timeout);
+
+  // Searches only the last `bytes` of what has arrived; 0, the default: all.
+  void set_window(size_t bytes) { window_ = bytes; }
+  void set_lookback(size_t bytes) { lookback_ = bytes; }
+
+  // What has arrived and not been taken; takes it.
+  absl::string_view buffer() const { return buffer_.view(); }
+  std::string TakeBuffer();
+
+ private:
+  struct Search;
+
+  // Reads what there is until `deadline`, or as soon as there is anything.
+  absl::Status Fill(absl::Time deadline);
+  Expected Take(const Search& search);
+  absl::StatusOr<Expected> GiveUp(const std::vector<Pattern>& patterns,
+                                  Pattern::Kind outcome, absl::Status why);
+  std::string Describe(const std::vector<Pattern>& patterns) const;
+
+  Process* const process_;  // May be null.
+  OutputCursor* const cursor_;
+  internal::ByteQueue buffer_;
+  size_t window_ = 0;
+  size_t lookback_ = 64 * 1024;
+};
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_EXPECT_H_

@@ -1,0 +1,266 @@
+#include "asyncproc/expect.h"
+
+#include <time.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A child whose output is what a test writes to it.
+class ExpectTest : public testing::Test {
+ protected:
+  void Say(absl::string_view text) { ASSERT_THAT(cat_->Write(text), IsOk()); }
+  void End() {
+    ASSERT_THAT(cat_->CloseStdin(), IsOk());
+    ASSERT_THAT(cat_->WaitFor(kNeverReached), IsOk());
+  }
+  // Waits until all that was said up to and with `last` has arrived.
+  void AwaitArrival(absl::string_view last) {
+    while (!absl::EndsWith(cat_->out().Peek(), last)) {
+      ASSERT_TRUE(cat_->IsAlive());
+    }
+  }
+
+  const std::unique_ptr<Process> cat_ = MustSpawn(Command({"cat"}));
+  Expect expect_{cat_.get()};
+};
+
+TEST_F(ExpectTest, TellsWhatCameBeforeAndKeepsWhatFollows) {
+  Say("one two three four");
+
+  auto two = expect_.Await(Pattern::Literal("two"), kNeverReached);
+  auto four = expect_.Await(Pattern::Regex("f(o)(u)(z)?r"), kNeverReached);
+
+  ASSERT_THAT(two, IsOk());
+  EXPECT_EQ(two->before, "one ");
+  EXPECT_EQ(two->match, "two");
+  ASSERT_THAT(four, IsOk());
+  EXPECT_EQ(four->before, " three ");
+  EXPECT_EQ(four->match, "four");
+  EXPECT_THAT(four->groups, ElementsAre("o", "u", ""));
+}
+
+// EXP-01
+TEST_F(ExpectTest, TakesTheMatchThatBeginsFirstThenThePatternListedFirst) {
+  std::string numbers;
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&numbers, i, ", ");
+  Say(numbers);
+  AwaitArrival("99, ");
+
+  const auto index = [&](std::vector<Pattern> patterns) {
+    auto found = expect_.Await(patterns, kNeverReached);
+    EXPECT_THAT(found, IsOk());
+    return found->index;
+  };
+  EXPECT_EQ(index({Pattern::Literal("3, 4"), Pattern::Literal("2, 3, 4")}), 1);
+  EXPECT_EQ(index({Pattern::Literal("5,"), Pattern::Literal("5, 6")}), 0);
+  EXPECT_EQ(index({Pattern::Literal("7, 8"), Pattern::Literal("7, 8, 9"),
+                   Pattern::Literal("7, 8")}),
+            0);
+  EXPECT_EQ(index({Pattern::Regex("2[0-9]"), Pattern::Regex("1[5-9]")}), 1);
+}
+
+// EXP-03
+TEST_F(ExpectTest, TakesNothingWhenTheTimeIsUp) {
+  Say("BEGIN\n");
+  for (int i = 0; i < 100; ++i) Say("line\n");
+
+  EXPECT_THAT(expect_.Await(Pattern::Literal("xyzzy"), kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  Say("xyzzy");
+
+  auto found = expect_.Await(Pattern::Literal("xyzzy"), kNeverReached);
+  ASSERT_THAT(found, IsOk());
+  EXPECT_THAT(found->before, testing::StartsWith("BEGIN"));
+}
+
+TEST_F(ExpectTest, FailsWithThePatternsTheTextAndTheChild) {
+  Say("a\tb\x01");
+  AwaitArrival("\x01");
+
+  auto late =
+      expect_.Await({Pattern::Literal("li\n"), Pattern::Regex("re+")}, kShort);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(),
+              AllOf(HasSubstr("\"li\\n\", /re+/"), HasSubstr("a\\tb\\x01"),
+                    HasSubstr("cat (pid "), HasSubstr("running")));
+}
+
+// EXP-04
+TEST_F(ExpectTest, TellsTheEndAtOnceAsAnErrorUnlessItIsExpected) {
+  Say("last words");
+  End();
+
+  auto failed = expect_.Await(Pattern::Literal("_Z_"), kNeverReached);
+  EXPECT_THAT(failed, HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(failed.status().message(),
+              AllOf(HasSubstr("last words"), HasSubstr("exit status 0")));
+  EXPECT_EQ(expect_.buffer(), "last words");
+
+  auto end = expect_.Await(
+      {Pattern::Timeout(), Pattern::Literal("_Z_"), Pattern::Eof()},
+      kNeverReached);
+  ASSERT_THAT(end, IsOk());
+  EXPECT_EQ(end->index, 2);
+  EXPECT_EQ(end->before, "last words");
+  EXPECT_EQ(expect_.buffer(), "");
+}
+
+// EXP-04
+TEST_F(ExpectTest, TellsTheTimeoutAsAnOutcomeWhenItIsExpected) {
+  Say("so far");
+  AwaitArrival("so far");
+
+  auto late =
+      expect_.Await({Pattern::Literal("_Z_"), Pattern::Timeout()}, kShort);
+
+  ASSERT_THAT(late, IsOk());
+  EXPECT_EQ(late->index, 1);
+  EXPECT_EQ(late->before, "so far");
+  EXPECT_EQ(expect_.buffer(), "so far");
+}
+
+// EXP-05
+TEST_F(ExpectTest, FindsAMatchThatArrivesByteByByte) {
+  for (const Pattern& pattern :
+       {Pattern::Literal("cde"), Pattern::Regex("c.e")}) {
+    for (char c : std::string("abcdef")) {
+      Say(std::string(1, c));
+      AwaitArrival(std::string(1, c));
+      if (c < 'e') {
+        EXPECT_THAT(expect_.Await(pattern, absl::ZeroDuration()),
+                    HasCode(absl::StatusCode::kDeadlineExceeded));
+      }
+    }
+
+    auto found = expect_.Await(pattern, kNeverReached);
+
+    ASSERT_THAT(found, IsOk());
+    EXPECT_EQ(found->before, "ab");
+    EXPECT_THAT(expect_.Await(Pattern::Literal("f"), kNeverReached), IsOk());
+  }
+}
+
+// EXP-06
+TEST_F(ExpectTest, SearchesNoFurtherThanTheWindow) {
+  Say("foobarbazbop\n");
+  AwaitArrival("\n");
+  expect_.set_window(6);
+  auto found = expect_.Await({Pattern::Literal("bar"), Pattern::Literal("bop")},
+                             kNeverReached);
+  ASSERT_THAT(found, IsOk());
+  EXPECT_EQ(found->index, 1);
+
+  Say("BEGIN" + std::string(1000, '.') + "\n");
+  AwaitArrival("\n");
+  expect_.set_window(10);
+  EXPECT_THAT(expect_.Await(Pattern::Regex("BEGIN"), kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  expect_.set_window(40000);
+  EXPECT_THAT(expect_.Await(Pattern::Regex("BEGIN"), kNeverReached), IsOk());
+}
+
+// EXP-07
+TEST_F(ExpectTest, TellsLiteralsFromRegexes) {
+  Say("hello.?world");
+
+  auto found = expect_.Await(Pattern::Literal(".?"), kNeverReached);
+
+  ASSERT_THAT(found, IsOk());
+  EXPECT_EQ(found->before, "hello");
+}
+
+// EXP-07
+TEST_F(ExpectTest, RefusesWhatIsNoPattern) {
+  EXPECT_THAT(expect_.Await(Pattern::Regex("("), kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(expect_.Await(Pattern::Literal(""), kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(expect_.Await(std::vector<Pattern>{}, kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(ExpectTest, AnchorsAtTheTextThatIsLeftAndWithMAtLines) {
+  Say("one\ntwo\n");
+  AwaitArrival("two\n");
+
+  EXPECT_THAT(expect_.Await(Pattern::Regex("^two"), kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  auto line = expect_.Await(Pattern::Regex("(?m)^two$"), kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  EXPECT_EQ(line->before, "one\n");
+  EXPECT_THAT(expect_.Await(Pattern::Regex("^\n$"), kNeverReached), IsOk());
+}
+
+TEST_F(ExpectTest, MatchesWhatHasArrivedThoughItMayStillGrow) {
+  Say("12");
+  AwaitArrival("12");
+  auto number = expect_.Await(Pattern::Regex("[0-9]+"), kNeverReached);
+  Say("3\n");
+  auto rest = expect_.Await(Pattern::Regex("[0-9]+\n"), kNeverReached);
+
+  EXPECT_EQ(number->match, "12");
+  EXPECT_EQ(rest->match, "3\n");
+}
+
+TEST_F(ExpectTest, FindsAMatchThatIsLongerThanTheLookback) {
+  expect_.set_lookback(1000);
+  Say("BEGIN");
+  for (int i = 0; i < 100; ++i) {
+    Say(std::string(1000, '.'));
+    EXPECT_THAT(expect_.Await(Pattern::Literal("_Z_"), absl::ZeroDuration()),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+  }
+  Say("END");
+
+  auto found =
+      expect_.Await(Pattern::Regex("BEGIN(?s:(.*))END"), kNeverReached);
+
+  ASSERT_THAT(found, IsOk());
+  EXPECT_EQ(found->groups[0].size(), 100000);
+}
+
+absl::Duration ProcessorTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+// EXP-08
+TEST(ExpectTimeTest, IsLinearInOutputThatDoesNotMatch) {
+  auto process = MustSpawn(Command::Shell(
+      "head -c 50000000 /dev/zero | tr '\\0' x; echo; seq 100000; echo END"));
+  Expect expect(process.get());
+  const absl::Duration before = ProcessorTime();
+
+  auto found = expect.Await(
+      {Pattern::Regex("inquisition"), Pattern::Regex("in(qui)?[rst]ition\\d"),
+       Pattern::Literal("END")},
+      kNeverReached);
+
+  ASSERT_THAT(found, IsOk());
+  EXPECT_EQ(found->index, 2);
+  EXPECT_GT(found->before.size(), 50000000);
+  // Quadratic, it would take minutes.
+  EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
+}
+
+}  // namespace
+}  // namespace asyncproc
