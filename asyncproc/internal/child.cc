@@ -157,9 +157,7 @@ bool AskForDeathSignal(const ChildPlan& plan) {
 }
 
 bool IsKeptSignal(const ChildPlan& plan, int signal) {
-  if (!plan.keep_ignored_signals || signal == SIGPIPE || signal == SIGXFSZ) {
-    return false;
-  }
+  if ((plan.kept_ignored_signals >> (signal - 1) & 1) == 0) return false;
   KernelSigaction action = {};
   syscall(SYS_rt_sigaction, signal, nullptr, &action, sizeof(uint64_t));
   return action.handler == reinterpret_cast<void*>(SIG_IGN);

@@ -53,7 +53,8 @@ struct ChildPlan {
   int death_signal = 0;
   pid_t parent = 0;  // For death_signal: who must still be there.
 
-  bool keep_ignored_signals = false;
+  // Bit n-1 for signal n.
+  uint64_t kept_ignored_signals = 0;
   uint64_t blocked_signals = 0;
 
   // The report, for which the host has memory because the child shares it.
@@ -82,9 +83,8 @@ struct ChildPlan {
 //   6. umask, which nothing before depends on.
 //   7. The signal at the host's death: a change of identity would reset it.
 //   8. Signal dispositions, then the mask: a signal that is waiting is
-//   delivered
-//      when the mask opens, and must not run a handler of the host's, in the
-//      host's memory.
+//      delivered when the mask opens, and must not run a handler of
+//      the host's, in the host's memory.
 //   9. exec, by the first candidate that can be executed.
 int RunChild(void* plan);
 

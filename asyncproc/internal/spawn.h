@@ -36,8 +36,10 @@ struct SpawnRequest {
   std::optional<mode_t> umask;
   std::optional<int> death_signal;
 
-  bool keep_ignored_signals = false;
-  uint64_t blocked_signals = 0;  // Bit n-1 for signal n, in the child.
+  // Sets of signals, bit n-1 for signal n. The child ignores those of the first
+  // that the host ignores, and no others; and it blocks those of the second.
+  uint64_t kept_ignored_signals = 0;
+  uint64_t blocked_signals = 0;
 };
 
 struct SpawnResult {
