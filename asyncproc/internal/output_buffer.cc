@@ -186,10 +186,14 @@ void OutputBuffer::Release() {
     front.bytes.Consume(taken);
     front.start += taken;
   }
-  if (paused_ && Buffered() <= bound_.bytes() / 2) {
-    paused_ = false;
-    if (driver_ != nullptr) driver_->Wake();
-  }
+  Resume(/*wanted=*/waiting_ > 0);
+}
+
+void OutputBuffer::Resume(bool wanted) {
+  if (!paused_ || Buffered() >= bound_.bytes()) return;
+  if (!wanted && Buffered() > bound_.bytes() / 2) return;
+  paused_ = false;
+  if (driver_ != nullptr) driver_->Wake();
 }
 
 OutputBuffer::CursorRef OutputBuffer::AddCursor(bool at_oldest) {
@@ -238,7 +242,8 @@ bool OutputBuffer::Find(Cursor& cursor, absl::string_view delimiter,
     const size_t at = segment.bytes.view().find(
         delimiter, static_cast<size_t>(from - segment.start));
     if (at != absl::string_view::npos) {
-      *match = {segment.start + at, delimiter.size()};
+      cursor.scanned = segment.start + at;
+      *match = {cursor.scanned, delimiter.size()};
       return true;
     }
     // A match may have begun in the last bytes, of which more are to come.
@@ -311,6 +316,7 @@ std::string OutputBuffer::Read(CursorRef cursor) {
     const bool hand_over = cursors_.size() == 1 && segments_.size() == 1 &&
                            Buffered() >= kWorthHandingOver;
     if (!hand_over) return TakeAll(*cursor);
+    SegmentOf(*cursor);
     Segment& segment = segments_.front();
     cursor->position = segment.end();
     taken = std::move(segment.bytes);
@@ -325,8 +331,9 @@ std::string OutputBuffer::Read(CursorRef cursor) {
   return bytes;
 }
 
-std::string OutputBuffer::Peek(CursorRef cursor) const {
+std::string OutputBuffer::Peek(CursorRef cursor) {
   absl::MutexLock lock(&mu_);
+  Resume(/*wanted=*/true);
   std::string bytes;
   for (const Segment& segment : segments_) {
     const uint64_t from = std::max(cursor->position, segment.start);
@@ -340,7 +347,9 @@ std::string OutputBuffer::Peek(CursorRef cursor) const {
 bool OutputBuffer::HasLine(CursorRef cursor) {
   absl::MutexLock lock(&mu_);
   Match match;
-  return FindLine(*cursor, &match);
+  if (FindLine(*cursor, &match)) return true;
+  Resume(/*wanted=*/true);
+  return false;
 }
 
 bool OutputBuffer::AtEnd(CursorRef cursor) const {
@@ -360,12 +369,11 @@ absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
     return cursor.canceled || ready() || finished_ || stuck();
   };
   if (!done()) {
-    // One that waits needs more than the half that the producer waits for.
-    if (std::exchange(paused_, false) && driver_ != nullptr) driver_->Wake();
-    if (absl::Status status = Await(mu_, absl::Condition(&done), deadline);
-        !status.ok()) {
-      return status;
-    }
+    Resume(/*wanted=*/true);
+    ++waiting_;
+    absl::Status status = Await(mu_, absl::Condition(&done), deadline);
+    --waiting_;
+    if (!status.ok()) return status;
   }
   if (cursor.canceled) return absl::CancelledError("the reader was removed");
   if (ready()) return absl::OkStatus();
@@ -464,7 +472,9 @@ uint64_t OutputBuffer::lines(CursorRef cursor) const {
 
 uint64_t OutputBuffer::dropped(CursorRef cursor) const {
   absl::MutexLock lock(&mu_);
-  return cursor->dropped;
+  // Those that it has stepped over, and those that it will.
+  const uint64_t ahead = end() - std::min(end(), cursor->position);
+  return cursor->dropped + (ahead - Unread(*cursor));
 }
 
 }  // namespace asyncproc::internal

@@ -83,7 +83,7 @@ class OutputBuffer {
   void CancelCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::string Read(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
-  std::string Peek(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+  std::string Peek(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool HasLine(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -140,6 +140,11 @@ class OutputBuffer {
   void KeepLast(size_t kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Forgets what every cursor has taken, and wakes a producer that waits.
   void Release() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Lets a producer that waits go on: when half of the bound is free, so that
+  // it is not woken for every byte; or any of it, for a reader that has looked
+  // for what is not there yet. Never beyond the bound: another reader's bytes
+  // may fill it, and are waited for.
+  void Resume(bool wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // The segment that the cursor is in, once it has stepped over a gap.
   const Segment& SegmentOf(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -174,6 +179,7 @@ class OutputBuffer {
   ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.
   size_t read_size_ ABSL_GUARDED_BY(mu_);
   bool paused_ ABSL_GUARDED_BY(mu_) = false;  // BlockChild's bound was reached.
+  int waiting_ ABSL_GUARDED_BY(mu_) = 0;      // Readers in AwaitReady.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   bool refused_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);

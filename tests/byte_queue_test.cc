@@ -1,0 +1,128 @@
+#include "asyncproc/internal/byte_queue.h"
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+// So that asking for too much memory fails as it does elsewhere.
+extern "C" const char* __asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+extern "C" const char* __tsan_default_options() {
+  return "allocator_may_return_null=1";
+}
+
+namespace asyncproc::internal {
+namespace {
+
+constexpr size_t kMebibyte = 1024 * 1024;
+
+TEST(ByteQueueTest, TakesFromTheFrontWhatWasAddedAtTheEnd) {
+  ByteQueue queue;
+
+  EXPECT_TRUE(queue.empty());
+  EXPECT_TRUE(queue.Append("abc"));
+  EXPECT_TRUE(queue.Append(""));
+  EXPECT_TRUE(queue.Append("def"));
+  queue.Consume(2);
+
+  EXPECT_EQ(queue.view(), "cdef");
+  EXPECT_EQ(queue.size(), 4);
+  queue.Consume(4);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(ByteQueueTest, HasNothingOfWhatWasReservedButNotCommitted) {
+  ByteQueue queue;
+
+  char* const room = queue.Reserve(1000);
+  ASSERT_NE(room, nullptr);
+  memcpy(room, "abc", 3);
+  queue.Commit(2);
+
+  EXPECT_EQ(queue.view(), "ab");
+}
+
+TEST(ByteQueueTest, DropsFromTheEnd) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("abcdef"));
+  queue.Consume(1);
+
+  queue.DropBack(2);
+
+  EXPECT_EQ(queue.view(), "bcd");
+}
+
+TEST(ByteQueueTest, DoesNotGrowWhileAsMuchIsTakenAsIsAdded) {
+  ByteQueue queue;
+  std::string expected;
+  std::string taken;
+
+  for (int i = 0; i < 100000; ++i) {
+    const std::string piece = std::to_string(i);
+    ASSERT_TRUE(queue.Append(piece));
+    expected += piece;
+    if (i < 10) continue;
+    taken += std::string(queue.view().substr(0, piece.size()));
+    queue.Consume(piece.size());
+  }
+  taken += std::string(queue.view());
+
+  EXPECT_EQ(taken, expected);
+  EXPECT_LT(queue.capacity(), 1000);
+}
+
+TEST(ByteQueueTest, GivesBackTheMemoryOfManyBytesWhenItIsEmptied) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append(std::string(4 * kMebibyte, 'x')));
+
+  queue.Consume(4 * kMebibyte - 1);
+  EXPECT_GE(queue.capacity(), 4 * kMebibyte);
+  queue.Consume(1);
+
+  EXPECT_EQ(queue.capacity(), 0);
+  EXPECT_TRUE(queue.Append("still works"));
+  EXPECT_EQ(queue.view(), "still works");
+}
+
+TEST(ByteQueueTest, KeepsTheMemoryOfFewBytes) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("abc"));
+  const char* const data = queue.view().data();
+
+  queue.Consume(3);
+  ASSERT_TRUE(queue.Append("def"));
+
+  EXPECT_EQ(queue.view().data(), data);
+}
+
+TEST(ByteQueueTest, KeepsWhatItHasWhenThereIsNoMemory) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("abc"));
+
+  EXPECT_EQ(queue.Reserve(SIZE_MAX / 4), nullptr);
+
+  EXPECT_EQ(queue.view(), "abc");
+  EXPECT_TRUE(queue.Append("d"));
+  EXPECT_EQ(queue.view(), "abcd");
+}
+
+TEST(ByteQueueTest, IsMovedWithItsBytes) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("abc"));
+  const char* const data = queue.view().data();
+
+  ByteQueue other = std::move(queue);
+  ByteQueue assigned;
+  assigned = std::move(other);
+
+  EXPECT_EQ(assigned.view(), "abc");
+  EXPECT_EQ(assigned.view().data(), data);
+}
+
+}  // namespace
+}  // namespace asyncproc::internal

@@ -1,0 +1,363 @@
+#include "asyncproc/internal/input_queue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc::internal {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string ReadSome(const UniqueFd& fd, size_t size) {
+  std::string data(size, '\0');
+  const ssize_t count = read(fd.get(), data.data(), size);
+  data.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return data;
+}
+
+bool IsReadable(int fd) {
+  pollfd poll_fd = {fd, POLLIN, 0};
+  return poll(&poll_fd, 1, 0) > 0;
+}
+
+bool IsPending(int signal) {
+  sigset_t pending;
+  sigpending(&pending);
+  return sigismember(&pending, signal) == 1;
+}
+
+bool IsBlocked(int signal) {
+  sigset_t blocked;
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  return sigismember(&blocked, signal) == 1;
+}
+
+// What the calling thread does with SIGPIPE, restored at the end.
+class SigpipeState {
+ public:
+  SigpipeState() {
+    sigaction(SIGPIPE, nullptr, &action_);
+    pthread_sigmask(SIG_BLOCK, nullptr, &mask_);
+  }
+  ~SigpipeState() {
+    sigset_t sigpipe;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    const timespec at_once = {};
+    while (IsPending(SIGPIPE)) sigtimedwait(&sigpipe, nullptr, &at_once);
+    sigaction(SIGPIPE, &action_, nullptr);
+    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+
+  static void Set(void (*handler)(int)) {
+    struct sigaction action = {};
+    action.sa_handler = handler;
+    sigaction(SIGPIPE, &action, nullptr);
+  }
+  static void (*Get())(int) {
+    struct sigaction action;
+    sigaction(SIGPIPE, nullptr, &action);
+    return action.sa_handler;
+  }
+  static void Block() {
+    sigset_t sigpipe;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &sigpipe, nullptr);
+  }
+
+ private:
+  struct sigaction action_;
+  sigset_t mask_;
+};
+
+UniqueFd BrokenPipe() {
+  absl::StatusOr<Pipe> pipe = MakePipe();
+  pipe->read_end.Reset();
+  return std::move(pipe->write_end);
+}
+
+// ---- WriteWithoutSigpipe
+
+// WRT-05
+TEST(WriteWithoutSigpipeTest, ReportsABrokenPipeAsAnErrorAndNothingElse) {
+  const SigpipeState restored;
+  SigpipeState::Set(SIG_DFL);
+  const UniqueFd fd = BrokenPipe();
+
+  errno = 0;
+  EXPECT_EQ(WriteWithoutSigpipe(fd.get(), "x"), -1);
+
+  EXPECT_EQ(errno, EPIPE);
+  EXPECT_EQ(SigpipeState::Get(), SIG_DFL);
+  EXPECT_FALSE(IsBlocked(SIGPIPE));
+  EXPECT_FALSE(IsPending(SIGPIPE));
+}
+
+int handled = 0;
+
+// WRT-05
+TEST(WriteWithoutSigpipeTest, DoesNotCallAHandlerOfTheHosts) {
+  const SigpipeState restored;
+  SigpipeState::Set([](int) { ++handled; });
+  const UniqueFd fd = BrokenPipe();
+
+  EXPECT_EQ(WriteWithoutSigpipe(fd.get(), "x"), -1);
+
+  EXPECT_EQ(handled, 0);
+  raise(SIGPIPE);
+  EXPECT_EQ(handled, 1);  // Its own still reach it.
+}
+
+TEST(WriteWithoutSigpipeTest, LeavesAnIgnoredSigpipeIgnored) {
+  const SigpipeState restored;
+  SigpipeState::Set(SIG_IGN);
+  const UniqueFd fd = BrokenPipe();
+
+  EXPECT_EQ(WriteWithoutSigpipe(fd.get(), "x"), -1);
+
+  EXPECT_EQ(SigpipeState::Get(), SIG_IGN);
+  EXPECT_FALSE(IsPending(SIGPIPE));
+}
+
+TEST(WriteWithoutSigpipeTest, LeavesABlockedSigpipeBlockedAndNoneBehind) {
+  const SigpipeState restored;
+  SigpipeState::Block();
+  const UniqueFd fd = BrokenPipe();
+
+  EXPECT_EQ(WriteWithoutSigpipe(fd.get(), "x"), -1);
+
+  EXPECT_TRUE(IsBlocked(SIGPIPE));
+  EXPECT_FALSE(IsPending(SIGPIPE));
+}
+
+// WRT-05
+TEST(WriteWithoutSigpipeTest, LeavesASigpipeThatWasPendingToTheHost) {
+  const SigpipeState restored;
+  SigpipeState::Block();
+  raise(SIGPIPE);
+  const UniqueFd fd = BrokenPipe();
+
+  EXPECT_EQ(WriteWithoutSigpipe(fd.get(), "x"), -1);
+
+  EXPECT_TRUE(IsPending(SIGPIPE));
+}
+
+TEST(WriteWithoutSigpipeTest, IsAWriteOtherwise) {
+  absl::StatusOr<Pipe> pipe = MakePipe();
+  ASSERT_THAT(pipe, IsOk());
+
+  EXPECT_EQ(WriteWithoutSigpipe(pipe->write_end.get(), "abc"), 3);
+
+  EXPECT_EQ(ReadSome(pipe->read_end, 10), "abc");
+}
+
+// ---- InputQueue
+
+class InputQueueTest : public testing::Test {
+ protected:
+  void SetUp() override { Open(/*limit=*/0); }
+
+  void Open(size_t limit) {
+    absl::StatusOr<Pipe> pipe = MakePipe(4096);
+    ASSERT_THAT(pipe, IsOk());
+    ASSERT_THAT(SetNonblocking(pipe->read_end), IsOk());
+    ASSERT_THAT(SetNonblocking(pipe->write_end), IsOk());
+    reader_ = std::move(pipe->read_end);
+    absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
+    ASSERT_THAT(waker, IsOk());
+    waker_ = *std::move(waker);
+    queue_ =
+        std::make_unique<InputQueue>(std::move(pipe->write_end), limit, waker_);
+  }
+
+  // Reads until nothing comes any more, driving the queue.
+  std::string ReadAll() {
+    std::string all;
+    for (;;) {
+      const std::string some = ReadSome(reader_, 100000);
+      all += some;
+      if (!queue_->wants_room() && some.empty()) return all;
+      queue_->Advance();
+    }
+  }
+
+  bool AtEnd() {
+    char byte;
+    return read(reader_.get(), &byte, 1) == 0;
+  }
+
+  bool WokeDriver() {
+    const bool woke = IsReadable(waker_->fd());
+    waker_->Reset();
+    return woke;
+  }
+
+  UniqueFd reader_;
+  std::shared_ptr<Waker> waker_;
+  std::unique_ptr<InputQueue> queue_;
+};
+
+TEST_F(InputQueueTest, WritesAtOnceWhatFits) {
+  EXPECT_THAT(queue_->Write("abc"), IsOk());
+
+  EXPECT_EQ(ReadSome(reader_, 10), "abc");
+  EXPECT_FALSE(WokeDriver());
+  EXPECT_FALSE(queue_->wants_room());
+}
+
+// WRT-08
+TEST_F(InputQueueTest, KeepsWhatDoesNotFitAndTheOrderOfAllOfIt) {
+  std::string expected;
+  for (int i = 0; expected.size() < 100000; ++i) {
+    const std::string piece = std::to_string(i) + " ";
+    EXPECT_THAT(queue_->Write(piece), IsOk());
+    expected += piece;
+  }
+
+  EXPECT_TRUE(WokeDriver());
+  EXPECT_GT(queue_->pending(), 90000);
+  EXPECT_EQ(ReadAll(), expected);
+  EXPECT_EQ(queue_->pending(), 0);
+}
+
+// WRT-03
+TEST_F(InputQueueTest, ClosesBehindWhatWaits) {
+  const std::string data(100000, 'x');
+  EXPECT_THAT(queue_->Write(data), IsOk());
+
+  EXPECT_THAT(queue_->Close(), IsOk());
+
+  EXPECT_EQ(ReadAll(), data);
+  EXPECT_TRUE(AtEnd());
+  EXPECT_EQ(queue_->fd(), -1);
+}
+
+// WRT-04
+TEST_F(InputQueueTest, TakesNothingAfterClose) {
+  EXPECT_THAT(queue_->Close(), IsOk());
+  EXPECT_THAT(queue_->Close(), IsOk());
+
+  EXPECT_THAT(queue_->Write("x"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+
+  queue_->Advance();
+  EXPECT_TRUE(AtEnd());
+  EXPECT_THAT(queue_->Write("x"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+// WRT-09
+TEST_F(InputQueueTest, DoesNothingForNoBytes) {
+  EXPECT_THAT(queue_->Write(""), IsOk());
+
+  queue_->Advance();
+  EXPECT_FALSE(IsReadable(reader_.get()));
+  EXPECT_GE(queue_->fd(), 0);
+}
+
+// WRT-06
+TEST_F(InputQueueTest, CountsWhatABrokenPipeDidNotTake) {
+  reader_.Reset();
+
+  EXPECT_THAT(queue_->Write("12345"),
+              AllOf(HasCode(absl::StatusCode::kFailedPrecondition)));
+
+  EXPECT_EQ(queue_->undelivered(), 5);
+  EXPECT_THAT(std::string(queue_->Write("6").message()),
+              HasSubstr("5 bytes were not delivered"));
+  EXPECT_THAT(queue_->Close(), HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_TRUE(WokeDriver());
+  queue_->Advance();
+  EXPECT_EQ(queue_->fd(), -1);
+}
+
+// WRT-06
+TEST_F(InputQueueTest, DropsWhatWaitsWhenNobodyReadsAnyMore) {
+  EXPECT_THAT(queue_->Write(std::string(100000, 'x')), IsOk());
+  const size_t waiting = queue_->pending();
+  reader_.Reset();
+
+  queue_->OnBroken();
+
+  EXPECT_EQ(queue_->pending(), 0);
+  EXPECT_EQ(queue_->undelivered(), waiting);
+  EXPECT_EQ(queue_->fd(), -1);
+  EXPECT_THAT(queue_->Flush(DeadlineAfter(kNeverReached)),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(InputQueueTest, RefusesToWriteToAPipeThatBrokeWithNothingLost) {
+  reader_.Reset();
+  queue_->OnBroken();
+
+  EXPECT_THAT(queue_->Close(), IsOk());
+  EXPECT_THAT(queue_->Write("x"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(InputQueueTest, DropsWhatWaitsWhenItIsAborted) {
+  EXPECT_THAT(queue_->Write(std::string(100000, 'x')), IsOk());
+  const size_t waiting = queue_->pending();
+
+  EXPECT_TRUE(queue_->Abort());
+
+  EXPECT_TRUE(WokeDriver());
+  queue_->Advance();
+  EXPECT_EQ(queue_->undelivered(), waiting);
+  EXPECT_EQ(ReadSome(reader_, 100000).size(), 100000 - waiting);
+  EXPECT_TRUE(AtEnd());
+  EXPECT_FALSE(queue_->Abort());
+}
+
+TEST_F(InputQueueTest, KnowsThatItWasClosedBeforeItIsAborted) {
+  EXPECT_THAT(queue_->Close(), IsOk());
+
+  EXPECT_FALSE(queue_->Abort());
+}
+
+TEST_F(InputQueueTest, FlushesWhenThePipeHasTakenEverything) {
+  EXPECT_THAT(queue_->Flush(absl::InfinitePast()), IsOk());
+  EXPECT_THAT(queue_->Write(std::string(100000, 'x')), IsOk());
+  EXPECT_THAT(queue_->Flush(DeadlineAfter(kShort)),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  std::thread driver([this] { ReadAll(); });
+
+  EXPECT_THAT(queue_->Flush(DeadlineAfter(kNeverReached)), IsOk());
+  driver.join();
+}
+
+TEST_F(InputQueueTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
+  Open(/*limit=*/10000);
+  EXPECT_THAT(queue_->Write(std::string(10000, 'a')), IsOk());
+  const size_t room = 10000 - queue_->pending();
+
+  EXPECT_THAT(queue_->Write(std::string(room + 1, 'b')),
+              HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(queue_->pending(), 10000 - room);
+  EXPECT_THAT(queue_->Write(std::string(room, 'c')), IsOk());
+
+  EXPECT_EQ(ReadAll(), std::string(10000, 'a') + std::string(room, 'c'));
+  EXPECT_EQ(queue_->undelivered(), 0);
+}
+
+}  // namespace
+}  // namespace asyncproc::internal

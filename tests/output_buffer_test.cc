@@ -1,0 +1,781 @@
+#include "asyncproc/internal/output_buffer.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/proc_fs.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc::internal {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr absl::StatusCode kNotYet = absl::StatusCode::kDeadlineExceeded;
+constexpr absl::StatusCode kEnd = absl::StatusCode::kOutOfRange;
+constexpr absl::StatusCode kTooLong = absl::StatusCode::kResourceExhausted;
+
+// A buffer and its first reader.
+class Buffered {
+ public:
+  explicit Buffered(OutputBound bound = OutputBound::Unbounded())
+      : buffer(bound), reader(buffer.AddCursor(/*at_oldest=*/true)) {}
+
+  absl::StatusOr<std::string> Line() {
+    return buffer.ReadLine(reader, absl::InfinitePast());
+  }
+  absl::StatusOr<std::string> Until(absl::string_view delimiter) {
+    return buffer.ReadUntil(reader, delimiter, absl::InfinitePast());
+  }
+  absl::StatusOr<std::string> Exactly(size_t size) {
+    return buffer.ReadExactly(reader, size, absl::InfinitePast());
+  }
+  absl::StatusOr<std::string> Some() {
+    return buffer.ReadSome(reader, absl::InfinitePast());
+  }
+  std::string All() { return buffer.Read(reader); }
+  uint64_t Dropped() { return buffer.dropped(reader); }
+
+  OutputBuffer buffer;
+  OutputBuffer::CursorRef reader;
+};
+
+// ---- Lines
+
+// RDL-04
+TEST(OutputBufferTest, GivesOneLineACallHoweverManyArriveAtOnce) {
+  Buffered b;
+  b.buffer.Append("1\n2\n3\n");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("1"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("2"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("3"));
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+}
+
+// RDL-01
+TEST(OutputBufferTest, KeepsALineUntilItIsComplete) {
+  Buffered b;
+
+  b.buffer.Append("a");
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  EXPECT_FALSE(b.buffer.HasLine(b.reader));
+  b.buffer.Append("b");
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  b.buffer.Append("c\nd");
+
+  EXPECT_TRUE(b.buffer.HasLine(b.reader));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("abc"));
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+}
+
+// RDL-02
+TEST(OutputBufferTest, TellsNothingYetFromAnEmptyLineAndFromTheEnd) {
+  Buffered b;
+
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  EXPECT_FALSE(b.buffer.AtEnd(b.reader));
+  b.buffer.Append("\n\nx\n");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds(""));
+  EXPECT_THAT(b.Line(), IsOkAndHolds(""));
+  EXPECT_FALSE(b.buffer.AtEnd(b.reader));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("x"));
+  EXPECT_TRUE(b.buffer.AtEnd(b.reader));
+  EXPECT_THAT(b.Line(), HasCode(kEnd));
+  EXPECT_FALSE(b.buffer.HasLine(b.reader));
+}
+
+// RDL-03
+TEST(OutputBufferTest, GivesTheLastLineAtTheEndThoughNothingEndsIt) {
+  Buffered b;
+  b.buffer.Append("a\nb");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("a"));
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  b.buffer.Finish();
+
+  EXPECT_TRUE(b.buffer.HasLine(b.reader));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("b"));
+  EXPECT_THAT(b.Line(), HasCode(kEnd));
+}
+
+// RDL-05
+TEST(OutputBufferTest, TakesCrLfAsOneEndAlsoWhenItsHalvesArriveApart) {
+  Buffered b;
+
+  b.buffer.Append("line5\r\nline6\r");
+  EXPECT_THAT(b.Line(), IsOkAndHolds("line5"));
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  b.buffer.Append("\nline7");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("line6"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("line7"));
+}
+
+// RDL-05
+TEST(OutputBufferTest, KeepsCarriageReturnsThatEndNoLine) {
+  Buffered b;
+  b.buffer.Append("10%\r20%\r\r\n\r\nlast\r");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("10%\r20%\r"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds(""));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("last\r"));
+}
+
+TEST(OutputBufferTest, KeepsNulBytes) {
+  Buffered b;
+  const std::string line("\0a\0", 3);
+
+  b.buffer.Append(line + "\n" + line);
+  b.buffer.Finish();
+
+  EXPECT_EQ(b.buffer.Peek(b.reader), line + "\n" + line);
+  EXPECT_THAT(b.Line(), IsOkAndHolds(line));
+  EXPECT_THAT(b.Until(std::string(1, '\0')), IsOkAndHolds(""));
+  EXPECT_EQ(b.All(), std::string("a\0", 2));
+}
+
+double CpuSeconds() {
+  timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) +
+         static_cast<double>(used.tv_nsec) / 1e9;
+}
+
+// RDL-06
+TEST(OutputBufferTest, FindsALongLineInLinearTimeHoweverOftenItIsAskedFor) {
+  constexpr int kChunks = 10 * 1024;
+  Buffered b;
+  const std::string chunk(1024, 'x');
+  const double start = CpuSeconds();
+
+  for (int i = 0; i < kChunks; ++i) {
+    b.buffer.Append(chunk);
+    EXPECT_FALSE(b.buffer.HasLine(b.reader));
+    EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  }
+  b.buffer.Append("\n");
+  for (int i = 0; i < 4 * kChunks; ++i) {
+    EXPECT_TRUE(b.buffer.HasLine(b.reader));
+  }
+  const auto line = b.Line();
+
+  EXPECT_LT(CpuSeconds() - start, 1.0 * kSlowness);
+  ASSERT_THAT(line, IsOk());
+  EXPECT_EQ(line->size(), chunk.size() * kChunks);
+}
+
+// ---- Delimiters and sizes
+
+TEST(OutputBufferTest, FindsADelimiterThatArrivesInPieces) {
+  Buffered b;
+  for (const char* piece : {"x-", "-", "-", ">y-->z"}) {
+    EXPECT_THAT(b.Until("-->"), HasCode(kNotYet));
+    b.buffer.Append(piece);
+  }
+
+  EXPECT_THAT(b.Until("-->"), IsOkAndHolds("x-"));
+  EXPECT_THAT(b.Until("-->"), IsOkAndHolds("y"));
+  EXPECT_EQ(b.All(), "z");
+}
+
+TEST(OutputBufferTest, SearchesAnewForEachDelimiter) {
+  Buffered b;
+  b.buffer.Append("a;b\nc;d\n");
+
+  EXPECT_THAT(b.Until("no"), HasCode(kNotYet));
+  EXPECT_THAT(b.Until(";"), IsOkAndHolds("a"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("b"));
+  EXPECT_THAT(b.Until("\n"), IsOkAndHolds("c;d"));
+}
+
+TEST(OutputBufferTest, TakesNothingWhenTheDelimiterDoesNotCome) {
+  Buffered b;
+  b.buffer.Append("abc");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.Until(";"), HasCode(kEnd));
+  EXPECT_EQ(b.All(), "abc");
+}
+
+TEST(OutputBufferTest, RefusesToReadUntilNothing) {
+  Buffered b;
+
+  EXPECT_THAT(b.Until(""), HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(OutputBufferTest, GivesExactlySoManyBytesOrNone) {
+  Buffered b;
+
+  EXPECT_THAT(b.Exactly(0), IsOkAndHolds(""));
+  b.buffer.Append("abc");
+  EXPECT_THAT(b.Exactly(4), HasCode(kNotYet));
+  b.buffer.Append("def");
+  EXPECT_THAT(b.Exactly(4), IsOkAndHolds("abcd"));
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.Exactly(3), HasCode(kEnd));
+  EXPECT_THAT(b.Exactly(2), IsOkAndHolds("ef"));
+}
+
+// RDL-08
+TEST(OutputBufferTest, GivesThePartOfALineToWhoeverTakesEverything) {
+  Buffered b;
+  b.buffer.Append("one\ntw");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("one"));
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+  EXPECT_EQ(b.All(), "tw");
+  b.buffer.Append("o\n");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("o"));
+}
+
+TEST(OutputBufferTest, PeeksWithoutTaking) {
+  Buffered b;
+  b.buffer.Append("abc");
+
+  EXPECT_EQ(b.buffer.Peek(b.reader), "abc");
+  EXPECT_EQ(b.All(), "abc");
+  EXPECT_EQ(b.buffer.Peek(b.reader), "");
+}
+
+// ---- Cursors
+
+TEST(OutputBufferTest, GivesEachCursorEverythingFromWhereItStarted) {
+  Buffered b;
+  b.buffer.Append("old\n");
+  const auto oldest = b.buffer.AddCursor(/*at_oldest=*/true);
+  const auto newest = b.buffer.AddCursor(/*at_oldest=*/false);
+  b.buffer.Append("new\n");
+
+  EXPECT_EQ(b.All(), "old\nnew\n");
+  EXPECT_EQ(b.buffer.Read(newest), "new\n");
+  EXPECT_EQ(b.buffer.Read(oldest), "old\nnew\n");
+}
+
+TEST(OutputBufferTest, ForgetsWhatEveryCursorHasTaken) {
+  Buffered b;
+  const auto other = b.buffer.AddCursor(/*at_oldest=*/true);
+  b.buffer.Append("abcdef");
+
+  b.All();
+  EXPECT_EQ(b.buffer.stats().buffered, 6);
+  EXPECT_THAT(b.buffer.ReadExactly(other, 4, absl::InfinitePast()), IsOk());
+  EXPECT_EQ(b.buffer.stats().buffered, 2);
+  b.buffer.RemoveCursor(other);
+
+  EXPECT_EQ(b.buffer.stats().buffered, 0);
+  EXPECT_EQ(b.buffer.stats().bytes, 6);
+  EXPECT_EQ(b.buffer.stats().high_water, 6);
+}
+
+TEST(OutputBufferTest, KeepsNothingThatHasNoReader) {
+  Buffered b;
+  b.buffer.RemoveCursor(b.reader);
+
+  b.buffer.Append("abc");
+
+  EXPECT_EQ(b.buffer.stats().buffered, 0);
+  EXPECT_EQ(b.buffer.Recent(), "abc");
+}
+
+TEST(OutputBufferTest, HandsOverManyBytesAndGoesOn) {
+  Buffered b;
+  std::string expected;
+  std::string taken;
+  for (int i = 0; i < 10; ++i) {
+    const std::string piece(300000, static_cast<char>('a' + i));
+    b.buffer.Append(piece);
+    expected += piece;
+    if (i % 3 == 0) taken += b.All();
+  }
+  taken += b.All();
+
+  EXPECT_EQ(taken, expected);
+  EXPECT_EQ(b.buffer.stats().buffered, 0);
+  b.buffer.Append("a line\n");
+  EXPECT_THAT(b.Line(), IsOkAndHolds("a line"));
+}
+
+// RDL-14
+TEST(OutputBufferTest, WakesWhoeverWaitsForALine) {
+  Buffered b;
+  std::thread producer([&b] {
+    b.buffer.Append("ab");
+    b.buffer.Append("c\n");
+  });
+
+  EXPECT_THAT(b.buffer.ReadLine(b.reader, DeadlineAfter(kNeverReached)),
+              IsOkAndHolds("abc"));
+  producer.join();
+}
+
+TEST(OutputBufferTest, WakesWhoeverWaitsWhenTheEndComes) {
+  Buffered b;
+  std::thread producer([&b] { b.buffer.Finish(); });
+
+  EXPECT_THAT(b.buffer.ReadSome(b.reader, absl::InfiniteFuture()),
+              HasCode(kEnd));
+  producer.join();
+}
+
+TEST(OutputBufferTest, WakesWhoeverWaitsByACursorThatIsCanceled) {
+  Buffered b;
+  std::thread canceler([&b] { b.buffer.CancelCursor(b.reader); });
+
+  EXPECT_THAT(b.buffer.ReadSome(b.reader, absl::InfiniteFuture()),
+              HasCode(absl::StatusCode::kCancelled));
+  canceler.join();
+  b.buffer.Append("more");
+  EXPECT_THAT(b.Line(), HasCode(absl::StatusCode::kCancelled));
+}
+
+TEST(OutputBufferTest, SaysWhyTheOutputEnded) {
+  Buffered b;
+  b.buffer.Append("abc");
+  b.buffer.Finish(absl::DataLossError("the first"));
+  b.buffer.Finish(absl::AbortedError("the second"));
+  b.buffer.Append("ignored");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("abc"));
+  EXPECT_THAT(b.Line(), HasCode(absl::StatusCode::kDataLoss));
+}
+
+// ---- DropOldest
+
+TEST(DropOldestTest, KeepsTheNewestBytesAndCountsTheOthers) {
+  Buffered b(OutputBound::DropOldest(4));
+  b.buffer.Append("ab");
+  b.buffer.Append("cdefg");
+
+  EXPECT_EQ(b.buffer.stats().bytes, 7);
+  EXPECT_EQ(b.buffer.stats().dropped, 3);
+  EXPECT_EQ(b.buffer.stats().high_water, 4);
+  EXPECT_EQ(b.All(), "defg");
+  EXPECT_EQ(b.Dropped(), 3);
+  b.buffer.Append("hi");
+  EXPECT_EQ(b.All(), "hi");
+  EXPECT_EQ(b.Dropped(), 3);
+}
+
+TEST(DropOldestTest, CountsWhatAReaderHasLostBeforeItReads) {
+  Buffered b(OutputBound::DropOldest(4));
+  b.buffer.Append("ab");
+  const auto late = b.buffer.AddCursor(/*at_oldest=*/false);
+  b.buffer.Append("cdefg");
+
+  EXPECT_EQ(b.Dropped(), 3);
+  EXPECT_EQ(b.buffer.dropped(late), 1);
+}
+
+TEST(DropOldestTest, CountsWhatAReaderOfManyBytesHasLost) {
+  constexpr size_t kKept = 100000;
+  Buffered b(OutputBound::DropOldest(kKept));
+  b.buffer.Append(std::string(kKept + 123, 'x'));
+
+  EXPECT_EQ(b.All().size(), kKept);
+
+  EXPECT_EQ(b.Dropped(), 123);
+}
+
+TEST(DropOldestTest, DropsNothingThatWasTakenInTime) {
+  Buffered b(OutputBound::DropOldest(4));
+  std::string taken;
+  for (const char* piece : {"abc", "defg", "h", "ijk"}) {
+    b.buffer.Append(piece);
+    taken += b.All();
+  }
+
+  EXPECT_EQ(taken, "abcdefghijk");
+  EXPECT_EQ(b.buffer.stats().dropped, 0);
+}
+
+TEST(DropOldestTest, GivesTheRestOfALineWhoseStartWasDropped) {
+  Buffered b(OutputBound::DropOldest(5));
+  b.buffer.Append("a long line\nx\n");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("ne"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("x"));
+}
+
+TEST(DropOldestTest, FindsADelimiterBehindWhatWasDroppedWhileItSearched) {
+  Buffered b(OutputBound::DropOldest(5));
+  b.buffer.Append("abcd");
+  EXPECT_THAT(b.Until("--"), HasCode(kNotYet));
+  b.buffer.Append("efgh-");
+  EXPECT_THAT(b.Until("--"), HasCode(kNotYet));
+  b.buffer.Append("-i");
+
+  EXPECT_THAT(b.Until("--"), IsOkAndHolds("gh"));
+  EXPECT_EQ(b.All(), "i");
+  EXPECT_EQ(b.Dropped(), 6);
+}
+
+TEST(DropOldestTest, RefusesToWaitForMoreThanItKeeps) {
+  Buffered b(OutputBound::DropOldest(4));
+
+  EXPECT_THAT(b.Exactly(5), HasCode(kTooLong));
+  EXPECT_THAT(b.Exactly(4), HasCode(kNotYet));
+}
+
+// ---- HeadAndTail
+
+TEST(HeadAndTailTest, KeepsHowItBeganAndHowItEnded) {
+  Buffered b(OutputBound::HeadAndTail(6));
+  for (char c = 'a'; c <= 'z'; ++c) b.buffer.Append(std::string(1, c));
+  b.buffer.Finish();
+
+  EXPECT_EQ(b.buffer.stats().dropped, 20);
+  EXPECT_EQ(b.buffer.stats().buffered, 6);
+  EXPECT_EQ(b.buffer.stats().high_water, 6);
+  EXPECT_EQ(b.buffer.Peek(b.reader), "abcxyz");
+  EXPECT_EQ(b.Dropped(), 20);
+  EXPECT_EQ(b.All(), "abcxyz");
+  EXPECT_EQ(b.Dropped(), 20);
+  EXPECT_TRUE(b.buffer.AtEnd(b.reader));
+}
+
+TEST(HeadAndTailTest, KeepsEverythingThatFits) {
+  Buffered b(OutputBound::HeadAndTail(6));
+  b.buffer.Append("abcdef");
+
+  EXPECT_EQ(b.buffer.stats().dropped, 0);
+  EXPECT_EQ(b.All(), "abcdef");
+}
+
+TEST(HeadAndTailTest, EndsALineAtTheGap) {
+  Buffered b(OutputBound::HeadAndTail(16));
+  b.buffer.Append("one\nhead in the middle, tail\ntwo\n");
+
+  EXPECT_THAT(b.Line(), IsOkAndHolds("one"));
+  EXPECT_TRUE(b.buffer.HasLine(b.reader));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("head"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("ail"));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("two"));
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+}
+
+TEST(HeadAndTailTest, ReadsUntilADelimiterAcrossTheGap) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abcd.........wx;z");
+
+  EXPECT_THAT(b.Until(";"), IsOkAndHolds("abcdwx"));
+  EXPECT_EQ(b.Dropped(), 9);
+  EXPECT_EQ(b.All(), "z");
+}
+
+TEST(HeadAndTailTest, DoesNotTakeTheEdgesOfTheGapForADelimiter) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abc-.........-xyz");
+
+  EXPECT_THAT(b.Until("--"), HasCode(kNotYet));
+  EXPECT_EQ(b.All(), "abc--xyz");
+}
+
+TEST(HeadAndTailTest, ReadsExactlySoManyBytesAcrossTheGap) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abcd.........wxyz");
+
+  EXPECT_THAT(b.Exactly(3), IsOkAndHolds("abc"));
+  EXPECT_THAT(b.Exactly(3), IsOkAndHolds("dwx"));
+  EXPECT_EQ(b.Dropped(), 9);
+  EXPECT_THAT(b.Exactly(3), HasCode(kNotYet));
+  EXPECT_THAT(b.Exactly(2), IsOkAndHolds("yz"));
+}
+
+TEST(HeadAndTailTest, KeepsATailWhenTheHeadWasTaken) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abcdef");
+  EXPECT_EQ(b.All(), "abcdef");
+
+  b.buffer.Append("ghijklmn");
+
+  EXPECT_EQ(b.All(), "klmn");
+  EXPECT_EQ(b.Dropped(), 4);
+}
+
+TEST(HeadAndTailTest, GoesOnDroppingBehindAHeadThatNobodyTakes) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  const auto other = b.buffer.AddCursor(/*at_oldest=*/true);
+  for (int i = 0; i < 100; ++i) b.buffer.Append("0123456789");
+
+  EXPECT_EQ(b.All(), "01236789");
+  b.buffer.Append("abcdef");
+  EXPECT_EQ(b.All(), "cdef");
+  EXPECT_EQ(b.buffer.Read(other), "0123cdef");
+  EXPECT_EQ(b.Dropped(), 994);
+  EXPECT_EQ(b.buffer.dropped(other), 998);
+}
+
+// ---- From a pipe, and BlockChild
+
+// Waits until a thread of this program waits for something.
+void AwaitSleep(const std::atomic<pid_t>& thread) {
+  for (;;) {
+    const pid_t id = thread;
+    if (id != 0) {
+      const std::optional<ProcessStat> stat = ReadProcessStat(id);
+      if (stat.has_value() && stat->state == 'S') return;
+    }
+    std::this_thread::yield();
+  }
+}
+
+class FeedTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    absl::StatusOr<Pipe> pipe = MakePipe();
+    ASSERT_THAT(pipe, IsOk());
+    ASSERT_THAT(SetNonblocking(pipe->read_end), IsOk());
+    ASSERT_THAT(SetNonblocking(pipe->write_end), IsOk());
+    pipe_ = *std::move(pipe);
+    absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
+    ASSERT_THAT(waker, IsOk());
+    waker_ = *std::move(waker);
+  }
+
+  void Arrives(absl::string_view bytes) {
+    ASSERT_EQ(write(pipe_.write_end.get(), bytes.data(), bytes.size()),
+              static_cast<ssize_t>(bytes.size()));
+  }
+
+  // As the driver does: reads while there is room and something to read.
+  // Returns how much it took.
+  size_t Drive(OutputBuffer& buffer) {
+    buffer.SetDriver(waker_);
+    size_t total = 0;
+    size_t taken = 1;
+    while (taken > 0 && buffer.HasRoom()) {
+      buffer.Feed(pipe_.read_end.get(), /*owed=*/0, &taken);
+      total += taken;
+    }
+    return total;
+  }
+
+  bool WokeDriver() {
+    uint64_t count = 0;
+    return read(waker_->fd(), &count, sizeof(count)) > 0;
+  }
+
+  Pipe pipe_;
+  std::shared_ptr<Waker> waker_;
+};
+
+TEST_F(FeedTest, KnowsEmptyFromEnd) {
+  Buffered b;
+  size_t taken;
+
+  EXPECT_EQ(b.buffer.Feed(pipe_.read_end.get(), 0, &taken),
+            OutputBuffer::Fed::kEmpty);
+  EXPECT_FALSE(b.buffer.IsFinished());
+  Arrives("abc");
+  pipe_.write_end.Reset();
+  b.buffer.Feed(pipe_.read_end.get(), 0, &taken);
+  EXPECT_EQ(taken, 3);
+  EXPECT_EQ(b.buffer.Feed(pipe_.read_end.get(), 0, &taken),
+            OutputBuffer::Fed::kEnd);
+
+  EXPECT_TRUE(b.buffer.IsFinished());
+  EXPECT_EQ(b.All(), "abc");
+}
+
+TEST_F(FeedTest, EndsWithTheErrorOfAReadThatFails) {
+  Buffered b;
+  size_t taken;
+
+  EXPECT_EQ(b.buffer.Feed(pipe_.write_end.get(), 0, &taken),
+            OutputBuffer::Fed::kEnd);
+
+  EXPECT_THAT(std::string(b.Line().status().message()),
+              HasSubstr("cannot read the output"));
+}
+
+// BIG-06
+TEST_F(FeedTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
+  Buffered b(OutputBound::BlockChild(10));
+  Arrives("0123456789abcdef");
+
+  EXPECT_EQ(Drive(b.buffer), 10);
+  EXPECT_FALSE(b.buffer.HasRoom());
+  EXPECT_THAT(b.Exactly(4), IsOkAndHolds("0123"));
+  EXPECT_FALSE(b.buffer.HasRoom());
+  EXPECT_FALSE(WokeDriver());
+  EXPECT_THAT(b.Exactly(1), IsOkAndHolds("4"));
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+  EXPECT_TRUE(WokeDriver());
+  EXPECT_EQ(Drive(b.buffer), 5);
+  EXPECT_EQ(b.All(), "56789abcde");
+  EXPECT_EQ(b.buffer.stats().high_water, 10);
+  EXPECT_EQ(b.buffer.stats().dropped, 0);
+}
+
+TEST_F(FeedTest, ReadsWhatIsOwedThoughTheBoundIsReached) {
+  Buffered b(OutputBound::BlockChild(4));
+  Arrives("0123456789");
+  EXPECT_EQ(Drive(b.buffer), 4);
+
+  size_t taken;
+  b.buffer.Feed(pipe_.read_end.get(), /*owed=*/6, &taken);
+
+  EXPECT_EQ(taken, 6);
+  EXPECT_EQ(b.All(), "0123456789");
+}
+
+TEST_F(FeedTest, SaysThatALineIsLongerThanTheBound) {
+  Buffered b(OutputBound::BlockChild(4));
+  Arrives("0123456789\n");
+  Drive(b.buffer);
+
+  EXPECT_THAT(b.Line(), HasCode(kTooLong));
+  EXPECT_THAT(b.Until(";"), HasCode(kTooLong));
+  EXPECT_THAT(b.Exactly(5), HasCode(kTooLong));
+  EXPECT_EQ(b.All(), "0123");
+  Drive(b.buffer);
+  EXPECT_THAT(b.Line(), HasCode(kTooLong));
+  EXPECT_EQ(b.All(), "4567");
+  Drive(b.buffer);
+  EXPECT_THAT(b.Line(), IsOkAndHolds("89"));
+}
+
+TEST_F(FeedTest, MakesRoomForAReaderThatNeedsMoreThanIsThere) {
+  Buffered b(OutputBound::BlockChild(10));
+  Arrives("1\n3456789abc\n");
+  Drive(b.buffer);
+  EXPECT_THAT(b.Line(), IsOkAndHolds("1"));
+  EXPECT_FALSE(b.buffer.HasRoom());  // More than half is left.
+
+  EXPECT_THAT(b.Line(), HasCode(kNotYet));
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+  EXPECT_TRUE(WokeDriver());
+  Drive(b.buffer);
+  EXPECT_THAT(b.Line(), HasCode(kTooLong));
+}
+
+TEST_F(FeedTest, MakesRoomForAReaderThatOnlyAsksWhetherThereIsALine) {
+  Buffered b(OutputBound::BlockChild(10));
+  Arrives("1\n3456789abc\n");
+  Drive(b.buffer);
+  EXPECT_THAT(b.Line(), IsOkAndHolds("1"));
+  ASSERT_FALSE(b.buffer.HasRoom());
+
+  EXPECT_FALSE(b.buffer.HasLine(b.reader));
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+  EXPECT_TRUE(WokeDriver());
+}
+
+TEST_F(FeedTest, MakesRoomForAReaderThatOnlyPeeks) {
+  Buffered b(OutputBound::BlockChild(10));
+  Arrives("1\n3456789> ");
+  Drive(b.buffer);
+  EXPECT_THAT(b.Line(), IsOkAndHolds("1"));
+  ASSERT_FALSE(b.buffer.HasRoom());
+
+  EXPECT_EQ(b.buffer.Peek(b.reader), "3456789>");
+  Drive(b.buffer);
+
+  EXPECT_EQ(b.buffer.Peek(b.reader), "3456789> ");
+}
+
+TEST_F(FeedTest, KeepsTheBoundForASlowReaderWhileAFastOneWaits) {
+  Buffered b(OutputBound::BlockChild(10));
+  const auto fast = b.buffer.AddCursor(/*at_oldest=*/true);
+  Arrives("0123456789abcdef");
+  Drive(b.buffer);
+  EXPECT_EQ(b.buffer.Read(fast), "0123456789");
+
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_THAT(b.buffer.ReadSome(fast, absl::InfinitePast()),
+                HasCode(kNotYet));
+    Drive(b.buffer);
+  }
+
+  EXPECT_EQ(b.buffer.stats().buffered, 10);
+}
+
+// A reader that waits must not be left waiting for the last half to be taken.
+TEST_F(FeedTest, MakesRoomForAReaderThatWaitsAsSoonAsASlowerOneTakesAny) {
+  Buffered b(OutputBound::BlockChild(10));
+  const auto fast = b.buffer.AddCursor(/*at_oldest=*/true);
+  Arrives("0123456789ab");
+  Drive(b.buffer);
+  EXPECT_EQ(b.buffer.Read(fast), "0123456789");
+  absl::StatusOr<std::string> more;
+  std::atomic<pid_t> waiter{0};
+  std::thread waiting([&] {
+    waiter = gettid();
+    more = b.buffer.ReadSome(fast, DeadlineAfter(kNeverReached));
+  });
+  AwaitSleep(waiter);
+
+  EXPECT_THAT(b.Exactly(2), IsOkAndHolds("01"));
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+  EXPECT_TRUE(WokeDriver());
+  Drive(b.buffer);
+  waiting.join();
+  EXPECT_THAT(more, IsOkAndHolds("ab"));
+}
+
+TEST_F(FeedTest, WakesItsDriverWhenNoMoreIsWanted) {
+  Buffered b;
+  b.buffer.SetDriver(waker_);
+  EXPECT_FALSE(b.buffer.IsRefused());
+
+  b.buffer.Refuse();
+
+  EXPECT_TRUE(b.buffer.IsRefused());
+  EXPECT_TRUE(WokeDriver());
+}
+
+TEST_F(FeedTest, MakesRoomWhenTheLastReaderIsRemoved) {
+  Buffered b(OutputBound::BlockChild(4));
+  Arrives("0123456789");
+  Drive(b.buffer);
+
+  b.buffer.RemoveCursor(b.reader);
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+  EXPECT_TRUE(WokeDriver());
+  EXPECT_EQ(Drive(b.buffer), 6);
+}
+
+// ---- What messages are made of
+
+TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
+  Buffered b;
+  b.buffer.Append(std::string(5000, 'x'));
+  for (int i = 0; i < 1000; ++i) b.buffer.Append("ab");
+  b.All();
+
+  const std::string recent = b.buffer.Recent();
+
+  EXPECT_EQ(recent.size(), 1024);
+  EXPECT_EQ(recent.substr(1020), "abab");
+}
+
+}  // namespace
+}  // namespace asyncproc::internal
