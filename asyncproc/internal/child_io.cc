@@ -165,7 +165,7 @@ void ChildIo::Handle(Slot slot, short events) {
       Advance(outputs_[slot]);
       break;
   }
-  CheckSettled();
+  CheckDrained();
 }
 
 void ChildIo::HandleWake() {
@@ -178,11 +178,17 @@ void ChildIo::HandleWake() {
   if (!ended_seen_ && reaper_->exit_fd() < 0) {
     if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
   }
-  CheckSettled();
+  CheckDrained();
 }
 
 void ChildIo::HandleTime() {
-  if (MonotonicNow() >= deadline_) CheckSettled();
+  if (!ended_seen_ || settled_seen_ || MonotonicNow() < deadline_) return;
+  // What has come counts, however late we are: a last look.
+  for (Slot slot : {kOut, kErr}) {
+    if (fd(slot) >= 0) Advance(outputs_[slot]);
+  }
+  CheckDrained();
+  if (!settled_seen_ && MonotonicNow() >= deadline_) Settle();
 }
 
 void ChildIo::Finish() {
@@ -256,17 +262,15 @@ void ChildIo::OnEnded(absl::StatusOr<ExitStatus> status) {
   state_ = State::kDraining;
 }
 
-void ChildIo::CheckSettled() {
-  if (!ended_seen_ || settled_seen_) return;
-  const bool owed = outputs_[kOut].owed > 0 || outputs_[kErr].owed > 0;
-  const bool silent = !owed && MonotonicNow() >= deadline_;
-  if (OutputsAtEnd() || silent) Settle();
+void ChildIo::CheckDrained() {
+  if (ended_seen_ && !drained_seen_ && OutputsAtEnd()) Settle();
 }
 
 void ChildIo::Settle() {
   settled_seen_ = true;
   deadline_ = absl::InfiniteFuture();
   const bool at_end = OutputsAtEnd();
+  drained_seen_ = at_end;
   absl::MutexLock lock(&mu_);
   if (result_->ok()) (*result_)->set_output_complete(at_end);
   state_ = at_end ? State::kDrained : State::kAbandoned;

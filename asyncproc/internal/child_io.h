@@ -115,7 +115,8 @@ class ChildIo {
   void GrowPipe(Output& output);
   void OnEnded(absl::StatusOr<ExitStatus> status);
   bool OutputsAtEnd() const;
-  void CheckSettled();
+  void CheckDrained();
+  // As drained or abandoned; what was abandoned may still come to be drained.
   void Settle();
 
   const bool leads_group_;
@@ -132,6 +133,7 @@ class ChildIo {
   std::unique_ptr<Reaper> reaper_;
   bool ended_seen_ = false;
   bool settled_seen_ = false;
+  bool drained_seen_ = false;
   absl::Time last_deadline_ = absl::InfiniteFuture();  // Of the draining.
   absl::Time deadline_ = absl::InfiniteFuture();
 
