@@ -5,13 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <iterator>
 #include <memory>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "asyncproc/internal/unique_fd.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -29,9 +28,17 @@ std::vector<int> ListNumbers(const std::string& directory) {
   return numbers;
 }
 
+// What there is; nothing of a process that ends meanwhile. No std::ifstream: its
+// iterators throw when a read fails, as it does then.
 std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  char buffer[1024];
+  for (;;) {
+    const ssize_t size = read(file.get(), buffer, sizeof(buffer));
+    if (size <= 0) return text;
+    text.append(buffer, static_cast<size_t>(size));
+  }
 }
 
 bool IsOpenForWriting(pid_t pid, int fd) {
