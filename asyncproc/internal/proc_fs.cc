@@ -28,8 +28,8 @@ std::vector<int> ListNumbers(const std::string& directory) {
   return numbers;
 }
 
-// What there is; nothing of a process that ends meanwhile. No std::ifstream: its
-// iterators throw when a read fails, as it does then.
+// What there is; nothing of a process that ends meanwhile. No std::ifstream:
+// its iterators throw when a read fails, as it does then.
 std::string ReadFile(const std::string& path) {
   const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
