@@ -1,13 +1,30 @@
 #include "asyncproc/internal/pump.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <time.h>
 
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
+namespace {
+
+// How often to look where poll itself fails, for want of memory say.
+constexpr timespec kBlindInterval = {0, 5'000'000};
+
+// Nothing blocks: whatever is open may be tried.
+void TakeAllForReady(pollfd* fds, int count) {
+  nanosleep(&kBlindInterval, nullptr);
+  for (int i = 0; i < count; ++i) {
+    fds[i].revents = fds[i].fd >= 0 ? short{POLLIN} : short{0};
+  }
+}
+
+}  // namespace
 
 Pump::Pump(std::shared_ptr<Waker> waker) : shared_(std::make_shared<Shared>()) {
   shared_->waker = std::move(waker);
@@ -15,7 +32,11 @@ Pump::Pump(std::shared_ptr<Waker> waker) : shared_(std::make_shared<Shared>()) {
 
 absl::StatusOr<std::unique_ptr<Pump>> Pump::Create() {
   absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
-  if (!waker.ok()) return waker.status();
+  if (!waker.ok()) {
+    absl::Status status = waker.status();
+    SetSpawnFailure({SpawnStage::kPipe, errno}, &status);
+    return status;
+  }
   auto pump = absl::WrapUnique(new Pump(*std::move(waker)));
   absl::StatusOr<Thread> thread =
       Thread::Start("asyncproc-pump", [shared = pump->shared_] {
@@ -24,13 +45,18 @@ absl::StatusOr<std::unique_ptr<Pump>> Pump::Create() {
         // Its descriptors are to be closed before the thread can be joined.
         shared->child = nullptr;
       });
-  if (!thread.ok()) return thread.status();
+  if (!thread.ok()) {
+    absl::Status status = thread.status();
+    SetSpawnFailure({SpawnStage::kThread, EAGAIN}, &status);
+    return status;
+  }
   pump->thread_ = *std::move(thread);
   return pump;
 }
 
 Pump::~Pump() {
-  shared_->stop = true;
+  // A detached thread must not see it: it looks at both flags, one by one.
+  if (thread_.running()) shared_->stop = true;
   if (!shared_->started.HasBeenNotified()) shared_->started.Notify();
   shared_->waker->Wake();
 }
@@ -60,7 +86,11 @@ void Pump::Run(Shared& shared) {
     }
     pollfd& wake = fds[ChildIo::kSlotCount];
     wake = {shared.waker->fd(), POLLIN, 0};
-    if (GetOs().Poll(fds, ChildIo::kSlotCount + 1, child.deadline()) > 0) {
+    int ready = GetOs().Poll(fds, ChildIo::kSlotCount + 1, child.deadline());
+    if (ready < 0 && errno != EINTR) {
+      TakeAllForReady(fds, ready = ChildIo::kSlotCount + 1);
+    }
+    if (ready > 0) {
       if (wake.revents != 0) {
         shared.waker->Reset();
         child.HandleWake();
