@@ -34,11 +34,7 @@ std::ostream& operator<<(std::ostream& out, ProcessState state) {
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
   absl::StatusOr<std::unique_ptr<internal::Pump>> pump =
       internal::Pump::Create();
-  if (!pump.ok()) {
-    return absl::Status(pump.status().code(),
-                        absl::StrCat("cannot start ", command.DebugString(),
-                                     ": ", pump.status().message()));
-  }
+  if (!pump.ok()) return internal::CannotStart(command, pump.status());
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
       ChildIo::Start(command, (*pump)->waker());
   if (!child.ok()) return child.status();

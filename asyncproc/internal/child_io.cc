@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/wait.h"
+#include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -27,6 +28,16 @@ constexpr int kGrownPipe = 1024 * 1024;
 constexpr size_t kUsualPipe = 64 * 1024;
 
 }  // namespace
+
+absl::Status CannotStart(const Command& command, const absl::Status& why) {
+  absl::Status status(why.code(),
+                      absl::StrCat("cannot start ", command.DebugString(), ": ",
+                                   why.message()));
+  if (std::optional<SpawnFailure> failure = GetSpawnFailure(why)) {
+    SetSpawnFailure(*failure, &status);
+  }
+  return status;
+}
 
 ChildIo::ChildIo(const Command& command, std::shared_ptr<Waker> driver)
     : leads_group_(command.process_group.is_new() || command.new_session ||
@@ -47,7 +58,7 @@ absl::StatusOr<std::unique_ptr<ChildIo>> ChildIo::Start(
   absl::StatusOr<Launched> launched = Launch(command);
   if (!launched.ok()) return launched.status();
   if (absl::Status status = child->Adopt(*std::move(launched)); !status.ok()) {
-    return status;
+    return CannotStart(command, status);
   }
   return child;
 }
@@ -64,7 +75,9 @@ absl::Status ChildIo::Adopt(Launched launched) {
     while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | __WALL) < 0 &&
            errno == EINTR) {
     }
-    return reaper.status();
+    absl::Status status = reaper.status();
+    SetSpawnFailure({SpawnStage::kThread, EAGAIN}, &status);
+    return status;
   }
   reaper_ = *std::move(reaper);
   parent_ = std::move(launched.parent);

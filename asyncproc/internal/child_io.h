@@ -25,6 +25,9 @@
 
 namespace asyncproc::internal {
 
+// `why`, with its SpawnFailure, and what could not be started.
+absl::Status CannotStart(const Command& command, const absl::Status& why);
+
 // One child with its pipes and its end, from start to settled, as a state
 // machine that blocks nowhere and has no thread: a driver waits for what fd()
 // and events() name, calls Handle for what has happened, and looks again. The

@@ -61,6 +61,10 @@ absl::Status Failed(const Command& command, SpawnFailure failure,
   absl::Status status = absl::ErrnoToStatus(
       failure.error_number,
       absl::StrCat("cannot start ", ShellQuote(command.argv[0]), ": ", what));
+  // The limit of processes, which absl takes for something to try again.
+  if (failure.error_number == EAGAIN) {
+    status = absl::ResourceExhaustedError(status.message());
+  }
   SetSpawnFailure(failure, &status);
   return status;
 }
