@@ -1,5 +1,7 @@
 #include "asyncproc/process.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -14,6 +16,13 @@ namespace asyncproc {
 using internal::ChildIo;
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
+
+namespace {
+
+// For the SIGKILL that ends the escalation of a destructor.
+constexpr absl::Duration kLastGrace = absl::Seconds(1);
+
+}  // namespace
 
 std::ostream& operator<<(std::ostream& out, ProcessState state) {
   switch (state) {
@@ -68,19 +77,32 @@ Process::~Process() {
 void Process::EndOrDetach() {
   switch (command_.on_destroy.policy()) {
     case OnDestroy::Policy::kDetach:
-      if (child_->input() != nullptr) child_->input()->Close().IgnoreError();
-      pump_->Detach();
+      Detach();
       return;
     case OnDestroy::Policy::kTerminate:
-      Terminate(command_.on_destroy.escalation()).IgnoreError();
+      TerminateAll();
       break;
     case OnDestroy::Policy::kKill:
       break;
   }
-  child_->reaper().KillAndReap();
+  if (!child_->reaper().KillAndReap()) {
+    Detach();
+    return;
+  }
   pump_ = nullptr;
   // What it wrote last is for the cursors and taps that outlive it.
   child_->Finish();
+}
+
+void Process::Detach() {
+  if (child_->input() != nullptr) child_->input()->Close().IgnoreError();
+  pump_->Detach();
+}
+
+void Process::TerminateAll() {
+  Escalation escalation = command_.on_destroy.escalation();
+  escalation.steps.push_back(EscalationStep::Signal(SIGKILL, kLastGrace));
+  Terminate(escalation).IgnoreError();
 }
 
 pid_t Process::pid() const { return child_->reaper().pid(); }

@@ -60,9 +60,11 @@ struct Output {
 // Ownership: the Process owns the child, the pipes and one thread. Its
 // destructor does with a child that still runs what Command::on_destroy says
 // (kill it and reap it, as a rule), and leaves no thread, descriptor or zombie
-// behind. Blocking: only Wait, WaitFor, Flush and Terminate block. The
-// destructor blocks for the moment that a killed child takes to end. Errors:
-// absl::Status. That a child fails is none: its ExitStatus says so.
+// behind. A child that it may not kill, for it is another user's by now, it
+// leaves as OnDestroy::Detach does.
+// Blocking: only Wait, WaitFor, Flush and Terminate block. The destructor
+// blocks for the moment that a killed child takes to end.
+// Errors: absl::Status. That a child fails is none: its ExitStatus says so.
 class Process {
  public:
   // Starts `command`. When it returns, the child runs the program, or nothing
@@ -163,6 +165,8 @@ class Process {
   absl::StatusOr<ExitStatus> Result() const;
   absl::Status TimedOut(absl::Duration timeout, absl::string_view what);
   void EndOrDetach();
+  void Detach();
+  void TerminateAll();
 
   const Command command_;
   const std::shared_ptr<internal::ChildIo> child_;

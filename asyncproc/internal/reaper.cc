@@ -63,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
 
 Reaper::~Reaper() = default;
 
-int Reaper::WaitidLocked(siginfo_t* info, int options, rusage* usage) {
+int Reaper::Waitid(siginfo_t* info, int options, rusage* usage) const {
   *info = {};
   const bool by_pidfd = pidfd_.valid();
   int result;
@@ -84,12 +84,12 @@ std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked() {
   if (result_.has_value()) return result_;
   siginfo_t info;
   if (leads_group_ &&
-      WaitidLocked(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
+      Waitid(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
       info.si_pid != 0) {
     group_left_behind_ = ListGroup(pid_);
   }
   rusage usage = {};
-  if (WaitidLocked(&info, WEXITED | WNOHANG | __WALL, &usage) < 0) {
+  if (Waitid(&info, WEXITED | WNOHANG | __WALL, &usage) < 0) {
     result_ = absl::DataLossError(absl::StrCat(
         "exit status of process ", pid_,
         " taken by someone else: the program ignores SIGCHLD or waits for any "
@@ -117,10 +117,31 @@ absl::Status Reaper::SignalError(int signal) const {
 absl::Status Reaper::Signal(int signal) {
   absl::MutexLock lock(&mu_);
   if (absl::Status status = CheckRunning(); !status.ok()) return status;
-  const int result = pidfd_.valid()
-                         ? GetOs().PidfdSendSignal(pidfd_.get(), signal)
-                         : GetOs().Kill(pid_, signal);
+  int result = -1;
+  if (pidfd_.valid()) {
+    result = GetOs().PidfdSendSignal(pidfd_.get(), signal);
+    if (result < 0 && errno != ENOSYS && errno != EPERM) {
+      return SignalError(signal);
+    }
+  }
+  // Without a pidfd, or where a filter in front of the kernel knows clone but
+  // not this call. It has not been reaped: its number is its own.
+  if (result < 0) result = GetOs().Kill(pid_, signal);
   return result < 0 ? SignalError(signal) : absl::OkStatus();
+}
+
+absl::Status Reaper::SignalGroup(int signal) {
+  absl::MutexLock lock(&mu_);
+  siginfo_t info;
+  const bool has_its_number =
+      leads_group_ && !result_.has_value() &&
+      Waitid(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0;
+  if (!has_its_number) {
+    return absl::NotFoundError(
+        absl::StrCat("process ", pid_, " leads no group any more"));
+  }
+  return GetOs().Kill(-pid_, signal) < 0 ? SignalError(signal)
+                                         : absl::OkStatus();
 }
 
 std::vector<ProcessStat> Reaper::GroupLeftBehind() {
@@ -132,18 +153,19 @@ bool Reaper::IsStopped() {
   absl::MutexLock lock(&mu_);
   if (TryReapLocked().has_value()) return false;
   siginfo_t info;
-  return WaitidLocked(&info, WSTOPPED | WNOHANG | WNOWAIT | __WALL, nullptr) ==
-             0 &&
+  return Waitid(&info, WSTOPPED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
          info.si_pid != 0;
 }
 
-void Reaper::KillAndReap() {
-  Signal(SIGKILL).IgnoreError();
+bool Reaper::KillAndReap() {
+  const absl::Status killed = Signal(SIGKILL);
+  if (!killed.ok() && !TryReap().has_value()) return false;
   while (!TryReap().has_value()) {
     siginfo_t info;
     // Without reaping: that is done under the lock.
-    waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT | __WALL);
+    Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
   }
+  return true;
 }
 
 }  // namespace asyncproc::internal

@@ -29,7 +29,8 @@ namespace asyncproc::internal {
 // The end of the child is known by its pidfd. Where there is none, a thread
 // waits for it, without reaping, and calls `on_exit`.
 //
-// Thread safety: all methods may be called from any thread; none blocks.
+// Thread safety: all methods may be called from any thread; none blocks but
+// KillAndReap.
 class Reaper {
  public:
   // `leads_group`: the child is the leader of a process group.
@@ -63,6 +64,10 @@ class Reaper {
   absl::Status Signal(int signal) ABSL_LOCKS_EXCLUDED(mu_);
 
   bool leads_group() const { return leads_group_; }
+  // Sends `signal` to the whole group that the child leads.
+  // Errors: kNotFound when it leads none, and once it has been reaped: then the
+  // number may be another group's.
+  absl::Status SignalGroup(int signal) ABSL_LOCKS_EXCLUDED(mu_);
   // Once it has been reaped, the other members that its group had then, which
   // is the last moment at which its number was sure to be that group's.
   std::vector<ProcessStat> GroupLeftBehind() ABSL_LOCKS_EXCLUDED(mu_);
@@ -71,17 +76,17 @@ class Reaper {
   bool IsStopped() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends SIGKILL and waits until the child has been reaped: for the destructor
-  // of whoever owns it. Kills in the kernel are not refused, but a child in an
-  // uninterruptible sleep delays this.
-  void KillAndReap() ABSL_LOCKS_EXCLUDED(mu_);
+  // of whoever owns it. A child in an uninterruptible sleep delays this. False,
+  // at once: we may not kill it, for it has another user's identity by now.
+  bool KillAndReap() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   Reaper(pid_t pid, UniqueFd pidfd, bool leads_group);
 
   std::optional<absl::StatusOr<ExitStatus>> TryReapLocked()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  int WaitidLocked(siginfo_t* info, int options, rusage* usage)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // By the pidfd, if there is one. What reaps needs the lock.
+  int Waitid(siginfo_t* info, int options, rusage* usage) const;
   absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SignalError(int signal) const;
 
