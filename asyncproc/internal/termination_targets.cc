@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -14,19 +15,15 @@ namespace {
 // A group or tree that forks faster than it can be read is not chased for ever.
 constexpr int kMostSearches = 20;
 
-// A pidfd for the process that `stat` was read of, and no other: if the number
-// had changed hands, the two times it started would differ.
-UniqueFd OpenTheSame(const ProcessStat& stat) {
-  UniqueFd pidfd(GetOs().PidfdOpen(stat.pid));
-  if (!pidfd.valid()) return pidfd;
-  const std::optional<ProcessStat> now = ReadProcessStat(stat.pid);
-  if (!now.has_value() || now->start_time != stat.start_time) pidfd.Reset();
-  return pidfd;
-}
+// How often to look whether a process has ended that there is no pidfd for.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(10);
 
-bool HasEnded(const UniqueFd& pidfd) {
-  pollfd fd = {pidfd.get(), POLLIN, 0};
-  return GetOs().Poll(&fd, 1, absl::InfinitePast()) > 0;
+// Whether the process that `stat` was read of is there no more: if its number
+// had changed hands, the two times it started would differ.
+bool IsGone(const ProcessStat& stat) {
+  const std::optional<ProcessStat> now = ReadProcessStat(stat.pid);
+  return !now.has_value() || now->start_time != stat.start_time ||
+         now->state == 'Z' || now->state == 'X';
 }
 
 }  // namespace
@@ -46,10 +43,17 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
   if (stat.pid == child_.reaper().pid() || targets_.count(stat.pid) > 0) {
     return false;
   }
-  UniqueFd pidfd = OpenTheSame(stat);
-  if (!pidfd.valid() || HasEnded(pidfd)) return false;
-  targets_[stat.pid] = {stat, std::move(pidfd)};
+  Target target = {stat, UniqueFd(GetOs().PidfdOpen(stat.pid))};
+  // Looked at after that was opened, it is what was opened.
+  if (IsGone(stat)) return false;
+  targets_[stat.pid] = std::move(target);
   return true;
+}
+
+bool TerminationTargets::HasEnded(const Target& target) {
+  if (!target.pidfd.valid()) return IsGone(target.stat);
+  pollfd fd = {target.pidfd.get(), POLLIN, 0};
+  return GetOs().Poll(&fd, 1, absl::InfinitePast()) > 0;
 }
 
 bool TerminationTargets::Find() {
@@ -95,25 +99,41 @@ std::vector<ProcessStat> TerminationTargets::Related(
 
 void TerminationTargets::DropEnded() {
   for (auto it = targets_.begin(); it != targets_.end();) {
-    it = HasEnded(it->second.pidfd) ? targets_.erase(it) : std::next(it);
+    it = HasEnded(it->second) ? targets_.erase(it) : std::next(it);
   }
 }
 
 void TerminationTargets::Signal(int signal) {
   Refresh();
-  Reaper& reaper = child_.reaper();
+  // Who is stopped starts nobody, and is still there to find its children by;
+  // who is killed first may have started one a moment ago that nobody knows.
+  if (signal == SIGKILL && scope_ != TerminationScope::kChild) {
+    SendToAll({SIGSTOP});
+  }
+  SendToAll({signal, SIGCONT});
+}
+
+void TerminationTargets::SendToAll(const std::vector<int>& signals) {
   std::set<pid_t> signaled;
   for (int search = 0; search < kMostSearches; ++search) {
+    bool all_held = true;
     for (const auto& [pid, target] : targets_) {
-      if (!signaled.insert(pid).second) continue;
-      GetOs().PidfdSendSignal(target.pidfd.get(), signal);
-      GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);
+      if (!target.pidfd.valid()) all_held = false;
+      if (!target.pidfd.valid() || !signaled.insert(pid).second) continue;
+      for (int signal : signals) {
+        GetOs().PidfdSendSignal(target.pidfd.get(), signal);
+      }
     }
     // The child after those that were found through it: when it ends, its
     // children have no parent to be found by.
+    Reaper& reaper = child_.reaper();
     if (signaled.insert(reaper.pid()).second) {
-      reaper.Signal(signal).IgnoreError();
-      reaper.Signal(SIGCONT).IgnoreError();
+      for (int signal : signals) {
+        // Those that cannot be held may at least be reached as a group.
+        if (all_held || !reaper.SignalGroup(signal).ok()) {
+          reaper.Signal(signal).IgnoreError();
+        }
+      }
     }
     if (scope_ == TerminationScope::kChild || !Find()) return;
   }
@@ -128,8 +148,12 @@ bool TerminationTargets::AwaitEnded(absl::Time deadline) {
     Refresh();
     if (targets_.empty()) return true;
     if (MonotonicNow() >= deadline) return false;
-    pollfd fd = {targets_.begin()->second.pidfd.get(), POLLIN, 0};
-    GetOs().Poll(&fd, 1, deadline);
+    const UniqueFd& pidfd = targets_.begin()->second.pidfd;
+    pollfd fd = {pidfd.get(), POLLIN, 0};
+    GetOs().Poll(&fd, 1,
+                 pidfd.valid()
+                     ? deadline
+                     : std::min(deadline, MonotonicNow() + kLookInterval));
   }
 }
 

@@ -17,7 +17,9 @@
 namespace asyncproc::internal {
 
 // Whom an escalation is to end: the child, and the processes of its scope as
-// they are found. Those are found again before each signal, and held by pidfd.
+// they are found. Those are found again before each signal, and held by pidfd;
+// where there are none to be had, the group is reached as a whole, and all else
+// is only told of.
 //
 // Thread safety: none of its own.
 class TerminationTargets {
@@ -40,9 +42,11 @@ class TerminationTargets {
  private:
   struct Target {
     ProcessStat stat;
-    UniqueFd pidfd;
+    UniqueFd pidfd;  // Not valid where there is none to be had.
   };
 
+  static bool HasEnded(const Target& target);
+  void SendToAll(const std::vector<int>& signals);
   // Whether it has found any that it did not know.
   bool Find();
   bool Hold(const ProcessStat& stat);
