@@ -1,0 +1,12 @@
+// Copies its stdin to its stdout, each line as soon as it is complete.
+#include <stdio.h>
+
+int main() {
+  char* line = nullptr;
+  size_t capacity = 0;
+  ssize_t length;
+  while ((length = getline(&line, &capacity, stdin)) > 0) {
+    fwrite(line, 1, length, stdout);
+    fflush(stdout);
+  }
+}

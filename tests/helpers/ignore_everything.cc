@@ -1,0 +1,13 @@
+// Says "ready"; only SIGKILL ends it: it ignores TERM, INT, HUP and stdin.
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int main() {
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGINT, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  puts("ready");
+  fflush(stdout);
+  for (;;) pause();
+}
