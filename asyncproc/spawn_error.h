@@ -23,8 +23,8 @@ enum class SpawnStage {
   kClose,         // Closing all the others.
   kRlimits,       // setrlimit
   kNice,          // setpriority
-  kGroups,        // setgroups
   kGroup,         // setgid
+  kGroups,        // setgroups
   kUser,          // setuid
   kDirectory,     // chdir
   kParentDeath,   // Asking to be ended with the host.

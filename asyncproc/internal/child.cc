@@ -67,10 +67,9 @@ bool MoveDescriptors(const ChildPlan& plan) {
   }
   for (size_t i = 0; i < plan.move_count; ++i) {
     const DescriptorMove& move = plan.moves[i];
-    // Onto itself, dup would leave close-on-exec as it is.
+    // Onto itself, dup3 would refuse, and dup2 leave close-on-exec as it is.
     if (!Ok(move.from == move.to ? syscall(SYS_fcntl, move.to, F_SETFD, 0)
                                  : syscall(SYS_dup3, move.from, move.to, 0))) {
-      // dup3 refuses equal numbers, which were told apart above.
       return false;
     }
   }
@@ -101,11 +100,26 @@ int ToDescriptor(const char* name) {
   return fd;
 }
 
+int OpenDescriptorList() {
+  return static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/fd",
+                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+}
+
+// In a host that has as many open as it may, those below the limit all are: the
+// first that is not kept goes.
+void CloseOne(const ChildPlan& plan) {
+  int fd = 0;
+  while (IsTarget(plan, fd)) ++fd;
+  syscall(SYS_close, fd);
+}
+
 // Takes as long as there are open descriptors, not as there might be.
 bool CloseListed(const ChildPlan& plan) {
-  const int directory =
-      static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/fd",
-                               O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+  int directory = OpenDescriptorList();
+  if (directory < 0 && errno == EMFILE) {
+    CloseOne(plan);
+    directory = OpenDescriptorList();
+  }
   if (directory < 0) return false;
   alignas(DirectoryEntry) char buffer[1024];
   for (;;) {
@@ -180,17 +194,22 @@ bool ResetSignals(const ChildPlan& plan) {
 
 // Returns only if no candidate can be executed. A file that is not there, or a
 // directory on the way that is not, says less than what is wrong with another.
-void Exec(const ChildPlan& plan) {
-  int first_error = 0;
+void Exec(ChildPlan& plan) {
+  int refusal = 0;
   int error = ENOENT;
   for (const char* const* file = plan.candidates; *file != nullptr; ++file) {
     syscall(SYS_execve, *file, plan.argv, plan.environment);
     error = errno;
-    if (first_error == 0 && error != ENOENT && error != ENOTDIR) {
-      first_error = error;
+    // It can be executed in a moment: what comes later in PATH is another
+    // program.
+    const bool busy = error == ETXTBSY;
+    if (busy || (refusal == 0 && error != ENOENT && error != ENOTDIR)) {
+      refusal = error;
+      plan.refused = *file;
     }
+    if (busy) break;
   }
-  errno = first_error != 0 ? first_error : error;
+  errno = refusal != 0 ? refusal : error;
 }
 
 // False, with errno and plan.stage telling why; or it does not return.
@@ -218,14 +237,14 @@ bool Become(ChildPlan& plan) {
       !Ok(syscall(SYS_setpriority, PRIO_PROCESS, 0, plan.nice))) {
     return false;
   }
-  plan.stage = SpawnStage::kGroups;
-  if (plan.group_count >= 0 &&
-      !Ok(syscall(SYS_setgroups, plan.group_count, plan.groups))) {
-    return false;
-  }
   plan.stage = SpawnStage::kGroup;
   if (plan.gid >= 0 &&
       !Ok(syscall(SYS_setresgid, plan.gid, plan.gid, plan.gid))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kGroups;
+  if (plan.group_count >= 0 &&
+      !Ok(syscall(SYS_setgroups, plan.group_count, plan.groups))) {
     return false;
   }
   plan.stage = SpawnStage::kUser;

@@ -61,6 +61,9 @@ struct ChildPlan {
   // `stage` is where the child was; it is worth reading when `error` is not 0.
   volatile SpawnStage stage = SpawnStage::kNone;
   volatile int error = 0;
+  // The candidate that `error` is about, when it is about one: null when none
+  // was found.
+  const char* volatile refused = nullptr;
 };
 
 // The child's half of a spawn: carries out the ChildPlan that `plan` points to.
@@ -75,7 +78,7 @@ struct ChildPlan {
 //      no limit of the child's own applies (the fallback of close_range needs a
 //      descriptor), and so that nothing later can open a leaked one.
 //   3. Limits and niceness: raising either may need the host's privileges.
-//   4. Groups, then gid, then uid: the first two need the privileges that the
+//   4. gid and groups, then uid: the first two need the privileges that the
 //      last one gives up. Raw system calls: glibc's setuid would try to change
 //      the host's threads too.
 //   5. Working directory: with the child's identity, so that it is not let into
@@ -83,8 +86,8 @@ struct ChildPlan {
 //   6. umask, which nothing before depends on.
 //   7. The signal at the host's death: a change of identity would reset it.
 //   8. Signal dispositions, then the mask: a signal that is waiting is
-//      delivered when the mask opens, and must not run a handler of
-//      the host's, in the host's memory.
+//      delivered when the mask opens, and must not run a handler of the host's,
+//      in the host's memory.
 //   9. exec, by the first candidate that can be executed.
 int RunChild(void* plan);
 

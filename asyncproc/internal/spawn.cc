@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -11,6 +12,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/const_init.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe.h"
@@ -56,6 +59,7 @@ class AllSignalsBlocked {
 // sets it to SIGCHLD there.
 constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK;
 
+// The pid, or a negated errno.
 pid_t Clone(ChildPlan* plan, int* pidfd) {
   alignas(64) char stack[kChildStackSize];
   char* const top = stack + sizeof(stack);
@@ -69,6 +73,21 @@ pid_t Clone(ChildPlan* plan, int* pidfd) {
     *pidfd = -1;
     pid = os.Clone(RunChild, top, kCloneFlags, plan, nullptr);
   }
+  return pid < 0 ? -errno : pid;
+}
+
+// Who changes its identity makes its memory undumpable: nobody of the new
+// identity may look into it. The child shares its memory with the host, whose
+// core dumps and debuggers that would be the end of; so the host gets it back
+// once the child has a memory of its own. One at a time: a second child might
+// still need it, and must not find it changed already.
+pid_t CloneWithIdentity(ChildPlan* plan, int* pidfd) {
+  static absl::Mutex mu(absl::kConstInit);
+  absl::MutexLock lock(&mu);
+  const int dumpable = prctl(PR_GET_DUMPABLE);
+  const pid_t pid = Clone(plan, pidfd);
+  // What is neither yes nor no cannot be set.
+  if (dumpable == 1) prctl(PR_SET_DUMPABLE, dumpable);
   return pid;
 }
 
@@ -90,9 +109,11 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   plan.move_count = moves.size();
 
   int pidfd = -1;
-  const pid_t pid = Clone(&plan, &pidfd);
+  const bool changes_identity = plan.uid >= 0 || plan.gid >= 0;
+  const pid_t pid = changes_identity ? CloneWithIdentity(&plan, &pidfd)
+                                     : Clone(&plan, &pidfd);
   if (pid < 0) {
-    result.failure = {SpawnStage::kClone, errno};
+    result.failure = {SpawnStage::kClone, -pid};
     return result;
   }
   result.pidfd = UniqueFd(pidfd);
@@ -100,6 +121,7 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
     ReapFailed(pid);
     result.pidfd.Reset();
     result.failure = {plan.stage, plan.error};
+    if (plan.refused != nullptr) result.refused = plan.refused;
     return result;
   }
   result.pid = pid;

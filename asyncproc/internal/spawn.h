@@ -47,6 +47,9 @@ struct SpawnResult {
   // Not valid where the kernel has no pidfds, or no descriptor is left for one.
   UniqueFd pidfd;
   SpawnFailure failure;
+  // When exec failed: the candidate that was there and could not be executed.
+  // Empty when none was there.
+  std::string refused;
 };
 
 // Starts a child, and returns once it runs its program, or has failed to and
