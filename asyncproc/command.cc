@@ -159,6 +159,9 @@ absl::Status ValidateIdentity(const Command& command) {
 }
 
 absl::Status ValidateLimits(const Command& command) {
+  if (command.umask.has_value() && *command.umask > 0777) {
+    return Invalid("umask is ", *command.umask, ", beyond 0777");
+  }
   if (command.nice.has_value() && (*command.nice < -20 || *command.nice > 19)) {
     return Invalid("nice is ", *command.nice, ", not from -20 to 19");
   }
@@ -186,6 +189,9 @@ absl::Status ValidateLimits(const Command& command) {
 }
 
 absl::Status ValidateEnd(const Command& command) {
+  if (!command.process_group.IsValid()) {
+    return Invalid("process_group joins what is no process");
+  }
   if (command.new_session && !command.process_group.inherits() &&
       !command.process_group.is_new()) {
     return Invalid("a child with a session of its own cannot join group ",

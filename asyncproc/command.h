@@ -52,7 +52,8 @@ class Stdio {
   // The host's own stream of that number; closed if that is closed.
   static Stdio Inherit() { return Stdio(Kind::kInherit); }
   // A file, opened by the host: a relative path is relative to the directory of
-  // the host, not to Command::working_directory.
+  // the host, not to Command::working_directory. Mind that opening a FIFO waits
+  // for its other end.
   static Stdio File(std::string path, FileMode mode);
   // An open descriptor of the host's, which stays the host's to close.
   static Stdio Fd(int fd);
@@ -110,19 +111,25 @@ class Environment {
 // The process group that the child is in.
 class ProcessGroup {
  public:
-  static ProcessGroup Inherit() { return ProcessGroup(-1); }
+  static ProcessGroup Inherit() { return ProcessGroup(kInherit); }
   // Its own, whose number is its pid: so that all it starts can be signalled
   // together, and Ctrl-C at the host's terminal does not reach it.
-  static ProcessGroup New() { return ProcessGroup(0); }
+  static ProcessGroup New() { return ProcessGroup(kNew); }
   // That of another child that leads one, in the same session.
-  static ProcessGroup Join(pid_t leader) { return ProcessGroup(leader); }
+  static ProcessGroup Join(pid_t leader) {
+    return ProcessGroup(leader > 0 ? leader : kNone);
+  }
 
-  bool inherits() const { return id_ < 0; }
-  bool is_new() const { return id_ == 0; }
+  bool inherits() const { return id_ == kInherit; }
+  bool is_new() const { return id_ == kNew; }
+  // False for Join of what is no pid.
+  bool IsValid() const { return id_ != kNone; }
   // 0 for a new one. REQUIRES: !inherits().
   pid_t id() const { return id_; }
 
  private:
+  enum : pid_t { kNone = -2, kInherit = -1, kNew = 0 };
+
   explicit ProcessGroup(pid_t id) : id_(id) {}
   pid_t id_;
 };
@@ -200,6 +207,7 @@ struct Command {
   std::map<int, rlimit> rlimits;  // By resource: RLIMIT_CORE ...
 
   // SIGKILL for the child when the host ends, however it ends. Costs a thread.
+  // The kernel forgets it for a set-user-ID program.
   bool die_with_parent = false;
 
   // What is kept of stdout and of stderr, each.

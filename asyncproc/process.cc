@@ -8,6 +8,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/termination_targets.h"
 
@@ -41,6 +42,9 @@ std::ostream& operator<<(std::ostream& out, ProcessState state) {
 }
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
+  if (absl::Status status = internal::CheckCommand(command); !status.ok()) {
+    return status;
+  }
   absl::StatusOr<std::unique_ptr<internal::Pump>> pump =
       internal::Pump::Create();
   if (!pump.ok()) return internal::CannotStart(command, pump.status());

@@ -4,13 +4,16 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -83,46 +86,90 @@ const std::string& ProgramOf(const Command& command) {
   return command.executable.empty() ? command.argv[0] : command.executable;
 }
 
-// For a file that is there and of which exec says that it is not: "#!..." names
-// one that is not.
-std::string MissingInterpreter(const Command& command,
-                               const std::string& program) {
-  const std::string path =
-      program[0] == '/' || command.working_directory.empty()
-          ? program
-          : absl::StrCat(command.working_directory, "/", program);
-  std::ifstream file(path);
-  std::string line;
-  if (!std::getline(file, line) || line.substr(0, 2) != "#!") return "";
-  return absl::StrCat(" (it is there, but not its interpreter ",
-                      ShellQuote(line.substr(2)), ")");
+// How `file` begins, as far as a kernel reads it to find an interpreter.
+std::string FirstBytes(const std::string& file) {
+  const UniqueFd fd(
+      GetOs().Open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0));
+  char bytes[256];
+  const ssize_t size =
+      fd.valid() ? GetOs().Read(fd.get(), bytes, sizeof(bytes)) : 0;
+  return std::string(bytes, size > 0 ? static_cast<size_t>(size) : 0);
 }
 
-std::string WhatFailedInChild(const Command& command, SpawnFailure failure,
-                              const std::optional<std::string>& path) {
-  switch (failure.stage) {
-    case SpawnStage::kDirectory:
-      return absl::StrCat("chdir to ", ShellQuote(command.working_directory));
-    case SpawnStage::kUser:
-      return absl::StrCat("setuid to ", command.user.value_or(0));
-    case SpawnStage::kGroup:
-      return absl::StrCat("setgid to ", command.group.value_or(0));
-    case SpawnStage::kProcessGroup:
-      return absl::StrCat("setpgid to ", command.process_group.id());
-    case SpawnStage::kExec:
-      break;
-    default:
-      return std::string(SpawnStageName(failure.stage));
+// For a file that is there and of which exec says that it is not: what it names
+// as its interpreter, after "#!" or inside, is not there.
+std::string MissingInterpreter(const Command& command,
+                               const std::vector<std::string>& candidates) {
+  for (const std::string& candidate : candidates) {
+    const std::string file =
+        candidate[0] == '/' || command.working_directory.empty()
+            ? candidate
+            : absl::StrCat(command.working_directory, "/", candidate);
+    if (access(file.c_str(), F_OK) < 0) continue;
+    std::string first_line = FirstBytes(file);
+    first_line.resize(std::min(first_line.find('\n'), first_line.size()));
+    absl::string_view interpreter = first_line;
+    const bool named = absl::ConsumePrefix(&interpreter, "#!");
+    return absl::StrCat(
+        " (", ShellQuote(candidate), " is there, but its interpreter ",
+        named ? absl::StrCat("\"", absl::CHexEscape(interpreter), "\" is not)")
+              : "is not)");
   }
+  return "";
+}
+
+std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
+                            const SpawnResult& result,
+                            const std::optional<std::string>& path) {
   const std::string& program = ProgramOf(command);
   std::string what = absl::StrCat("exec of ", ShellQuote(program));
   if (!absl::StrContains(program, '/')) {
+    if (!result.refused.empty()) {
+      absl::StrAppend(&what, ", found as ", ShellQuote(result.refused));
+    }
     absl::StrAppend(&what, ", searched for in PATH=",
                     path.value_or(std::string(kDefaultPath)));
-  } else if (failure.error_number == ENOENT) {
-    absl::StrAppend(&what, MissingInterpreter(command, program));
+  }
+  if (result.failure.error_number == ENOENT) {
+    absl::StrAppend(&what, MissingInterpreter(command, request.candidates));
   }
   return what;
+}
+
+std::string WhatFailedInChild(const Command& command,
+                              const SpawnRequest& request,
+                              const SpawnResult& result,
+                              const std::optional<std::string>& path) {
+  const absl::string_view stage = SpawnStageName(result.failure.stage);
+  switch (result.failure.stage) {
+    case SpawnStage::kProcessGroup:
+      return absl::StrCat(stage, " to ", request.process_group.value_or(0));
+    case SpawnStage::kNice:
+      return absl::StrCat(stage, " to ", request.nice.value_or(0));
+    case SpawnStage::kGroup:
+      return absl::StrCat(stage, " to ", request.gid.value_or(0));
+    case SpawnStage::kGroups:
+      return absl::StrCat(
+          stage, " to [",
+          absl::StrJoin(request.groups.value_or(std::vector<gid_t>()), " "),
+          "]");
+    case SpawnStage::kUser:
+      return absl::StrCat(stage, " to ", request.uid.value_or(0));
+    case SpawnStage::kDirectory:
+      return absl::StrCat(stage, " to ", ShellQuote(command.working_directory));
+    case SpawnStage::kExec:
+      return WhatExecRefused(command, request, result, path);
+    default:
+      return std::string(stage);
+  }
+}
+
+// Whether the host is `user` through and through, and nothing else: so it has
+// no right to change its groups, and none of another's to lose.
+bool IsUnprivileged(uid_t user) {
+  uid_t real, effective, saved;
+  return user != 0 && getresuid(&real, &effective, &saved) == 0 &&
+         real == user && effective == user && saved == user;
 }
 
 // The identity that `user` alone implies: nothing of the host's is kept.
@@ -131,9 +178,9 @@ absl::Status CompleteIdentity(const Command& command, SpawnRequest* request) {
   request->gid = command.group;
   request->groups = command.supplementary_groups;
   if (!command.user.has_value()) return absl::OkStatus();
-  // Whoever may not set them has none to lose that the kernel lets it lose, and
-  // setuid will fail anyway unless it changes nothing.
-  if (!request->groups.has_value() && geteuid() == 0) request->groups.emplace();
+  if (!request->groups.has_value() && !IsUnprivileged(*command.user)) {
+    request->groups.emplace();
+  }
   if (request->gid.has_value()) return absl::OkStatus();
   std::vector<char> buffer(16 * 1024);
   passwd entry;
@@ -173,6 +220,27 @@ int OpenFlags(const Stdio& stream) {
   return O_RDONLY;
 }
 
+// Whether the host's `fd` can become `number` of the child.
+absl::Status CheckDescriptor(const Command& command, int fd, int number) {
+  rlimit limit;
+  std::string what;
+  if (fcntl(fd, F_GETFD) < 0) {
+    what = absl::StrCat("descriptor ", fd, ", for ", number,
+                        " of the child, is not open");
+  } else if (fd != number && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+             static_cast<rlim_t>(number) >= limit.rlim_cur) {
+    what =
+        absl::StrCat("descriptor ", number,
+                     " of the child is beyond the limit of ", limit.rlim_cur);
+  } else {
+    return absl::OkStatus();
+  }
+  absl::Status status = absl::InvalidArgumentError(
+      absl::StrCat("cannot start ", ShellQuote(command.argv[0]), ": ", what));
+  SetSpawnFailure({SpawnStage::kDescriptors, EBADF}, &status);
+  return status;
+}
+
 // Opens what a Command's streams need, and says what is to be where in the
 // child. Owns the child's ends until the child has them.
 class Streams {
@@ -180,18 +248,11 @@ class Streams {
   explicit Streams(const Command& command) : command_(command) {}
 
   absl::Status Open(Launched* launched) {
-    if (command_.pty.has_value()) {
-      absl::Status status = OpenTerminal(launched);
-      return status.ok() ? AddPassed() : status;
+    absl::Status status = command_.pty.has_value() ? OpenTerminal(launched)
+                                                   : OpenStandard(launched);
+    for (const auto& [child_fd, host_fd] : command_.pass_fds) {
+      moves_.push_back({host_fd, child_fd});
     }
-    absl::Status status = OpenInput(&launched->in);
-    if (status.ok()) {
-      status = OpenOutput(command_.out, STDOUT_FILENO, &launched->out);
-    }
-    if (status.ok()) {
-      status = OpenOutput(command_.err, STDERR_FILENO, &launched->err);
-    }
-    if (status.ok()) status = AddPassed();
     return status;
   }
 
@@ -218,6 +279,17 @@ class Streams {
     }
     // For all three: the flag belongs to what they are copies of.
     return SetNonblocking(launched->terminal);
+  }
+
+  absl::Status OpenStandard(Launched* launched) {
+    absl::Status status = OpenInput(&launched->in);
+    if (status.ok()) {
+      status = OpenOutput(command_.out, STDOUT_FILENO, &launched->out);
+    }
+    if (status.ok()) {
+      status = OpenOutput(command_.err, STDERR_FILENO, &launched->err);
+    }
+    return status;
   }
 
   absl::Status OpenInput(UniqueFd* host_end) {
@@ -266,7 +338,8 @@ class Streams {
         if (fcntl(number, F_GETFD) >= 0) moves_.push_back({number, number});
         return absl::OkStatus();
       case Stdio::Kind::kFd:
-        return AddHosts(stream.fd(), number);
+        moves_.push_back({stream.fd(), number});
+        return absl::OkStatus();
       case Stdio::Kind::kToStdout:
         for (const DescriptorMove& move : moves_) {
           if (move.to == STDOUT_FILENO) {
@@ -286,28 +359,6 @@ class Streams {
     absl::StatusOr<UniqueFd> fd = OpenFile(command_, path, flags);
     if (!fd.ok()) return fd.status();
     Own(*std::move(fd), number);
-    return absl::OkStatus();
-  }
-
-  absl::Status AddPassed() {
-    for (const auto& [child_fd, host_fd] : command_.pass_fds) {
-      if (absl::Status status = AddHosts(host_fd, child_fd); !status.ok()) {
-        return status;
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  // A descriptor that the host names and keeps.
-  absl::Status AddHosts(int fd, int number) {
-    if (fcntl(fd, F_GETFD) < 0) {
-      absl::Status status = absl::InvalidArgumentError(absl::StrCat(
-          "cannot start ", ShellQuote(command_.argv[0]), ": descriptor ", fd,
-          ", for ", number, " of the child, is not open"));
-      SetSpawnFailure({SpawnStage::kDescriptors, EBADF}, &status);
-      return status;
-    }
-    moves_.push_back({fd, number});
     return absl::OkStatus();
   }
 
@@ -350,8 +401,23 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
 
 }  // namespace
 
+absl::Status CheckCommand(const Command& command) {
+  absl::Status status = command.Validate();
+  int number = STDIN_FILENO;
+  for (const Stdio* stream : {&command.in, &command.out, &command.err}) {
+    if (status.ok() && stream->kind() == Stdio::Kind::kFd) {
+      status = CheckDescriptor(command, stream->fd(), number);
+    }
+    ++number;
+  }
+  for (const auto& [child_fd, host_fd] : command.pass_fds) {
+    if (status.ok()) status = CheckDescriptor(command, host_fd, child_fd);
+  }
+  return status;
+}
+
 absl::StatusOr<Launched> Launch(const Command& command) {
-  if (absl::Status status = command.Validate(); !status.ok()) return status;
+  if (absl::Status status = CheckCommand(command); !status.ok()) return status;
   const std::optional<std::string> path = command.env.Get("PATH");
   absl::StatusOr<SpawnRequest> request = ToRequest(command, path);
   if (!request.ok()) return request.status();
@@ -375,7 +441,7 @@ absl::StatusOr<Launched> Launch(const Command& command) {
   }
   if (result.pid < 0) {
     return Failed(command, result.failure,
-                  WhatFailedInChild(command, result.failure, path));
+                  WhatFailedInChild(command, *request, result, path));
   }
   launched.pid = result.pid;
   launched.pidfd = std::move(result.pidfd);

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "asyncproc/command.h"
 #include "asyncproc/internal/unique_fd.h"
@@ -33,10 +34,15 @@ struct Launched {
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent;
 };
 
+// Whether `command` makes sense and names descriptors that are open. To be
+// asked before any is opened for it, which might be given the number of one
+// that is not. Errors: kInvalidArgument.
+absl::Status CheckCommand(const Command& command);
+
 // Starts `command`. When it returns, the child runs its program, or nothing is
 // left of the attempt.
 //
-// Errors: kInvalidArgument as Command::Validate; what errno says of the stage
+// Errors: kInvalidArgument as CheckCommand; what errno says of the stage
 // that failed, with a SpawnFailure.
 //
 // Thread safety: may be called from any thread.
