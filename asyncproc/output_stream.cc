@@ -152,6 +152,10 @@ absl::StatusOr<TapHandle> OutputStream::AddTap(Tap tap, TapUnit unit,
   return TapHandle(std::move(runner));
 }
 
+absl::Status OutputStream::Sync(absl::Duration timeout) {
+  return buffer_->Sync(DeadlineAfter(timeout));
+}
+
 void OutputStream::Close() { buffer_->Refuse(); }
 
 OutputStats OutputStream::stats() const {

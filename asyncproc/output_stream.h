@@ -169,6 +169,11 @@ class OutputStream : public OutputCursor {
   absl::StatusOr<TapHandle> AddTap(Tap tap, TapUnit unit = TapUnit::kChunk,
                                    From from = From::kOldest);
 
+  // Waits until all that is in the pipe right now has arrived here: what a
+  // child wrote before it did something that you know of by other means.
+  // Errors: kDeadlineExceeded.
+  absl::Status Sync(absl::Duration timeout);
+
   // Reads no more: the pipe is closed, and a child that writes to it gets
   // SIGPIPE. What has arrived can still be read.
   void Close();

@@ -161,6 +161,18 @@ absl::Status Process::Signal(int signal) {
   return child_->reaper().Signal(signal);
 }
 
+absl::Status Process::Signal(int signal, TerminationScope scope) {
+  if (signal < 0 || signal > SIGRTMAX) {
+    return absl::InvalidArgumentError(absl::StrCat(signal, " is not a signal"));
+  }
+  internal::TerminationTargets targets(*child_, scope);
+  if (!targets.Send(signal)) {
+    return absl::NotFoundError(
+        absl::StrCat("process ", pid(), " and all of its scope have ended"));
+  }
+  return absl::OkStatus();
+}
+
 bool Process::IsAlive() { return !child_->reaper().TryReap().has_value(); }
 
 ProcessState Process::state() {

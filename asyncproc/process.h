@@ -137,6 +137,11 @@ class Process {
   // process that has got its number. kInvalidArgument; kPermissionDenied.
   absl::Status Signal(int signal);
 
+  // Sends a signal to all of its group or tree that live; also, for kGroup,
+  // once the child itself has ended. Errors: kInvalidArgument for a number that
+  // is no signal; kNotFound when there is none to send it to.
+  absl::Status Signal(int signal, TerminationScope scope);
+
   // Ends the child, gently first: closes its stdin (skipped when that is not a
   // pipe or is closed already), then SIGTERM and SIGCONT, then SIGKILL, with up
   // to `grace` between two of them. Returns as soon as it has ended, and as

@@ -187,6 +187,7 @@ void ChildIo::HandleWake() {
     if (outputs_[slot].fd.valid() && outputs_[slot].buffer->IsRefused()) {
       CloseOutput(outputs_[slot]);
     }
+    Sync(outputs_[slot]);
   }
   if (!ended_seen_ && reaper_->exit_fd() < 0) {
     if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
@@ -237,6 +238,21 @@ void ChildIo::Advance(Output& output) {
   }
 }
 
+void ChildIo::Owe(Output& output) {
+  int available = 0;
+  if (output.fd.valid() && ioctl(output.fd.get(), FIONREAD, &available) == 0) {
+    output.owed = static_cast<size_t>(available);
+  }
+}
+
+void ChildIo::Sync(Output& output) {
+  const uint64_t wanted = output.buffer->WantedSync();
+  if (wanted == 0) return;
+  Owe(output);
+  while (output.owed > 0) Advance(output);
+  output.buffer->Synced(wanted);
+}
+
 void ChildIo::CloseOutput(Output& output) {
   output.buffer->Finish();
   output.fd.Reset();
@@ -253,14 +269,7 @@ void ChildIo::GrowPipe(Output& output) {
 
 void ChildIo::OnEnded(absl::StatusOr<ExitStatus> status) {
   if (std::exchange(ended_seen_, true)) return;
-  for (Slot slot : {kOut, kErr}) {
-    Output& output = outputs_[slot];
-    int available = 0;
-    if (output.fd.valid() &&
-        ioctl(output.fd.get(), FIONREAD, &available) == 0) {
-      output.owed = static_cast<size_t>(available);
-    }
-  }
+  for (Slot slot : {kOut, kErr}) Owe(outputs_[slot]);
   const absl::Time now = MonotonicNow();
   last_deadline_ = now + drain_grace_ * kMostGraces;
   deadline_ = now + drain_grace_;

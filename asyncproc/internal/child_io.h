@@ -106,7 +106,7 @@ class ChildIo {
     UniqueFd fd;
     std::shared_ptr<OutputBuffer> buffer;
     ino_t inode = 0;
-    size_t owed = 0;  // Bytes that were in the pipe when the child ended.
+    size_t owed = 0;  // Bytes in the pipe that are read whatever the bound.
   };
 
   ChildIo(const Command& command, std::shared_ptr<Waker> driver);
@@ -114,6 +114,9 @@ class ChildIo {
   absl::Status Adopt(Launched launched);
   void AdoptOutput(Slot slot, UniqueFd fd);
   void Advance(Output& output);
+  // Counts what is in the pipe now among what has to be read, come what may.
+  void Owe(Output& output);
+  void Sync(Output& output);
   void CloseOutput(Output& output);
   void GrowPipe(Output& output);
   void OnEnded(absl::StatusOr<ExitStatus> status);

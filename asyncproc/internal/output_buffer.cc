@@ -99,6 +99,16 @@ bool OutputBuffer::IsFinished() const {
   return finished_;
 }
 
+uint64_t OutputBuffer::WantedSync() const {
+  absl::MutexLock lock(&mu_);
+  return syncs_done_ < syncs_wanted_ ? syncs_wanted_ : 0;
+}
+
+void OutputBuffer::Synced(uint64_t wanted) {
+  absl::MutexLock lock(&mu_);
+  syncs_done_ = wanted;
+}
+
 uint64_t OutputBuffer::end() const { return segments_.back().end(); }
 
 size_t OutputBuffer::Buffered() const {
@@ -442,6 +452,17 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
       });
   if (!status.ok()) return status;
   return Take(*cursor, {PositionAfter(*cursor, size), 0});
+}
+
+absl::Status OutputBuffer::Sync(absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  if (driver_ == nullptr) return absl::OkStatus();
+  const uint64_t mine = ++syncs_wanted_;
+  driver_->Wake();
+  const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return finished_ || syncs_done_ >= mine;
+  };
+  return Await(mu_, absl::Condition(&done), deadline);
 }
 
 void OutputBuffer::Refuse() {

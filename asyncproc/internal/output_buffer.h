@@ -73,6 +73,10 @@ class OutputBuffer {
   // Whether a reader has said that it wants no more: the pipe is to be closed.
   bool IsRefused() const ABSL_LOCKS_EXCLUDED(mu_);
   bool IsFinished() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Not 0 when a reader waits for all that is in the pipe; what to call Synced
+  // with when it has been read.
+  uint64_t WantedSync() const ABSL_LOCKS_EXCLUDED(mu_);
+  void Synced(uint64_t wanted) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For readers.
 
@@ -102,6 +106,10 @@ class OutputBuffer {
   absl::StatusOr<std::string> ReadExactly(CursorRef cursor, size_t size,
                                           absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits until all that is in the pipe now has been read from it. Errors:
+  // kDeadlineExceeded.
+  absl::Status Sync(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
 
   // No more is wanted: what is there can still be read, then comes the end.
   void Refuse() ABSL_LOCKS_EXCLUDED(mu_);
@@ -181,6 +189,8 @@ class OutputBuffer {
   bool paused_ ABSL_GUARDED_BY(mu_) = false;  // BlockChild's bound was reached.
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;      // Readers in AwaitReady.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t syncs_wanted_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t syncs_done_ ABSL_GUARDED_BY(mu_) = 0;
   bool refused_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   std::string recent_ ABSL_GUARDED_BY(mu_);

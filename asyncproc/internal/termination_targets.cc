@@ -113,6 +113,14 @@ void TerminationTargets::Signal(int signal) {
   SendToAll({signal, SIGCONT});
 }
 
+bool TerminationTargets::Send(int signal) {
+  Refresh();
+  const bool child_lives = !child_.reaper().TryReap().has_value();
+  if (!child_lives && targets_.empty()) return false;
+  SendToAll({signal});
+  return true;
+}
+
 void TerminationTargets::SendToAll(const std::vector<int>& signals) {
   std::set<pid_t> signaled;
   for (int search = 0; search < kMostSearches; ++search) {

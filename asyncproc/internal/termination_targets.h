@@ -32,6 +32,8 @@ class TerminationTargets {
   // Sends `signal`, and SIGCONT for those that are stopped, to all that live;
   // also to those that come while it does.
   void Signal(int signal);
+  // Sends `signal` and no other. False when nobody was there to get it.
+  bool Send(int signal);
 
   // Waits until all have ended, or `deadline`. False: it was the deadline.
   bool AwaitEnded(absl::Time deadline);

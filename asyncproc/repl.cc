@@ -1,0 +1,243 @@
+#include "asyncproc/repl.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+
+constexpr absl::Duration kStartPatience = absl::Seconds(20);
+constexpr absl::Duration kRecoveryPatience = absl::Seconds(2);
+
+// What an error shows of a reply that did not end.
+constexpr size_t kShown = 200;
+
+// Letters, which no program takes for anything but letters.
+absl::StatusOr<ReplMarker> NewMarker() {
+  unsigned char bytes[16];
+  if (getrandom(bytes, sizeof(bytes), 0) !=
+      static_cast<ssize_t>(sizeof(bytes))) {
+    return absl::ErrnoToStatus(errno, "no random bytes for a marker");
+  }
+  std::string letters;
+  for (unsigned char byte : bytes) {
+    letters.push_back(static_cast<char>('a' + byte % 16));
+    letters.push_back(static_cast<char>('a' + byte / 16));
+  }
+  return ReplMarker{letters.substr(0, 16), letters.substr(16)};
+}
+
+absl::Duration Until(absl::Time deadline) {
+  return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
+                                            : deadline - MonotonicNow();
+}
+
+// Takes the lines of `statement` out of `text`, each where it stands first.
+std::string WithoutEcho(absl::string_view text, absl::string_view statement) {
+  std::vector<absl::string_view> echoed = absl::StrSplit(statement, '\n');
+  size_t next = 0;
+  std::string kept;
+  while (!text.empty()) {
+    const size_t newline = text.find('\n');
+    const size_t size =
+        newline == absl::string_view::npos ? text.size() : newline + 1;
+    const absl::string_view line = text.substr(0, size);
+    text.remove_prefix(size);
+    if (next < echoed.size() &&
+        absl::StripTrailingAsciiWhitespace(line) ==
+            absl::StripTrailingAsciiWhitespace(echoed[next])) {
+      ++next;
+    } else {
+      absl::StrAppend(&kept, line);
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect) {
+  if ((dialect.wrap == nullptr) == dialect.prompt.empty()) {
+    return absl::InvalidArgumentError(
+        "a dialect needs a way to wrap statements, or a prompt, and not both");
+  }
+  absl::StatusOr<std::unique_ptr<Process>> process =
+      Process::Spawn(dialect.command);
+  if (!process.ok()) return process.status();
+  auto repl =
+      absl::WrapUnique(new Repl(std::move(dialect), *std::move(process)));
+  if (absl::Status status = repl->Begin(); !status.ok()) return status;
+  return repl;
+}
+
+Repl::Repl(ReplDialect dialect, std::unique_ptr<Process> process)
+    : dialect_(std::move(dialect)),
+      process_(std::move(process)),
+      out_(process_.get()),
+      err_(&process_->err()) {}
+
+absl::Status Repl::Begin() {
+  const absl::Time deadline = DeadlineAfter(kStartPatience);
+  absl::Status status = process_->Write(dialect_.setup);
+  if (!status.ok()) return Failed(status, "its setup");
+  if (dialect_.wrap != nullptr) {
+    // What it says by way of greeting is no reply to anything.
+    return EvalMarked("", deadline).status();
+  }
+  const auto prompt =
+      out_.Await(Pattern::Regex(dialect_.prompt), kStartPatience);
+  return prompt.ok() ? absl::OkStatus() : Failed(prompt.status(), "its start");
+}
+
+absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
+                                 absl::Duration timeout) {
+  if (!broken_.ok()) return broken_;
+  if (dialect_.check != nullptr) {
+    if (absl::Status status = dialect_.check(statement); !status.ok()) {
+      return status;
+    }
+  }
+  const absl::Time deadline = DeadlineAfter(timeout);
+  absl::StatusOr<Reply> reply = dialect_.wrap != nullptr
+                                    ? EvalMarked(statement, deadline)
+                                    : EvalPrompted(statement, deadline);
+  if (!absl::IsDeadlineExceeded(reply.status())) return reply;
+  const absl::string_view said = out_.buffer();
+  const std::string shown = absl::CHexEscape(
+      said.substr(said.size() - std::min(said.size(), kShown)));
+  const absl::Status recovered = Recover();
+  if (!recovered.ok()) {
+    broken_ = absl::FailedPreconditionError(
+        absl::StrCat("the session is lost since \"",
+                     absl::CHexEscape(statement), "\" timed out"));
+  }
+  return absl::DeadlineExceededError(absl::StrCat(
+      "\"", absl::CHexEscape(statement), "\" was not done after ",
+      absl::FormatDuration(timeout), "; it had said \"", shown, "\"",
+      process_->err().LastLines("stderr"), "; ",
+      recovered.ok() ? "it was interrupted, and the session goes on"
+                     : "it could not be interrupted, and the session is lost"));
+}
+
+absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
+                                       absl::Time deadline) {
+  absl::StatusOr<ReplMarker> marker = NewMarker();
+  if (!marker.ok()) return marker.status();
+  const std::string text = dialect_.wrap(statement, *marker);
+  if (absl::Status status = process_->Write(text); !status.ok()) {
+    return Failed(status, statement);
+  }
+  const std::string whole = absl::StrCat(marker->head, marker->tail);
+  std::string status;
+  absl::StatusOr<std::string> out = AwaitMarker(out_, whole, deadline, &status);
+  if (!out.ok()) return Failed(out.status(), statement);
+  Reply reply;
+  reply.out = dialect_.echoes ? WithoutEcho(*out, text) : *std::move(out);
+  if (dialect_.marks_err) {
+    std::string ignored;
+    absl::StatusOr<std::string> err =
+        AwaitMarker(err_, whole, deadline, &ignored);
+    if (!err.ok()) return Failed(err.status(), statement);
+    reply.err = *std::move(err);
+  } else if (absl::Status synced = process_->err().Sync(Until(deadline));
+             synced.ok()) {
+    // The program wrote it before it went on to the marker.
+    reply.err = process_->ReadErr();
+  } else {
+    return Failed(synced, statement);
+  }
+  if (status == "incomplete") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", absl::CHexEscape(statement), "\" is not complete"));
+  }
+  int number;
+  if (absl::SimpleAtoi(status, &number)) reply.status = number;
+  return reply;
+}
+
+absl::StatusOr<std::string> Repl::AwaitMarker(Expect& expect,
+                                              const std::string& marker,
+                                              absl::Time deadline,
+                                              std::string* status) {
+  absl::StatusOr<Expected> found =
+      expect.Await(Pattern::Literal(marker), Until(deadline));
+  if (!found.ok()) return found.status();
+  // Its line is on its way, whatever the time.
+  absl::StatusOr<Expected> line =
+      expect.Await(Pattern::Literal("\n"), kRecoveryPatience);
+  if (!line.ok()) return line.status();
+  *status = std::string(absl::StripAsciiWhitespace(line->before));
+  return std::move(found->before);
+}
+
+absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
+                                         absl::Time deadline) {
+  if (absl::Status status = process_->Write(absl::StrCat(statement, "\n"));
+      !status.ok()) {
+    return Failed(status, statement);
+  }
+  absl::StatusOr<Expected> prompt =
+      out_.Await(Pattern::Regex(absl::StrCat("(?:", dialect_.prompt, ")\\z")),
+                 Until(deadline));
+  if (!prompt.ok()) return Failed(prompt.status(), statement);
+  Reply reply;
+  reply.out = dialect_.echoes ? WithoutEcho(prompt->before, statement)
+                              : std::move(prompt->before);
+  reply.prompt = std::move(prompt->match);
+  if (process_->err().Sync(Until(deadline)).ok()) {
+    reply.err = process_->ReadErr();
+  }
+  return reply;
+}
+
+absl::Status Repl::Recover() {
+  if (process_->pty() != nullptr) {
+    process_->pty()->SendInterrupt().IgnoreError();
+  } else {
+    process_->Signal(SIGINT, dialect_.interrupted).IgnoreError();
+  }
+  const absl::Time deadline = DeadlineAfter(kRecoveryPatience);
+  // A new marker, or the answer to an empty line: all before it is late.
+  return dialect_.wrap != nullptr ? EvalMarked("", deadline).status()
+                                  : EvalPrompted("", deadline).status();
+}
+
+absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
+  broken_ = absl::FailedPreconditionError("the session has been closed");
+  return process_->Terminate(grace);
+}
+
+absl::Status Repl::Failed(const absl::Status& why,
+                          absl::string_view statement) {
+  if (absl::IsDeadlineExceeded(why)) return why;
+  // Whatever it looked like from here: if it has ended, that is what happened.
+  const absl::StatusOr<ExitStatus> status =
+      process_->WaitFor(kRecoveryPatience);
+  if (!status.ok()) return why;
+  broken_ = absl::FailedPreconditionError(
+      absl::StrCat(process_->command().DebugString(), " has ended, by ",
+                   status->ToString(), ", at \"", absl::CHexEscape(statement),
+                   "\"", process_->out().LastLines("stdout"),
+                   process_->err().LastLines("stderr")));
+  return broken_;
+}
+
+}  // namespace asyncproc

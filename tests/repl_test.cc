@@ -1,0 +1,308 @@
+#include "asyncproc/repl.h"
+
+#include <signal.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "asyncproc/repl_dialects.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::unique_ptr<Repl> MustStart(ReplDialect dialect) {
+  auto repl = Repl::Start(std::move(dialect));
+  EXPECT_THAT(repl, IsOk());
+  if (!repl.ok()) abort();
+  return *std::move(repl);
+}
+
+Reply MustEval(Repl& repl, absl::string_view statement) {
+  auto reply = repl.Eval(statement, kNeverReached);
+  EXPECT_THAT(reply, IsOk()) << statement;
+  return reply.ok() ? *reply : Reply();
+}
+
+// What is asked of every dialect, in its own words.
+struct Case {
+  const char* name;
+  std::function<ReplDialect()> dialect;
+  const char* sum;  // Makes 42, and its reply.
+  const char* sum_reply;
+  const char* set;  // Two statements that share something.
+  const char* get;
+  const char* get_reply;
+  const char* failing;  // Fails, and a part of what it says of it.
+  const char* complaint;
+  const char* endless;     // Runs until it is interrupted.
+  const char* incomplete;  // Null: every statement is complete.
+  const char* exit;
+};
+
+std::vector<Case> Cases() {
+  return {
+      {"bc", BcDialect, "20+22", "42\n", "x=5\ny=6", "x*y", "30\n", "1/0",
+       "Divide by zero", "while (1) {}", "define f(x) {\nreturn (x)", "quit"},
+      {"python", PythonDialect, "20+22", "42\n",
+       "def double(x):\n    return 2 * x\n\nx = double(15)", "x", "30\n", "1/0",
+       "ZeroDivisionError", "while True: pass", "def f():", "exit(3)"},
+      {"sh", ShDialect, "echo $((20+22))", "42\n",
+       "x=5\nf() { echo $((x*6)); }", "f", "30\n", "no-such-command",
+       "not found", "while :; do :; done", nullptr, "exit 3"},
+      {"bash", BashDialect, "echo $((20+22))", "42\n",
+       "x=5\nf() { echo $((x*6)); }", "f", "30\n", "no-such-command",
+       "not found", "sleep 1000", nullptr, "exit 3"},
+      {"sqlite3", [] { return Sqlite3Dialect(); }, "select 20+22;", "42\n",
+       "create table t(x);\ninsert into t values (5), (6)",
+       "select sum(x) + 19 from t", "30\n", "select * from nope;",
+       "no such table",
+       "with recursive c(x) as (select 1 union all select x+1 from c) "
+       "select count(*) from c;",
+       "select 'abc", ".exit"},
+      {"gdb", [] { return GdbDialect(); }, "print 20+22", "$1 = 42\n",
+       "set $x = 5\nset $y = 6", "output $x*$y", "30", "print nope",
+       "No symbol", "while 1\nset $z = 1\nend", "define f\necho hi\\n", "quit"},
+      {"node", NodeDialect, "20+22", "42\n",
+       "function f(x) {\n  return 6 * x;\n}\nvar x = 5;", "f(x)", "30\n",
+       "nope()", "ReferenceError", "while (true) {}", "function f() {",
+       "process.exit(3)"},
+  };
+}
+
+class DialectTest : public testing::TestWithParam<Case> {};
+
+TEST_P(DialectTest, RepliesToWhatItIsAsked) {
+  auto repl = MustStart(GetParam().dialect());
+
+  const Reply reply = MustEval(*repl, GetParam().sum);
+
+  EXPECT_EQ(reply.out, GetParam().sum_reply);
+  EXPECT_EQ(reply.err, "");
+}
+
+TEST_P(DialectTest, RemembersWhatItWasTold) {
+  auto repl = MustStart(GetParam().dialect());
+
+  MustEval(*repl, GetParam().set);
+
+  EXPECT_EQ(MustEval(*repl, GetParam().get).out, GetParam().get_reply);
+}
+
+TEST_P(DialectTest, PairsWhatIsSaidOnStderrWithItsStatement) {
+  auto repl = MustStart(GetParam().dialect());
+
+  EXPECT_THAT(MustEval(*repl, GetParam().failing).err,
+              HasSubstr(GetParam().complaint));
+  const Reply next = MustEval(*repl, GetParam().sum);
+
+  EXPECT_EQ(next.out, GetParam().sum_reply);
+  EXPECT_EQ(next.err, "");
+}
+
+TEST_P(DialectTest, GoesOnAfterAStatementThatTookTooLong) {
+  auto repl = MustStart(GetParam().dialect());
+
+  auto late = repl->Eval(GetParam().endless, kShort);
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+
+  EXPECT_EQ(MustEval(*repl, GetParam().sum).out, GetParam().sum_reply);
+}
+
+TEST_P(DialectTest, RefusesAnIncompleteStatementAndGoesOn) {
+  if (GetParam().incomplete == nullptr) GTEST_SKIP() << "eval takes anything";
+  auto repl = MustStart(GetParam().dialect());
+
+  EXPECT_THAT(repl->Eval(GetParam().incomplete, kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+
+  EXPECT_EQ(MustEval(*repl, GetParam().sum).out, GetParam().sum_reply);
+}
+
+// REPL-07
+TEST_P(DialectTest, SaysSoWhenTheProgramEnds) {
+  auto repl = MustStart(GetParam().dialect());
+
+  EXPECT_THAT(repl->Eval(GetParam().exit, kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(repl->Eval(GetParam().sum, kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+// REPL-07
+TEST_P(DialectTest, SaysSoWhenTheProgramIsKilled) {
+  auto repl = MustStart(GetParam().dialect());
+  EXPECT_THAT(repl->process().Signal(SIGKILL), IsOk());
+
+  auto reply = repl->Eval(GetParam().sum, kNeverReached);
+
+  EXPECT_THAT(reply, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(reply.status().message(), HasSubstr("signal 9 (Killed)"));
+}
+
+TEST_P(DialectTest, EndsInOrder) {
+  auto repl = MustStart(GetParam().dialect());
+  MustEval(*repl, GetParam().sum);
+
+  EXPECT_THAT(repl->Close(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DialectTest, testing::ValuesIn(Cases()),
+                         [](const testing::TestParamInfo<Case>& info) {
+                           return info.param.name;
+                         });
+
+// REPL-04
+TEST(BcTest, GivesALongNumberOnOneLine) {
+  auto bc = MustStart(BcDialect());
+
+  EXPECT_EQ(MustEval(*bc, "2^1000").out.size(), 303);
+}
+
+TEST(BcTest, KeepsAResultThatLooksLikeAStatement) {
+  auto bc = MustStart(BcDialect());
+
+  EXPECT_EQ(MustEval(*bc, "4\n5").out, "4\n5\n");
+}
+
+TEST(PythonTest, RepliesWithMegabytes) {
+  auto python = MustStart(PythonDialect());
+
+  EXPECT_EQ(MustEval(*python, "print('x' * 3000000)").out,
+            std::string(3000000, 'x') + "\n");
+}
+
+TEST(PythonTest, RepliesWithoutANewlineAndWithPromptsAndStatementsInIt) {
+  auto python = MustStart(PythonDialect());
+
+  const std::string text = "import sys; _ = sys.stdout.write('>>> 1+1\\n... ')";
+
+  EXPECT_EQ(MustEval(*python, text).out, ">>> 1+1\n... ");
+}
+
+TEST(PythonTest, TellsWhetherTheStatementFailed) {
+  auto python = MustStart(PythonDialect());
+
+  EXPECT_EQ(MustEval(*python, "1+1").status, 0);
+  const Reply failed = MustEval(*python, "print('so far')\n1/0\nprint('not')");
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(failed.out, "so far\n");
+  EXPECT_THAT(failed.err, Not(HasSubstr("__asyncproc__")));
+  EXPECT_EQ(MustEval(*python, "1 +* 2").status, 1);
+}
+
+TEST(PythonTest, TakesAnyBytesThatAreText) {
+  auto python = MustStart(PythonDialect());
+
+  EXPECT_EQ(
+      MustEval(*python, "print('\"\\'\\\\ \xC3\xA4 \xE2\x96\x81', 7)").out,
+      "\"'\\ \xC3\xA4 \xE2\x96\x81 7\n");
+}
+
+// REPL-08
+TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
+  for (const ReplDialect& dialect : {ShDialect(), BashDialect()}) {
+    auto sh = MustStart(dialect);
+
+    EXPECT_EQ(MustEval(*sh, "(exit 7)").status, 7);
+    EXPECT_EQ(MustEval(*sh, "echo $?").out, "7\n");
+    EXPECT_EQ(MustEval(*sh, "cat; echo done").out, "done\n");
+    EXPECT_NE(MustEval(*sh, "if true").status, 0);
+    EXPECT_EQ(MustEval(*sh, "echo 'don'\"'\"'t'; echo e >&2").out, "don't\n");
+    const Reply here = MustEval(*sh, "cat <<END\none\n$((1+1))\nEND");
+    EXPECT_EQ(here.out, "one\n2\n");
+    EXPECT_EQ(MustEval(*sh, "").status, 0);
+    // Its own text, as a trace would show it, is no end of a reply.
+    EXPECT_EQ(MustEval(*sh, "set -x; echo traced").out, "traced\n");
+    MustEval(*sh, "set +x");
+    EXPECT_EQ(MustEval(*sh, "printf abc").out, "abc");
+  }
+}
+
+TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {
+  auto sh = MustStart(BashDialect());
+
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(sh->Eval("trap 'echo late' INT; sleep 1000; echo later",
+                         absl::Milliseconds(5)),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    EXPECT_EQ(MustEval(*sh, absl::StrCat("echo ", i)).out,
+              absl::StrCat(i, "\n"));
+  }
+}
+
+TEST(ReplTest, SaysWhenASessionIsLost) {
+  ReplDialect dialect = PythonDialect();
+  auto python = MustStart(dialect);
+  MustEval(*python,
+           "import signal, time\n"
+           "_ = signal.signal(signal.SIGINT, signal.SIG_IGN)");
+
+  auto late = python->Eval("time.sleep(1000)", kShort);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(), HasSubstr("the session is lost"));
+  EXPECT_THAT(python->Eval("1", kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
+  ReplDialect dialect;
+  dialect.command = Command({"python3", "-q"});
+  dialect.command.env.Set("TERM", "dumb");
+  dialect.command.pty = Pty{24, 200, /*echo=*/false};
+  dialect.prompt = ">>> ";
+  dialect.echoes = true;  // Line editing does, whatever the terminal is set to.
+  auto python = MustStart(dialect);
+
+  const Reply reply = MustEval(*python, "20+22");
+
+  EXPECT_EQ(reply.out, "42\r\n");
+  EXPECT_EQ(reply.prompt, ">>> ");
+  EXPECT_THAT(python->Eval("while True: pass\n", kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\r\n");
+}
+
+TEST(ReplTest, NewDialectsAreTenLines) {
+  ReplDialect upper;
+  upper.command = Command({"sed", "-u", "s/|//; s/a/A/g"});
+  upper.wrap = [](absl::string_view statement, const ReplMarker& marker) {
+    return absl::StrCat(statement, "\n", marker.head, "|", marker.tail, "\n");
+  };
+  // Its markers come back with capitals, unless they have no such letter.
+  upper.command.argv[2] = "s/|//; s/zz/ZZ/g";
+  auto sed = MustStart(upper);
+
+  EXPECT_EQ(MustEval(*sed, "pizza").out, "piZZa\n");
+}
+
+TEST(ReplTest, FailsToStartWithWhatTheProgramSaid) {
+  ReplDialect dialect = ShDialect();
+  dialect.command = Command::Shell("echo no license >&2; exit 2");
+
+  auto repl = Repl::Start(dialect);
+
+  EXPECT_THAT(repl, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(repl.status().message(), HasSubstr("no license"));
+}
+
+TEST(ReplTest, RefusesADialectThatCannotTellTheEndOfAReply) {
+  EXPECT_THAT(Repl::Start(ReplDialect{Command({"cat"})}),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace asyncproc
