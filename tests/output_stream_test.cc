@@ -1,0 +1,498 @@
+#include "asyncproc/output_stream.h"
+
+#include <signal.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr absl::StatusCode kEnd = absl::StatusCode::kOutOfRange;
+
+// A tap that keeps what it is called with.
+class Recorder {
+ public:
+  Tap tap() {
+    return [this](absl::string_view piece) {
+      absl::MutexLock lock(&mu_);
+      pieces_.push_back(std::string(piece));
+    };
+  }
+
+  std::vector<std::string> pieces() {
+    absl::MutexLock lock(&mu_);
+    return pieces_;
+  }
+  std::string All() {
+    std::string all;
+    for (const std::string& piece : pieces()) all += piece;
+    return all;
+  }
+
+  // Waits until it was called so often.
+  void AwaitPieces(size_t count) {
+    absl::MutexLock lock(&mu_);
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return pieces_.size() >= count;
+    };
+    ASSERT_TRUE(mu_.AwaitWithTimeout(absl::Condition(&enough), kNeverReached));
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::vector<std::string> pieces_ ABSL_GUARDED_BY(mu_);
+};
+
+// ---- Taps
+
+// POL-16
+TEST(TapTest, IsCalledWithEverythingInOrder) {
+  auto process = MustSpawn(Command::Shell("read x; seq 100000"));
+  Recorder recorder;
+  auto tap = process->out().AddTap(recorder.tap());
+  ASSERT_THAT(tap, IsOk());
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  tap->Finish();
+
+  EXPECT_TRUE(recorder.All() == process->Read());
+  EXPECT_EQ(recorder.All().size(), 588895);
+}
+
+TEST(TapTest, IsCalledWithEachLine) {
+  auto process =
+      MustSpawn(Command::Shell("read x; printf 'a\\n\\nb\\r\\n'; printf 'c'"));
+  Recorder recorder;
+  auto tap = process->out().AddTap(recorder.tap(), TapUnit::kLine);
+  ASSERT_THAT(tap, IsOk());
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  tap->Finish();
+
+  EXPECT_THAT(recorder.pieces(), ElementsAre("a", "", "b", "c"));
+}
+
+TEST(TapTest, SeesWhatHadArrivedOrOnlyWhatComesAsItIsTold) {
+  auto process = MustSpawn(Command({"cat"}));
+  EXPECT_THAT(process->Write("old\n"), IsOk());
+  auto watcher = process->out().NewCursor();
+  EXPECT_THAT(watcher.ReadLine(kNeverReached), IsOkAndHolds("old"));
+
+  Recorder history, news;
+  auto history_tap =
+      process->out().AddTap(history.tap(), TapUnit::kLine, From::kOldest);
+  auto news_tap = process->out().AddTap(news.tap(), TapUnit::kLine, From::kNow);
+  ASSERT_THAT(history_tap, IsOk());
+  ASSERT_THAT(news_tap, IsOk());
+  EXPECT_THAT(process->Write("new\n"), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  history_tap->Finish();
+  news_tap->Finish();
+
+  EXPECT_THAT(history.pieces(), ElementsAre("old", "new"));
+  EXPECT_THAT(news.pieces(), ElementsAre("new"));
+}
+
+TEST(TapTest, IsCalledThoughTheChildHasEnded) {
+  auto process = MustSpawn(Command({"echo", "late"}));
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  Recorder recorder;
+
+  auto tap = process->out().AddTap(recorder.tap());
+  ASSERT_THAT(tap, IsOk());
+  tap->Finish();
+
+  EXPECT_EQ(recorder.All(), "late\n");
+}
+
+// POL-16
+TEST(TapTest, IsNotCalledOnceItIsRemoved) {
+  auto process = MustSpawn(Command({"cat"}));
+  Recorder recorder;
+  auto tap = process->out().AddTap(recorder.tap(), TapUnit::kLine);
+  ASSERT_THAT(tap, IsOk());
+  EXPECT_THAT(process->Write("1\n"), IsOk());
+  recorder.AwaitPieces(1);
+
+  tap->Remove();
+  EXPECT_THAT(process->Write("2\n"), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_THAT(recorder.pieces(), ElementsAre("1"));
+  EXPECT_EQ(process->Read(), "1\n2\n");
+}
+
+TEST(TapTest, IsRemovedWhileTheChildTalks) {
+  Command command({"yes"});
+  command.output_buffer = OutputBound::DropOldest(100000);
+  auto process = MustSpawn(command);
+  for (int i = 0; i < 20; ++i) {
+    Recorder recorder;
+    auto tap =
+        process->out().AddTap(recorder.tap(), TapUnit::kChunk, From::kNow);
+    ASSERT_THAT(tap, IsOk());
+    recorder.AwaitPieces(1);
+
+    tap->Remove();
+
+    const size_t count = recorder.pieces().size();
+    process->Read();
+    EXPECT_EQ(recorder.pieces().size(), count);
+  }
+}
+
+TEST(TapTest, MayRemoveItself) {
+  auto process = MustSpawn(Command({"cat"}));
+  auto handle = std::make_shared<TapHandle>();
+  auto installed = std::make_shared<absl::Notification>();
+  auto seen = std::make_shared<Recorder>();
+  auto tap = process->out().AddTap(
+      [=, record = seen->tap()](absl::string_view line) {
+        installed->WaitForNotification();
+        record(line);
+        handle->Remove();
+      },
+      TapUnit::kLine);
+  ASSERT_THAT(tap, IsOk());
+  *handle = *std::move(tap);
+  installed->Notify();
+
+  EXPECT_THAT(process->Write("1\n2\n3\n"), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_THAT(process->out().ReadExactly(6, kNeverReached), IsOk());
+  seen->AwaitPieces(1);
+  // Its place goes with it, and nothing is kept for it any more.
+  while (process->out().stats().buffered > 0) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_THAT(seen->pieces(), ElementsAre("1"));
+}
+
+// BIG-07
+TEST(TapTest, DelaysNobodyElseWhenItIsSlow) {
+  auto process = MustSpawn(Command({"head", "-c", "10000000", "/dev/zero"}));
+  absl::Notification go_on;
+  size_t seen = 0;
+  auto tap = process->out().AddTap([&](absl::string_view chunk) {
+    go_on.WaitForNotification();
+    seen += chunk.size();
+  });
+  ASSERT_THAT(tap, IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_EQ(process->Read().size(), 10000000);
+
+  go_on.Notify();
+  tap->Finish();
+  EXPECT_EQ(seen, 10000000);
+}
+
+TEST(TapTest, GetsALineThatTheBoundHasNoRoomForInPieces) {
+  Command command =
+      Command::Shell("head -c 10000 /dev/zero | tr '\\0' x; echo; echo last");
+  command.output_buffer = OutputBound::BlockChild(1000);
+  auto process = MustSpawn(command);
+  Recorder recorder;
+  auto tap = process->out().AddTap(recorder.tap(), TapUnit::kLine);
+  ASSERT_THAT(tap, IsOk());
+
+  std::string read;
+  for (;;) {
+    auto some = process->out().ReadSome(kNeverReached);
+    if (!some.ok()) break;
+    read += *some;
+  }
+  tap->Finish();
+
+  EXPECT_EQ(read, std::string(10000, 'x') + "\nlast\n");
+  EXPECT_EQ(recorder.pieces().back(), "last");
+  EXPECT_EQ(recorder.All(), std::string(10000, 'x') + "last");
+}
+
+// BIG-06
+TEST(TapTest, DoesNotLiftTheBoundForAStreamThatNobodyReads) {
+  Command command({"yes"});
+  command.output_buffer = OutputBound::BlockChild(1000);
+  auto process = MustSpawn(command);
+  size_t seen = 0;
+  auto tap = process->out().AddTap(
+      [&seen](absl::string_view chunk) { seen += chunk.size(); });
+  ASSERT_THAT(tap, IsOk());
+
+  auto watcher = process->out().NewCursor();
+  EXPECT_THAT(watcher.ReadExactly(1000, kNeverReached), IsOk());
+  EXPECT_THAT(watcher.ReadSome(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_EQ(process->out().stats().bytes, 1000);
+  tap->Remove();
+  EXPECT_EQ(seen, 1000);
+}
+
+TEST(TapTest, OutlivesItsProcess) {
+  Recorder recorder;
+  TapHandle handle;
+  {
+    auto process =
+        MustSpawn(Command::Shell("echo last words; exec sleep 1000"));
+    auto watcher = process->out().NewCursor();
+    EXPECT_THAT(watcher.ReadLine(kNeverReached), IsOk());
+    auto tap = process->out().AddTap(recorder.tap(), TapUnit::kLine);
+    ASSERT_THAT(tap, IsOk());
+    handle = *std::move(tap);
+  }
+
+  handle.Finish();
+
+  EXPECT_THAT(recorder.pieces(), ElementsAre("last words"));
+}
+
+TEST(TapTest, IsRemovedByTheHandleThatIsAssignedTo) {
+  auto process = MustSpawn(Command({"cat"}));
+  Recorder first, second;
+  auto tap = process->out().AddTap(first.tap(), TapUnit::kLine);
+  auto other = process->out().AddTap(second.tap(), TapUnit::kLine);
+  ASSERT_THAT(tap, IsOk());
+  ASSERT_THAT(other, IsOk());
+
+  *tap = *std::move(other);
+  EXPECT_THAT(process->Write("x\n"), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  tap->Finish();
+
+  EXPECT_THAT(first.pieces(), IsEmpty());
+  EXPECT_THAT(second.pieces(), ElementsAre("x"));
+}
+
+// ---- Cursors
+
+TEST(OutputCursorTest, OutlivesItsProcess) {
+  std::optional<OutputCursor> cursor;
+  {
+    auto process = MustSpawn(Command({"printf", "one\\ntwo"}));
+    cursor = process->out().NewCursor();
+    EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  }
+
+  EXPECT_THAT(cursor->ReadLine(kNeverReached), IsOkAndHolds("one"));
+  EXPECT_THAT(cursor->ReadLine(kNeverReached), IsOkAndHolds("two"));
+  EXPECT_THAT(cursor->ReadLine(kNeverReached), HasCode(kEnd));
+  EXPECT_TRUE(cursor->AtEof());
+}
+
+// DTR-03
+TEST(OutputCursorTest, HasWhatAChildSaidThatWasKilledByTheDestructor) {
+  std::optional<OutputCursor> cursor;
+  {
+    auto process = MustSpawn(Command::Shell("echo said; exec sleep 1000"));
+    auto watcher = process->out().NewCursor();
+    cursor = process->out().NewCursor();
+    EXPECT_THAT(watcher.ReadLine(kNeverReached), IsOk());
+  }
+
+  EXPECT_THAT(cursor->ReadLine(kNeverReached), IsOkAndHolds("said"));
+  EXPECT_THAT(cursor->ReadLine(kNeverReached), HasCode(kEnd));
+}
+
+TEST(OutputCursorTest, EachTakesForItselfAlone) {
+  auto process = MustSpawn(Command({"seq", "3"}));
+  OutputCursor cursor = process->out().NewCursor();
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("1"));
+  EXPECT_THAT(cursor.ReadUntil("2\n", kNeverReached), IsOkAndHolds("1\n"));
+  EXPECT_THAT(process->Wait(), IsOk());
+
+  EXPECT_EQ(process->Read(), "2\n3\n");
+  EXPECT_EQ(cursor.Read(), "3\n");
+}
+
+TEST(OutputCursorTest, KeepsItsPlaceWhenItIsMoved) {
+  auto process = MustSpawn(Command({"seq", "3"}));
+  EXPECT_THAT(process->Wait(), IsOk());
+  OutputCursor cursor = process->out().NewCursor();
+  EXPECT_THAT(cursor.TryReadLine(), IsOkAndHolds("1"));
+
+  OutputCursor moved = std::move(cursor);
+  EXPECT_THAT(moved.TryReadLine(), IsOkAndHolds("2"));
+  cursor = std::move(moved);
+
+  EXPECT_THAT(cursor.TryReadLine(), IsOkAndHolds("3"));
+}
+
+// ---- The stream
+
+TEST(OutputStreamTest, CountsWhatItHas) {
+  auto process = MustSpawn(Command({"seq", "1000"}));
+  EXPECT_THAT(process->Wait(), IsOk());
+  EXPECT_EQ(process->out().stats().buffered, 3893);
+
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(process->out().TryReadLine(), IsOk());
+  }
+
+  const OutputStats stats = process->out().stats();
+  EXPECT_EQ(stats.bytes, 3893);
+  EXPECT_EQ(stats.lines, 10);
+  EXPECT_EQ(stats.dropped, 0);
+  EXPECT_EQ(stats.buffered, 3893 - 21);
+  EXPECT_EQ(stats.high_water, 3893);
+}
+
+TEST(OutputStreamTest, CountsWhatABoundDropped) {
+  for (OutputBound bound :
+       {OutputBound::DropOldest(1000), OutputBound::HeadAndTail(1000)}) {
+    Command command({"head", "-c", "1000000", "/dev/zero"});
+    command.output_buffer = bound;
+    auto process = MustSpawn(command);
+
+    EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+
+    EXPECT_EQ(process->out().stats().bytes, 1000000);
+    EXPECT_EQ(process->out().stats().dropped, 999000);
+    EXPECT_EQ(process->out().stats().high_water, 1000);
+    EXPECT_EQ(process->out().dropped(), 999000);
+    EXPECT_EQ(process->Read().size(), 1000);
+    EXPECT_TRUE(process->out().AtEof());
+  }
+}
+
+TEST(OutputStreamTest, KeepsHowItBeganAndHowItEnded) {
+  Command command({"seq", "100000"});
+  command.output_buffer = OutputBound::HeadAndTail(20);
+  auto process = MustSpawn(command);
+
+  EXPECT_THAT(process->Wait(), IsOk());
+
+  EXPECT_EQ(process->Read(), "1\n2\n3\n4\n5\n99\n100000\n");
+}
+
+TEST(OutputStreamTest, IsAtItsEndWhereThereIsNoPipe) {
+  Command command({"echo", "x"});
+  command.out = Stdio::Null();
+  auto process = MustSpawn(command);
+
+  EXPECT_TRUE(process->out().AtEof());
+  EXPECT_EQ(process->Read(), "");
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), HasCode(kEnd));
+  EXPECT_THAT(process->out().holders(), IsEmpty());
+}
+
+// RED-13
+TEST(OutputStreamTest, IsABrokenPipeToTheChildOnceItIsClosed) {
+  auto process = MustSpawn(Command({"yes"}));
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("y"));
+
+  process->out().Close();
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGPIPE)));
+  EXPECT_EQ(process->Read().substr(0, 2), "y\n");
+  EXPECT_TRUE(process->out().AtEof());
+}
+
+TEST(OutputStreamTest, IsClosedAlsoWhileABoundHoldsTheChildUp) {
+  Command command({"yes"});
+  command.output_buffer = OutputBound::BlockChild(10);
+  auto process = MustSpawn(command);
+  auto watcher = process->out().NewCursor();
+  EXPECT_THAT(watcher.ReadExactly(10, kNeverReached), IsOk());
+
+  process->out().Close();
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGPIPE)));
+}
+
+TEST(OutputStreamTest, EndsForWhoeverWaitsWhenItIsClosed) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  std::thread closer([&process] { process->out().Close(); });
+
+  EXPECT_THAT(process->out().ReadLine(absl::InfiniteDuration()), HasCode(kEnd));
+
+  closer.join();
+}
+
+// GRC-01
+TEST(OutputStreamTest, NamesTheProcessesThatHoldIt) {
+  auto process = MustSpawn(Command::Shell("sleep 1000 2>&- & echo $!"));
+  auto line = process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  const pid_t grandchild = std::stoi(*line);
+  EXPECT_THAT(process->Wait(), IsOk());
+
+  const std::vector<PipeHolder> holders = process->out().holders();
+  EXPECT_THAT(process->err().holders(), IsEmpty());
+  kill(grandchild, SIGKILL);
+
+  ASSERT_EQ(holders.size(), 1);
+  EXPECT_EQ(holders[0].pid, grandchild);
+  EXPECT_EQ(holders[0].command, "sleep");
+  EXPECT_THAT(process->out().ReadSome(kNeverReached), HasCode(kEnd));
+  EXPECT_THAT(process->out().holders(), IsEmpty());
+}
+
+// What a survivor says is still delivered.
+TEST(OutputStreamTest, GoesOnWhenItWasGivenUp) {
+  auto process = MustSpawn(Command::Shell(
+      "(kill -STOP $(exec sh -c 'echo $PPID'); echo late) & echo $!"));
+  auto line = process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_EQ(process->state(), ProcessState::kAbandoned);
+  const pid_t survivor = std::stoi(*line);
+  while (internal::ReadProcessStat(survivor)->state != 'T') {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+
+  kill(survivor, SIGCONT);
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("late"));
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), HasCode(kEnd));
+}
+
+TEST(OutputStreamTest, ShowsTheLastLinesForMessages) {
+  auto process =
+      MustSpawn(Command::Shell("seq 1000; printf 'a\\tb\\n\\n'; read x"));
+  EXPECT_EQ(process->err().LastLines("stderr"), "");
+  auto watcher = process->out().NewCursor();
+  EXPECT_THAT(watcher.ReadUntil("b\n\n", kNeverReached), IsOk());
+
+  EXPECT_EQ(process->out().LastLines("stdout"),
+            "; last of stdout: '997', '998', '999', '1000', 'a\\tb'");
+
+  // Whether or not they were taken.
+  process->Read();
+  EXPECT_THAT(process->out().LastLines("it"), HasSubstr("last of it: '997'"));
+}
+
+}  // namespace
+}  // namespace asyncproc
