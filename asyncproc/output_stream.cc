@@ -90,14 +90,13 @@ struct TapHandle::Runner {
   }
 
   absl::StatusOr<std::string> Next() {
-    if (unit == TapUnit::kLine) {
-      absl::StatusOr<std::string> line =
-          cursor.ReadLine(absl::InfiniteDuration());
-      // A line that the bound has no room for comes in pieces: else the child
-      // would wait for ever.
-      if (!absl::IsResourceExhausted(line.status())) return line;
+    if (unit == TapUnit::kChunk) {
+      return cursor.ReadSome(absl::InfiniteDuration());
     }
-    return cursor.ReadSome(absl::InfiniteDuration());
+    // A line that the bound has no room for comes in pieces: else the child
+    // would wait for ever.
+    return cursor.buffer_->ReadLine(cursor.cursor_, absl::InfiniteFuture(),
+                                    OutputBuffer::LongLine::kSplit);
   }
 
   OutputCursor cursor;

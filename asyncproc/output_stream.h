@@ -100,7 +100,8 @@ using Tap = std::function<void(absl::string_view)>;
 // What a Tap is called with.
 enum class TapUnit {
   kChunk,  // Whatever has arrived since the last call.
-  kLine,   // A line, without its end.
+  kLine,   // A line, without its end; a piece of one that is longer than what
+           // OutputBound::BlockChild lets arrive.
 };
 
 // Keeps a tap going; when it is destroyed, the tap is removed.

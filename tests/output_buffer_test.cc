@@ -659,6 +659,25 @@ TEST_F(FeedTest, SaysThatALineIsLongerThanTheBound) {
   EXPECT_THAT(b.Line(), IsOkAndHolds("89"));
 }
 
+TEST_F(FeedTest, SplitsALineThatIsLongerThanTheBoundWhereThatIsAskedFor) {
+  Buffered b(OutputBound::BlockChild(4));
+  Arrives("0123456789\nx\n");
+  const auto piece = [&b] {
+    return b.buffer.ReadLine(b.reader, absl::InfinitePast(),
+                             OutputBuffer::LongLine::kSplit);
+  };
+
+  Drive(b.buffer);
+  EXPECT_THAT(piece(), IsOkAndHolds("0123"));
+  Drive(b.buffer);
+  EXPECT_THAT(piece(), IsOkAndHolds("4567"));
+  Drive(b.buffer);
+  EXPECT_THAT(piece(), IsOkAndHolds("89"));
+  Drive(b.buffer);
+  EXPECT_THAT(piece(), IsOkAndHolds("x"));
+  EXPECT_THAT(piece(), HasCode(kNotYet));
+}
+
 TEST_F(FeedTest, MakesRoomForAReaderThatNeedsMoreThanIsThere) {
   Buffered b(OutputBound::BlockChild(10));
   Arrives("1\n3456789abc\n");

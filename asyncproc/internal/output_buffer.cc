@@ -407,13 +407,20 @@ absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
-                                                   absl::Time deadline) {
+                                                   absl::Time deadline,
+                                                   LongLine long_line) {
   absl::MutexLock lock(&mu_);
   Match match;
   absl::Status status =
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
         return FindLine(*cursor, &match);
       });
+  // There is no end of a line in what there is, and nothing more comes while
+  // that is not taken.
+  if (absl::IsResourceExhausted(status) && !finished_ &&
+      long_line == LongLine::kSplit) {
+    return TakeAll(*cursor);
+  }
   if (!status.ok()) return status;
   std::string line = Take(*cursor, match);
   if (match.length > 0 && !line.empty() && line.back() == '\r') line.pop_back();

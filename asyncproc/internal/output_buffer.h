@@ -42,6 +42,12 @@ class OutputBuffer {
   };
   using CursorRef = std::list<Cursor>::iterator;
 
+  // A line that is longer than the bound lets arrive.
+  enum class LongLine {
+    kRefuse,  // Is kResourceExhausted; nothing is taken.
+    kSplit,   // Is taken in pieces, each as if it were a line.
+  };
+
   struct Stats {
     uint64_t bytes = 0;
     uint64_t dropped = 0;
@@ -97,7 +103,8 @@ class OutputBuffer {
   // is waited for; kCancelled.
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<std::string> ReadLine(CursorRef cursor, absl::Time deadline)
+  absl::StatusOr<std::string> ReadLine(CursorRef cursor, absl::Time deadline,
+                                       LongLine long_line = LongLine::kRefuse)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::string> ReadUntil(CursorRef cursor,
                                         absl::string_view delimiter,
