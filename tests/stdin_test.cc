@@ -72,7 +72,7 @@ TEST(StdinTest, NeverBlocksWhoeverWrites) {
   EXPECT_THAT(process->Write(data), IsOk());
   EXPECT_THAT(process->Write("."), IsOk());
 
-  EXPECT_LT(absl::Now() - start, absl::Seconds(1) * kSlowness);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10) * kSlowness);
   EXPECT_THAT(process->Signal(SIGCONT), IsOk());
   EXPECT_THAT(process->CloseStdin(), IsOk());
   EXPECT_THAT(process->WaitFor(kNeverReached),
