@@ -1,0 +1,374 @@
+// What becomes of a child whose Process is destroyed.
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/own_host.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::MonotonicNow;
+
+const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
+
+// DTR-04: it is held by pointer, and only that moves; DTR-07.
+static_assert(!std::is_move_constructible_v<Process>);
+static_assert(!std::is_move_assignable_v<Process>);
+static_assert(!std::is_copy_constructible_v<Process>);
+static_assert(std::is_nothrow_destructible_v<Process>);
+
+// It prints the pid of a child of its own that ignores SIGTERM, then that one
+// says "ready".
+Command ShellWithStubbornChild() {
+  Command command =
+      Command::Shell("sh -c 'echo $$; exec \"$STUBBORN\"' & exec sleep 1000");
+  command.env.Set("STUBBORN", Helper("ignore_sigterm"));
+  return command;
+}
+
+// DTR-01
+TEST(DestructorTest, KillsAtOnceByDefault) {
+  for (const Command& command :
+       {Command({"sleep", "1000"}), Command({Helper("ignore_everything")})}) {
+    auto process = MustSpawn(command);
+    const pid_t pid = process->pid();
+    const absl::Time start = MonotonicNow();
+
+    process = nullptr;
+
+    EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
+    EXPECT_LT(MonotonicNow() - start, kSoon);
+  }
+}
+
+TEST(DestructorTest, KillsAStoppedChild) {
+  auto process = MustSpawn(Command({Helper("stop_self")}));
+  while (process->state() != ProcessState::kStopped) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  const pid_t pid = process->pid();
+
+  process = nullptr;
+
+  EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
+}
+
+// DTR-01
+TEST(DestructorTest, TerminatesIfAsked) {
+  TemporaryDirectory directory;
+  Command command = Command::Shell(
+      "trap 'echo TERM > end; exit' TERM; echo ready; while :; do sleep .01; "
+      "done");
+  command.working_directory = directory.path();
+  command.on_destroy =
+      OnDestroy::Terminate(Escalation::Standard(kNeverReached));
+  command.in = Stdio::Null();
+  auto process = MustSpawn(command);
+  AwaitLine(*process, "ready");
+  const pid_t pid = process->pid();
+
+  process = nullptr;
+
+  EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
+  EXPECT_EQ(directory.Read("end"), "TERM\n");
+}
+
+// DTR-01
+TEST(DestructorTest, KillsWhatTerminateLeaves) {
+  Command command({Helper("ignore_sigterm")});
+  Escalation gentle;
+  gentle.steps = {EscalationStep::Signal(SIGTERM, kShort)};
+  command.on_destroy = OnDestroy::Terminate(gentle);
+  auto process = MustSpawn(command);
+  AwaitLine(*process, "ready");
+  const pid_t pid = process->pid();
+  const absl::Time start = MonotonicNow();
+
+  process = nullptr;
+
+  EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
+  EXPECT_GE(MonotonicNow() - start, kShort);
+  EXPECT_LT(MonotonicNow() - start, kSoon);
+}
+
+TEST(DestructorTest, KillsWhatTerminateLeavesOfTheWholeScope) {
+  Command command = ShellWithStubbornChild();
+  Escalation gentle;
+  gentle.steps = {EscalationStep::Signal(SIGTERM, kShort)};
+  gentle.scope = TerminationScope::kTree;
+  command.on_destroy = OnDestroy::Terminate(gentle);
+  auto process = MustSpawn(command);
+  auto grandchild = process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(grandchild, IsOk());
+  AwaitLine(*process, "ready");
+
+  process = nullptr;
+
+  EXPECT_FALSE(ProcessLives(std::stoi(*grandchild)));
+}
+
+// DTR-01, PID-07
+TEST(DestructorTest, DetachesIfAsked) {
+  Command command = Command::Shell(absl::StrCat("read line; ", Helper("flood"),
+                                                " 1000000; ", Helper("flood"),
+                                                " 1000000 2; exec sleep 1000"));
+  command.on_destroy = OnDestroy::Detach();
+  command.output_buffer = OutputBound::BlockChild(100);
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+
+  process = nullptr;  // Ends its stdin; its output is read and thrown away.
+
+  for (;;) {
+    auto stat = internal::ReadProcessStat(pid);
+    ASSERT_TRUE(stat.has_value());
+    if (stat->command == "sleep") break;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  kill(pid, SIGKILL);
+  while (internal::ReadProcessStat(pid).has_value()) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  // Its thread may need a moment to close what it has.
+  absl::SleepFor(kShort * kSlowness);
+}
+
+TEST(DestructorTest, LetsADetachedChildHaveAllThatWasWritten) {
+  TemporaryDirectory directory;
+  Command command({"sh", "-c", "cat > copy; mv copy done"});
+  command.working_directory = directory.path();
+  command.on_destroy = OnDestroy::Detach();
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+  const std::string data(1 << 20, 'x');
+  EXPECT_THAT(process->Write(data), IsOk());
+
+  process = nullptr;
+
+  while (internal::ReadProcessStat(pid).has_value()) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(directory.Read("done"), data);
+  absl::SleepFor(kShort * kSlowness);
+}
+
+// DTR-03
+TEST(DestructorTest, DoesNotWaitForWhatIsOnItsWay) {
+  const absl::Time start = MonotonicNow();
+  MustSpawn(Command({"yes"})) = nullptr;
+  for (int i = 0; i < 20; ++i) {
+    auto floods = MustSpawn(Command({Helper("flood_forever")}));
+    ASSERT_THAT(floods->out().ReadSome(kNeverReached), IsOk());
+  }
+  auto deaf = MustSpawn(Command({"sleep", "1000"}));
+  EXPECT_THAT(deaf->Write(std::string(64 << 20, 'x')), IsOk());
+  deaf = nullptr;
+  EXPECT_LT(MonotonicNow() - start, kSoon * 2);
+}
+
+TEST(DestructorTest, LeavesWhatHasArrivedToACursor) {
+  auto process = MustSpawn(Command::Shell("seq 1000; echo end; sleep 1000"));
+  OutputCursor cursor = process->out().NewCursor();
+  ASSERT_THAT(process->out().ReadUntil("end\n", kNeverReached), IsOk());
+
+  process = nullptr;
+
+  for (int i = 1; i <= 1000; ++i) {
+    ASSERT_THAT(cursor.TryReadLine(), IsOkAndHolds(absl::StrCat(i)));
+  }
+  EXPECT_THAT(cursor.TryReadLine(), IsOkAndHolds("end"));
+  EXPECT_THAT(cursor.TryReadLine(), HasCode(absl::StatusCode::kOutOfRange));
+}
+
+// DTR-04
+TEST(DestructorTest, RunsForAProcessThatIsReplaced) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  const pid_t first = process->pid();
+
+  process = MustSpawn(Command({"cat"}));
+
+  EXPECT_FALSE(internal::ReadProcessStat(first).has_value());
+  EXPECT_TRUE(process->IsAlive());
+}
+
+std::string PidFile() { return testing::TempDir() + "/asyncproc-static-pid"; }
+
+std::unique_ptr<Process>* StaticProcess() {
+  static std::unique_ptr<Process> process;
+  return &process;
+}
+
+void StartStatic() {
+  *StaticProcess() = MustSpawn(Command({"sleep", "1000"}));
+  std::ofstream(PidFile()) << (*StaticProcess())->pid() << std::endl;
+}
+
+void ExpectStaticEnded() {
+  pid_t pid = 0;
+  std::ifstream(PidFile()) >> pid;
+  ASSERT_GT(pid, 0);
+  EXPECT_FALSE(ProcessLives(pid));
+  unlink(PidFile().c_str());
+}
+
+// DTR-05
+TEST(DestructorTest, RunsForAStaticProcessAtExit) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        StartStatic();
+        exit(3);
+      },
+      testing::ExitedWithCode(3), "");
+  ExpectStaticEnded();
+}
+
+// DTR-05
+TEST(DestructorTest, RunsForAStaticProcessWhenAnotherThreadExits) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        StartStatic();
+        std::thread([] { exit(3); }).join();
+      },
+      testing::ExitedWithCode(3), "");
+  ExpectStaticEnded();
+}
+
+// DTR-05
+TEST(DestructorTest, RunsForAThreadLocalProcess) {
+  pid_t pid = 0;
+  std::thread([&pid] {
+    static thread_local std::unique_ptr<Process> process;
+    process = MustSpawn(Command({"sleep", "1000"}));
+    pid = process->pid();
+  }).join();
+
+  EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
+}
+
+// DTR-05: no destructor runs; the child is told by the kernel.
+TEST(DestructorTest, IsNotNeededForAnAbort) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        Command command({"sleep", "1000"});
+        command.die_with_parent = true;
+        *StaticProcess() = MustSpawn(command);
+        std::ofstream(PidFile()) << (*StaticProcess())->pid() << std::endl;
+        quick_exit(4);
+      },
+      testing::ExitedWithCode(4), "");
+  pid_t pid = 0;
+  std::ifstream(PidFile()) >> pid;
+  ASSERT_GT(pid, 0);
+  EXPECT_TRUE(AwaitProcessEnd(pid));
+  unlink(PidFile().c_str());
+}
+
+// DTR-06
+TEST(DestructorTest, RunsRightAfterTheStart) {
+  for (int round = 0; round < 1000 / kSlowness; ++round) {
+    MustSpawn(Command({"cat"})) = nullptr;
+    EXPECT_THAT(Process::Spawn(Command({"/no/such/file"})),
+                HasCode(absl::StatusCode::kNotFound));
+  }
+}
+
+// DTR-06
+TEST(DestructorTest, DetachesRightAfterTheStart) {
+  Command command({"true"});
+  command.on_destroy = OnDestroy::Detach();
+  for (int round = 0; round < 300 / kSlowness; ++round) MustSpawn(command);
+  siginfo_t info;
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  absl::SleepFor(kShort * kSlowness);
+}
+
+// DTR-07
+TEST(DestructorTest, RunsWhenAnExceptionPasses) {
+  pid_t pid = 0;
+  try {
+    auto process = MustSpawn(Command({"cat"}));
+    pid = process->pid();
+    throw std::runtime_error("passes");
+  } catch (const std::runtime_error&) {
+  }
+
+  EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
+}
+
+std::vector<std::string> ThreadNames() {
+  std::vector<std::string> names;
+  DIR* const dir = opendir("/proc/self/task");
+  while (const dirent* const entry = readdir(dir)) {
+    if (entry->d_name[0] == '.') continue;
+    const auto stat = internal::ReadProcessStat(std::stoi(entry->d_name));
+    if (stat.has_value()) names.push_back(stat->command);
+  }
+  closedir(dir);
+  return names;
+}
+
+size_t OwnThreads() {
+  size_t count = 0;
+  for (const std::string& name : ThreadNames()) {
+    if (absl::StartsWith(name, "asyncproc-")) ++count;
+  }
+  return count;
+}
+
+// DTR-08
+TEST(DestructorTest, EndsAllThreadsThatTheProcessHad) {
+  std::vector<std::unique_ptr<Process>> processes;
+  std::vector<TapHandle> taps;
+  for (int i = 0; i < 100; ++i) {
+    Command command({i % 3 == 0 ? "cat" : "sleep", i % 3 == 0 ? "-" : "1000"});
+    command.die_with_parent = i % 5 == 0;
+    processes.push_back(MustSpawn(command));
+    if (i % 7 != 0) continue;
+    auto tap = processes.back()->out().AddTap([](absl::string_view) {});
+    ASSERT_THAT(tap, IsOk());
+    taps.push_back(*std::move(tap));
+  }
+  // They name themselves: one each, and those of 20 parents and 15 taps.
+  while (OwnThreads() < 135) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(OwnThreads(), 135);
+
+  processes.clear();
+  taps.clear();
+
+  const absl::Time patience = MonotonicNow() + kSoon;
+  while (OwnThreads() > 0 && MonotonicNow() < patience) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(OwnThreads(), 0);
+}
+
+}  // namespace
+}  // namespace asyncproc

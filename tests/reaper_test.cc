@@ -1,0 +1,398 @@
+#include "asyncproc/internal/reaper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/fake_os.h"
+#include "tests/own_host.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::MonotonicNow;
+using internal::Os;
+using internal::ScopedOs;
+using testing::HasSubstr;
+
+const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
+
+// The errors by which pidfds are refused; 0: they are not.
+class ReaperTest : public testing::TestWithParam<int> {
+ protected:
+  ReaperTest() : without_(GetParam()) {
+    if (GetParam() != 0) scoped_ = std::make_unique<ScopedOs>(&without_);
+  }
+
+ private:
+  OsWithoutPidfds without_;
+  std::unique_ptr<ScopedOs> scoped_;
+};
+
+INSTANTIATE_TEST_SUITE_P(WithAndWithoutPidfds, ReaperTest,
+                         testing::Values(0, EMFILE, EPERM, ENOSYS),
+                         [](const testing::TestParamInfo<int>& info) {
+                           return info.param == 0 ? std::string("pidfd")
+                                                  : std::string(strerrorname_np(
+                                                        info.param));
+                         });
+
+TEST_P(ReaperTest, TellsHowTheChildEnded) {
+  auto exits = MustSpawn(Command::Shell("exit 7"));
+  auto killed = MustSpawn(Command::Shell("kill -USR1 $$"));
+
+  EXPECT_THAT(exits->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(7)));
+  EXPECT_THAT(killed->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGUSR1)));
+}
+
+TEST_P(ReaperTest, WaitNeverBlocksWithWnohang) {
+  auto process = MustSpawn(Command({"cat"}));
+  const absl::Time start = MonotonicNow();
+
+  EXPECT_THAT(process->Wait(WNOHANG), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(process->WaitFor(absl::ZeroDuration()),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(process->WaitFor(-absl::Seconds(1)),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_LT(MonotonicNow() - start, kSoon);
+
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  while (absl::IsUnavailable(process->Wait(WNOHANG).status())) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_THAT(process->Wait(WNOHANG), IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST_P(ReaperTest, WaitKnowsNoOtherFlags) {
+  auto process = MustSpawn(Command({"cat"}));
+
+  EXPECT_THAT(process->Wait(WUNTRACED),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(process->Wait(WNOHANG | WEXITED),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_P(ReaperTest, SignalsTheChild) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+
+  EXPECT_THAT(process->Signal(0), IsOk());
+  EXPECT_THAT(process->Signal(-1), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(process->Signal(999),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_TRUE(process->IsAlive());
+  EXPECT_THAT(process->Signal(SIGINT), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
+  EXPECT_THAT(process->Signal(0), HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST_P(ReaperTest, KnowsWhetherTheChildIsStopped) {
+  auto process = MustSpawn(Command({"cat"}));
+  EXPECT_EQ(process->state(), ProcessState::kRunning);
+
+  EXPECT_THAT(process->Signal(SIGSTOP), IsOk());
+  while (process->state() != ProcessState::kStopped) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_TRUE(process->IsAlive());
+  EXPECT_THAT(process->Signal(SIGCONT), IsOk());
+  while (process->state() != ProcessState::kRunning) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_THAT(process->Terminate(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST_P(ReaperTest, TerminatesByEachStep) {
+  EXPECT_THAT(MustSpawn(Command({"cat"}))->Terminate(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_THAT(MustSpawn(Command({"sleep", "1000"}))->Terminate(kShort),
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+  EXPECT_THAT(
+      MustSpawn(Command({"sleep", "1000"}))->Terminate(absl::ZeroDuration()),
+      IsOkAndHolds(ExitStatus::Signaled(SIGKILL)));
+}
+
+TEST_P(ReaperTest, IsDestroyedWithARunningChild) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  const pid_t pid = process->pid();
+
+  process = nullptr;
+
+  EXPECT_FALSE(ProcessLives(pid));
+}
+
+TEST_P(ReaperTest, LooksAfterADetachedChild) {
+  TemporaryDirectory directory;
+  Command command = Command::Shell("read line; echo $line > out");
+  command.working_directory = directory.path();
+  command.on_destroy = OnDestroy::Detach();
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+  EXPECT_THAT(process->Write("detached\n"), IsOk());
+
+  process = nullptr;
+
+  // Not even a zombie: it has been reaped.
+  while (internal::ReadProcessStat(pid).has_value()) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(directory.Read("out"), "detached\n");
+  // Its thread may need a moment to close what it has.
+  absl::SleepFor(kShort * kSlowness);
+}
+
+// The names of this process's threads.
+std::vector<std::string> ThreadNames() {
+  std::vector<std::string> names;
+  DIR* const dir = opendir("/proc/self/task");
+  while (const dirent* const entry = readdir(dir)) {
+    if (entry->d_name[0] == '.') continue;
+    const auto stat = internal::ReadProcessStat(std::stoi(entry->d_name));
+    if (stat.has_value()) names.push_back(stat->command);
+  }
+  closedir(dir);
+  return names;
+}
+
+TEST(ReaperFallbackTest, IsAThreadThatWaits) {
+  OsWithoutPidfds os;
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command({"cat"}));
+  // The thread gives itself its name.
+  while (testing::Value(ThreadNames(),
+                        testing::Not(testing::Contains("asyncproc-wait")))) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+// Without CLONE_PIDFD, but with pidfd_open.
+TEST(ReaperFallbackTest, IsNotNeededWhereThePidfdCanBeOpenedLater) {
+  class NoClonePidfd : public OsWithoutPidfds {
+    int PidfdOpen(pid_t pid) override { return Os::PidfdOpen(pid); }
+  } os;
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command({"cat"}));
+
+  EXPECT_THAT(ThreadNames(), testing::Not(testing::Contains("asyncproc-wait")));
+  EXPECT_THAT(process->Terminate(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+// A filter of an old container that lets clone pass, but not the newer calls.
+class OsThatRefusesToSignal : public Os {
+ public:
+  explicit OsThatRefusesToSignal(int error) : error_(error) {}
+  int PidfdSendSignal(int, int) override {
+    errno = error_;
+    return -1;
+  }
+
+ protected:
+  const int error_;
+};
+
+TEST(ReaperTest, SignalsByPidWhereThePidfdIsRefused) {
+  for (int error : {ENOSYS, EPERM}) {
+    OsThatRefusesToSignal os(error);
+    ScopedOs scoped_os(&os);
+    auto process = MustSpawn(Command({"sleep", "1000"}));
+    auto destroyed = MustSpawn(Command({"sleep", "1000"}));
+
+    EXPECT_THAT(process->Signal(SIGTERM), IsOk());
+    EXPECT_THAT(process->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+    destroyed = nullptr;
+  }
+}
+
+// Such as sudo, to a host that is not root.
+TEST(ReaperTest, DoesNotWaitForAChildThatItMayNotKill) {
+  class NotAllowed : public OsThatRefusesToSignal {
+   public:
+    NotAllowed() : OsThatRefusesToSignal(EPERM) {}
+    int Kill(pid_t, int) override {
+      errno = EPERM;
+      return -1;
+    }
+  } os;
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  const pid_t pid = process->pid();
+  EXPECT_THAT(process->Signal(SIGTERM),
+              HasCode(absl::StatusCode::kPermissionDenied));
+
+  process = nullptr;
+
+  EXPECT_TRUE(ProcessLives(pid));
+  kill(pid, SIGKILL);
+  // It is reaped in the background.
+  while (internal::ReadProcessStat(pid).has_value()) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  absl::SleepFor(kShort * kSlowness);
+}
+
+// THR-03: with pidfds and without.
+template <typename Base>
+void ExpectNoSignalToAReapedChild() {
+  SignalCounter<Base> os;
+  ScopedOs scoped_os(&os);
+  for (int round = 0; round < 1000 / kSlowness; ++round) {
+    os.OnNextChild();
+    auto process = MustSpawn(Command({"true"}));
+    std::thread killer([&process] {
+      while (process->Signal(SIGCONT).ok()) {
+      }
+    });
+    EXPECT_THAT(process->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)));
+    killer.join();
+    EXPECT_THAT(process->Signal(SIGKILL), HasCode(absl::StatusCode::kNotFound));
+  }
+  EXPECT_GT(os.sent(), 0);
+  EXPECT_EQ(os.sent_to_reaped(), 0);
+}
+
+TEST(ReaperTest, NeverSignalsAChildThatHasBeenReaped) {
+  ExpectNoSignalToAReapedChild<Os>();
+}
+
+TEST(ReaperFallbackTest, NeverSignalsAChildThatHasBeenReaped) {
+  ExpectNoSignalToAReapedChild<OsWithoutPidfds>();
+}
+
+// Somebody who waits for any child, and is faster than we are.
+template <typename Base>
+class ThievingOs : public Base {
+ public:
+  int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
+             rusage* usage) override {
+    if ((options & WNOWAIT) == 0) {
+      siginfo_t stolen;
+      Base::Waitid(type, id, &stolen, options, nullptr);
+    }
+    return Base::Waitid(type, id, info, options, usage);
+  }
+};
+
+template <typename Base>
+void ExpectDataLossWhenStolen() {
+  ThievingOs<Base> os;
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command::Shell("echo hello; exit 7"));
+
+  auto status = process->WaitFor(kNeverReached);
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(status.status().message(), HasSubstr("taken by someone else"));
+  EXPECT_THAT(process->Wait(), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(process->Terminate(), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(process->Signal(SIGKILL), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_FALSE(process->IsAlive());
+  EXPECT_EQ(process->state(), ProcessState::kDrained);
+  EXPECT_EQ(process->Read(), "hello\n");
+}
+
+TEST(ReaperTest, SaysWhenTheStatusWasStolen) { ExpectDataLossWhenStolen<Os>(); }
+
+TEST(ReaperFallbackTest, SaysWhenTheStatusWasStolen) {
+  ExpectDataLossWhenStolen<OsWithoutPidfds>();
+}
+
+void ExpectDataLossWhenSigchldIsIgnored() {
+  signal(SIGCHLD, SIG_IGN);
+  auto ends = MustSpawn(Command::Shell("exit 7"));
+  auto runs = MustSpawn(Command({"cat"}));
+  auto destroyed = MustSpawn(Command({"cat"}));
+
+  EXPECT_THAT(ends->WaitFor(kNeverReached),
+              HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_TRUE(runs->IsAlive());
+  EXPECT_THAT(runs->Terminate(kNeverReached),
+              HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(runs->Signal(SIGKILL), HasCode(absl::StatusCode::kNotFound));
+  destroyed = nullptr;
+}
+
+TEST(ReaperTest, SaysWhenSigchldIsIgnored) {
+  EXPECT_HOLDS_IN_OWN_HOST(ExpectDataLossWhenSigchldIsIgnored);
+}
+
+TEST(ReaperFallbackTest, SaysWhenSigchldIsIgnored) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    OsWithoutPidfds os;
+    ScopedOs scoped_os(&os);
+    ExpectDataLossWhenSigchldIsIgnored();
+  });
+}
+
+// Whoever is faster: a right status or none, but never a wrong one.
+TEST(ReaperTest, NeverTellsAWrongStatusBesidesAHostThatWaitsForAnyChild) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    std::atomic<bool> stop{false};
+    std::thread thief([&stop] {
+      while (!stop) waitpid(-1, nullptr, WNOHANG);
+    });
+    for (int round = 0; round < 300 / kSlowness; ++round) {
+      auto process = MustSpawn(Command::Shell("exit 7"));
+      auto status = process->WaitFor(kNeverReached);
+      if (status.ok()) {
+        EXPECT_EQ(*status, ExitStatus::Exited(7));
+      } else {
+        EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+      }
+    }
+    stop = true;
+    thief.join();
+  });
+}
+
+// poll itself fails: the child is looked after all the same, without spinning.
+TEST(PumpTest, GoesOnWherePollFails) {
+  class NoPoll : public Os {
+   public:
+    int Poll(pollfd*, nfds_t, absl::Time) override {
+      ++calls;
+      errno = ENOMEM;
+      return -1;
+    }
+    std::atomic<int> calls{0};
+  } os;
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command({"cat"}));
+  const absl::Time start = MonotonicNow();
+  EXPECT_THAT(process->Write(std::string(1 << 20, 'x') + "\n"), IsOk());
+
+  auto line = process->out().ReadLine(kNeverReached);
+  absl::SleepFor(kShort);
+
+  ASSERT_THAT(line, IsOk());
+  EXPECT_EQ(line->size(), 1 << 20);
+  EXPECT_THAT(process->Terminate(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_LE(os.calls, (MonotonicNow() - start) / absl::Milliseconds(1));
+}
+
+}  // namespace
+}  // namespace asyncproc
