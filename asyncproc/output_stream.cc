@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc {
 
@@ -84,9 +85,17 @@ struct TapHandle::Runner {
   void Run() {
     for (;;) {
       absl::StatusOr<std::string> piece = Next();
-      if (!piece.ok()) return;
+      if (!piece.ok()) break;
       tap(*piece);
     }
+    absl::MutexLock lock(&mu);
+    done = true;
+  }
+
+  bool AwaitDone() ABSL_LOCKS_EXCLUDED(mu) {
+    absl::MutexLock lock(&mu);
+    return internal::Await(mu, absl::Condition(&done), absl::InfiniteFuture())
+        .ok();
   }
 
   absl::StatusOr<std::string> Next() {
@@ -103,6 +112,9 @@ struct TapHandle::Runner {
   const Tap tap;
   const TapUnit unit;
   internal::Thread thread;
+
+  absl::Mutex mu;
+  bool done ABSL_GUARDED_BY(mu) = false;
 };
 
 TapHandle::TapHandle(std::shared_ptr<Runner> runner)
@@ -127,8 +139,11 @@ void TapHandle::Remove() {
   runner_ = nullptr;
 }
 
-void TapHandle::Finish() {
-  if (runner_ != nullptr) runner_->thread.Join();
+bool TapHandle::Finish() {
+  if (runner_ == nullptr) return true;
+  if (!runner_->AwaitDone()) return false;
+  runner_->thread.Join();
+  return true;
 }
 
 OutputStream::OutputStream(std::shared_ptr<OutputBuffer> buffer, ino_t pipe)

@@ -119,8 +119,9 @@ class [[nodiscard]] TapHandle {
   void Remove();
 
   // Waits until the tap has been called with all there is up to the end of the
-  // stream. Not from the tap itself.
-  void Finish();
+  // stream. Not from the tap itself. False: a WithTimeout or CancellationScope
+  // of this thread ended the wait; the tap goes on.
+  bool Finish();
 
  private:
   friend class OutputStream;

@@ -11,6 +11,7 @@
 #include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/termination_targets.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc {
 
@@ -22,6 +23,14 @@ namespace {
 
 // For the SIGKILL that ends the escalation of a destructor.
 constexpr absl::Duration kLastGrace = absl::Seconds(1);
+
+// In messages.
+constexpr absl::Duration kMillisecond = absl::Milliseconds(1);
+constexpr absl::Duration kWorthRounding = absl::Milliseconds(10);
+
+bool IsGivenUp(const absl::Status& status) {
+  return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+}
 
 }  // namespace
 
@@ -79,6 +88,8 @@ Process::~Process() {
 }
 
 void Process::EndOrDetach() {
+  // What was asked for is done in full, also when its thread's time is up.
+  const internal::WaitShield shield;
   switch (command_.on_destroy.policy()) {
     case OnDestroy::Policy::kDetach:
       Detach();
@@ -124,11 +135,12 @@ absl::Status Process::Write(absl::string_view data) {
 
 absl::Status Process::Flush(absl::Duration timeout) {
   if (child_->input() == nullptr) return NoStdin();
+  const absl::Time start = MonotonicNow();
   absl::Status status = child_->input()->Flush(DeadlineAfter(timeout));
-  if (!absl::IsDeadlineExceeded(status)) return status;
-  return TimedOut(timeout,
-                  absl::StrCat("has not read its stdin, of which ",
-                               child_->input()->pending(), " bytes wait,"));
+  if (!IsGivenUp(status)) return status;
+  return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
+                absl::StrCat("has not read its stdin, of which ",
+                             child_->input()->pending(), " bytes wait,"));
 }
 
 absl::Status Process::CloseStdin() {
@@ -151,10 +163,11 @@ absl::StatusOr<ExitStatus> Process::Wait(int flags) {
 }
 
 absl::StatusOr<ExitStatus> Process::WaitFor(absl::Duration timeout) {
+  const absl::Time start = MonotonicNow();
   absl::Status status = child_->AwaitSettled(DeadlineAfter(timeout));
-  if (absl::IsDeadlineExceeded(status)) return TimedOut(timeout, "still runs");
-  if (!status.ok()) return status;
-  return Result();
+  if (status.ok()) return Result();
+  return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
+                "still runs");
 }
 
 absl::Status Process::Signal(int signal) {
@@ -205,6 +218,10 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   internal::TerminationTargets targets(*child_, escalation.scope);
   bool ended = targets.AwaitEnded(absl::InfinitePast());
   for (size_t i = 0; i < escalation.steps.size() && !ended; ++i) {
+    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+      return GaveUp(status.code(), MonotonicNow() - start,
+                    "is still to be ended");
+    }
     const EscalationStep& step = escalation.steps[i];
     if (step.signal != 0) {
       targets.Signal(step.signal);
@@ -220,7 +237,11 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   termination.survivors = targets.Survivors();
   termination.elapsed = MonotonicNow() - start;
   if (!ended && IsAlive()) {
-    return TimedOut(termination.elapsed, "could not be ended");
+    absl::Status interrupted = internal::CheckWaitScopes();
+    return interrupted.ok() ? GaveUp(absl::StatusCode::kDeadlineExceeded,
+                                     termination.elapsed, "could not be ended")
+                            : GaveUp(interrupted.code(), termination.elapsed,
+                                     "is still to be ended");
   }
   absl::StatusOr<ExitStatus> status = Wait();
   if (!status.ok()) return status.status();
@@ -228,11 +249,16 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   return termination;
 }
 
-absl::Status Process::TimedOut(absl::Duration timeout, absl::string_view what) {
-  return absl::DeadlineExceededError(
-      absl::StrCat(command_.DebugString(), " (pid ", pid(), ") ", what,
-                   " after ", absl::FormatDuration(timeout),
-                   out_.LastLines("stdout"), err_.LastLines("stderr")));
+absl::Status Process::GaveUp(absl::StatusCode code, absl::Duration elapsed,
+                             absl::string_view what) {
+  if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
+  return absl::Status(
+      code, absl::StrCat(command_.DebugString(), " (pid ", pid(), ") ", what,
+                         " after ", absl::FormatDuration(elapsed),
+                         code == absl::StatusCode::kCancelled
+                             ? ", when the wait was canceled"
+                             : "",
+                         out_.LastLines("stdout"), err_.LastLines("stderr")));
 }
 
 }  // namespace asyncproc

@@ -62,8 +62,10 @@ struct Output {
 // (kill it and reap it, as a rule), and leaves no thread, descriptor or zombie
 // behind. A child that it may not kill, for it is another user's by now, it
 // leaves as OnDestroy::Detach does.
-// Blocking: only Wait, WaitFor, Flush and Terminate block. The destructor
-// blocks for the moment that a killed child takes to end.
+// Blocking: only Wait, WaitFor, Flush and Terminate block. They also end, with
+// kDeadlineExceeded or kCancelled, when a WithTimeout or a CancellationScope of
+// the calling thread says so. The destructor blocks for the moment that a
+// killed child takes to end, whatever those say.
 // Errors: absl::Status. That a child fails is none: its ExitStatus says so.
 class Process {
  public:
@@ -148,6 +150,8 @@ class Process {
   // Wait. For a child that has ended it does nothing but that. What was still
   // to be written to stdin is dropped. With a grace of zero it goes straight to
   // SIGKILL.
+  // A WithTimeout or CancellationScope ends it between two steps: it then takes
+  // no further step, rather than a hasty one.
   // Errors: as Wait; kInvalidArgument for a negative grace; kDeadlineExceeded
   // when the child is still there 10 s after SIGKILL.
   absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1));
@@ -168,7 +172,8 @@ class Process {
 
   absl::Status NoStdin() const;
   absl::StatusOr<ExitStatus> Result() const;
-  absl::Status TimedOut(absl::Duration timeout, absl::string_view what);
+  absl::Status GaveUp(absl::StatusCode code, absl::Duration elapsed,
+                      absl::string_view what);
   void EndOrDetach();
   void Detach();
   void TerminateAll();

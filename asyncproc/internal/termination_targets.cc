@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -155,13 +156,14 @@ bool TerminationTargets::AwaitEnded(absl::Time deadline) {
   for (;;) {
     Refresh();
     if (targets_.empty()) return true;
-    if (MonotonicNow() >= deadline) return false;
+    if (MonotonicNow() >= deadline || !CheckWaitScopes().ok()) return false;
     const UniqueFd& pidfd = targets_.begin()->second.pidfd;
+    const absl::Time next_look = NextLook(deadline);
     pollfd fd = {pidfd.get(), POLLIN, 0};
     GetOs().Poll(&fd, 1,
                  pidfd.valid()
-                     ? deadline
-                     : std::min(deadline, MonotonicNow() + kLookInterval));
+                     ? next_look
+                     : std::min(next_look, MonotonicNow() + kLookInterval));
   }
 }
 

@@ -35,7 +35,8 @@ class TerminationTargets {
   // Sends `signal` and no other. False when nobody was there to get it.
   bool Send(int signal);
 
-  // Waits until all have ended, or `deadline`. False: it was the deadline.
+  // Waits until all have ended, or `deadline`. False: it was the deadline, or a
+  // WaitScope.
   bool AwaitEnded(absl::Time deadline);
 
   // Those, but for the child, that live.

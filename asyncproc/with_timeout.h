@@ -1,0 +1,152 @@
+#ifndef ASYNCPROC_WITH_TIMEOUT_H_
+#define ASYNCPROC_WITH_TIMEOUT_H_
+
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/interrupt_timer.h"
+#include "asyncproc/internal/wait.h"
+
+namespace asyncproc {
+
+namespace internal {
+
+template <typename T>
+struct TimeoutResultOf {
+  using type = absl::StatusOr<T>;
+};
+template <>
+struct TimeoutResultOf<void> {
+  using type = absl::Status;
+};
+template <>
+struct TimeoutResultOf<absl::Status> {
+  using type = absl::Status;
+};
+template <typename T>
+struct TimeoutResultOf<absl::StatusOr<T>> {
+  using type = absl::StatusOr<T>;
+};
+
+// One WithTimeout: the deadline of this thread while it lives.
+class TimeoutScope {
+ public:
+  explicit TimeoutScope(absl::Duration timeout);
+
+  // Errors: kResourceExhausted; kDeadlineExceeded when there is no time at all.
+  absl::Status Start();
+  // What becomes of the status that the function returned.
+  absl::Status Judge(const absl::Status& status) const;
+
+ private:
+  absl::Status TimeIsUp() const;
+
+  const absl::Duration timeout_;
+  const absl::Time outer_deadline_;
+  const absl::Time deadline_;  // The nearest.
+  const WaitScope scope_;
+  InterruptTimer timer_;
+};
+
+}  // namespace internal
+
+// absl::StatusOr<T> for a function that returns T or absl::StatusOr<T>;
+// absl::Status for one that returns absl::Status or nothing.
+template <typename F>
+using TimeoutResult = typename internal::TimeoutResultOf<
+    std::decay_t<std::invoke_result_t<F>>>::type;
+
+// Calls `f`, which gives up when `timeout` has passed: a deadline for a whole
+// conversation, instead of one for each of its calls.
+//
+//   absl::StatusOr<std::string> answer =
+//       asyncproc::WithTimeout(absl::Seconds(5), [&] {
+//         process->Write("6 * 7\n").IgnoreError();
+//         return process->out().ReadLine(absl::InfiniteDuration());
+//       });
+//
+// `f` runs on this thread, and is never abandoned nor undone in the middle: it
+// is made to return. At the deadline, on this thread,
+//
+// - every blocking call of this library ends with kDeadlineExceeded; those that
+//   begin later do so at once. Process::Terminate takes no further step then.
+//   What is there to be had without waiting is still returned, and the
+//   destructor of Process still does its work in full;
+// - every system call that a signal can interrupt fails with EINTR, at the
+//   deadline and every few milliseconds until `f` returns. So read, poll,
+//   accept, waitpid or nanosleep end, unless their caller tries again: code
+//   that does, such as std::this_thread::sleep_for, absl::SleepFor,
+//   std::mutex and stream buffers, does not end. Neither does a
+//   computation. Loops of your own ask Deadline::Expired().
+//
+// Threads that `f` starts, and taps, know nothing of the deadline.
+//
+// Returns:
+// - what `f` returned in time, a value or an error of whatever code;
+// - kDeadlineExceeded when the time ran out first, also if `f` then returned a
+//   value, since it may be half of one. A value that must not be lost in that
+//   case is kept by `f` itself, in a variable outside. If `f` returned an
+//   error then, its message is part of this one; kDeadlineExceeded and
+//   kCancelled, which have a reason already, are returned as they are;
+// - kDeadlineExceeded, without calling `f`, when there is no time at all: a
+//   timeout of zero or less, or the deadline of an outer WithTimeout has
+//   passed;
+// - kResourceExhausted, without calling `f`, when there is no timer to be had
+//   (each takes one of RLIMIT_SIGPENDING), or the program itself has taken all
+//   real-time signals.
+// An exception passes through.
+//
+// WithTimeout may be used inside of WithTimeout. The nearest deadline counts,
+// also when it is the outer one. Fractions of a second count; an infinite
+// timeout adds nothing. Setting the system's clock has no effect.
+//
+// Signals: each call makes a timer of its own, which sends a real-time signal
+// to its thread alone. The first call takes the highest-numbered one below
+// SIGRTMAX that nobody has set a handler for, and gives it a handler that does
+// nothing; where the program later sets its own for that one, the next call
+// takes another. The handler stays: a late signal must not end the program. The
+// signal is unblocked in this thread while `f` runs, and only then. SIGALRM,
+// setitimer and alarm are not used. This is the one place where this library
+// touches a signal disposition of the host, and only once WithTimeout is
+// called; children start without it.
+//
+// Thread safety: from any thread, any number of them at once.
+template <typename F>
+TimeoutResult<F> WithTimeout(absl::Duration timeout, F&& f) {
+  using Returned = std::invoke_result_t<F>;
+  internal::TimeoutScope scope(timeout);
+  if (absl::Status status = scope.Start(); !status.ok()) return status;
+  if constexpr (std::is_void_v<Returned>) {
+    std::forward<F>(f)();
+    return scope.Judge(absl::OkStatus());
+  } else if constexpr (std::is_same_v<std::decay_t<Returned>, absl::Status>) {
+    return scope.Judge(std::forward<F>(f)());
+  } else {
+    TimeoutResult<F> result = std::forward<F>(f)();
+    absl::Status status = scope.Judge(result.status());
+    if (!status.ok()) return status;
+    return result;
+  }
+}
+
+// The nearest deadline of the calling thread, for loops that wait for nothing
+// that WithTimeout could interrupt:
+//
+//   while (!done && !asyncproc::Deadline::Expired()) done = DoSomeMore();
+//
+// Thread safety: from any thread; each has its own answer.
+class Deadline {
+ public:
+  Deadline() = delete;
+
+  // Never less than zero; InfiniteDuration outside of any WithTimeout.
+  static absl::Duration Remaining();
+  static bool Expired() { return Remaining() == absl::ZeroDuration(); }
+};
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_WITH_TIMEOUT_H_
