@@ -8,6 +8,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/internal/diagnose_child.h"
 #include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/termination_targets.h"
@@ -27,6 +28,9 @@ constexpr absl::Duration kLastGrace = absl::Seconds(1);
 // In messages.
 constexpr absl::Duration kMillisecond = absl::Milliseconds(1);
 constexpr absl::Duration kWorthRounding = absl::Milliseconds(10);
+
+// Who waits for less just looks, maybe again and again.
+constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
 
 bool IsGivenUp(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
@@ -252,13 +256,17 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
 absl::Status Process::GaveUp(absl::StatusCode code, absl::Duration elapsed,
                              absl::string_view what) {
   if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
-  return absl::Status(
-      code, absl::StrCat(command_.DebugString(), " (pid ", pid(), ") ", what,
-                         " after ", absl::FormatDuration(elapsed),
-                         code == absl::StatusCode::kCancelled
-                             ? ", when the wait was canceled"
-                             : "",
-                         out_.LastLines("stdout"), err_.LastLines("stderr")));
+  std::string message =
+      absl::StrCat(command_.DebugString(), " (pid ", pid(), ") ", what,
+                   " after ", absl::FormatDuration(elapsed));
+  if (code == absl::StatusCode::kCancelled) {
+    absl::StrAppend(&message, ", when the wait was canceled");
+  } else if (elapsed >= kWorthDiagnosing) {
+    absl::StrAppend(&message, ": ",
+                    internal::DiagnoseChild(*child_).explanation);
+  }
+  absl::StrAppend(&message, out_.LastLines("stdout"), err_.LastLines("stderr"));
+  return absl::Status(code, message);
 }
 
 }  // namespace asyncproc

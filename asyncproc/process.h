@@ -24,6 +24,8 @@
 
 namespace asyncproc {
 
+struct Diagnosis;
+
 enum class ProcessState {
   kRunning,
   kStopped,    // By SIGSTOP, SIGTSTP ...; SIGCONT makes it run on.
@@ -131,7 +133,8 @@ class Process {
   // Errors: kDataLoss when its status was taken by someone else: the host
   // ignores SIGCHLD, or waits for any child. kInvalidArgument for other flags.
   absl::StatusOr<ExitStatus> Wait(int flags = 0);
-  // Errors: also kDeadlineExceeded, naming the command; the child runs on.
+  // Errors: also kDeadlineExceeded, naming the command and, after 10 ms or
+  // more, what it was found to be doing (see Diagnose); the child runs on.
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout);
 
   // Sends a signal to the child, and to it alone.
@@ -167,6 +170,8 @@ class Process {
   ProcessState state();
 
  private:
+  friend Diagnosis Diagnose(Process& process);
+
   Process(Command command, std::unique_ptr<internal::Pump> pump,
           std::shared_ptr<internal::ChildIo> child);
 

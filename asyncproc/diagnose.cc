@@ -1,0 +1,11 @@
+#include "asyncproc/diagnose.h"
+
+#include "asyncproc/internal/diagnose_child.h"
+
+namespace asyncproc {
+
+Diagnosis Diagnose(Process& process) {
+  return internal::DiagnoseChild(*process.child_);
+}
+
+}  // namespace asyncproc

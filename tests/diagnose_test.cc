@@ -1,0 +1,219 @@
+#include "asyncproc/diagnose.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::HasSubstr;
+
+// What is found once it is `activity`: a child takes its time to get there.
+Diagnosis AwaitActivity(Process& process, Activity activity) {
+  const absl::Time deadline = absl::Now() + kNeverReached;
+  for (;;) {
+    Diagnosis found = Diagnose(process);
+    if (found.activity == activity || absl::Now() > deadline) {
+      EXPECT_EQ(found.activity, activity) << found;
+      return found;
+    }
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+TEST(DiagnoseTest, SeesThatItReadsItsStdin) {
+  auto process = MustSpawn(Command({"cat"}));
+
+  const Diagnosis found = AwaitActivity(*process, Activity::kReadingStdin);
+
+  EXPECT_EQ(found.pid, process->pid());
+  EXPECT_EQ(found.command, "cat");
+  EXPECT_EQ(found.state, 'S');
+  EXPECT_THAT(found.ToString(),
+              HasSubstr(absl::StrCat("cat (pid ", process->pid(),
+                                     "): it waits for input on its stdin")));
+}
+
+TEST(DiagnoseTest, SeesThatItPollsItsStdin) {
+  auto process = MustSpawn(
+      Command({"python3", "-c", "import select; select.select([0], [], [])"}));
+  AwaitActivity(*process, Activity::kReadingStdin);
+
+  process = MustSpawn(Command(
+      {"python3", "-c",
+       "import select; p = select.poll(); p.register(0, 1); p.poll()"}));
+  AwaitActivity(*process, Activity::kReadingStdin);
+}
+
+TEST(DiagnoseTest, NamesWhoHoldsAStdinOpenThatIsClosedHere) {
+  auto reader = MustSpawn(Command({"cat"}));
+  // Nobody inherits the writing end, but /proc lets it be opened anew.
+  auto holder = MustSpawn(Command::Shell(absl::StrCat(
+      "exec 7>/proc/", reader->pid(), "/fd/0; echo ready; exec sleep 1000")));
+  AwaitLine(*holder, "ready");
+
+  EXPECT_THAT(reader->CloseStdin(), IsOk());
+  const absl::Time deadline = absl::Now() + kNeverReached;
+  Diagnosis found;
+  while (found.holders.empty() && absl::Now() < deadline) {
+    found = AwaitActivity(*reader, Activity::kReadingStdin);
+  }
+
+  ASSERT_EQ(found.holders.size(), 1u);
+  EXPECT_EQ(found.holders[0].pid, holder->pid());
+  EXPECT_THAT(found.explanation, HasSubstr("held open by sleep"));
+}
+
+TEST(DiagnoseTest, SeesThatNobodyReadsItsOutput) {
+  for (const char* script : {"yes", "yes >&2"}) {
+    Command command = Command::Shell(absl::StrCat("exec ", script));
+    command.output_buffer = OutputBound::BlockChild(4096);
+    auto process = MustSpawn(command);
+    const absl::Time deadline = absl::Now() + kNeverReached;
+    Diagnosis found;
+    while (found.explanation.find("full pipe") == std::string::npos &&
+           absl::Now() < deadline) {
+      found = AwaitActivity(*process, Activity::kWritingOutput);
+    }
+
+    EXPECT_THAT(found.explanation, HasSubstr("4096 bytes"));
+    EXPECT_FALSE(found.silent);
+  }
+}
+
+TEST(DiagnoseTest, SeesThatItIsStopped) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  EXPECT_THAT(process->Signal(SIGSTOP), IsOk());
+
+  const Diagnosis found = AwaitActivity(*process, Activity::kStopped);
+
+  EXPECT_EQ(found.state, 'T');
+  EXPECT_THAT(found.explanation, HasSubstr("SIGCONT"));
+}
+
+TEST(DiagnoseTest, SeesThatOnlyItsMainThreadHasEnded) {
+  auto process = MustSpawn(
+      Command({"python3", "-c",
+               "import ctypes, threading, time\n"
+               "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+               "ctypes.CDLL(None).pthread_exit(None)\n"}));
+
+  const Diagnosis found = AwaitActivity(*process, Activity::kZombie);
+
+  EXPECT_EQ(found.state, 'Z');
+  EXPECT_THAT(found.explanation, HasSubstr("1 more run on"));
+}
+
+TEST(DiagnoseTest, SeesWhatTheChildThatItWaitsForDoes) {
+  auto process = MustSpawn(Command::Shell("sh -c 'cat; true'; true"));
+  const absl::Time deadline = absl::Now() + kNeverReached;
+
+  Diagnosis found;
+  do {
+    found = AwaitActivity(*process, Activity::kWaitingForChild);
+  } while (found.explanation.find("cat (pid") == std::string::npos &&
+           absl::Now() < deadline);
+
+  ASSERT_EQ(found.waits_for.size(), 1u);
+  EXPECT_EQ(found.waits_for[0].activity, Activity::kWaitingForChild);
+  EXPECT_THAT(found.explanation, HasSubstr("it waits for its child sh (pid "));
+  EXPECT_THAT(found.explanation, HasSubstr("waits for input on its stdin"));
+}
+
+TEST(DiagnoseTest, SeesThatItSleeps) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+
+  const absl::Time deadline = absl::Now() + kNeverReached;
+  Diagnosis found;
+  do {
+    found = AwaitActivity(*process, Activity::kWaiting);
+  } while (found.explanation != "it sleeps for a set time" &&
+           absl::Now() < deadline);
+
+  EXPECT_EQ(found.explanation, "it sleeps for a set time");
+  EXPECT_EQ(found.wait_channel, "hrtimer_nanosleep");
+}
+
+TEST(DiagnoseTest, SeesThatItComputes) {
+  auto process = MustSpawn(Command::Shell("while :; do :; done"));
+
+  AwaitActivity(*process, Activity::kRunning);
+}
+
+TEST(DiagnoseTest, SuspectsABufferWhenNothingIsSaid) {
+  Command command({"python3", "-c", "print('name?'); input()"});
+  command.env.Unset("PYTHONUNBUFFERED");
+  auto process = MustSpawn(command);
+
+  const Diagnosis found = AwaitActivity(*process, Activity::kReadingStdin);
+
+  EXPECT_TRUE(found.silent);
+  EXPECT_THAT(found.ToString(), HasSubstr("pty"));
+}
+
+TEST(DiagnoseTest, SuspectsNoBufferWhenSomethingIsSaidOrThereIsNoPipe) {
+  auto process = MustSpawn(Command::Shell("echo hello; exec cat"));
+  AwaitLine(*process, "hello");
+  EXPECT_FALSE(AwaitActivity(*process, Activity::kReadingStdin).silent);
+
+  Command command({"cat"});
+  command.out = Stdio::Null();
+  process = MustSpawn(command);
+  EXPECT_FALSE(AwaitActivity(*process, Activity::kReadingStdin).silent);
+}
+
+TEST(DiagnoseTest, SeesThatItHasEnded) {
+  auto process = MustSpawn(Command({"true"}));
+  EXPECT_THAT(process->Wait(), IsOk());
+
+  const Diagnosis found = Diagnose(*process);
+
+  EXPECT_EQ(found.activity, Activity::kEnded);
+  EXPECT_EQ(found.pid, process->pid());
+}
+
+TEST(DiagnoseTest, NamesWhoHoldsItsOutputOpen) {
+  auto process = MustSpawn(Command::Shell("sleep 1000 & echo $!"));
+  EXPECT_THAT(process->Wait(), IsOk());
+  const absl::StatusOr<std::string> line =
+      process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  pid_t grandchild = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(*line, &grandchild));
+
+  const Diagnosis found = Diagnose(*process);
+
+  EXPECT_EQ(found.activity, Activity::kOutputHeldOpen);
+  ASSERT_EQ(found.holders.size(), 1u);
+  EXPECT_EQ(found.holders[0].pid, grandchild);
+  kill(grandchild, SIGKILL);
+  AwaitProcessEnd(grandchild);
+}
+
+TEST(DiagnoseTest, IsPartOfTheErrorOfAWaitThatTimedOut) {
+  auto process = MustSpawn(Command({"cat"}));
+  AwaitActivity(*process, Activity::kReadingStdin);
+
+  const absl::StatusOr<ExitStatus> status = process->WaitFor(kShort);
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(
+      status.status().message(),
+      HasSubstr("still runs after 50ms: it waits for input on its stdin"));
+}
+
+}  // namespace
+}  // namespace asyncproc
