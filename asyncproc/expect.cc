@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc {
 namespace {
@@ -166,8 +167,17 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
     }
     const absl::Status status = Fill(until);
     silent = absl::IsDeadlineExceeded(status);
-    if (status.ok() || (silent && until < deadline)) continue;
+    // The time of this thread may be up before that of this call.
+    const absl::Status ended = silent && MonotonicNow() < deadline
+                                   ? internal::CheckWaitScopes()
+                                   : absl::OkStatus();
+    if (status.ok() || (silent && until < deadline && ended.ok())) continue;
     if (search.Next(buffer_.view(), /*whole=*/true)) return Take(search);
+    if (!ended.ok()) {
+      return absl::Status(ended.code(),
+                          absl::StrCat("nothing matched: ", ended.message(),
+                                       Describe(patterns)));
+    }
     return GiveUp(
         patterns, silent ? Pattern::Kind::kTimeout : Pattern::Kind::kEof,
         silent ? absl::DeadlineExceededError(absl::StrCat(

@@ -30,7 +30,8 @@ class Pattern {
   static Pattern Regex(std::string regex);
   // The end of the output.
   static Pattern Eof();
-  // That none of the others has happened in time.
+  // That none of the others has happened within the call's own timeout. That a
+  // WithTimeout or a CancellationScope around it ends the call is an error.
   static Pattern Timeout();
 
   Kind kind() const { return kind_; }

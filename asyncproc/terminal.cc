@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc {
 namespace {
@@ -77,7 +77,11 @@ absl::Status Terminal::AwaitEcho(bool echo, absl::Duration timeout) {
           absl::StrCat("the terminal's echo is still ", *now ? "on" : "off",
                        " after ", absl::FormatDuration(timeout)));
     }
-    absl::SleepFor(std::min(left, kPollInterval));
+    if (absl::Status status = internal::SleepUntil(
+            internal::MonotonicNow() + std::min(left, kPollInterval));
+        !status.ok()) {
+      return status;
+    }
   }
 }
 

@@ -140,7 +140,8 @@ TEST(DiagnoseTest, SeesThatItSleeps) {
   Diagnosis found;
   do {
     found = AwaitActivity(*process, Activity::kWaiting);
-  } while (found.explanation != "it sleeps for a set time" &&
+  } while ((found.explanation != "it sleeps for a set time" ||
+            found.wait_channel.empty()) &&
            absl::Now() < deadline);
 
   EXPECT_EQ(found.explanation, "it sleeps for a set time");
@@ -154,7 +155,8 @@ TEST(DiagnoseTest, SeesThatItComputes) {
 }
 
 TEST(DiagnoseTest, SuspectsABufferWhenNothingIsSaid) {
-  Command command({"python3", "-c", "print('name?'); input()"});
+  Command command(
+      {"python3", "-c", "import sys; print('name?'); sys.stdin.readline()"});
   command.env.Unset("PYTHONUNBUFFERED");
   auto process = MustSpawn(command);
 

@@ -21,8 +21,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/expect.h"
 #include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/process.h"
+#include "asyncproc/pty.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -319,6 +321,34 @@ TEST(WithTimeoutTest, LetsADestructorDoItsWorkInFull) {
 
   EXPECT_THAT(status, HasCode(kDeadlineExceeded));
   EXPECT_EQ(directory.Read("said"), "done\n");
+}
+
+TEST(WithTimeoutTest, IsNoTimeoutThatExpectWasToldToExpect) {
+  auto process = MustSpawn(Command::Shell("echo hello; exec sleep 1000"));
+  Expect expect(process.get());
+  expect.set_lookback(1);
+  absl::StatusOr<Expected> expected;
+
+  const absl::Status status = WithTimeout(kShort, [&] {
+    expected = expect.Await({Pattern::Regex("goodbye"), Pattern::Timeout()},
+                            kNeverReached);
+  });
+
+  EXPECT_THAT(status, HasCode(kDeadlineExceeded));
+  EXPECT_THAT(expected, HasCode(kDeadlineExceeded));
+  EXPECT_THAT(expected.status().message(), HasSubstr("hello"));
+}
+
+TEST(WithTimeoutTest, EndsWaitingForATerminal) {
+  Command command({"sleep", "1000"});
+  command.pty = Pty();
+  auto process = MustSpawn(command);
+
+  EXPECT_THAT(
+      WithTimeout(
+          kShort,
+          [&] { return process->pty()->AwaitEcho(false, kNeverReached); }),
+      HasCode(kDeadlineExceeded));
 }
 
 // TMO-09
