@@ -19,19 +19,31 @@
 namespace asyncproc {
 namespace {
 
+using ::testing::Field;
 using ::testing::HasSubstr;
 
-// What is found once it is `activity`: a child takes its time to get there.
-Diagnosis AwaitActivity(Process& process, Activity activity) {
+// What is found once that matches: a child takes its time to get there.
+template <typename Matcher>
+Diagnosis AwaitDiagnosis(Process& process, const Matcher& matcher) {
   const absl::Time deadline = absl::Now() + kNeverReached;
   for (;;) {
     Diagnosis found = Diagnose(process);
-    if (found.activity == activity || absl::Now() > deadline) {
-      EXPECT_EQ(found.activity, activity) << found;
+    if (testing::Matches(matcher)(found)) return found;
+    if (absl::Now() > deadline) {
+      EXPECT_THAT(found, matcher);
       return found;
     }
     absl::SleepFor(absl::Milliseconds(1));
   }
+}
+
+Diagnosis AwaitActivity(Process& process, Activity activity) {
+  return AwaitDiagnosis(process, Field(&Diagnosis::activity, activity));
+}
+
+Diagnosis AwaitExplanation(Process& process, const std::string& part) {
+  return AwaitDiagnosis(process,
+                        Field(&Diagnosis::explanation, HasSubstr(part)));
 }
 
 TEST(DiagnoseTest, SeesThatItReadsItsStdin) {
@@ -66,15 +78,11 @@ TEST(DiagnoseTest, NamesWhoHoldsAStdinOpenThatIsClosedHere) {
   AwaitLine(*holder, "ready");
 
   EXPECT_THAT(reader->CloseStdin(), IsOk());
-  const absl::Time deadline = absl::Now() + kNeverReached;
-  Diagnosis found;
-  while (found.holders.empty() && absl::Now() < deadline) {
-    found = AwaitActivity(*reader, Activity::kReadingStdin);
-  }
+  const Diagnosis found = AwaitExplanation(*reader, "held open by");
 
   ASSERT_EQ(found.holders.size(), 1u);
   EXPECT_EQ(found.holders[0].pid, holder->pid());
-  EXPECT_THAT(found.explanation, HasSubstr("held open by sleep"));
+  EXPECT_EQ(found.activity, Activity::kReadingStdin);
 }
 
 TEST(DiagnoseTest, SeesThatNobodyReadsItsOutput) {
@@ -82,13 +90,10 @@ TEST(DiagnoseTest, SeesThatNobodyReadsItsOutput) {
     Command command = Command::Shell(absl::StrCat("exec ", script));
     command.output_buffer = OutputBound::BlockChild(4096);
     auto process = MustSpawn(command);
-    const absl::Time deadline = absl::Now() + kNeverReached;
-    Diagnosis found;
-    while (found.explanation.find("full pipe") == std::string::npos &&
-           absl::Now() < deadline) {
-      found = AwaitActivity(*process, Activity::kWritingOutput);
-    }
 
+    const Diagnosis found = AwaitExplanation(*process, "full pipe");
+
+    EXPECT_EQ(found.activity, Activity::kWritingOutput);
     EXPECT_THAT(found.explanation, HasSubstr("4096 bytes"));
     EXPECT_FALSE(found.silent);
   }
@@ -119,33 +124,26 @@ TEST(DiagnoseTest, SeesThatOnlyItsMainThreadHasEnded) {
 
 TEST(DiagnoseTest, SeesWhatTheChildThatItWaitsForDoes) {
   auto process = MustSpawn(Command::Shell("sh -c 'cat; true'; true"));
-  const absl::Time deadline = absl::Now() + kNeverReached;
 
-  Diagnosis found;
-  do {
-    found = AwaitActivity(*process, Activity::kWaitingForChild);
-  } while (found.explanation.find("cat (pid") == std::string::npos &&
-           absl::Now() < deadline);
+  const Diagnosis found =
+      AwaitExplanation(*process, "it waits for input on its stdin");
 
+  EXPECT_EQ(found.activity, Activity::kWaitingForChild);
   ASSERT_EQ(found.waits_for.size(), 1u);
   EXPECT_EQ(found.waits_for[0].activity, Activity::kWaitingForChild);
   EXPECT_THAT(found.explanation, HasSubstr("it waits for its child sh (pid "));
-  EXPECT_THAT(found.explanation, HasSubstr("waits for input on its stdin"));
 }
 
 TEST(DiagnoseTest, SeesThatItSleeps) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
 
-  const absl::Time deadline = absl::Now() + kNeverReached;
-  Diagnosis found;
-  do {
-    found = AwaitActivity(*process, Activity::kWaiting);
-  } while ((found.explanation != "it sleeps for a set time" ||
-            found.wait_channel.empty()) &&
-           absl::Now() < deadline);
+  const Diagnosis found = AwaitDiagnosis(
+      *process,
+      testing::AllOf(
+          Field(&Diagnosis::explanation, "it sleeps for a set time"),
+          Field(&Diagnosis::wait_channel, testing::Not(testing::IsEmpty()))));
 
-  EXPECT_EQ(found.explanation, "it sleeps for a set time");
-  EXPECT_EQ(found.wait_channel, "hrtimer_nanosleep");
+  EXPECT_EQ(found.activity, Activity::kWaiting);
 }
 
 TEST(DiagnoseTest, SeesThatItComputes) {

@@ -1,0 +1,399 @@
+#include "asyncproc/readiness.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/diagnose.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/wait.h"
+#include "re2/re2.h"
+
+namespace asyncproc {
+
+using internal::MonotonicNow;
+using internal::UniqueFd;
+
+// Looks whether it is ready now. Does not block.
+class ReadyCondition::Check {
+ public:
+  virtual ~Check() = default;
+  // Errors: what makes it pointless to look again.
+  virtual absl::StatusOr<bool> Look(Readiness* readiness) = 0;
+};
+
+namespace {
+
+// Often at first, since most are ready soon.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
+constexpr absl::Duration kLongestPause = absl::Milliseconds(10);
+
+// A child that talks without end leaves time for other things.
+constexpr absl::Duration kLongestLook = absl::Milliseconds(20);
+
+// From the end of the output to that of the child.
+constexpr absl::Duration kTimeToEnd = absl::Milliseconds(200);
+
+// One attempt to connect may get lost.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(1);
+
+class LineCheck : public ReadyCondition::Check {
+ public:
+  LineCheck(std::shared_ptr<const RE2> regex, Process& process,
+            ReadyCondition::Stream stream)
+      : regex_(std::move(regex)) {
+    if (stream != ReadyCondition::Stream::kErr) {
+      cursors_.push_back(process.out().NewCursor(From::kOldest));
+    }
+    if (stream != ReadyCondition::Stream::kOut) {
+      cursors_.push_back(process.err().NewCursor(From::kOldest));
+    }
+  }
+
+  absl::StatusOr<bool> Look(Readiness* readiness) override {
+    bool at_end = true;
+    const absl::Time enough = MonotonicNow() + kLongestLook;
+    for (OutputCursor& cursor : cursors_) {
+      absl::StatusOr<std::string> line = cursor.TryReadLine();
+      for (; line.ok(); line = cursor.TryReadLine()) {
+        if (Matches(*line, readiness)) return true;
+        if (MonotonicNow() >= enough) return false;
+      }
+      // A line that the bound has no room for is none that can be waited for.
+      if (absl::IsResourceExhausted(line.status())) cursor.Read();
+      if (!absl::IsOutOfRange(line.status())) at_end = false;
+    }
+    if (at_end) return absl::FailedPreconditionError("no more lines will come");
+    return false;
+  }
+
+ private:
+  bool Matches(const std::string& line, Readiness* readiness) const {
+    const int groups = regex_->NumberOfCapturingGroups();
+    std::vector<absl::string_view> parts(static_cast<size_t>(groups) + 1);
+    if (!regex_->Match(line, 0, line.size(), RE2::UNANCHORED, parts.data(),
+                       groups + 1)) {
+      return false;
+    }
+    readiness->line = line;
+    readiness->groups.assign(parts.begin() + 1, parts.end());
+    return true;
+  }
+
+  const std::shared_ptr<const RE2> regex_;
+  std::vector<OutputCursor> cursors_;
+};
+
+struct Address {
+  sockaddr_storage storage = {};
+  socklen_t size = 0;
+  const sockaddr* get() const {
+    return reinterpret_cast<const sockaddr*>(&storage);
+  }
+};
+
+// Whether the socket has got itself at the other end, which happens where the
+// system chooses the very port that it is to connect to.
+bool IsConnectedToItself(int fd) {
+  sockaddr_storage own = {}, peer = {};
+  socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 &&
+         own.ss_family != AF_UNIX && own_size == peer_size &&
+         memcmp(&own, &peer, own_size) == 0;
+}
+
+// Connects to one address, as often as it takes.
+class Connector {
+ public:
+  explicit Connector(Address address) : address_(address) {}
+
+  // False also when there is no socket to be had: there may be one later.
+  bool Look() {
+    if (!socket_.valid() && !Begin()) return false;
+    pollfd fd = {socket_.get(), POLLOUT, 0};
+    if (internal::GetOs().Poll(&fd, 1, absl::InfinitePast()) <= 0) {
+      if (MonotonicNow() >= give_up_) socket_.Reset();
+      return false;
+    }
+    const bool connected = Succeeded();
+    socket_.Reset();
+    return connected;
+  }
+
+ private:
+  bool Begin() {
+    socket_.Reset(socket(address_.storage.ss_family,
+                         SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket_.valid()) return false;
+    give_up_ = MonotonicNow() + kConnectTimeout;
+    if (connect(socket_.get(), address_.get(), address_.size) == 0 ||
+        errno == EINPROGRESS || errno == EINTR) {
+      return true;
+    }
+    socket_.Reset();
+    return false;
+  }
+
+  bool Succeeded() const {
+    int error = 0;
+    socklen_t size = sizeof(error);
+    return getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) ==
+               0 &&
+           error == 0 && !IsConnectedToItself(socket_.get());
+  }
+
+  const Address address_;
+  UniqueFd socket_;
+  absl::Time give_up_;
+};
+
+class SocketCheck : public ReadyCondition::Check {
+ public:
+  explicit SocketCheck(const std::vector<Address>& addresses) {
+    for (const Address& address : addresses) connectors_.emplace_back(address);
+  }
+
+  absl::StatusOr<bool> Look(Readiness*) override {
+    return std::any_of(connectors_.begin(), connectors_.end(),
+                       [](Connector& connector) { return connector.Look(); });
+  }
+
+ private:
+  std::vector<Connector> connectors_;
+};
+
+class ProbeCheck : public ReadyCondition::Check {
+ public:
+  explicit ProbeCheck(std::function<bool()> probe) : probe_(std::move(probe)) {}
+
+  absl::StatusOr<bool> Look(Readiness*) override { return probe_(); }
+
+ private:
+  const std::function<bool()> probe_;
+};
+
+template <typename T>
+Address MakeAddress(const T& specific) {
+  Address address;
+  memcpy(&address.storage, &specific, sizeof(specific));
+  address.size = sizeof(specific);
+  return address;
+}
+
+absl::StatusOr<std::vector<Address>> TcpAddresses(const std::string& host,
+                                                  int port) {
+  if (port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(absl::StrCat("no such port: ", port));
+  }
+  const bool local = host == "localhost";
+  std::vector<Address> addresses;
+  sockaddr_in v4 = {};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(static_cast<uint16_t>(port));
+  if (inet_pton(AF_INET, local ? "127.0.0.1" : host.c_str(), &v4.sin_addr) ==
+      1) {
+    addresses.push_back(MakeAddress(v4));
+  }
+  sockaddr_in6 v6 = {};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(static_cast<uint16_t>(port));
+  if (inet_pton(AF_INET6, local ? "::1" : host.c_str(), &v6.sin6_addr) == 1) {
+    addresses.push_back(MakeAddress(v6));
+  }
+  if (addresses.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", host, "' is neither an address nor \"localhost\""));
+  }
+  return addresses;
+}
+
+absl::StatusOr<std::vector<Address>> UnixAddress(const std::string& path) {
+  sockaddr_un name = {};
+  name.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(name.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the path of a socket has 1 to ",
+                     sizeof(name.sun_path) - 1, " characters: '", path, "'"));
+  }
+  memcpy(name.sun_path, path.data(), path.size());
+  Address address = MakeAddress(name);
+  if (path[0] == '@') {
+    // Such a name is as long as its address says.
+    reinterpret_cast<sockaddr_un*>(&address.storage)->sun_path[0] = '\0';
+    address.size =
+        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  }
+  return std::vector<Address>{address};
+}
+
+absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> CheckSockets(
+    const absl::StatusOr<std::vector<Address>>& addresses) {
+  if (!addresses.ok()) return addresses.status();
+  return std::make_unique<SocketCheck>(*addresses);
+}
+
+const char* NameOf(ReadyCondition::Stream stream) {
+  switch (stream) {
+    case ReadyCondition::Stream::kOut:
+      return "stdout";
+    case ReadyCondition::Stream::kErr:
+      return "stderr";
+    case ReadyCondition::Stream::kEither:
+      break;
+  }
+  return "stdout or stderr";
+}
+
+}  // namespace
+
+ReadyCondition::ReadyCondition(std::string description, Factory factory)
+    : description_(std::move(description)), factory_(std::move(factory)) {}
+
+ReadyCondition ReadyCondition::Line(absl::string_view pattern, Stream stream) {
+  RE2::Options options;
+  options.set_log_errors(false);
+  auto regex = std::make_shared<const RE2>(pattern, options);
+  return ReadyCondition(
+      absl::StrCat("a line that matches /", pattern, "/ on ", NameOf(stream)),
+      [regex,
+       stream](Process& process) -> absl::StatusOr<std::unique_ptr<Check>> {
+        if (!regex->ok()) return absl::InvalidArgumentError(regex->error());
+        return std::make_unique<LineCheck>(regex, process, stream);
+      });
+}
+
+ReadyCondition ReadyCondition::TcpPort(absl::string_view host, int port) {
+  return ReadyCondition(absl::StrCat("a connection to ", host, " port ", port),
+                        [host = std::string(host), port](Process&) {
+                          return CheckSockets(TcpAddresses(host, port));
+                        });
+}
+
+ReadyCondition ReadyCondition::UnixSocket(absl::string_view path) {
+  return ReadyCondition(absl::StrCat("a connection to ", path),
+                        [path = std::string(path)](Process&) {
+                          return CheckSockets(UnixAddress(path));
+                        });
+}
+
+ReadyCondition ReadyCondition::File(absl::string_view path) {
+  return Probe(absl::StrCat("the file ", path), [path = std::string(path)] {
+    struct stat info;
+    return stat(path.c_str(), &info) == 0;
+  });
+}
+
+ReadyCondition ReadyCondition::Probe(absl::string_view what,
+                                     std::function<bool()> probe) {
+  return ReadyCondition(std::string(what),
+                        [probe = std::move(probe)](Process&)
+                            -> absl::StatusOr<std::unique_ptr<Check>> {
+                          return std::make_unique<ProbeCheck>(probe);
+                        });
+}
+
+// One call of WaitUntilReady.
+class ReadinessWait {
+ public:
+  ReadinessWait(Process& process, const ReadyCondition& condition)
+      : process_(process), condition_(condition), start_(MonotonicNow()) {}
+
+  absl::StatusOr<Readiness> Wait(absl::Duration timeout) {
+    absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> check =
+        condition_.factory_(process_);
+    if (!check.ok()) {
+      return Failed(check.status().code(), check.status().message());
+    }
+    const absl::Time deadline = internal::DeadlineAfter(timeout);
+    absl::Duration pause = kFirstPause;
+    for (;;) {
+      // In this order: what it said last is to be seen.
+      const absl::StatusOr<ExitStatus> end = process_.Wait(WNOHANG);
+      const absl::StatusOr<bool> ready = (*check)->Look(&readiness_);
+      if (ready.ok() && *ready) return Succeeded();
+      if (!absl::IsUnavailable(end.status())) return Ended(end);
+      if (!ready.ok()) return Hopeless(ready.status(), deadline);
+      if (MonotonicNow() >= deadline) return TimedOut(timeout);
+      if (absl::Status status =
+              internal::SleepUntil(std::min(deadline, MonotonicNow() + pause));
+          !status.ok()) {
+        return GivenUp(status);
+      }
+      pause = std::min(pause * 2, kLongestPause);
+    }
+  }
+
+ private:
+  absl::Duration Elapsed() const { return MonotonicNow() - start_; }
+
+  Readiness Succeeded() {
+    readiness_.elapsed = Elapsed();
+    return std::move(readiness_);
+  }
+
+  // At the end of its output a child mostly ends, too: then that is what there
+  // is to say.
+  absl::Status Hopeless(const absl::Status& why, absl::Time deadline) {
+    const absl::StatusOr<ExitStatus> end = process_.WaitFor(std::min(
+        kTimeToEnd, std::max(deadline - MonotonicNow(), absl::ZeroDuration())));
+    if (end.ok() || absl::IsDataLoss(end.status())) return Ended(end);
+    return Failed(why.code(), why.message());
+  }
+
+  absl::Status Ended(const absl::StatusOr<ExitStatus>& end) const {
+    return Failed(absl::StatusCode::kAborted,
+                  end.ok() ? absl::StrCat("it has ended: ", end->ToString())
+                           : std::string(end.status().message()));
+  }
+
+  absl::Status TimedOut(absl::Duration timeout) const {
+    return Failed(absl::StatusCode::kDeadlineExceeded,
+                  absl::StrCat("not after ", absl::FormatDuration(timeout),
+                               "; ", Diagnose(process_).ToString()));
+  }
+
+  absl::Status GivenUp(const absl::Status& why) const {
+    return Failed(
+        why.code(),
+        absl::StrCat(
+            "the wait ended after ",
+            absl::FormatDuration(absl::Trunc(Elapsed(), absl::Milliseconds(1))),
+            ": ", why.message(), "; ", Diagnose(process_).ToString()));
+  }
+
+  absl::Status Failed(absl::StatusCode code, absl::string_view what) const {
+    return absl::Status(
+        code,
+        absl::StrCat(process_.command().DebugString(), " (pid ", process_.pid(),
+                     ") is not ready (", condition_.ToString(), "): ", what,
+                     process_.out().LastLines("stdout"),
+                     process_.err().LastLines("stderr")));
+  }
+
+  Process& process_;
+  const ReadyCondition& condition_;
+  const absl::Time start_;
+  Readiness readiness_;
+};
+
+absl::StatusOr<Readiness> WaitUntilReady(Process& process,
+                                         const ReadyCondition& condition,
+                                         absl::Duration timeout) {
+  return ReadinessWait(process, condition).Wait(timeout);
+}
+
+}  // namespace asyncproc

@@ -1,0 +1,105 @@
+#ifndef ASYNCPROC_READINESS_H_
+#define ASYNCPROC_READINESS_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+
+namespace asyncproc {
+
+// What shows that a server may be used. A value; it may be used again, and for
+// several processes.
+class ReadyCondition {
+ public:
+  enum class Stream { kOut, kErr, kEither };
+
+  // It says a line in which RE2's `pattern` matches
+  // (https://github.com/google/re2/wiki/Syntax), anywhere unless the pattern
+  // has "^" and "$". The line has to be complete, or the last: a prompt is
+  // none; see Expect for that.
+  static ReadyCondition Line(absl::string_view pattern,
+                             Stream stream = Stream::kEither);
+
+  // A TCP port accepts a connection, which is closed at once. `host` is an
+  // address, IPv4 or IPv6, or "localhost"; other names are not looked up, since
+  // that may take long.
+  static ReadyCondition TcpPort(absl::string_view host, int port);
+  // Likewise a stream socket in the file system, or if `path` begins with "@",
+  // in the abstract namespace.
+  static ReadyCondition UnixSocket(absl::string_view path);
+
+  // There is a file, of any kind. One that an earlier run has left counts.
+  static ReadyCondition File(absl::string_view path);
+
+  // `probe` returns true. It is called again and again, on the thread that
+  // waits, with pauses of up to 10 ms; it should be quick, since the timeout
+  // and the end of the child are not looked at meanwhile. `what` is for
+  // messages: "the health check".
+  static ReadyCondition Probe(absl::string_view what,
+                              std::function<bool()> probe);
+
+  // "a line that matches /port (\d+)/ on stdout", "TCP port localhost:80" ...
+  const std::string& ToString() const { return description_; }
+
+  // For WaitUntilReady: one wait for one process.
+  class Check;
+
+ private:
+  using Factory =
+      std::function<absl::StatusOr<std::unique_ptr<Check>>(Process& process)>;
+
+  ReadyCondition(std::string description, Factory factory);
+  friend class ReadinessWait;
+
+  std::string description_;
+  Factory factory_;
+};
+
+// How it became ready.
+struct Readiness {
+  // ReadyCondition::Line: the line, and what the pattern's ( ) matched in it,
+  // "" where they did not. The port that the system chose, for instance.
+  std::string line;
+  std::vector<std::string> groups;
+  absl::Duration elapsed;
+};
+
+// Waits until a child that has been started is ready to be used.
+//
+//   auto server = asyncproc::Process::Spawn(
+//       asyncproc::Command({"python3", "-u", "-m", "http.server", "0"}));
+//   auto ready = asyncproc::WaitUntilReady(
+//       **server, asyncproc::ReadyCondition::Line("port (\\d+)"),
+//       absl::Seconds(10));
+//   if (!ready.ok()) return ready.status();   // It says what the server said.
+//   const std::string& port = ready->groups[0];
+//
+// Lines are read by a cursor of its own: whoever reads the process's output
+// still gets all of it. Only lines that some reader has yet to take are seen:
+// wait before you read. (With OutputBound::BlockChild, nobody but the process's
+// own reader makes room: give it enough for what is said before the line.)
+//
+// A child that forks and ends, as daemons do, has ended.
+//
+// Thread safety: any thread may wait, also several for one process.
+// Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten.
+// It looks a hundred times per second at least. Errors: kAborted as soon as the
+// child ends first, with its exit status; kDeadlineExceeded, with what the
+// child was found to be doing (see Diagnose); both with the last lines of both
+// streams. A child that says the line and then ends was ready.
+// kFailedPrecondition when no such line can come any more: the streams are at
+// their end, or were never pipes. kInvalidArgument for a pattern that is none,
+// or an impossible host, port or path.
+absl::StatusOr<Readiness> WaitUntilReady(Process& process,
+                                         const ReadyCondition& condition,
+                                         absl::Duration timeout);
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_READINESS_H_

@@ -1,0 +1,317 @@
+#include "asyncproc/readiness.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
+#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/process.h"
+#include "asyncproc/with_timeout.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Stream = ReadyCondition::Stream;
+
+constexpr absl::StatusCode kDeadlineExceeded =
+    absl::StatusCode::kDeadlineExceeded;
+
+// A port that nobody listens at, at least a moment ago.
+int FreePort() {
+  const internal::UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size),
+            0);
+  EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size),
+            0);
+  return ntohs(address.sin_port);
+}
+
+// Listens when it is told so.
+Command Listener(const std::string& python_address, const std::string& family) {
+  return Command({"python3", "-c",
+                  absl::StrCat("import socket, sys, time\n"
+                               "s = socket.socket(socket.",
+                               family,
+                               ")\n"
+                               "sys.stdin.readline()\n"
+                               "s.bind(",
+                               python_address,
+                               ")\n"
+                               "s.listen()\n"
+                               "time.sleep(1000)\n")});
+}
+
+TEST(WaitUntilReadyTest, ReturnsTheGroupsOfALine) {
+  auto process = MustSpawn(Command::Shell(
+      "echo starting; echo 'listening on port 8080 (tcp)'; exec sleep 1000"));
+
+  const absl::StatusOr<Readiness> ready = WaitUntilReady(
+      *process, ReadyCondition::Line("port (\\d+) \\((udp)?(tcp)?"),
+      kNeverReached);
+
+  ASSERT_THAT(ready, IsOk());
+  EXPECT_EQ(ready->line, "listening on port 8080 (tcp)");
+  EXPECT_THAT(ready->groups, ElementsAre("8080", "", "tcp"));
+}
+
+TEST(WaitUntilReadyTest, TakesNothingFromOtherReaders) {
+  auto process =
+      MustSpawn(Command::Shell("echo one; echo two; echo three; exec cat"));
+
+  ASSERT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("^two$"), kNeverReached),
+      IsOk());
+
+  AwaitLine(*process, "one");
+  AwaitLine(*process, "two");
+  AwaitLine(*process, "three");
+}
+
+TEST(WaitUntilReadyTest, LooksAtTheStreamsThatItIsTold) {
+  auto process = MustSpawn(Command::Shell("echo ready >&2; exec sleep 1000"));
+
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("ready"), kNeverReached),
+      IsOk());
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("ready", Stream::kErr),
+                     kNeverReached),
+      IsOk());
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("ready", Stream::kOut),
+                     kShort),
+      HasCode(kDeadlineExceeded));
+}
+
+TEST(WaitUntilReadyTest, ALastLineNeedsNoEnd) {
+  auto process = MustSpawn(Command({"printf", "ready"}));
+
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("^ready$"), kNeverReached),
+      IsOk());
+}
+
+TEST(WaitUntilReadyTest, FindsTheLineOfAChildThatHasEnded) {
+  auto process = MustSpawn(Command({"echo", "ready"}));
+  ASSERT_THAT(process->Wait(), IsOk());
+
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::Line("ready"),
+                             absl::ZeroDuration()),
+              IsOk());
+}
+
+TEST(WaitUntilReadyTest, WaitsForAWebServer) {
+  auto server = MustSpawn(Command(
+      {"python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"}));
+
+  const absl::StatusOr<Readiness> ready = WaitUntilReady(
+      *server, ReadyCondition::Line("port (\\d+)"), kNeverReached);
+
+  ASSERT_THAT(ready, IsOk());
+  int port = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(ready->groups[0], &port));
+  for (const char* host : {"127.0.0.1", "localhost"}) {
+    EXPECT_THAT(WaitUntilReady(*server, ReadyCondition::TcpPort(host, port),
+                               kNeverReached),
+                IsOk());
+  }
+}
+
+TEST(WaitUntilReadyTest, WaitsForATcpPort) {
+  const int port = FreePort();
+  auto process =
+      MustSpawn(Listener(absl::StrCat("('127.0.0.1', ", port, ")"), "AF_INET"));
+  const ReadyCondition listens = ReadyCondition::TcpPort("127.0.0.1", port);
+
+  EXPECT_THAT(WaitUntilReady(*process, listens, kShort),
+              HasCode(kDeadlineExceeded));
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+  EXPECT_THAT(WaitUntilReady(*process, listens, kNeverReached), IsOk());
+}
+
+TEST(WaitUntilReadyTest, WaitsForAUnixSocket) {
+  // The folder for tests may have a path too long for a socket.
+  char directory[] = "/tmp/asyncproc-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string path = absl::StrCat(directory, "/socket");
+  auto process = MustSpawn(Listener(absl::StrCat("'", path, "'"), "AF_UNIX"));
+  const ReadyCondition listens = ReadyCondition::UnixSocket(path);
+
+  EXPECT_THAT(WaitUntilReady(*process, listens, kShort),
+              HasCode(kDeadlineExceeded));
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+  EXPECT_THAT(WaitUntilReady(*process, listens, kNeverReached), IsOk());
+
+  EXPECT_EQ(unlink(path.c_str()), 0);
+  EXPECT_EQ(rmdir(directory), 0);
+}
+
+TEST(WaitUntilReadyTest, WaitsForAUnixSocketOutsideOfTheFileSystem) {
+  const std::string name = absl::StrCat("asyncproc-readiness-", getpid());
+  auto process =
+      MustSpawn(Listener(absl::StrCat("'\\0", name, "'"), "AF_UNIX"));
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::UnixSocket("@" + name),
+                             kNeverReached),
+              IsOk());
+}
+
+TEST(WaitUntilReadyTest, WaitsForAFile) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/pid";
+  Command command = Command::Shell("read x; : > \"$0\"; exec sleep 1000");
+  command.argv.push_back(path);
+  auto process = MustSpawn(command);
+
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::File(path), kShort),
+              HasCode(kDeadlineExceeded));
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::File(path), kNeverReached),
+      IsOk());
+}
+
+TEST(WaitUntilReadyTest, AsksAProbeUntilItSaysYes) {
+  auto process = MustSpawn(Command({"cat"}));
+  int calls = 0;
+  const ReadyCondition third =
+      ReadyCondition::Probe("the third call", [&] { return ++calls == 3; });
+
+  EXPECT_THAT(WaitUntilReady(*process, third, kNeverReached), IsOk());
+
+  EXPECT_EQ(calls, 3);
+}
+
+TEST(WaitUntilReadyTest, FailsAtOnceWhenTheChildEndsFirst) {
+  auto process = MustSpawn(
+      Command::Shell("echo hello; echo 'no such database' >&2; exit 3"));
+
+  const absl::StatusOr<Readiness> ready =
+      WaitUntilReady(*process, ReadyCondition::TcpPort("127.0.0.1", FreePort()),
+                     absl::InfiniteDuration());
+
+  EXPECT_THAT(ready, HasCode(absl::StatusCode::kAborted));
+  EXPECT_THAT(ready.status().message(),
+              AllOf(HasSubstr("exit status 3"), HasSubstr("'hello'"),
+                    HasSubstr("'no such database'"), HasSubstr("127.0.0.1")));
+}
+
+TEST(WaitUntilReadyTest, FailsAtOnceWhenTheChildEndsWithoutTheLine) {
+  auto process = MustSpawn(Command::Shell("echo hello; exit 3"));
+
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::Line("ready"),
+                             absl::InfiniteDuration()),
+              HasCode(absl::StatusCode::kAborted));
+}
+
+TEST(WaitUntilReadyTest, DoesNotWaitForAGrandchildThatHoldsTheOutput) {
+  auto process =
+      MustSpawn(Command::Shell("sleep 1000 & echo $! >&2; echo hello; exit 3"));
+
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("ready"), kNeverReached),
+      HasCode(absl::StatusCode::kAborted));
+
+  pid_t grandchild = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(process->ReadErr(), &grandchild));
+  kill(grandchild, SIGKILL);
+  AwaitProcessEnd(grandchild);
+}
+
+TEST(WaitUntilReadyTest, SaysOnTimeoutWhatTheChildSaidAndDoes) {
+  auto process =
+      MustSpawn(Command::Shell("echo hello; echo warning >&2; exec cat"));
+  AwaitLine(*process, "hello");
+
+  const absl::StatusOr<Readiness> ready =
+      WaitUntilReady(*process, ReadyCondition::Line("ready"), kShort);
+
+  EXPECT_THAT(ready, HasCode(kDeadlineExceeded));
+  EXPECT_THAT(
+      ready.status().message(),
+      AllOf(HasSubstr("50ms"), HasSubstr("/ready/"), HasSubstr("'hello'"),
+            HasSubstr("'warning'"), HasSubstr("waits for input on its stdin")));
+  EXPECT_TRUE(process->IsAlive());
+}
+
+TEST(WaitUntilReadyTest, FailsWhenNoLineCanComeAnyMore) {
+  auto process = MustSpawn(Command::Shell("exec sleep 1000 > /dev/null 2>&1"));
+
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::Line("ready"),
+                             absl::InfiniteDuration()),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST(WaitUntilReadyTest, IsNotHeldUpByAChildThatTalksWithoutEnd) {
+  Command command({"yes"});
+  command.output_buffer = OutputBound::DropOldest(64 * 1024);
+  auto process = MustSpawn(command);
+
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::Line("ready"), kShort),
+              HasCode(kDeadlineExceeded));
+}
+
+TEST(WaitUntilReadyTest, RefusesWhatCannotBe) {
+  auto process = MustSpawn(Command({"cat"}));
+  for (const ReadyCondition& condition : {
+           ReadyCondition::Line("("),
+           ReadyCondition::TcpPort("127.0.0.1", 0),
+           ReadyCondition::TcpPort("127.0.0.1", 65536),
+           ReadyCondition::TcpPort("no.such.host.invalid", 80),
+           ReadyCondition::UnixSocket(""),
+           ReadyCondition::UnixSocket(std::string(108, 'x')),
+       }) {
+    EXPECT_THAT(WaitUntilReady(*process, condition, kNeverReached),
+                HasCode(absl::StatusCode::kInvalidArgument))
+        << condition.ToString();
+  }
+}
+
+TEST(WaitUntilReadyTest, EndsWithItsThreadsTime) {
+  auto process = MustSpawn(Command({"cat"}));
+  const ReadyCondition never = ReadyCondition::Line("ready");
+  CancellationToken token;
+
+  EXPECT_THAT(WithTimeout(kShort,
+                          [&] {
+                            return WaitUntilReady(*process, never,
+                                                  absl::InfiniteDuration());
+                          }),
+              HasCode(kDeadlineExceeded));
+  std::thread canceler([token] {
+    absl::SleepFor(kShort);
+    token.Cancel();
+  });
+  {
+    CancellationScope scope(token);
+    EXPECT_THAT(WaitUntilReady(*process, never, absl::InfiniteDuration()),
+                HasCode(absl::StatusCode::kCancelled));
+  }
+  canceler.join();
+}
+
+}  // namespace
+}  // namespace asyncproc
