@@ -170,6 +170,10 @@ absl::Status OutputStream::Sync(absl::Duration timeout) {
   return buffer_->Sync(DeadlineAfter(timeout));
 }
 
+internal::ByteQueue OutputStream::TakeMemory() {
+  return buffer_->TakeMemory(cursor_);
+}
+
 void OutputStream::Close() { buffer_->Refuse(); }
 
 OutputStats OutputStream::stats() const {

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/byte_queue.h"
 #include "asyncproc/internal/output_buffer.h"
 #include "asyncproc/internal/thread.h"
 
@@ -175,6 +176,10 @@ class OutputStream : public OutputCursor {
   // child wrote before it did something that you know of by other means.
   // Errors: kDeadlineExceeded.
   absl::Status Sync(absl::Duration timeout);
+
+  // For Run: everything, as the memory that it is in.
+  // REQUIRES: there is no other cursor, and nothing was taken.
+  internal::ByteQueue TakeMemory();
 
   // Reads no more: the pipe is closed, and a child that writes to it gets
   // SIGPIPE. What has arrived can still be read.

@@ -472,6 +472,21 @@ absl::Status OutputBuffer::Sync(absl::Time deadline) {
   return Await(mu_, absl::Condition(&done), deadline);
 }
 
+ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {
+  absl::MutexLock lock(&mu_);
+  cursor->position = end();
+  ByteQueue memory = std::move(segments_.front().bytes);
+  for (size_t i = 1; i < segments_.size(); ++i) {
+    if (!memory.Append(segments_[i].bytes.view())) {
+      dropped_ += segments_[i].bytes.size();
+    }
+  }
+  segments_.clear();
+  segments_.emplace_back();
+  segments_.front().start = cursor->position;
+  return memory;
+}
+
 void OutputBuffer::Refuse() {
   absl::MutexLock lock(&mu_);
   refused_ = true;

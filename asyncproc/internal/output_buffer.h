@@ -118,6 +118,11 @@ class OutputBuffer {
   // kDeadlineExceeded.
   absl::Status Sync(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // All that there is for the one cursor, as the memory that it is in: large
+  // output is never there twice.
+  // REQUIRES: there is no other cursor, and nobody waits by this one.
+  ByteQueue TakeMemory(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+
   // No more is wanted: what is there can still be read, then comes the end.
   void Refuse() ABSL_LOCKS_EXCLUDED(mu_);
 

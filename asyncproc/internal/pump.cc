@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <time.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -25,6 +26,34 @@ void TakeAllForReady(pollfd* fds, int count) {
 }
 
 }  // namespace
+
+void DriveOnce(ChildIo& child, Waker& waker, absl::Time deadline) {
+  pollfd fds[ChildIo::kSlotCount + 1];
+  for (int i = 0; i < ChildIo::kSlotCount; ++i) {
+    const auto slot = static_cast<ChildIo::Slot>(i);
+    fds[i].fd = child.fd(slot);
+    fds[i].events = fds[i].fd >= 0 ? child.events(slot) : short{0};
+    fds[i].revents = 0;
+  }
+  pollfd& wake_fd = fds[ChildIo::kSlotCount];
+  wake_fd = {waker.fd(), POLLIN, 0};
+  int ready = GetOs().Poll(fds, ChildIo::kSlotCount + 1,
+                           std::min(child.deadline(), deadline));
+  if (ready < 0 && errno != EINTR) {
+    TakeAllForReady(fds, ready = ChildIo::kSlotCount + 1);
+  }
+  if (ready > 0) {
+    if (wake_fd.revents != 0) {
+      waker.Reset();
+      child.HandleWake();
+    }
+    for (int i = 0; i < ChildIo::kSlotCount; ++i) {
+      if (fds[i].revents == 0) continue;
+      child.Handle(static_cast<ChildIo::Slot>(i), fds[i].revents);
+    }
+  }
+  child.HandleTime();
+}
 
 Pump::Pump(std::shared_ptr<Waker> waker) : shared_(std::make_shared<Shared>()) {
   shared_->waker = std::move(waker);
@@ -77,30 +106,7 @@ void Pump::Run(Shared& shared) {
     ChildIo& child = *shared.child;
     if (child.finished()) return;
     if (shared.detached ? child.settled() : shared.stop.load()) return;
-    pollfd fds[ChildIo::kSlotCount + 1];
-    for (int i = 0; i < ChildIo::kSlotCount; ++i) {
-      const auto slot = static_cast<ChildIo::Slot>(i);
-      fds[i].fd = child.fd(slot);
-      fds[i].events = fds[i].fd >= 0 ? child.events(slot) : short{0};
-      fds[i].revents = 0;
-    }
-    pollfd& wake = fds[ChildIo::kSlotCount];
-    wake = {shared.waker->fd(), POLLIN, 0};
-    int ready = GetOs().Poll(fds, ChildIo::kSlotCount + 1, child.deadline());
-    if (ready < 0 && errno != EINTR) {
-      TakeAllForReady(fds, ready = ChildIo::kSlotCount + 1);
-    }
-    if (ready > 0) {
-      if (wake.revents != 0) {
-        shared.waker->Reset();
-        child.HandleWake();
-      }
-      for (int i = 0; i < ChildIo::kSlotCount; ++i) {
-        if (fds[i].revents == 0) continue;
-        child.Handle(static_cast<ChildIo::Slot>(i), fds[i].revents);
-      }
-    }
-    child.HandleTime();
+    DriveOnce(child, *shared.waker, absl::InfiniteFuture());
   }
 }
 

@@ -6,11 +6,16 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "asyncproc/internal/child_io.h"
 #include "asyncproc/internal/thread.h"
 #include "asyncproc/internal/waker.h"
 
 namespace asyncproc::internal {
+
+// Waits for what `child` waits for, once, until `deadline` at the longest, and
+// lets it handle what has happened. `waker` is the one it was started with.
+void DriveOnce(ChildIo& child, Waker& waker, absl::Time deadline);
 
 // The thread that drives one child: drains its output, feeds its stdin, notices
 // its end. It sleeps while there is nothing to do, and ends when there is

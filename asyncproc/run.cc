@@ -1,0 +1,475 @@
+#include "asyncproc/run.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/pump.h"
+#include "asyncproc/internal/termination_targets.h"
+#include "asyncproc/internal/waker.h"
+#include "asyncproc/output_stream.h"
+
+namespace asyncproc {
+
+using internal::ByteQueue;
+using internal::ChildIo;
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+using internal::OutputBuffer;
+
+namespace {
+
+constexpr char kPayloadUrl[] = "asyncproc/run_failure";
+
+// How much input is queued ahead of the pipe, so that large input is not there
+// twice.
+constexpr size_t kInputAhead = 256 * 1024;
+
+// How often an escalation looks whether descendants have ended.
+constexpr absl::Duration kSlice = absl::Milliseconds(10);
+
+// Smaller output is copied, rather than kept in memory with room for more.
+constexpr size_t kWorthKeeping = 64 * 1024;
+
+absl::Cord ToCord(ByteQueue memory) {
+  const absl::string_view bytes = memory.view();
+  if (bytes.size() < kWorthKeeping) return absl::Cord(bytes);
+  return absl::MakeCordFromExternal(bytes, [memory = std::move(memory)] {});
+}
+
+// One stream of the child's output.
+class Capture {
+ public:
+  // `kept_bound`: of what is kept, where that is not the bound of what arrives.
+  Capture(const ChildIo& child, ChildIo::Slot slot,
+          std::optional<OutputBound> kept_bound, const OutputSink& sink)
+      : arrived_(child.output(slot)),
+        stream_(arrived_, child.pipe_inode(slot)),
+        sink_(sink) {
+    if (!kept_bound.has_value()) return;
+    kept_ = std::make_shared<OutputBuffer>(*kept_bound);
+    kept_cursor_ = kept_->AddCursor(/*at_oldest=*/true);
+  }
+
+  // Hands what has arrived to the sink, unless that has failed.
+  absl::Status Deliver() {
+    if (kept_ == nullptr) return absl::OkStatus();
+    const std::string piece = stream_.Read();
+    if (piece.empty()) return absl::OkStatus();
+    kept_->Append(piece);
+    if (sink_ == nullptr || !sink_status_.ok()) return absl::OkStatus();
+    return sink_status_ = sink_(piece);
+  }
+
+  uint64_t arrived() const { return arrived_->stats().bytes; }
+  std::string LastLines(absl::string_view name) const {
+    return stream_.LastLines(name);
+  }
+
+  CapturedOutput Take(uint64_t* dropped) {
+    OutputBuffer& buffer = kept_ == nullptr ? *arrived_ : *kept_;
+    ByteQueue memory = kept_ == nullptr ? stream_.TakeMemory()
+                                        : kept_->TakeMemory(kept_cursor_);
+    *dropped += buffer.stats().dropped;
+    return CapturedOutput(ToCord(std::move(memory)));
+  }
+
+ private:
+  const std::shared_ptr<OutputBuffer> arrived_;
+  OutputStream stream_;
+  const OutputSink& sink_;
+  absl::Status sink_status_;
+  std::shared_ptr<OutputBuffer> kept_;  // Null: all of arrived_ is.
+  OutputBuffer::CursorRef kept_cursor_;
+};
+
+// One child from start to end, driven by the calling thread.
+class Session {
+ public:
+  Session(const Command& command, const RunOptions& options, absl::Time start,
+          std::optional<OutputBound> kept_bound,
+          std::shared_ptr<internal::Waker> waker,
+          std::unique_ptr<ChildIo> child)
+      : command_(command),
+        options_(options),
+        start_(start),
+        waker_(std::move(waker)),
+        child_(std::move(child)),
+        out_(*child_, ChildIo::kOut, kept_bound, options.on_out),
+        err_(*child_, ChildIo::kErr, kept_bound, options.on_err),
+        input_(options.input.has_value() ? *options.input : "") {}
+
+  absl::StatusOr<RunResult> Run() {
+    const absl::Status end = Drive();
+    if (!end.ok()) End();
+    RunResult result;
+    result.elapsed = MonotonicNow() - start_;
+    const absl::StatusOr<ExitStatus> status = *child_->result();
+    if (status.ok()) result.status = *status;
+    result.usage = result.status.usage();
+    if (child_->input() != nullptr) {
+      result.unread_input = child_->input()->undelivered() +
+                            child_->input()->pending() + input_.size();
+    }
+    const std::string last =
+        absl::StrCat(out_.LastLines("stdout"), err_.LastLines("stderr"));
+    result.out = out_.Take(&result.truncated);
+    result.err = err_.Take(&result.truncated);
+    if (!end.ok()) {
+      return Failed(end, status, last, std::move(result));
+    }
+    if (!status.ok()) {
+      reason_ = RunFailureReason::kStatusLost;
+      return Failed(status.status(), status, last, std::move(result));
+    }
+    if (options_.check && !status->ok()) {
+      reason_ = RunFailureReason::kExit;
+      return Failed(absl::AbortedError("failed"), status, last,
+                    std::move(result));
+    }
+    return result;
+  }
+
+ private:
+  // Until the output has settled, or there is a reason not to wait for that.
+  absl::Status Drive() {
+    while (!child_->settled()) {
+      if (absl::Status status = Feed(); !status.ok()) return status;
+      if (absl::Status status = CheckLimits(); !status.ok()) return status;
+      internal::DriveOnce(*child_, *waker_, NextLimit());
+      if (absl::Status status = Deliver(); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Feed() {
+    internal::InputQueue* const input = child_->input();
+    if (input == nullptr || input_closed_) return absl::OkStatus();
+    while (!input_.empty() && input->pending() < kInputAhead) {
+      const absl::string_view piece = input_.substr(0, kInputAhead);
+      if (absl::Status status = input->Write(piece); !status.ok()) {
+        input_closed_ = true;
+        if (!absl::IsInvalidArgument(status)) return absl::OkStatus();
+        reason_ = RunFailureReason::kInput;
+        return status;
+      }
+      input_.remove_prefix(piece.size());
+    }
+    if (!input_.empty()) return absl::OkStatus();
+    input_closed_ = true;
+    // That the child has closed its end is its own affair.
+    input->Close().IgnoreError();
+    return absl::OkStatus();
+  }
+
+  absl::Status Deliver() {
+    for (Capture* capture : {&out_, &err_}) {
+      if (absl::Status status = capture->Deliver(); !status.ok()) {
+        reason_ = RunFailureReason::kSink;
+        return status;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  bool HasEnded() const { return child_->state() != ChildIo::State::kRunning; }
+
+  // When a limit is reached, unless something happens before. What ended in
+  // time has ended in time, however long its output takes to settle.
+  absl::Time NextLimit() const {
+    if (HasEnded()) return absl::InfiniteFuture();
+    return std::min(start_ + options_.timeout,
+                    last_output_ + options_.idle_timeout);
+  }
+
+  absl::Status CheckLimits() {
+    const absl::Time now = MonotonicNow();
+    if (const uint64_t arrived = out_.arrived() + err_.arrived();
+        arrived != arrived_) {
+      arrived_ = arrived;
+      last_output_ = now;
+    }
+    if (now < NextLimit()) return absl::OkStatus();
+    const bool idle = now < start_ + options_.timeout;
+    reason_ =
+        idle ? RunFailureReason::kIdleTimeout : RunFailureReason::kTimeout;
+    limit_ = idle ? options_.idle_timeout : options_.timeout;
+    return absl::DeadlineExceededError(
+        absl::StrCat(idle ? "said nothing for its idle timeout of "
+                          : "did not end within its timeout of ",
+                     absl::FormatDuration(limit_)));
+  }
+
+  // Ends the child by the escalation, and then for good.
+  void End() {
+    internal::TerminationTargets targets(*child_, options_.escalation.scope);
+    bool ended = targets.AwaitEnded(absl::InfinitePast());
+    for (const EscalationStep& step : options_.escalation.steps) {
+      if (ended) break;
+      if (step.signal != 0) {
+        targets.Signal(step.signal);
+      } else if (child_->input() == nullptr || !child_->input()->Abort()) {
+        continue;
+      }
+      ended = DriveUntilEnded(targets, DeadlineAfter(step.grace));
+    }
+    child_->reaper().KillAndReap();
+    while (!child_->settled()) DriveSome(absl::InfiniteFuture());
+  }
+
+  bool DriveUntilEnded(internal::TerminationTargets& targets,
+                       absl::Time deadline) {
+    while (!targets.AwaitEnded(absl::InfinitePast())) {
+      const absl::Time now = MonotonicNow();
+      if (now >= deadline) return false;
+      DriveSome(HasEnded() ||
+                        options_.escalation.scope != TerminationScope::kChild
+                    ? std::min(deadline, now + kSlice)
+                    : deadline);
+    }
+    return true;
+  }
+
+  void DriveSome(absl::Time deadline) {
+    internal::DriveOnce(*child_, *waker_, deadline);
+    // Its first failure is the reason why it ends.
+    Deliver().IgnoreError();
+  }
+
+  absl::Status Failed(const absl::Status& why,
+                      const absl::StatusOr<ExitStatus>& status,
+                      absl::string_view last, RunResult result);
+
+  const Command& command_;
+  const RunOptions& options_;
+  const absl::Time start_;
+  const std::shared_ptr<internal::Waker> waker_;
+  const std::unique_ptr<ChildIo> child_;
+  Capture out_;
+  Capture err_;
+  absl::string_view input_;  // What has yet to be queued.
+  bool input_closed_ = false;
+  uint64_t arrived_ = 0;
+  absl::Time last_output_ = start_;
+  RunFailureReason reason_ = RunFailureReason::kExit;
+  absl::Duration limit_;
+};
+
+// Numbers in a line of text, then the command and both streams.
+absl::Cord Encode(const RunFailure& failure) {
+  const RunResult& result = failure.result;
+  const ExitStatus& status = result.status;
+  absl::Cord payload(absl::StrCat(
+      static_cast<int>(failure.reason), " ",
+      absl::ToInt64Nanoseconds(failure.limit), " ",
+      absl::ToInt64Nanoseconds(result.elapsed), " ",
+      status.exited() ? status.exit_code() : 0, " ",
+      status.signaled() ? status.term_signal() : 0, " ",
+      int{status.core_dumped()}, " ", int{status.output_complete()}, " ",
+      absl::ToInt64Nanoseconds(result.usage.user_time), " "));
+  payload.Append(
+      absl::StrCat(absl::ToInt64Nanoseconds(result.usage.system_time), " ",
+                   absl::ToInt64Nanoseconds(result.usage.wall_time), " ",
+                   result.usage.max_rss_bytes, " ", result.truncated, " ",
+                   result.unread_input, " ", failure.command.size(), " ",
+                   result.out.size(), "\n", failure.command));
+  payload.Append(result.out.cord());
+  payload.Append(result.err.cord());
+  return payload;
+}
+
+absl::Status Session::Failed(const absl::Status& why,
+                             const absl::StatusOr<ExitStatus>& status,
+                             absl::string_view last, RunResult result) {
+  std::string message = command_.DebugString();
+  if (reason_ == RunFailureReason::kExit) {
+    absl::StrAppend(&message, ": ", status->ToString());
+  } else {
+    absl::StrAppend(&message, limit_ > absl::ZeroDuration() ? " " : ": ",
+                    why.message());
+    if (status.ok()) {
+      absl::StrAppend(&message, "; it ended by ", status->ToString());
+    }
+  }
+  absl::StrAppend(
+      &message, " after ",
+      absl::FormatDuration(absl::Trunc(result.elapsed, absl::Microseconds(1))),
+      last);
+  absl::Status failed(why.code(), message);
+  why.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    failed.SetPayload(url, payload);
+  });
+  failed.SetPayload(kPayloadUrl, Encode({reason_, command_.DebugString(),
+                                         limit_, std::move(result)}));
+  return failed;
+}
+
+bool IsCaptured(const Command& command, const Stdio& stream) {
+  return command.pty.has_value() || stream.kind() == Stdio::Kind::kPipe ||
+         stream.kind() == Stdio::Kind::kLineBuffered;
+}
+
+absl::Status Validate(const Command& command, const RunOptions& options) {
+  if (absl::Status status = command.Validate(); !status.ok()) return status;
+  const auto refuse = [&](const auto&... why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot run ", command.DebugString(), ": ", why...));
+  };
+  if (options.input.has_value() && !IsCaptured(command, command.in)) {
+    return refuse("there is input for a stdin that is not a pipe: it is ",
+                  command.in.ToString());
+  }
+  if (options.on_out != nullptr && !IsCaptured(command, command.out)) {
+    return refuse("there is a sink for a stdout that is not a pipe: it is ",
+                  command.out.ToString());
+  }
+  if (options.on_err != nullptr &&
+      (command.pty.has_value() || !IsCaptured(command, command.err))) {
+    return refuse(
+        "there is a sink for a stderr that is not a pipe: it is ",
+        command.pty.has_value() ? "the terminal" : command.err.ToString());
+  }
+  if (command.output_buffer.policy() == OutputBound::Policy::kBlockChild) {
+    return refuse("output_buffer is BlockChild, and nobody could unblock it");
+  }
+  if (options.idle_timeout <= absl::ZeroDuration()) {
+    return refuse("idle_timeout is not positive: ",
+                  absl::FormatDuration(options.idle_timeout));
+  }
+  return options.escalation.Validate();
+}
+
+}  // namespace
+
+CapturedOutput::CapturedOutput(absl::Cord bytes) : bytes_(std::move(bytes)) {
+  bytes_.Flatten();
+}
+
+Escalation RunOptions::StandardForTree() {
+  Escalation escalation = Escalation::Standard();
+  escalation.scope = TerminationScope::kTree;
+  return escalation;
+}
+
+absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
+  const absl::Time start = MonotonicNow();
+  if (absl::Status status = Validate(command, options); !status.ok()) {
+    return status;
+  }
+  if (options.timeout <= absl::ZeroDuration()) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(command.DebugString(), " was not started: its timeout is ",
+                     absl::FormatDuration(options.timeout)));
+  }
+  absl::StatusOr<std::shared_ptr<internal::Waker>> waker =
+      internal::Waker::Create();
+  if (!waker.ok()) {
+    return absl::Status(waker.status().code(),
+                        absl::StrCat("cannot start ", command.DebugString(),
+                                     ": ", waker.status().message()));
+  }
+  command.input_limit = 0;
+  // A bound is for what is kept, not for what a sink is shown.
+  std::optional<OutputBound> kept_bound;
+  if (options.on_out != nullptr || options.on_err != nullptr) {
+    kept_bound = std::exchange(command.output_buffer, OutputBound::Unbounded());
+  }
+  absl::StatusOr<std::unique_ptr<ChildIo>> child =
+      ChildIo::Start(command, *waker);
+  if (!child.ok()) return child.status();
+  return Session(command, options, start, kept_bound, *std::move(waker),
+                 *std::move(child))
+      .Run();
+}
+
+std::ostream& operator<<(std::ostream& out, RunFailureReason reason) {
+  switch (reason) {
+    case RunFailureReason::kTimeout:
+      return out << "timeout";
+    case RunFailureReason::kIdleTimeout:
+      return out << "idle timeout";
+    case RunFailureReason::kExit:
+      return out << "exit";
+    case RunFailureReason::kSink:
+      return out << "sink";
+    case RunFailureReason::kInput:
+      return out << "input";
+    case RunFailureReason::kStatusLost:
+      return out << "status lost";
+  }
+  return out << "unknown";
+}
+
+std::optional<RunFailure> GetRunFailure(const absl::Status& status) {
+  const std::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
+  if (!payload.has_value()) return std::nullopt;
+  // Fifteen numbers of twenty digits at the most.
+  const std::string head(payload->Subcord(0, 400));
+  const size_t end = head.find('\n');
+  if (end == std::string::npos) return std::nullopt;
+  std::vector<int64_t> numbers;
+  for (absl::string_view text :
+       absl::StrSplit(absl::string_view(head).substr(0, end), ' ')) {
+    if (!absl::SimpleAtoi(text, &numbers.emplace_back())) return std::nullopt;
+  }
+  if (numbers.size() != 15) return std::nullopt;
+  RunFailure failure;
+  failure.reason = static_cast<RunFailureReason>(numbers[0]);
+  failure.limit = absl::Nanoseconds(numbers[1]);
+  RunResult& result = failure.result;
+  result.elapsed = absl::Nanoseconds(numbers[2]);
+  result.status =
+      numbers[4] != 0
+          ? ExitStatus::Signaled(static_cast<int>(numbers[4]), numbers[5] != 0)
+          : ExitStatus::Exited(static_cast<int>(numbers[3]));
+  result.status.set_output_complete(numbers[6] != 0);
+  result.usage.user_time = absl::Nanoseconds(numbers[7]);
+  result.usage.system_time = absl::Nanoseconds(numbers[8]);
+  result.usage.wall_time = absl::Nanoseconds(numbers[9]);
+  result.usage.max_rss_bytes = numbers[10];
+  result.status.set_usage(result.usage);
+  result.truncated = static_cast<uint64_t>(numbers[11]);
+  result.unread_input = static_cast<uint64_t>(numbers[12]);
+  size_t at = end + 1;
+  const auto next = [&](size_t size) {
+    return payload->Subcord(std::exchange(at, at + size), size);
+  };
+  failure.command = std::string(next(static_cast<size_t>(numbers[13])));
+  result.out = CapturedOutput(next(static_cast<size_t>(numbers[14])));
+  result.err = CapturedOutput(next(payload->size() - at));
+  return failure;
+}
+
+absl::StatusOr<std::string> CheckOutput(Command command) {
+  if (!IsCaptured(command, command.out)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot get the output of ", command.DebugString(),
+                     ": stdout is not a pipe: it is ", command.out.ToString()));
+  }
+  RunOptions options;
+  options.check = true;
+  absl::StatusOr<RunResult> result = Run(std::move(command), options);
+  if (!result.ok()) return result.status();
+  return std::string(result->out);
+}
+
+absl::StatusOr<std::string> CombinedOutput(Command command) {
+  command.err = Stdio::ToStdout();
+  return CheckOutput(std::move(command));
+}
+
+absl::Status Check(Command command) {
+  RunOptions options;
+  options.check = true;
+  return Run(std::move(command), options).status();
+}
+
+}  // namespace asyncproc
