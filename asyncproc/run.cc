@@ -105,7 +105,8 @@ class Session {
         child_(std::move(child)),
         out_(*child_, ChildIo::kOut, kept_bound, options.on_out),
         err_(*child_, ChildIo::kErr, kept_bound, options.on_err),
-        input_(options.input.has_value() ? *options.input : "") {}
+        input_(options.input.has_value() ? absl::string_view(*options.input)
+                                         : absl::string_view()) {}
 
   absl::StatusOr<RunResult> Run() {
     const absl::Status end = Drive();

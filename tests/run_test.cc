@@ -1,0 +1,552 @@
+#include "asyncproc/run.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Runs it, with a limit that it does not reach.
+absl::StatusOr<RunResult> RunInTime(Command command, RunOptions options = {}) {
+  if (options.timeout == absl::InfiniteDuration()) {
+    options.timeout = kNeverReached;
+  }
+  return Run(std::move(command), options);
+}
+
+RunOptions WithInput(std::string input) {
+  RunOptions options;
+  options.input = std::move(input);
+  return options;
+}
+
+// RED-01
+TEST(RunTest, CapturesBothStreams) {
+  auto result = RunInTime(Command::Shell("echo foo; echo bar >&2"));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status, ExitStatus::Exited(0));
+  EXPECT_EQ(result->out, "foo\n");
+  EXPECT_EQ(result->err, "bar\n");
+  EXPECT_EQ(result->truncated, 0);
+  EXPECT_EQ(result->unread_input, 0);
+  EXPECT_GT(result->elapsed, absl::ZeroDuration());
+  EXPECT_GT(result->usage.max_rss_bytes, 0);
+}
+
+TEST(RunTest, TakesAFailureForAResult) {
+  auto result = RunInTime(Command::Shell("kill -KILL $$"));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status, ExitStatus::Signaled(SIGKILL));
+}
+
+TEST(RunTest, ReportsAProgramThatDoesNotExist) {
+  auto result = RunInTime(Command({"/no/such/file"}));
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kNotFound));
+  EXPECT_FALSE(GetRunFailure(result.status()).has_value());
+}
+
+TEST(RunTest, StartsNoThread) {
+  RunOptions options;
+  size_t threads = 0;
+  options.on_out = [&](absl::string_view) {
+    auto seen = CheckOutput(
+        Command::Shell(absl::StrCat("ls /proc/", getpid(), "/task | wc -l")));
+    int number = 0;
+    if (seen.ok() && absl::SimpleAtoi(absl::StripSuffix(*seen, "\n"), &number))
+      threads = static_cast<size_t>(number);
+    return seen.status();
+  };
+  auto before = CheckOutput(
+      Command::Shell(absl::StrCat("ls /proc/", getpid(), "/task | wc -l")));
+  ASSERT_THAT(before, IsOk());
+
+  ASSERT_THAT(RunInTime(Command({"echo", "x"}), options), IsOk());
+
+  EXPECT_EQ(absl::StrCat(threads, "\n"), *before);
+}
+
+// RED-10
+TEST(RunTest, GivesTheChildPipesThatItCanOpen) {
+  auto result = RunInTime(Command::Shell("cat < /dev/stdin >/proc/self/fd/1"),
+                          WithInput("abc"));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, "abc");
+}
+
+// BIG-01
+TEST(RunTest, FeedsAFilterWhileItAnswers) {
+  constexpr size_t kSize = 10 * 1024 * 1024;
+
+  auto result = RunInTime(Command({"tr", "a-z", "A-Z"}),
+                          WithInput(std::string(kSize, 'x')));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_TRUE(result->out == std::string(kSize, 'X'));
+}
+
+// BIG-02
+TEST(RunTest, SurvivesAFloodOnStderrBeforeTheInputIsRead) {
+  const std::string input(4 * 1024 * 1024, 'i');
+
+  auto result =
+      RunInTime(Command::Shell("dd bs=47 count=1 2>/dev/null; "
+                               "head -c 4194304 /dev/zero >&2; exec cat"),
+                WithInput(input));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->err.size(), size_t{4194304});
+  EXPECT_TRUE(result->out == input);
+}
+
+// BIG-03
+TEST(RunTest, CountsAMillionLines) {
+  std::string input;
+  for (int i = 0; i < 1048576; ++i) input += "hello\n";
+
+  auto result = RunInTime(Command({"wc", "-l"}), WithInput(std::move(input)));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, "1048576\n");
+}
+
+// BIG-08
+TEST(RunTest, CapturesLargeOutputExactly) {
+  constexpr size_t kSize = 256 * 1024 * 1024;
+
+  auto result =
+      RunInTime(Command({"head", "-c", absl::StrCat(kSize), "/dev/zero"}));
+
+  ASSERT_THAT(result, IsOk());
+  ASSERT_EQ(result->out.size(), kSize);
+  EXPECT_EQ(result->out.view()[kSize - 1], '\0');
+}
+
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+TEST(RunTest, DoesNotDoubleLargeOutput) {
+  constexpr size_t kSize = 256 * 1024 * 1024;
+  rusage before;
+  getrusage(RUSAGE_SELF, &before);
+  auto result =
+      RunInTime(Command({"head", "-c", absl::StrCat(kSize), "/dev/zero"}));
+  ASSERT_THAT(result, IsOk());
+  rusage after;
+  getrusage(RUSAGE_SELF, &after);
+
+  EXPECT_LT(after.ru_maxrss, before.ru_maxrss + long{kSize / 1024 * 3 / 2});
+}
+#endif
+
+TEST(RunTest, CopiesOfTheOutputShareIt) {
+  auto result = RunInTime(Command({"head", "-c", "1000000", "/dev/zero"}));
+  ASSERT_THAT(result, IsOk());
+
+  const CapturedOutput copy = result->out;
+
+  EXPECT_EQ(copy.view().data(), result->out.view().data());
+  result->out = CapturedOutput();
+  EXPECT_TRUE(copy == std::string(1000000, '\0'));
+}
+
+// BIG-07
+TEST(RunTest, EndsTheChildWhenASinkFails) {
+  RunOptions options;
+  int calls = 0;
+  options.on_out = [&](absl::string_view) {
+    ++calls;
+    return absl::OutOfRangeError("seen enough");
+  };
+
+  auto result = RunInTime(Command({"yes"}), options);
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_EQ(calls, 1);
+  EXPECT_THAT(result.status().message(), HasSubstr("yes: seen enough"));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kSink);
+  EXPECT_TRUE(absl::StartsWith(failure->result.out.view(), "y\ny\n"));
+}
+
+TEST(RunTest, ShowsASinkEverythingAndKeepsWhatTheBoundSays) {
+  Command command = Command::Shell("seq 100000; seq 200000 >&2");
+  command.output_buffer = OutputBound::DropOldest(100);
+  RunOptions options;
+  std::string seen;
+  options.on_out = [&](absl::string_view piece) {
+    absl::StrAppend(&seen, piece);
+    return absl::OkStatus();
+  };
+
+  auto result = RunInTime(command, options);
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(seen.size(), size_t{588895});
+  EXPECT_EQ(result->out.size(), size_t{100});
+  EXPECT_EQ(result->out, absl::string_view(seen).substr(588895 - 100));
+  EXPECT_EQ(result->err.size(), size_t{100});
+  EXPECT_EQ(result->truncated, 588895 - 100 + 1288895 - 100);
+}
+
+TEST(RunTest, CountsWhatTheBoundDropped) {
+  for (OutputBound bound :
+       {OutputBound::DropOldest(1000), OutputBound::HeadAndTail(1000)}) {
+    Command command({"seq", "100000"});
+    command.output_buffer = bound;
+
+    auto result = RunInTime(command);
+
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->out.size(), size_t{1000});
+    EXPECT_EQ(result->truncated, 588895 - 1000);
+    EXPECT_TRUE(absl::EndsWith(result->out.view(), "99999\n100000\n"));
+    EXPECT_EQ(absl::StartsWith(result->out.view(), "1\n2\n"),
+              bound.policy() == OutputBound::Policy::kHeadAndTail);
+  }
+}
+
+// WRT-07
+TEST(RunTest, MindsNoChildThatClosesItsInput) {
+  auto result =
+      RunInTime(Command::Shell("exec 0<&-; sleep 0.1; echo ok; exit 3"),
+                WithInput(std::string(10 * 1024 * 1024, 'x')));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, "ok\n");
+  EXPECT_EQ(result->status, ExitStatus::Exited(3));
+  EXPECT_GT(result->unread_input, 9 * 1024 * 1024);
+}
+
+// WRT-09
+TEST(RunTest, EndsTheInputAtOnceWhereThereIsNone) {
+  for (const RunOptions& options : {RunOptions(), WithInput("")}) {
+    auto result = RunInTime(Command({"wc", "-c"}), options);
+
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->out, "0\n");
+  }
+}
+
+// WRT-10
+TEST(RunTest, DoesNotWaitForInputThatNobodyReads) {
+  auto result = RunInTime(Command({"echo", "foo"}),
+                          WithInput(std::string(64 * 1024 * 1024, 'x')));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, "foo\n");
+  EXPECT_LT(result->elapsed, absl::Seconds(5) * kSlowness);
+}
+
+// WRT-12
+TEST(RunTest, PassesEveryByte) {
+  std::string input;
+  for (int i = 0; i < 256; ++i) input.push_back(static_cast<char>(i));
+
+  auto result = RunInTime(Command({"cat"}), WithInput(input));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, input);
+}
+
+// GRC-03
+TEST(RunTest, SaysThatAGrandchildHoldsTheOutputOpen) {
+  auto result = RunInTime(Command::Shell("sleep 60 & echo $!"));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status, ExitStatus::Exited(0));
+  EXPECT_FALSE(result->status.output_complete());
+  EXPECT_LT(result->elapsed, absl::Seconds(10) * kSlowness);
+  kill(std::stoi(std::string(result->out)), SIGKILL);
+}
+
+// TMO-05
+TEST(RunTest, EndsAChildAndItsOwnAtTheTimeout) {
+  RunOptions options;
+  options.timeout = absl::Milliseconds(500);
+  const absl::Time start = absl::Now();
+
+  auto result = asyncproc::Run(
+      Command::Shell("sleep 1000 & echo $!; echo e >&2; wait"), options);
+
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10) * kSlowness);
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(result.status().message(), HasSubstr("timeout of 500ms"));
+  EXPECT_THAT(result.status().message(),
+              HasSubstr("/bin/sh -c 'sleep 1000 & echo $!; echo e >&2; wait'"));
+  EXPECT_THAT(result.status().message(), HasSubstr("last of stderr: 'e'"));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kTimeout);
+  EXPECT_EQ(failure->limit, absl::Milliseconds(500));
+  EXPECT_THAT(failure->command, HasSubstr("sleep 1000"));
+  EXPECT_EQ(failure->result.err, "e\n");
+  EXPECT_EQ(failure->result.status, ExitStatus::Signaled(SIGTERM));
+  EXPECT_GE(failure->result.elapsed, absl::Milliseconds(500));
+  const pid_t grandchild = std::stoi(std::string(failure->result.out));
+  EXPECT_TRUE(AwaitProcessEnd(grandchild));
+}
+
+TEST(RunTest, LeavesTheDescendantsAloneWhenToldTo) {
+  RunOptions options;
+  options.timeout = absl::Milliseconds(500);
+  options.escalation = Escalation::Standard();
+
+  auto result =
+      asyncproc::Run(Command::Shell("sleep 1000 & echo $!; wait"), options);
+
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_FALSE(failure->result.status.output_complete());
+  const pid_t grandchild = std::stoi(std::string(failure->result.out));
+  EXPECT_TRUE(ProcessLives(grandchild));
+  kill(grandchild, SIGKILL);
+}
+
+TEST(RunTest, GoesOnToSigkill) {
+  RunOptions options;
+  options.timeout = absl::Milliseconds(500);
+  options.escalation = Escalation::Standard(kShort);
+
+  auto result = asyncproc::Run(
+      Command::Shell("trap '' TERM; echo ready; while :; do sleep 0.01; done"),
+      options);
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->result.out, "ready\n");
+  EXPECT_EQ(failure->result.status, ExitStatus::Signaled(SIGKILL));
+}
+
+// What the child still says while it is being ended is part of the output, and
+// TMO-11: the limit is what is reported, however it ends.
+TEST(RunTest, ListensWhileItEndsTheChild) {
+  RunOptions options;
+  options.timeout = absl::Milliseconds(500);
+  options.escalation = Escalation::Standard(kNeverReached);
+  std::string seen;
+  options.on_out = [&](absl::string_view piece) {
+    absl::StrAppend(&seen, piece);
+    return absl::OkStatus();
+  };
+
+  auto result = asyncproc::Run(
+      Command::Shell("trap 'seq 100000; exit 0' TERM; echo ready; "
+                     "while :; do sleep 0.01; done"),
+      options);
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->result.status, ExitStatus::Exited(0));
+  EXPECT_TRUE(absl::EndsWith(failure->result.out.view(), "\n100000\n"));
+  EXPECT_TRUE(failure->result.out == seen);
+}
+
+TEST(RunTest, EndsAChildThatFallsSilent) {
+  RunOptions options;
+  options.timeout = kNeverReached;
+  options.idle_timeout = absl::Milliseconds(500);
+
+  auto result =
+      asyncproc::Run(Command::Shell("for i in 1 2 3 4 5 6 7; do echo $i; "
+                                    "sleep 0.1; done; sleep 1000"),
+                     options);
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(result.status().message(), HasSubstr("idle timeout of 500ms"));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kIdleTimeout);
+  EXPECT_EQ(failure->result.out, "1\n2\n3\n4\n5\n6\n7\n");
+}
+
+// TMO-03
+TEST(RunTest, StartsNothingWithoutTimeToRunIt) {
+  for (absl::Duration timeout :
+       {absl::ZeroDuration(), absl::Seconds(-1), -absl::InfiniteDuration()}) {
+    RunOptions options;
+    options.timeout = timeout;
+
+    auto result =
+        asyncproc::Run(Command({"touch", "/no/such/directory/file"}), options);
+
+    EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+    EXPECT_FALSE(GetRunFailure(result.status()).has_value());
+  }
+  RunOptions options;
+  options.timeout = absl::Hours(24 * 365 * 1000);
+  EXPECT_THAT(asyncproc::Run(Command({"true"}), options), IsOk());
+}
+
+// TMO-06
+TEST(RunTest, AWaitThatTimedOutCanBeRepeatedOnAProcess) {
+  auto process = MustSpawn(
+      Command::Shell("echo pineapple >&2; head -c 1; echo pear >&2; cat"));
+  ASSERT_THAT(process->Write("b"), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  ASSERT_THAT(process->Write("anana"), IsOk());
+  ASSERT_THAT(process->CloseStdin(), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  EXPECT_EQ(process->Read(), "banana");
+  EXPECT_EQ(process->ReadErr(), "pineapple\npear\n");
+}
+
+// WST-10
+TEST(RunTest, ChecksTheExitStatus) {
+  RunOptions options;
+  options.check = true;
+
+  auto result = RunInTime(
+      Command::Shell("echo out; echo 'some stderr text' >&2; exit 1"), options);
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kAborted));
+  EXPECT_THAT(result.status().message(),
+              testing::AllOf(HasSubstr("'echo out; echo '\\''some stderr text"),
+                             HasSubstr("exit status 1"),
+                             HasSubstr("last of stdout: 'out'"),
+                             HasSubstr("last of stderr: 'some stderr text'")));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kExit);
+  EXPECT_EQ(failure->result.status, ExitStatus::Exited(1));
+  EXPECT_EQ(failure->result.out, "out\n");
+}
+
+// WST-10
+TEST(RunTest, NamesTheSignal) {
+  RunOptions options;
+  options.check = true;
+
+  EXPECT_THAT(
+      RunInTime(Command::Shell("kill -KILL $$"), options).status().message(),
+      HasSubstr("signal 9 (Killed)"));
+}
+
+TEST(RunTest, SharesItsOutputWithTheError) {
+  RunOptions options;
+  options.check = true;
+  auto result = RunInTime(
+      Command::Shell("head -c 10000000 /dev/zero; seq 5 >&2; exit 1"), options);
+
+  auto first = GetRunFailure(result.status());
+  auto second = GetRunFailure(result.status());
+
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  EXPECT_EQ(first->result.out.size(), size_t{10000000});
+  EXPECT_EQ(first->result.out.view().data(), second->result.out.view().data());
+  EXPECT_EQ(first->result.err, "1\n2\n3\n4\n5\n");
+}
+
+// RED-14
+TEST(RunTest, RefusesContradictions) {
+  const auto sink = [](absl::string_view) { return absl::OkStatus(); };
+  std::vector<std::pair<Command, RunOptions>> cases(6, {Command({"true"}), {}});
+  cases[0].first.in = Stdio::Null();
+  cases[0].second.input = "x";
+  cases[1].first.out = Stdio::Null();
+  cases[1].second.on_out = sink;
+  cases[2].first.err = Stdio::ToStdout();
+  cases[2].second.on_err = sink;
+  cases[3].first.output_buffer = OutputBound::BlockChild(1000);
+  cases[4].second.idle_timeout = absl::ZeroDuration();
+  cases[5].second.escalation.steps.clear();
+
+  for (const auto& [command, options] : cases) {
+    EXPECT_THAT(asyncproc::Run(command, options),
+                HasCode(absl::StatusCode::kInvalidArgument));
+  }
+  Command to_file({"true"});
+  to_file.out = Stdio::Null();
+  EXPECT_THAT(CheckOutput(to_file),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+// RED-06
+TEST(RunTest, CapturesNothingOfWhatGoesElsewhere) {
+  Command command = Command::Shell("cat; head -c 1000000 /dev/zero; seq 9 >&2");
+  command.in = command.out = command.err = Stdio::Null();
+
+  auto result = RunInTime(command);
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_TRUE(result->out.empty());
+  EXPECT_TRUE(result->err.empty());
+}
+
+TEST(RunTest, RunsOnATerminal) {
+  Command command = Command::Shell("test -t 0 && test -t 1 && cat");
+  command.pty.emplace();
+  command.pty->echo = false;
+
+  auto result = RunInTime(command, WithInput("hello\n"));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, "hello\r\n");
+}
+
+// WST-07
+TEST(RunTest, SaysWhenSomebodyElseTookTheStatus) {
+  struct sigaction ignore = {}, before;
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGCHLD, &ignore, &before);
+
+  auto result = RunInTime(Command({"echo", "x"}));
+
+  sigaction(SIGCHLD, &before, nullptr);
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDataLoss));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kStatusLost);
+  EXPECT_EQ(failure->result.out, "x\n");
+}
+
+TEST(CheckOutputTest, IsWhatTheCommandSays) {
+  EXPECT_THAT(CheckOutput({"echo", "hello"}), IsOkAndHolds("hello\n"));
+  EXPECT_THAT(CheckOutput({"false"}), HasCode(absl::StatusCode::kAborted));
+}
+
+// RED-02
+TEST(CombinedOutputTest, KeepsTheOrderInWhichBothWereWritten) {
+  std::string expected;
+  for (int i = 1; i <= 200; ++i) absl::StrAppend(&expected, "o", i, "e", i);
+
+  EXPECT_THAT(CombinedOutput(Command::Shell(
+                  "i=1; while [ $i -le 200 ]; do printf o$i; printf e$i >&2; "
+                  "i=$((i+1)); done")),
+              IsOkAndHolds(expected));
+}
+
+TEST(CheckTest, TellsSuccessFromFailure) {
+  EXPECT_THAT(Check({"true"}), IsOk());
+  EXPECT_THAT(Check({"false"}), HasCode(absl::StatusCode::kAborted));
+}
+
+}  // namespace
+}  // namespace asyncproc
