@@ -1,7 +1,10 @@
 #include "asyncproc/internal/byte_queue.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -12,6 +15,9 @@ namespace {
 // What an emptied queue keeps for the next bytes.
 constexpr size_t kKeptCapacity = 1024 * 1024;
 
+// Since Linux 5.14; older ones refuse it, which does no harm.
+constexpr int kMadvPopulateWrite = 23;
+
 }  // namespace
 
 ByteQueue::ByteQueue(ByteQueue&& other) noexcept { *this = std::move(other); }
@@ -21,6 +27,7 @@ ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
   std::swap(capacity_, other.capacity_);
   std::swap(begin_, other.begin_);
   std::swap(end_, other.end_);
+  std::swap(populated_, other.populated_);
   return *this;
 }
 
@@ -42,6 +49,21 @@ char* ByteQueue::Reserve(size_t size) {
   return data_ + end_;
 }
 
+void ByteQueue::Populate(size_t size) {
+  static const uintptr_t kPage = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const size_t until = std::min(capacity_, end_ + size);
+  if (until <= populated_) return;
+  const auto begin =
+      (reinterpret_cast<uintptr_t>(data_ + std::max(end_, populated_)) + kPage -
+       1) &
+      ~(kPage - 1);
+  const auto end = reinterpret_cast<uintptr_t>(data_ + until) & ~(kPage - 1);
+  populated_ = until;
+  if (begin < end) {
+    madvise(reinterpret_cast<void*>(begin), end - begin, kMadvPopulateWrite);
+  }
+}
+
 bool ByteQueue::Append(absl::string_view bytes) {
   if (bytes.empty()) return true;
   char* const room = Reserve(bytes.size());
@@ -57,7 +79,7 @@ void ByteQueue::Consume(size_t size) {
   begin_ = end_ = 0;
   if (capacity_ > kKeptCapacity) {
     free(std::exchange(data_, nullptr));
-    capacity_ = 0;
+    capacity_ = populated_ = 0;
   }
 }
 

@@ -28,6 +28,10 @@ class ByteQueue {
   // when there is no memory: nothing has changed then.
   char* Reserve(size_t size);
   void Commit(size_t size) { end_ += size; }
+  // Has the kernel provide the memory of what was reserved now, all at once,
+  // which takes it half the time of doing so page by page. Worth it where all
+  // of it is going to be filled.
+  void Populate(size_t size);
   // False when there is no memory.
   bool Append(absl::string_view bytes);
 
@@ -42,6 +46,7 @@ class ByteQueue {
   size_t capacity_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
+  size_t populated_ = 0;  // Up to here there is memory behind the addresses.
 };
 
 }  // namespace asyncproc::internal

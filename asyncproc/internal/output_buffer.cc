@@ -45,6 +45,8 @@ OutputBuffer::Fed OutputBuffer::Feed(int fd, size_t owed, size_t* taken) {
         "no memory to keep more than ", Buffered(), " bytes of output")));
     return Fed::kEnd;
   }
+  // It has been so much before that it is likely to be so again.
+  if (size == kLastReadSize) segments_.back().bytes.Populate(size);
   ssize_t count;
   do {
     count = GetOs().Read(fd, room, size);
