@@ -55,6 +55,13 @@ std::ostream& operator<<(std::ostream& out, ProcessState state) {
 }
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
+  absl::StatusOr<std::unique_ptr<Process>> process = Start(std::move(command));
+  // Not before the streams are there: what has no reader is not kept.
+  if (process.ok()) (*process)->Drive();
+  return process;
+}
+
+absl::StatusOr<std::unique_ptr<Process>> Process::Start(Command command) {
   if (absl::Status status = internal::CheckCommand(command); !status.ok()) {
     return status;
   }
@@ -64,11 +71,8 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
       ChildIo::Start(command, (*pump)->waker());
   if (!child.ok()) return child.status();
-  auto process = absl::WrapUnique(
+  return absl::WrapUnique(
       new Process(std::move(command), *std::move(pump), *std::move(child)));
-  // Not before the streams are there: what has no reader is not kept.
-  process->pump_->Drive(process->child_);
-  return process;
 }
 
 Process::Process(Command command, std::unique_ptr<internal::Pump> pump,

@@ -171,6 +171,13 @@ class Process {
 
  private:
   friend Diagnosis Diagnose(Process& process);
+  friend class Pipeline;
+
+  // The two halves of Spawn. Between them the child runs, but nobody reads what
+  // it says, nor reaps it: so its process group can be joined even if it ends
+  // at once. A Process that is destroyed between them must be one to kill.
+  static absl::StatusOr<std::unique_ptr<Process>> Start(Command command);
+  void Drive() { pump_->Drive(child_); }
 
   Process(Command command, std::unique_ptr<internal::Pump> pump,
           std::shared_ptr<internal::ChildIo> child);

@@ -1,0 +1,230 @@
+#include "asyncproc/pipeline.h"
+
+#include <signal.h>
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/unique_fd.h"
+
+namespace asyncproc {
+
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+
+namespace {
+
+std::string Join(const std::vector<Command>& commands) {
+  return absl::StrJoin(commands, " | ",
+                       [](std::string* out, const Command& command) {
+                         absl::StrAppend(out, command.DebugString());
+                       });
+}
+
+// `status`, saying of which stage it is.
+absl::Status OfStage(const std::vector<Command>& commands, size_t i,
+                     const absl::Status& status) {
+  absl::Status named(status.code(),
+                     absl::StrCat("stage ", i + 1, " of ", Join(commands), ": ",
+                                  status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    named.SetPayload(url, payload);
+  });
+  return named;
+}
+
+absl::Status ValidateStage(const std::vector<Command>& commands, size_t i) {
+  const Command& command = commands[i];
+  const bool first = i == 0;
+  const bool last = i + 1 == commands.size();
+  std::string why;
+  if (!first && command.in.kind() != Stdio::Kind::kPipe) {
+    why = absl::StrCat("stdin comes from the stage before, not from ",
+                       command.in.ToString());
+  } else if (!last && command.out.kind() != Stdio::Kind::kPipe) {
+    why = absl::StrCat("stdout goes to the stage behind, not to ",
+                       command.out.ToString());
+  } else if (command.pty.has_value()) {
+    why = "a pipeline has no terminal";
+  } else if (command.new_session || !command.process_group.inherits()) {
+    why = "the stages of a pipeline share a process group";
+  } else if (command.on_destroy.policy() != OnDestroy::Policy::kKill) {
+    why = "the stages of a pipeline are killed when it is destroyed";
+  } else {
+    return command.Validate();
+  }
+  return absl::InvalidArgumentError(why);
+}
+
+absl::Status Validate(const std::vector<Command>& commands) {
+  if (commands.empty()) {
+    return absl::InvalidArgumentError("a pipeline needs a command");
+  }
+  for (size_t i = 0; i < commands.size(); ++i) {
+    if (absl::Status status = ValidateStage(commands, i); !status.ok()) {
+      return OfStage(commands, i, status);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Pipeline::Pipeline(std::vector<std::unique_ptr<Process>> stages,
+                   const PipelineOptions& options)
+    : options_(options), stages_(std::move(stages)) {}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
+    std::vector<Command> commands, const PipelineOptions& options) {
+  if (absl::Status status = Validate(commands); !status.ok()) return status;
+  std::vector<std::unique_ptr<Process>> stages;
+  // Closed as soon as those who need it have it: an end that stayed open here
+  // would hide the end of a stage from its neighbours.
+  internal::UniqueFd upstream;
+  for (size_t i = 0; i < commands.size(); ++i) {
+    Command command = commands[i];
+    // The leader is a zombie at worst until all have joined it, since nobody
+    // reaps it before Drive: the number of the group remains the group's.
+    command.process_group = stages.empty()
+                                ? ProcessGroup::New()
+                                : ProcessGroup::Join(stages.front()->pid());
+    if (i > 0) command.in = Stdio::Fd(upstream.get());
+    absl::StatusOr<internal::Pipe> pipe;
+    if (i + 1 < commands.size()) {
+      pipe = internal::MakePipe(command.pipe_size);
+      if (!pipe.ok()) return OfStage(commands, i, pipe.status());
+      command.out = Stdio::Fd(pipe->write_end.get());
+    }
+    absl::StatusOr<std::unique_ptr<Process>> stage =
+        Process::Start(std::move(command));
+    if (!stage.ok()) return OfStage(commands, i, stage.status());
+    stages.push_back(*std::move(stage));
+    upstream = pipe.ok() ? std::move(pipe->read_end) : internal::UniqueFd();
+  }
+  for (const std::unique_ptr<Process>& stage : stages) stage->Drive();
+  return absl::WrapUnique(new Pipeline(std::move(stages), options));
+}
+
+Pipeline::~Pipeline() {
+  // All at once, rather than each in its turn by its own destructor.
+  Signal(SIGKILL).IgnoreError();
+}
+
+std::string Pipeline::ReadErr() {
+  std::string text;
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    text += stage->ReadErr();
+  }
+  return text;
+}
+
+bool Pipeline::Failed(size_t i, const ExitStatus& status) const {
+  if (status.ok()) return false;
+  return i + 1 == stages_.size() || options_.sigpipe_is_failure ||
+         status != ExitStatus::Signaled(SIGPIPE);
+}
+
+absl::StatusOr<ExitStatus> Pipeline::Wait(int flags) {
+  std::optional<ExitStatus> failure;
+  absl::StatusOr<ExitStatus> status;
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    status = stages_[i]->Wait(flags);
+    if (!status.ok()) return status;
+    if (Failed(i, *status)) failure = *status;
+  }
+  if (failure.has_value()) return *failure;
+  return status;
+}
+
+absl::StatusOr<ExitStatus> Pipeline::WaitFor(absl::Duration timeout) {
+  const absl::Time deadline = DeadlineAfter(timeout);
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    absl::StatusOr<ExitStatus> status =
+        stage->WaitFor(deadline - MonotonicNow());
+    if (status.ok() || !absl::IsDeadlineExceeded(status.status())) continue;
+    std::string message = absl::StrCat(DebugString(), " still runs after ",
+                                       absl::FormatDuration(timeout));
+    for (const std::unique_ptr<Process>& late : stages_) {
+      if (!late->IsAlive()) continue;
+      absl::StrAppend(&message, "; ", late->command().DebugString(), " (pid ",
+                      late->pid(), ")", late->err().LastLines("stderr"));
+    }
+    absl::StrAppend(&message, out().LastLines("stdout"));
+    return absl::DeadlineExceededError(message);
+  }
+  return Wait();
+}
+
+std::vector<std::optional<ExitStatus>> Pipeline::statuses() {
+  std::vector<std::optional<ExitStatus>> statuses;
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    absl::StatusOr<ExitStatus> status = stage->Wait(WNOHANG);
+    statuses.emplace_back();
+    if (status.ok()) statuses.back() = *status;
+  }
+  return statuses;
+}
+
+absl::Status Pipeline::Signal(int signal) {
+  absl::Status result =
+      absl::NotFoundError(absl::StrCat(DebugString(), " has ended"));
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    absl::Status status = stage->Signal(signal);
+    // That one has ended says nothing of the others.
+    if (!absl::IsNotFound(status) &&
+        (result.ok() || absl::IsNotFound(result))) {
+      result = status;
+    }
+  }
+  return result;
+}
+
+absl::StatusOr<ExitStatus> Pipeline::Terminate(absl::Duration grace) {
+  absl::StatusOr<Termination> termination =
+      Terminate(Escalation::Standard(grace));
+  if (!termination.ok()) return termination.status();
+  return termination->status;
+}
+
+absl::StatusOr<Termination> Pipeline::Terminate(const Escalation& escalation) {
+  const absl::Time start = MonotonicNow();
+  Escalation for_all = escalation;
+  if (for_all.scope == TerminationScope::kChild) {
+    for_all.scope = TerminationScope::kGroup;
+  }
+  absl::StatusOr<Termination> termination = stages_.front()->Terminate(for_all);
+  if (!termination.ok()) return termination;
+  for (size_t i = 1; i < stages_.size(); ++i) {
+    // One that has left the group by itself.
+    if (!stages_[i]->IsAlive()) continue;
+    absl::StatusOr<Termination> other = stages_[i]->Terminate(escalation);
+    if (!other.ok()) return other;
+    termination->ended_by_step = other->ended_by_step;
+  }
+  absl::StatusOr<ExitStatus> status = Wait();
+  if (!status.ok()) return status.status();
+  termination->status = *status;
+  termination->elapsed = MonotonicNow() - start;
+  return termination;
+}
+
+bool Pipeline::IsAlive() {
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    if (stage->IsAlive()) return true;
+  }
+  return false;
+}
+
+std::string Pipeline::DebugString() const {
+  return absl::StrJoin(
+      stages_, " | ",
+      [](std::string* out, const std::unique_ptr<Process>& stage) {
+        absl::StrAppend(out, stage->command().DebugString());
+      });
+}
+
+}  // namespace asyncproc

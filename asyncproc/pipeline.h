@@ -1,0 +1,128 @@
+#ifndef ASYNCPROC_PIPELINE_H_
+#define ASYNCPROC_PIPELINE_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/output_stream.h"
+#include "asyncproc/process.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc {
+
+struct PipelineOptions {
+  // A stage whose reader ends before it does is killed by SIGPIPE, as `yes` in
+  // `yes | head -1`: mostly that is as it should be, and no failure. For the
+  // last stage it always is one.
+  bool sigpipe_is_failure = false;
+};
+
+// Programs that feed each other, `a | b | c`, with the interface of one
+// Process: what is written to it, the first one reads; what the last one says
+// is its output. No shell is involved.
+//
+//   auto pipeline = asyncproc::Pipeline::Spawn({{"sort"}, {"uniq", "-c"}});
+//   if (!pipeline.ok()) return pipeline.status();
+//   (*pipeline)->Write("b\na\nb\n");
+//   (*pipeline)->CloseStdin();
+//   auto status = (*pipeline)->WaitFor(absl::Seconds(10));
+//   std::string counts = (*pipeline)->Read();   // "      1 a\n      2 b\n"
+//
+// Between two stages there is a pipe that only they have open: nothing of the
+// data passes through this program, each stage sees the end of the one before
+// it, and is told by SIGPIPE when the one behind it has ended.
+//
+// All stages are in one process group, which the first one leads; so Terminate
+// also reaches what they have started, as long as that stays in the group.
+//
+// Thread safety, blocking: as Process.
+// Ownership: as Process; one thread for each stage. The destructor kills all
+// stages that still run.
+// Errors: as Process.
+class Pipeline {
+ public:
+  // Starts all of `commands`, or none.
+  // The stdin of the first, the stdout of the last, and the stderr of each are
+  // what their commands say; so is all the rest.
+  // Errors: as Process::Spawn, naming the stage. kInvalidArgument for no
+  // command; for one whose stdin or stdout, between two stages, is set to
+  // something else than a pipe; for a terminal, a session or group of its own,
+  // or an on_destroy that does not kill.
+  static absl::StatusOr<std::unique_ptr<Pipeline>> Spawn(
+      std::vector<Command> commands, const PipelineOptions& options = {});
+
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  size_t size() const { return stages_.size(); }
+  // For what concerns one stage alone. REQUIRES: i < size().
+  Process& stage(size_t i) { return *stages_[i]; }
+  // The process group; also the pid of the first stage.
+  pid_t pid() const { return stages_.front()->pid(); }
+
+  // The stdin of the first stage.
+  absl::Status Write(absl::string_view data) {
+    return stages_.front()->Write(data);
+  }
+  absl::Status Flush(absl::Duration timeout) {
+    return stages_.front()->Flush(timeout);
+  }
+  absl::Status CloseStdin() { return stages_.front()->CloseStdin(); }
+
+  // The stdout of the last stage.
+  std::string Read() { return stages_.back()->Read(); }
+  OutputStream& out() { return stages_.back()->out(); }
+  // The stderr of each. REQUIRES: i < size().
+  OutputStream& err(size_t i) { return stages_[i]->err(); }
+  // What has arrived on any, stage by stage.
+  std::string ReadErr();
+
+  // Waits for all stages, as Process::Wait does for one, and returns the status
+  // of the last stage that failed; if none did, that of the last one.
+  absl::StatusOr<ExitStatus> Wait(int flags = 0);
+  // Errors: also kDeadlineExceeded, naming the stages that still run.
+  absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout);
+
+  // How each stage has ended; nothing for one that has not, or whose status was
+  // taken by someone else.
+  std::vector<std::optional<ExitStatus>> statuses();
+
+  // Sends a signal to each stage that runs.
+  // Errors: kNotFound once all have ended; else the first of Process::Signal.
+  absl::Status Signal(int signal);
+
+  // As those of Process, for all stages; the stdin that is closed is that of
+  // the first. The scope kChild means the same as kGroup here.
+  absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1));
+  absl::StatusOr<Termination> Terminate(const Escalation& escalation);
+
+  // Whether any stage has not ended.
+  bool IsAlive();
+
+  // "a | b | c", quoted for a shell.
+  std::string DebugString() const;
+
+ private:
+  Pipeline(std::vector<std::unique_ptr<Process>> stages,
+           const PipelineOptions& options);
+
+  bool Failed(size_t i, const ExitStatus& status) const;
+
+  const PipelineOptions options_;
+  const std::vector<std::unique_ptr<Process>> stages_;
+};
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_PIPELINE_H_

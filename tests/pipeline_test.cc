@@ -1,0 +1,235 @@
+#include "asyncproc/pipeline.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Optional;
+
+std::unique_ptr<Pipeline> MustSpawnPipeline(std::vector<Command> commands,
+                                            PipelineOptions options = {}) {
+  auto pipeline = Pipeline::Spawn(std::move(commands), options);
+  EXPECT_THAT(pipeline, IsOk());
+  return *std::move(pipeline);
+}
+
+// RED-11
+TEST(PipelineTest, PassesWhatIsWrittenThroughAllStages) {
+  auto pipeline = MustSpawnPipeline(
+      {{"cat"}, {"grep", "--line-buffered", "zxcvbn"}, {"tr", "a-z", "A-Z"}});
+
+  ASSERT_THAT(pipeline->Write("one\na zxcvbn b\nthree\n"), IsOk());
+  ASSERT_THAT(pipeline->CloseStdin(), IsOk());
+
+  EXPECT_THAT(pipeline->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_EQ(pipeline->Read(), "A ZXCVBN B\n");
+  EXPECT_THAT(pipeline->statuses(),
+              ElementsAre(Optional(ExitStatus::Exited(0)),
+                          Optional(ExitStatus::Exited(0)),
+                          Optional(ExitStatus::Exited(0))));
+}
+
+TEST(PipelineTest, CanBeOneProcess) {
+  auto pipeline = MustSpawnPipeline({{"echo", "x"}});
+
+  EXPECT_THAT(pipeline->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_EQ(pipeline->Read(), "x\n");
+}
+
+TEST(PipelineTest, KeepsTheStderrOfEachStage) {
+  auto pipeline = MustSpawnPipeline({Command::Shell("echo a >&2; echo x"),
+                                     Command::Shell("echo b >&2; cat")});
+
+  ASSERT_THAT(pipeline->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_EQ(pipeline->err(0).Peek(), "a\n");
+  EXPECT_EQ(pipeline->err(1).Peek(), "b\n");
+  EXPECT_EQ(pipeline->ReadErr(), "a\nb\n");
+  EXPECT_EQ(pipeline->Read(), "x\n");
+}
+
+TEST(PipelineTest, IsOneProcessGroup) {
+  const Command print_group = Command::Shell("ps -o pgid= -p $$ >&2; cat");
+  auto pipeline = MustSpawnPipeline({print_group, print_group, print_group});
+
+  ASSERT_THAT(pipeline->CloseStdin(), IsOk());
+  ASSERT_THAT(pipeline->WaitFor(kNeverReached), IsOk());
+
+  for (size_t i = 0; i < pipeline->size(); ++i) {
+    EXPECT_EQ(std::stoi(pipeline->err(i).Read()), pipeline->pid());
+  }
+}
+
+// A leader that has ended before the others are started still leads.
+TEST(PipelineTest, CanBeLedByWhatEndsAtOnce) {
+  for (int i = 0; i < 50; ++i) {
+    auto pipeline = MustSpawnPipeline({{"true"}, {"true"}, {"echo", "x"}});
+
+    ASSERT_THAT(pipeline->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)));
+    EXPECT_EQ(pipeline->Read(), "x\n");
+  }
+}
+
+// RED-11
+TEST(PipelineTest, TakesSigpipeInTheMiddleForNoFailure) {
+  auto pipeline = MustSpawnPipeline({{"yes"}, {"cat"}, {"head", "-n", "1"}});
+
+  EXPECT_THAT(pipeline->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_EQ(pipeline->Read(), "y\n");
+  EXPECT_THAT(pipeline->statuses(),
+              ElementsAre(Optional(ExitStatus::Signaled(SIGPIPE)),
+                          Optional(ExitStatus::Signaled(SIGPIPE)),
+                          Optional(ExitStatus::Exited(0))));
+}
+
+TEST(PipelineTest, TakesSigpipeForAFailureWhenAsked) {
+  PipelineOptions options;
+  options.sigpipe_is_failure = true;
+  auto pipeline = MustSpawnPipeline({{"yes"}, {"head", "-n", "1"}}, options);
+
+  EXPECT_THAT(pipeline->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGPIPE)));
+}
+
+TEST(PipelineTest, FailsByTheLastStageThatFailed) {
+  auto pipeline = MustSpawnPipeline(
+      {Command::Shell("exit 2"), Command::Shell("exit 3"), {"true"}});
+
+  EXPECT_THAT(pipeline->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+// No end of a pipe between stages is left in the host.
+TEST(PipelineTest, LetsTheDataPassByTheHost) {
+  auto pipeline = MustSpawnPipeline({{"cat"}, {"cat"}});
+  std::string between(64, '\0');
+  const ssize_t length = readlink(
+      absl::StrCat("/proc/", pipeline->stage(1).pid(), "/fd/0").c_str(),
+      between.data(), between.size());
+  ASSERT_GT(length, 0);
+  between.resize(static_cast<size_t>(length));
+
+  for (int fd = 0; fd < 256; ++fd) {
+    std::string target(64, '\0');
+    const ssize_t size = readlink(absl::StrCat("/proc/self/fd/", fd).c_str(),
+                                  target.data(), target.size());
+    if (size < 0) continue;
+    target.resize(static_cast<size_t>(size));
+    EXPECT_NE(target, between) << fd;
+  }
+}
+
+TEST(PipelineTest, StartsAllStagesOrNone) {
+  auto pipeline =
+      Pipeline::Spawn({{"sleep", "1000"}, {"true"}, {"/no/such/file"}});
+
+  EXPECT_THAT(pipeline, HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(pipeline.status().message(),
+              HasSubstr("stage 3 of sleep 1000 | true | /no/such/file"));
+}
+
+TEST(PipelineTest, RefusesContradictions) {
+  std::vector<Command> to_file(2, Command({"cat"}));
+  to_file[0].out = Stdio::Null();
+  std::vector<Command> from_file(2, Command({"cat"}));
+  from_file[1].in = Stdio::Null();
+  std::vector<Command> session(2, Command({"cat"}));
+  session[1].new_session = true;
+  std::vector<Command> detached(1, Command({"cat"}));
+  detached[0].on_destroy = OnDestroy::Detach();
+
+  for (const auto& commands :
+       {std::vector<Command>(), to_file, from_file, session, detached}) {
+    EXPECT_THAT(Pipeline::Spawn(commands),
+                HasCode(absl::StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(PipelineTest, TellsWhichStagesStillRun) {
+  auto pipeline = MustSpawnPipeline({{"true"}, {"sleep", "1000"}});
+
+  auto status = pipeline->WaitFor(kShort);
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(status.status().message(), HasSubstr("; sleep 1000 (pid "));
+  EXPECT_TRUE(pipeline->IsAlive());
+  EXPECT_THAT(pipeline->Wait(WNOHANG), HasCode(absl::StatusCode::kUnavailable));
+}
+
+TEST(PipelineTest, TerminateEndsAllByTheEndOfTheInput) {
+  auto pipeline = MustSpawnPipeline({{"cat"}, {"cat"}, {"cat"}});
+
+  EXPECT_THAT(pipeline->Terminate(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_FALSE(pipeline->IsAlive());
+}
+
+TEST(PipelineTest, TerminateEndsWhatIsLeftWhenTheLeaderHasEnded) {
+  auto pipeline = MustSpawnPipeline(
+      {{"true"}, Command::Shell("sleep 1000 & echo $! >&2; wait"), {"cat"}});
+  auto grandchild = pipeline->err(1).ReadLine(kNeverReached);
+  ASSERT_THAT(grandchild, IsOk());
+  ASSERT_THAT(pipeline->stage(0).WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(pipeline->Terminate(absl::Seconds(10)), IsOk());
+
+  EXPECT_FALSE(pipeline->IsAlive());
+  EXPECT_TRUE(AwaitProcessEnd(std::stoi(*grandchild)));
+}
+
+TEST(PipelineTest, TerminateReachesAStageThatLeftTheGroup) {
+  auto pipeline = MustSpawnPipeline(
+      {{"true"},
+       {"python3", "-c",
+        "import os, sys, time; os.setsid(); print('ready', file=sys.stderr); "
+        "time.sleep(1000)"}});
+  ASSERT_THAT(pipeline->err(1).ReadLine(kNeverReached), IsOkAndHolds("ready"));
+
+  EXPECT_THAT(pipeline->Terminate(kShort),
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+}
+
+TEST(PipelineTest, SignalsAllStages) {
+  auto pipeline = MustSpawnPipeline({{"sleep", "1000"}, {"sleep", "1000"}});
+
+  ASSERT_THAT(pipeline->Signal(SIGINT), IsOk());
+
+  ASSERT_THAT(pipeline->WaitFor(kNeverReached), IsOk());
+  EXPECT_THAT(pipeline->statuses(),
+              ElementsAre(Optional(ExitStatus::Signaled(SIGINT)),
+                          Optional(ExitStatus::Signaled(SIGINT))));
+  EXPECT_THAT(pipeline->Signal(SIGINT), HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST(PipelineTest, IsKilledByItsDestructor) {
+  auto pipeline = MustSpawnPipeline({{"sleep", "1000"}, {"sleep", "1000"}});
+  const pid_t first = pipeline->pid();
+  const pid_t second = pipeline->stage(1).pid();
+
+  pipeline = nullptr;
+
+  EXPECT_FALSE(ProcessLives(first));
+  EXPECT_FALSE(ProcessLives(second));
+}
+
+}  // namespace
+}  // namespace asyncproc
