@@ -1,0 +1,151 @@
+#include "asyncproc/framing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os.h"
+
+namespace asyncproc {
+
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+
+namespace {
+
+constexpr char kLength[] = "content-length";
+constexpr size_t kMostQuoted = 80;
+
+// More headers than anybody sends: what has so many is something else.
+constexpr size_t kMostHeaders = 100;
+
+std::string Quote(absl::string_view text) {
+  const bool cut = text.size() > kMostQuoted;
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kMostQuoted)),
+                      cut ? "\"..." : "\"");
+}
+
+// Of a header's name, by RFC 9110.
+bool IsNameCharacter(char c) {
+  return absl::ascii_isalnum(c) ||
+         absl::string_view("!#$%&'*+-.^_`|~").find(c) !=
+             absl::string_view::npos;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
+                                          absl::Duration timeout) {
+  absl::StatusOr<std::string> record =
+      cursor.ReadUntil(absl::string_view("\0", 1), timeout);
+  if (!absl::IsOutOfRange(record.status())) return record;
+  std::string last = cursor.Read();
+  if (last.empty()) return record;
+  return last;
+}
+
+absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
+  if (!broken_.ok()) return broken_;
+  const absl::Time deadline = DeadlineAfter(timeout);
+  if (!length_.has_value()) {
+    if (absl::Status status = ReadHeaders(deadline); !status.ok()) {
+      return status;
+    }
+  }
+  absl::StatusOr<std::string> body =
+      cursor_.ReadExactly(*length_, deadline - MonotonicNow());
+  if (absl::IsOutOfRange(body.status())) {
+    return Broken(absl::DataLossError(
+        absl::StrCat("the output ends ", cursor_.Peek().size(),
+                     " bytes into a message of ", *length_)));
+  }
+  if (!body.ok()) return body.status();
+  length_.reset();
+  return FramedMessage{std::exchange(headers_, {}), *std::move(body)};
+}
+
+absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
+  for (;;) {
+    absl::StatusOr<std::string> line =
+        cursor_.ReadLine(deadline - MonotonicNow());
+    if (absl::IsOutOfRange(line.status()) && !headers_.empty()) {
+      return Broken(absl::DataLossError(
+          "the output ends in the middle of a message's headers"));
+    }
+    if (!line.ok()) return line.status();
+    if (line->empty()) return CheckLength();
+    if (absl::Status status = AddHeader(*line); !status.ok()) return status;
+  }
+}
+
+absl::Status MessageReader::AddHeader(absl::string_view line) {
+  const size_t colon = line.find(':');
+  const absl::string_view name = line.substr(0, colon);
+  if (colon == absl::string_view::npos || name.empty() ||
+      !std::all_of(name.begin(), name.end(), IsNameCharacter)) {
+    return Broken(absl::InvalidArgumentError(
+        absl::StrCat("a header of a message was expected, not ", Quote(line))));
+  }
+  const std::string value(absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  const auto [header, is_new] =
+      headers_.emplace(absl::AsciiStrToLower(name), value);
+  if (!is_new && header->first == kLength && header->second != value) {
+    return Broken(absl::InvalidArgumentError(
+        absl::StrCat("a message has two lengths: ", Quote(header->second),
+                     " and ", Quote(value))));
+  }
+  if (headers_.size() > kMostHeaders) {
+    return Broken(absl::InvalidArgumentError("a message has too many headers"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MessageReader::CheckLength() {
+  const auto header = headers_.find(kLength);
+  if (header == headers_.end()) {
+    return Broken(absl::InvalidArgumentError(
+        headers_.empty()
+            ? "a header of a message was expected, not an empty line"
+            : absl::StrCat("a message has no Content-Length, only ",
+                           headers_.begin()->first)));
+  }
+  const std::string& value = header->second;
+  uint64_t length;
+  // SimpleAtoi would let a sign pass.
+  if (!std::all_of(value.begin(), value.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(value, &length)) {
+    return Broken(absl::InvalidArgumentError(
+        absl::StrCat("the Content-Length of a message is ", Quote(value))));
+  }
+  if (length > largest_) {
+    return Broken(absl::InvalidArgumentError(
+        absl::StrCat("a message of ", length, " bytes is larger than the ",
+                     largest_, " that are allowed")));
+  }
+  length_ = static_cast<size_t>(length);
+  return absl::OkStatus();
+}
+
+absl::Status MessageReader::Broken(absl::Status status) {
+  broken_ = std::move(status);
+  return broken_;
+}
+
+std::string FrameMessage(absl::string_view body,
+                         absl::string_view content_type) {
+  std::string message = absl::StrCat("Content-Length: ", body.size(), "\r\n");
+  if (!content_type.empty()) {
+    absl::StrAppend(&message, "Content-Type: ", content_type, "\r\n");
+  }
+  absl::StrAppend(&message, "\r\n", body);
+  return message;
+}
+
+absl::Status WriteMessage(Process& process, absl::string_view body) {
+  return process.Write(FrameMessage(body));
+}
+
+}  // namespace asyncproc

@@ -1,0 +1,94 @@
+#ifndef ASYNCPROC_FRAMING_H_
+#define ASYNCPROC_FRAMING_H_
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/output_stream.h"
+#include "asyncproc/process.h"
+
+namespace asyncproc {
+
+// Messages in a stream of output, for programs whose unit is not the line. For
+// those of a length that is known beforehand, OutputCursor::ReadExactly is all
+// there is to it; for those that end with some text, OutputCursor::ReadUntil.
+
+// The next record of output in which a NUL byte ends each, as of `find -print0`
+// or `git ls-files -z`; without that byte. The last one is returned at the end
+// of the stream also if nothing ends it.
+// Thread safety, blocking, errors: as OutputCursor::ReadLine.
+absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
+                                          absl::Duration timeout);
+
+// What one Content-Length message consists of.
+struct FramedMessage {
+  // Name, in lower case, to value; content-length is one of them.
+  std::map<std::string, std::string> headers;
+  std::string body;
+};
+
+// Reads messages that say how long they are, as language servers and debug
+// adapters write them:
+//
+//   Content-Length: 17\r\n
+//   \r\n
+//   {"jsonrpc":"2.0"}
+//
+//   asyncproc::MessageReader reader(&server->out());
+//   asyncproc::WriteMessage(*server, request);
+//   auto reply = reader.Read(absl::Seconds(5));
+//   if (!reply.ok()) return reply.status();
+//   Use(reply->body);
+//
+// A body may have any bytes and any length up to `largest`. The case of a
+// header's name does not matter, nor does the order. A lone "\n" ends a header
+// line as "\r\n" does.
+//
+// Thread safety: none of its own. Ownership: the cursor must outlive it, and
+// must not be read by others.
+class MessageReader {
+ public:
+  static constexpr size_t kLargest = size_t{1} << 30;
+
+  explicit MessageReader(OutputCursor* cursor, size_t largest = kLargest)
+      : cursor_(*cursor), largest_(largest) {}
+
+  // The next message, complete.
+  // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on where
+  // this one stopped. kOutOfRange at the end of the stream. kDataLoss when it
+  // ends in the middle of a message. kInvalidArgument for what is no header, or
+  // for a length that is missing, none, given twice with two values, or larger
+  // than `largest`: it quotes what it found. After those two, there is no way
+  // to tell where a message begins: the same error comes again and again.
+  absl::StatusOr<FramedMessage> Read(absl::Duration timeout);
+
+ private:
+  absl::Status ReadHeaders(absl::Time deadline);
+  absl::Status AddHeader(absl::string_view line);
+  absl::Status CheckLength();
+  absl::Status Broken(absl::Status status);
+
+  OutputCursor& cursor_;
+  const size_t largest_;
+  std::map<std::string, std::string> headers_;  // Of the message being read.
+  std::optional<size_t> length_;                // Its headers are complete.
+  absl::Status broken_;
+};
+
+// `body` with its header in front: what MessageReader reads. `content_type`, if
+// not empty, is a second header.
+std::string FrameMessage(absl::string_view body,
+                         absl::string_view content_type = "");
+
+// Writes one message to the child's stdin. Errors: as Process::Write.
+absl::Status WriteMessage(Process& process, absl::string_view body);
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_FRAMING_H_

@@ -1,0 +1,174 @@
+#include "asyncproc/framing.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A child that says `text` and ends.
+std::unique_ptr<Process> Saying(std::string text) {
+  auto process = MustSpawn(Command({"cat"}));
+  EXPECT_THAT(process->Write(text), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  return process;
+}
+
+std::string BodyOf(const absl::StatusOr<FramedMessage>& message) {
+  EXPECT_THAT(message, IsOk());
+  return message.ok() ? message->body : "";
+}
+
+TEST(NulRecordTest, EndsWithANulByte) {
+  auto process = MustSpawn(Command::Shell("printf 'a\\nb\\0\\0last'"));
+
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("a\nb"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached), IsOkAndHolds(""));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("last"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+}
+
+TEST(NulRecordTest, IsNotTakenBeforeItIsComplete) {
+  auto process = MustSpawn(Command({"cat"}));
+  ASSERT_THAT(process->Write("half"), IsOk());
+
+  EXPECT_THAT(ReadNulRecord(process->out(), kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  ASSERT_THAT(process->Write(absl::string_view(" of it\0", 7)), IsOk());
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("half of it"));
+}
+
+TEST(MessageReaderTest, ReadsMessageAfterMessage) {
+  auto process = Saying(absl::StrCat(FrameMessage("one"), FrameMessage(""),
+                                     FrameMessage("\r\n\r\n\0", "text/x")));
+  MessageReader reader(&process->out());
+
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "one");
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "");
+  auto last = reader.Read(kNeverReached);
+  EXPECT_EQ(BodyOf(last), "\r\n\r\n");
+  EXPECT_EQ(last->headers["content-type"], "text/x");
+  EXPECT_THAT(reader.Read(kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+}
+
+TEST(MessageReaderTest, KnowsNoLimitOf64KiB) {
+  std::string body;
+  for (int i = 0; body.size() < 20 * 1024 * 1024; ++i) {
+    absl::StrAppend(&body, i, "\r\n\r\n");
+  }
+  auto process = Saying(FrameMessage(body) + FrameMessage("next"));
+  MessageReader reader(&process->out());
+
+  EXPECT_TRUE(BodyOf(reader.Read(kNeverReached)) == body);
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "next");
+}
+
+TEST(MessageReaderTest, GoesOnWhereItRanOutOfTime) {
+  auto process = MustSpawn(Command({"cat"}));
+  MessageReader reader(&process->out());
+
+  for (absl::string_view piece :
+       {"Content-", "Length: 5\r\n", "X: y\r\n", "\r\n", "he"}) {
+    ASSERT_THAT(process->Write(piece), IsOk());
+    EXPECT_THAT(reader.Read(kShort),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+  }
+  ASSERT_THAT(process->Write("llo"), IsOk());
+
+  auto message = reader.Read(kNeverReached);
+  EXPECT_EQ(BodyOf(message), "hello");
+  EXPECT_EQ(message->headers["x"], "y");
+}
+
+TEST(MessageReaderTest, DoesNotMindHowHeadersAreWritten) {
+  auto process = Saying(
+      "content-type:x\nCONTENT-LENGTH:2\n\nokContent-Length:  003 \r\n\r\nyes");
+  MessageReader reader(&process->out());
+
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "ok");
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "yes");
+}
+
+TEST(MessageReaderTest, QuotesWhatIsNoHeader) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"Starting server...\n", "not \"Starting server...\""},
+      {"\r\nContent-Length: 1\r\n\r\nx", "not an empty line"},
+      {"Content-Type: x\r\n\r\n", "no Content-Length, only content-type"},
+      {"Content-Length: ten\r\n\r\n", "is \"ten\""},
+      {"Content-Length: -1\r\n\r\n", "is \"-1\""},
+      {"Content-Length: +1\r\n\r\n", "is \"+1\""},
+      {"Content-Length:\r\n\r\n", "is \"\""},
+      {"Content-Length: 99999999999999999999999\r\n\r\n", "is \"99999"},
+      {"Content-Length: 9999999999\r\n\r\n", "9999999999 bytes is larger"},
+      {"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"},
+      {"Content Length: 1\r\n\r\n", "not \"Content Length: 1\""},
+      {": 1\r\n\r\n", "not \": 1\""},
+  };
+  for (const auto& [text, message] : cases) {
+    auto process = Saying(text);
+    MessageReader reader(&process->out());
+
+    auto read = reader.Read(kNeverReached);
+
+    EXPECT_THAT(read, HasCode(absl::StatusCode::kInvalidArgument)) << text;
+    EXPECT_THAT(read.status().message(), HasSubstr(message));
+    EXPECT_EQ(reader.Read(kNeverReached).status(), read.status());
+  }
+}
+
+TEST(MessageReaderTest, TellsTheEndOfTheStreamFromALostMessage) {
+  for (absl::string_view text :
+       {"Content-Length: 5\r\n", "Content-Length: 5\r\n\r\nhell",
+        "Content-Length: 5"}) {
+    auto process = Saying(std::string(text));
+    MessageReader reader(&process->out());
+
+    EXPECT_THAT(reader.Read(kNeverReached),
+                HasCode(absl::StatusCode::kDataLoss));
+  }
+}
+
+TEST(MessageReaderTest, TalksToALanguageServer) {
+  auto server = MustSpawn(
+      Command({"python3", absl::StrCat(std::filesystem::current_path().string(),
+                                       "/tests/language_server.py")}));
+  MessageReader reader(&server->out());
+  const auto ask = [&](absl::string_view request) {
+    EXPECT_THAT(WriteMessage(*server, request), IsOk());
+    return BodyOf(reader.Read(kNeverReached));
+  };
+
+  EXPECT_EQ(ask(R"({"id":1,"method":"initialize","params":{}})"),
+            R"({"id":1,"result":{"capabilities":{"hoverProvider":true}}})");
+  const std::string large(3 * 1024 * 1024, 'x');
+  EXPECT_TRUE(ask(absl::StrCat(R"({"id":2,"method":"echo","params":")", large,
+                               "\"}")) ==
+              absl::StrCat(R"({"id":2,"result":")", large, "\"}"));
+  EXPECT_EQ(ask(R"({"id":3,"method":"shutdown"})"),
+            R"({"id":3,"result":null})");
+  EXPECT_THAT(WriteMessage(*server, R"({"method":"exit"})"), IsOk());
+
+  EXPECT_THAT(server->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_EQ(server->ReadErr(), "got initialize\ngot echo\ngot shutdown\n");
+}
+
+}  // namespace
+}  // namespace asyncproc
