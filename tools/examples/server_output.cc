@@ -1,0 +1,46 @@
+// Starts a web server, uses it, ends it, and shows all that it has said.
+
+#include <cstdio>
+#include <iostream>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "tools/examples/loopback.h"
+
+namespace {
+
+absl::Status Example() {
+  asyncproc::Command command(
+      {"python3", "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"});
+  command.err = asyncproc::Stdio::ToStdout();
+  auto server = asyncproc::Process::Spawn(command);
+  if (!server.ok()) return server.status();
+
+  // Its first line says the port. A reader of its own leaves it in place for
+  // the one who reads everything.
+  auto first = (*server)->out().NewCursor().ReadLine(absl::Seconds(20));
+  if (!first.ok()) return first.status();
+  int port;
+  if (std::sscanf(first->c_str(), "Serving HTTP on %*s port %d", &port) != 1) {
+    return absl::InternalError("no port in: " + *first);
+  }
+
+  auto page = HttpGet(port, "/");
+  if (!page.ok()) return page.status();
+  std::cout << "a page of " << page->size() << " bytes\n";
+
+  auto status = (*server)->Terminate(absl::Milliseconds(200));
+  if (!status.ok()) return status.status();
+  std::cout << "ended by " << *status << ", having said:\n"
+            << (*server)->Read();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int main() {
+  const absl::Status status = Example();
+  if (!status.ok()) std::cerr << status << "\n";
+  return status.ok() ? 0 : 1;
+}
