@@ -4,9 +4,11 @@
 
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe.h"
 #include "asyncproc/internal/unique_fd.h"
@@ -55,7 +57,9 @@ absl::Status ValidateStage(const std::vector<Command>& commands, size_t i) {
   } else if (command.on_destroy.policy() != OnDestroy::Policy::kKill) {
     why = "the stages of a pipeline are killed when it is destroyed";
   } else {
-    return command.Validate();
+    // Before any pipe is made, which might be given the number of a descriptor
+    // that is named here and is not open.
+    return internal::CheckCommand(command);
   }
   return absl::InvalidArgumentError(why);
 }
@@ -82,6 +86,10 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
     std::vector<Command> commands, const PipelineOptions& options) {
   if (absl::Status status = Validate(commands); !status.ok()) return status;
   std::vector<std::unique_ptr<Process>> stages;
+  // Also those that are destroyed because another could not be started.
+  absl::Cleanup drive = [&stages] {
+    for (const std::unique_ptr<Process>& stage : stages) stage->Drive();
+  };
   // Closed as soon as those who need it have it: an end that stayed open here
   // would hide the end of a stage from its neighbours.
   internal::UniqueFd upstream;
@@ -105,7 +113,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
     stages.push_back(*std::move(stage));
     upstream = pipe.ok() ? std::move(pipe->read_end) : internal::UniqueFd();
   }
-  for (const std::unique_ptr<Process>& stage : stages) stage->Drive();
+  std::move(drive).Invoke();
   return absl::WrapUnique(new Pipeline(std::move(stages), options));
 }
 
@@ -145,7 +153,10 @@ absl::StatusOr<ExitStatus> Pipeline::WaitFor(absl::Duration timeout) {
   for (const std::unique_ptr<Process>& stage : stages_) {
     absl::StatusOr<ExitStatus> status =
         stage->WaitFor(deadline - MonotonicNow());
+    if (absl::IsCancelled(status.status())) return status;
     if (status.ok() || !absl::IsDeadlineExceeded(status.status())) continue;
+    // The time of this thread, rather than this one.
+    if (MonotonicNow() < deadline) return status;
     std::string message = absl::StrCat(DebugString(), " still runs after ",
                                        absl::FormatDuration(timeout));
     for (const std::unique_ptr<Process>& late : stages_) {

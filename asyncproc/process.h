@@ -175,7 +175,7 @@ class Process {
 
   // The two halves of Spawn. Between them the child runs, but nobody reads what
   // it says, nor reaps it: so its process group can be joined even if it ends
-  // at once. A Process that is destroyed between them must be one to kill.
+  // at once. A Process must not be destroyed between them.
   static absl::StatusOr<std::unique_ptr<Process>> Start(Command command);
   void Drive() { pump_->Drive(child_); }
 

@@ -1,5 +1,7 @@
 #include "asyncproc/run.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -10,10 +12,13 @@
 #include "absl/strings/str_split.h"
 #include "asyncproc/internal/byte_queue.h"
 #include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/output_buffer.h"
 #include "asyncproc/internal/pump.h"
 #include "asyncproc/internal/termination_targets.h"
+#include "asyncproc/internal/thread.h"
+#include "asyncproc/internal/wait.h"
 #include "asyncproc/internal/waker.h"
 #include "asyncproc/output_stream.h"
 
@@ -97,7 +102,7 @@ class Session {
   Session(const Command& command, const RunOptions& options, absl::Time start,
           std::optional<OutputBound> kept_bound,
           std::shared_ptr<internal::Waker> waker,
-          std::unique_ptr<ChildIo> child)
+          std::shared_ptr<ChildIo> child)
       : command_(command),
         options_(options),
         start_(start),
@@ -113,7 +118,8 @@ class Session {
     if (!end.ok()) End();
     RunResult result;
     result.elapsed = MonotonicNow() - start_;
-    const absl::StatusOr<ExitStatus> status = *child_->result();
+    const absl::StatusOr<ExitStatus> status =
+        child_->result().value_or(absl::PermissionDeniedError("it runs on"));
     if (status.ok()) result.status = *status;
     result.usage = result.status.usage();
     if (child_->input() != nullptr) {
@@ -145,7 +151,7 @@ class Session {
     while (!child_->settled()) {
       if (absl::Status status = Feed(); !status.ok()) return status;
       if (absl::Status status = CheckLimits(); !status.ok()) return status;
-      internal::DriveOnce(*child_, *waker_, NextLimit());
+      internal::DriveOnce(*child_, *waker_, internal::NextLook(NextLimit()));
       if (absl::Status status = Deliver(); !status.ok()) return status;
     }
     return absl::OkStatus();
@@ -192,6 +198,11 @@ class Session {
   }
 
   absl::Status CheckLimits() {
+    if (HasEnded()) return absl::OkStatus();
+    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+      reason_ = RunFailureReason::kInterrupted;
+      return status;
+    }
     const absl::Time now = MonotonicNow();
     if (const uint64_t arrived = out_.arrived() + err_.arrived();
         arrived != arrived_) {
@@ -209,8 +220,41 @@ class Session {
                      absl::FormatDuration(limit_)));
   }
 
-  // Ends the child by the escalation, and then for good.
+  // Ends the child by the escalation, and then for good. Where this thread's
+  // time is up, there is none for an escalation.
   void End() {
+    const internal::WaitShield shield;
+    if (reason_ == RunFailureReason::kInterrupted) {
+      internal::TerminationTargets(*child_, options_.escalation.scope)
+          .Signal(SIGKILL);
+    } else {
+      Escalate();
+    }
+    if (!child_->reaper().KillAndReap()) {
+      LeaveBehind();
+      return;
+    }
+    while (!child_->settled()) DriveSome(absl::InfiniteFuture());
+  }
+
+  // A child that has become somebody whom we may not kill: somebody has to reap
+  // it some day.
+  void LeaveBehind() {
+    const auto drive = [child = child_, waker = waker_] {
+      while (!child->settled()) {
+        internal::DriveOnce(*child, *waker, absl::InfiniteFuture());
+      }
+    };
+    absl::StatusOr<internal::Thread> thread =
+        internal::Thread::Start("asyncproc-left", drive);
+    if (thread.ok()) {
+      thread->Detach();
+    } else {
+      drive();
+    }
+  }
+
+  void Escalate() {
     internal::TerminationTargets targets(*child_, options_.escalation.scope);
     bool ended = targets.AwaitEnded(absl::InfinitePast());
     for (const EscalationStep& step : options_.escalation.steps) {
@@ -222,8 +266,6 @@ class Session {
       }
       ended = DriveUntilEnded(targets, DeadlineAfter(step.grace));
     }
-    child_->reaper().KillAndReap();
-    while (!child_->settled()) DriveSome(absl::InfiniteFuture());
   }
 
   bool DriveUntilEnded(internal::TerminationTargets& targets,
@@ -253,7 +295,7 @@ class Session {
   const RunOptions& options_;
   const absl::Time start_;
   const std::shared_ptr<internal::Waker> waker_;
-  const std::unique_ptr<ChildIo> child_;
+  const std::shared_ptr<ChildIo> child_;
   Capture out_;
   Capture err_;
   absl::string_view input_;  // What has yet to be queued.
@@ -298,6 +340,8 @@ absl::Status Session::Failed(const absl::Status& why,
                     why.message());
     if (status.ok()) {
       absl::StrAppend(&message, "; it ended by ", status->ToString());
+    } else if (absl::IsPermissionDenied(status.status())) {
+      absl::StrAppend(&message, "; ", status.status().message());
     }
   }
   absl::StrAppend(
@@ -319,7 +363,9 @@ bool IsCaptured(const Command& command, const Stdio& stream) {
 }
 
 absl::Status Validate(const Command& command, const RunOptions& options) {
-  if (absl::Status status = command.Validate(); !status.ok()) return status;
+  if (absl::Status status = internal::CheckCommand(command); !status.ok()) {
+    return status;
+  }
   const auto refuse = [&](const auto&... why) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot run ", command.DebugString(), ": ", why...));
@@ -372,18 +418,14 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
   }
   absl::StatusOr<std::shared_ptr<internal::Waker>> waker =
       internal::Waker::Create();
-  if (!waker.ok()) {
-    return absl::Status(waker.status().code(),
-                        absl::StrCat("cannot start ", command.DebugString(),
-                                     ": ", waker.status().message()));
-  }
+  if (!waker.ok()) return internal::CannotStart(command, waker.status());
   command.input_limit = 0;
   // A bound is for what is kept, not for what a sink is shown.
   std::optional<OutputBound> kept_bound;
   if (options.on_out != nullptr || options.on_err != nullptr) {
     kept_bound = std::exchange(command.output_buffer, OutputBound::Unbounded());
   }
-  absl::StatusOr<std::unique_ptr<ChildIo>> child =
+  absl::StatusOr<std::shared_ptr<ChildIo>> child =
       ChildIo::Start(command, *waker);
   if (!child.ok()) return child.status();
   return Session(command, options, start, kept_bound, *std::move(waker),
@@ -401,6 +443,8 @@ std::ostream& operator<<(std::ostream& out, RunFailureReason reason) {
       return out << "exit";
     case RunFailureReason::kSink:
       return out << "sink";
+    case RunFailureReason::kInterrupted:
+      return out << "interrupted";
     case RunFailureReason::kInput:
       return out << "input";
     case RunFailureReason::kStatusLost:

@@ -111,11 +111,14 @@ struct RunResult {
 //
 // Command::output_buffer says how much of each stream is kept. It cannot be
 // BlockChild: while Run runs, nobody could read. on_destroy and input_limit
-// have no say here. When Run returns, the child has ended and been reaped.
+// have no say here. When Run returns, the child has ended and been reaped; but
+// for one that has become another user, whom the host may not kill, which is
+// left to a thread that reaps it.
 //
 // Thread safety: may be called from any thread, from many at once.
 // Blocking: until the child has ended; see RunOptions::timeout. It starts no
-// thread.
+// thread. When a WithTimeout or CancellationScope of this thread ends the wait,
+// the child and, as `escalation` says, its group or tree get SIGKILL at once.
 // Errors: as Process::Spawn, if the child cannot be started. kInvalidArgument,
 // before it is, for what contradicts itself: input or a sink for a stream that
 // is no pipe, a limit that is none, an escalation of no steps.
@@ -131,6 +134,7 @@ enum class RunFailureReason {
   kTimeout,      // RunOptions::timeout.
   kIdleTimeout,  // RunOptions::idle_timeout.
   kExit,         // It failed, and RunOptions::check is set.
+  kInterrupted,  // By a WithTimeout or CancellationScope around it.
   kSink,         // on_out or on_err returned an error.
   kInput,        // A terminal does not take such input: see Terminal.
   kStatusLost,   // Somebody else has taken its status: result.status is void.

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -509,6 +510,19 @@ TEST(RunTest, RunsOnATerminal) {
 
   ASSERT_THAT(result, IsOk());
   EXPECT_EQ(result->out, "hello\r\n");
+}
+
+TEST(RunTest, EndsWithTheTimeOfItsThread) {
+  auto result = WithTimeout(absl::Milliseconds(500), [] {
+    return asyncproc::Run(Command::Shell("sleep 1000 & echo $!; wait"));
+  });
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kInterrupted);
+  EXPECT_EQ(failure->result.status, ExitStatus::Signaled(SIGKILL));
+  EXPECT_TRUE(AwaitProcessEnd(std::stoi(std::string(failure->result.out))));
 }
 
 // WST-07
