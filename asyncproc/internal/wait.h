@@ -15,8 +15,8 @@ namespace asyncproc::internal {
 
 // Waits until `condition` holds, or `deadline`, a point on MonotonicNow's
 // clock, has passed, or a WaitScope of this thread ends it. The one place where
-// a caller of this library blocks. It may release and take `mu` again also
-// where `condition` holds from the start.
+// a caller of this library blocks, but for those that wait for a descriptor
+// (see NextLook).
 //
 // What is there wins: when `condition` holds, it is OK whatever has run out.
 // Without time to wait (`deadline` has passed), no scope has a say in it: a
