@@ -9,8 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/diagnose_child.h"
+#include "asyncproc/internal/escalation_run.h"
 #include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/output_buffer.h"
 #include "asyncproc/internal/termination_targets.h"
 #include "asyncproc/internal/wait.h"
 
@@ -19,6 +21,7 @@ namespace asyncproc {
 using internal::ChildIo;
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
+using internal::OutputBuffer;
 
 namespace {
 
@@ -68,20 +71,27 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(Command command) {
   absl::StatusOr<std::unique_ptr<internal::Pump>> pump =
       internal::Pump::Create();
   if (!pump.ok()) return internal::CannotStart(command, pump.status());
+  auto out = std::make_shared<OutputBuffer>(command.output_buffer);
+  auto err = std::make_shared<OutputBuffer>(command.output_buffer);
+  out->SetDriver((*pump)->waker());
+  err->SetDriver((*pump)->waker());
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
-      ChildIo::Start(command, (*pump)->waker());
+      ChildIo::Start(command, (*pump)->waker(), {out, err});
   if (!child.ok()) return child.status();
   return absl::WrapUnique(
-      new Process(std::move(command), *std::move(pump), *std::move(child)));
+      new Process(std::move(command), *std::move(pump), *std::move(child),
+                  std::move(out), std::move(err)));
 }
 
 Process::Process(Command command, std::unique_ptr<internal::Pump> pump,
-                 std::shared_ptr<ChildIo> child)
+                 std::shared_ptr<ChildIo> child,
+                 std::shared_ptr<OutputBuffer> out,
+                 std::shared_ptr<OutputBuffer> err)
     : command_(std::move(command)),
       child_(std::move(child)),
       pump_(std::move(pump)),
-      out_(child_->output(ChildIo::kOut), child_->pipe_inode(ChildIo::kOut)),
-      err_(child_->output(ChildIo::kErr), child_->pipe_inode(ChildIo::kErr)) {
+      out_(std::move(out), child_->pipe_inode(ChildIo::kOut)),
+      err_(std::move(err), child_->pipe_inode(ChildIo::kErr)) {
   if (child_->terminal() >= 0) {
     terminal_.emplace(child_->terminal(), child_->input());
   }
@@ -221,35 +231,19 @@ absl::StatusOr<ExitStatus> Process::Terminate(absl::Duration grace) {
 
 absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   if (absl::Status status = escalation.Validate(); !status.ok()) return status;
-  const absl::Time start = MonotonicNow();
-  Termination termination;
-  internal::TerminationTargets targets(*child_, escalation.scope);
-  bool ended = targets.AwaitEnded(absl::InfinitePast());
-  for (size_t i = 0; i < escalation.steps.size() && !ended; ++i) {
-    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
-      return GaveUp(status.code(), MonotonicNow() - start,
-                    "is still to be ended");
-    }
-    const EscalationStep& step = escalation.steps[i];
-    if (step.signal != 0) {
-      targets.Signal(step.signal);
-    } else if (child_->input() == nullptr ||
-               (!child_->input()->Abort() && !stdin_aborted_)) {
-      continue;
-    } else {
-      stdin_aborted_ = true;
-    }
-    ended = targets.AwaitEnded(DeadlineAfter(step.grace));
-    if (ended) termination.ended_by_step = i;
-  }
-  termination.survivors = targets.Survivors();
-  termination.elapsed = MonotonicNow() - start;
-  if (!ended && IsAlive()) {
+  internal::EscalationRun run(*child_, escalation);
+  while (!run.HaveEnded()) {
     absl::Status interrupted = internal::CheckWaitScopes();
-    return interrupted.ok() ? GaveUp(absl::StatusCode::kDeadlineExceeded,
-                                     termination.elapsed, "could not be ended")
-                            : GaveUp(interrupted.code(), termination.elapsed,
-                                     "is still to be ended");
+    if (!interrupted.ok()) {
+      return GaveUp(interrupted.code(), run.elapsed(), "is still to be ended");
+    }
+    if (run.Advance()) break;
+    run.targets().AwaitEnded(run.deadline());
+  }
+  Termination termination = run.Outcome();
+  if (!run.HaveEnded() && IsAlive()) {
+    return GaveUp(absl::StatusCode::kDeadlineExceeded, termination.elapsed,
+                  "could not be ended");
   }
   absl::StatusOr<ExitStatus> status = Wait();
   if (!status.ok()) return status.status();

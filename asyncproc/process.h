@@ -4,7 +4,6 @@
 #include <sys/types.h>
 #include <sys/wait.h>  // WNOHANG
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -180,7 +179,9 @@ class Process {
   void Drive() { pump_->Drive(child_); }
 
   Process(Command command, std::unique_ptr<internal::Pump> pump,
-          std::shared_ptr<internal::ChildIo> child);
+          std::shared_ptr<internal::ChildIo> child,
+          std::shared_ptr<internal::OutputBuffer> out,
+          std::shared_ptr<internal::OutputBuffer> err);
 
   absl::Status NoStdin() const;
   absl::StatusOr<ExitStatus> Result() const;
@@ -193,8 +194,6 @@ class Process {
   const Command command_;
   const std::shared_ptr<internal::ChildIo> child_;
   std::unique_ptr<internal::Pump> pump_;
-  // A Terminate has closed stdin: the next one gives the child its grace too.
-  std::atomic<bool> stdin_aborted_{false};
   std::optional<Terminal> terminal_;
   OutputStream out_;
   OutputStream err_;

@@ -54,10 +54,10 @@ absl::Cord ToCord(ByteQueue memory) {
 class Capture {
  public:
   // `kept_bound`: of what is kept, where that is not the bound of what arrives.
-  Capture(const ChildIo& child, ChildIo::Slot slot,
+  Capture(std::shared_ptr<OutputBuffer> arrived, ino_t pipe,
           std::optional<OutputBound> kept_bound, const OutputSink& sink)
-      : arrived_(child.output(slot)),
-        stream_(arrived_, child.pipe_inode(slot)),
+      : arrived_(std::move(arrived)),
+        stream_(arrived_, pipe),
         sink_(sink) {
     if (!kept_bound.has_value()) return;
     kept_ = std::make_shared<OutputBuffer>(*kept_bound);
@@ -102,14 +102,17 @@ class Session {
   Session(const Command& command, const RunOptions& options, absl::Time start,
           std::optional<OutputBound> kept_bound,
           std::shared_ptr<internal::Waker> waker,
-          std::shared_ptr<ChildIo> child)
+          std::shared_ptr<ChildIo> child, std::shared_ptr<OutputBuffer> out,
+          std::shared_ptr<OutputBuffer> err)
       : command_(command),
         options_(options),
         start_(start),
         waker_(std::move(waker)),
         child_(std::move(child)),
-        out_(*child_, ChildIo::kOut, kept_bound, options.on_out),
-        err_(*child_, ChildIo::kErr, kept_bound, options.on_err),
+        out_(std::move(out), child_->pipe_inode(ChildIo::kOut), kept_bound,
+             options.on_out),
+        err_(std::move(err), child_->pipe_inode(ChildIo::kErr), kept_bound,
+             options.on_err),
         input_(options.input.has_value() ? absl::string_view(*options.input)
                                          : absl::string_view()) {}
 
@@ -425,11 +428,15 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
   if (options.on_out != nullptr || options.on_err != nullptr) {
     kept_bound = std::exchange(command.output_buffer, OutputBound::Unbounded());
   }
+  auto out = std::make_shared<OutputBuffer>(command.output_buffer);
+  auto err = std::make_shared<OutputBuffer>(command.output_buffer);
+  out->SetDriver(*waker);
+  err->SetDriver(*waker);
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
-      ChildIo::Start(command, *waker);
+      ChildIo::Start(command, *waker, {out, err});
   if (!child.ok()) return child.status();
   return Session(command, options, start, kept_bound, *std::move(waker),
-                 *std::move(child))
+                 *std::move(child), std::move(out), std::move(err))
       .Run();
 }
 

@@ -26,10 +26,13 @@ class ChildIoTest : public testing::Test {
   void Start(Command command) {
     absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
     ASSERT_THAT(waker, IsOk());
-    auto child = ChildIo::Start(command, *waker);
+    output_ = std::make_shared<OutputBuffer>(command.output_buffer);
+    output_->SetDriver(*waker);
+    out_ = output_->AddCursor(/*at_oldest=*/true);
+    auto err = std::make_shared<OutputBuffer>(command.output_buffer);
+    auto child = ChildIo::Start(command, *waker, {output_, err});
     ASSERT_THAT(child, IsOk());
     child_ = *std::move(child);
-    out_ = child_->output(ChildIo::kOut)->AddCursor(/*at_oldest=*/true);
   }
 
   // Waits until something has happened on `slot`, and says what.
@@ -39,9 +42,10 @@ class ChildIoTest : public testing::Test {
     return fd.revents;
   }
 
-  std::string Out() { return child_->output(ChildIo::kOut)->Read(out_); }
+  std::string Out() { return output_->Read(out_); }
 
   std::unique_ptr<ChildIo> child_;
+  std::shared_ptr<OutputBuffer> output_;
   OutputBuffer::CursorRef out_;
 };
 

@@ -39,23 +39,26 @@ absl::Status CannotStart(const Command& command, const absl::Status& why) {
   return status;
 }
 
-ChildIo::ChildIo(const Command& command, std::shared_ptr<Waker> driver)
+ChildIo::ChildIo(const Command& command, std::shared_ptr<Driver> driver,
+                 Sinks sinks)
     : leads_group_(command.process_group.is_new() || command.new_session ||
                    command.pty.has_value()),
       drain_grace_(command.drain_grace),
       input_limit_(command.input_limit),
       may_grow_pipes_(command.pipe_size == 0),
-      driver_(std::move(driver)) {
-  for (Slot slot : {kOut, kErr}) {
-    outputs_[slot].buffer =
-        std::make_shared<OutputBuffer>(command.output_buffer);
+      driver_(std::move(driver)),
+      outputs_(sinks.size()) {
+  for (size_t i = 0; i < sinks.size(); ++i) {
+    outputs_[i].sink = std::move(sinks[i]);
   }
 }
 
 absl::StatusOr<std::unique_ptr<ChildIo>> ChildIo::Start(
-    const Command& command, std::shared_ptr<Waker> driver) {
-  auto child = absl::WrapUnique(new ChildIo(command, std::move(driver)));
-  absl::StatusOr<Launched> launched = Launch(command);
+    const Command& command, std::shared_ptr<Driver> driver, Sinks sinks,
+    const std::vector<int>& further_pipes) {
+  auto child = absl::WrapUnique(
+      new ChildIo(command, std::move(driver), std::move(sinks)));
+  absl::StatusOr<Launched> launched = Launch(command, further_pipes);
   if (!launched.ok()) return launched.status();
   if (absl::Status status = child->Adopt(*std::move(launched)); !status.ok()) {
     return CannotStart(command, status);
@@ -89,16 +92,17 @@ absl::Status ChildIo::Adopt(Launched launched) {
                                           input_limit_, driver_);
   }
   terminal_ = std::move(launched.terminal);
-  AdoptOutput(kOut, std::move(launched.out));
-  AdoptOutput(kErr, std::move(launched.err));
+  AdoptOutput(outputs_[0], std::move(launched.out));
+  AdoptOutput(outputs_[1], std::move(launched.err));
+  for (size_t i = 2; i < outputs_.size(); ++i) {
+    AdoptOutput(outputs_[i], std::move(launched.further[i - 2]));
+  }
   return absl::OkStatus();
 }
 
-void ChildIo::AdoptOutput(Slot slot, UniqueFd fd) {
-  Output& output = outputs_[slot];
-  output.buffer->SetDriver(driver_);
+void ChildIo::AdoptOutput(Output& output, UniqueFd fd) {
   if (!fd.valid()) {
-    output.buffer->Finish();
+    output.sink->Finish();
     return;
   }
   struct stat info;
@@ -109,7 +113,7 @@ void ChildIo::AdoptOutput(Slot slot, UniqueFd fd) {
 }
 
 ChildIo::~ChildIo() {
-  for (Slot slot : {kOut, kErr}) outputs_[slot].buffer->Finish();
+  for (Output& output : outputs_) output.sink->Finish();
 }
 
 ChildIo::State ChildIo::state() const {
@@ -123,6 +127,12 @@ std::optional<absl::StatusOr<ExitStatus>> ChildIo::result() const {
     return std::nullopt;
   }
   return result_;
+}
+
+bool ChildIo::AbortInput() {
+  if (input_ == nullptr) return false;
+  if (input_->Abort()) input_aborted_ = true;
+  return input_aborted_;
 }
 
 absl::Status ChildIo::AwaitSettled(absl::Time deadline) {
@@ -150,10 +160,13 @@ int ChildIo::fd(Slot slot) const {
     default:
       break;
   }
-  const Output& output = outputs_[slot];
-  // A full buffer is not waited for: its pipe would be readable all the time.
-  const bool wanted = output.owed > 0 || output.buffer->HasRoom();
-  return wanted ? output.fd.get() : -1;
+  const Output& output = outputs_[slot - kOut];
+  return IsWanted(output) ? output.fd.get() : -1;
+}
+
+// A full sink is not waited for: its pipe would be readable all the time.
+bool ChildIo::IsWanted(const Output& output) {
+  return output.fd.valid() && (output.owed > 0 || output.sink->HasRoom());
 }
 
 short ChildIo::events(Slot slot) const {
@@ -175,7 +188,7 @@ void ChildIo::Handle(Slot slot, short events) {
       if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
       break;
     default:
-      Advance(outputs_[slot]);
+      Advance(outputs_[slot - kOut]);
       break;
   }
   CheckDrained();
@@ -183,11 +196,9 @@ void ChildIo::Handle(Slot slot, short events) {
 
 void ChildIo::HandleWake() {
   if (input_ != nullptr) input_->Advance();
-  for (Slot slot : {kOut, kErr}) {
-    if (outputs_[slot].fd.valid() && outputs_[slot].buffer->IsRefused()) {
-      CloseOutput(outputs_[slot]);
-    }
-    Sync(outputs_[slot]);
+  for (Output& output : outputs_) {
+    if (output.fd.valid() && output.sink->IsRefused()) CloseOutput(output);
+    Sync(output);
   }
   if (!ended_seen_ && reaper_->exit_fd() < 0) {
     if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
@@ -198,8 +209,8 @@ void ChildIo::HandleWake() {
 void ChildIo::HandleTime() {
   if (!ended_seen_ || settled_seen_ || MonotonicNow() < deadline_) return;
   // What has come counts, however late we are: a last look.
-  for (Slot slot : {kOut, kErr}) {
-    if (fd(slot) >= 0) Advance(outputs_[slot]);
+  for (Output& output : outputs_) {
+    if (IsWanted(output)) Advance(output);
   }
   CheckDrained();
   if (!settled_seen_ && MonotonicNow() >= deadline_) Settle();
@@ -207,9 +218,16 @@ void ChildIo::HandleTime() {
 
 void ChildIo::Finish() {
   Handle(kExit, 0);
-  for (Slot slot : {kOut, kErr}) {
-    while (outputs_[slot].owed > 0) Advance(outputs_[slot]);
+  for (Output& output : outputs_) {
+    while (output.owed > 0) Advance(output);
   }
+}
+
+void ChildIo::Abandon() {
+  for (Output& output : outputs_) {
+    if (output.fd.valid()) CloseOutput(output);
+  }
+  if (input_ != nullptr) input_->OnBroken();
 }
 
 bool ChildIo::finished() const {
@@ -218,15 +236,16 @@ bool ChildIo::finished() const {
 }
 
 bool ChildIo::OutputsAtEnd() const {
-  return !outputs_[kOut].fd.valid() && !outputs_[kErr].fd.valid();
+  return std::none_of(outputs_.begin(), outputs_.end(),
+                      [](const Output& output) { return output.fd.valid(); });
 }
 
 void ChildIo::Advance(Output& output) {
   if (!output.fd.valid()) return;
   size_t taken = 0;
-  const OutputBuffer::Fed fed =
-      output.buffer->Feed(output.fd.get(), output.owed, &taken);
-  if (fed == OutputBuffer::Fed::kEnd) {
+  const OutputSink::Fed fed =
+      output.sink->Feed(output.fd.get(), output.owed, &taken);
+  if (fed == OutputSink::Fed::kEnd) {
     CloseOutput(output);
     return;
   }
@@ -246,15 +265,16 @@ void ChildIo::Owe(Output& output) {
 }
 
 void ChildIo::Sync(Output& output) {
-  const uint64_t wanted = output.buffer->WantedSync();
+  const uint64_t wanted = output.sink->WantedSync();
   if (wanted == 0) return;
   Owe(output);
   while (output.owed > 0) Advance(output);
-  output.buffer->Synced(wanted);
+  output.sink->Synced(wanted);
 }
 
 void ChildIo::CloseOutput(Output& output) {
-  output.buffer->Finish();
+  output.sink->Finish();
+  driver_->BeforeClose(output.fd.get());
   output.fd.Reset();
   output.owed = 0;
 }
@@ -269,15 +289,15 @@ void ChildIo::GrowPipe(Output& output) {
 
 void ChildIo::OnEnded(absl::StatusOr<ExitStatus> status) {
   if (std::exchange(ended_seen_, true)) return;
-  for (Slot slot : {kOut, kErr}) Owe(outputs_[slot]);
+  for (Output& output : outputs_) Owe(output);
   const absl::Time now = MonotonicNow();
   last_deadline_ = now + drain_grace_ * kMostGraces;
   deadline_ = now + drain_grace_;
   // Mostly the pipes are at their end by now: no need to wait for another
   // event.
-  for (Slot slot : {kOut, kErr}) {
-    while (outputs_[slot].owed > 0) Advance(outputs_[slot]);
-    Advance(outputs_[slot]);
+  for (Output& output : outputs_) {
+    while (output.owed > 0) Advance(output);
+    Advance(output);
   }
   absl::MutexLock lock(&mu_);
   result_ = std::move(status);

@@ -3,11 +3,11 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -16,12 +16,12 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
+#include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/input_queue.h"
 #include "asyncproc/internal/launch.h"
-#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/output_sink.h"
 #include "asyncproc/internal/reaper.h"
 #include "asyncproc/internal/unique_fd.h"
-#include "asyncproc/internal/waker.h"
 
 namespace asyncproc::internal {
 
@@ -43,7 +43,9 @@ absl::Status CannotStart(const Command& command, const absl::Status& why);
 // others may be called from any thread.
 class ChildIo {
  public:
-  enum Slot { kIn, kOut, kErr, kExit, kSlotCount };
+  // What the driver waits for: stdin, the end of the child, and its outputs;
+  // behind stderr those of further_pipes, in their order.
+  enum Slot { kIn, kExit, kOut, kErr, kUsualSlots };
 
   enum class State {
     kRunning,
@@ -52,29 +54,38 @@ class ChildIo {
     kAbandoned,  // Settled, with an output that somebody else holds open.
   };
 
-  // Starts `command`. `driver` wakes whoever will drive it.
+  using Sinks = std::vector<std::shared_ptr<OutputSink>>;
+
+  // Starts `command`. `sinks`: of stdout, of stderr, and of a further pipe from
+  // the child for each of its descriptors in `further_pipes`.
   // Errors: as Launch; nothing is left then.
   static absl::StatusOr<std::unique_ptr<ChildIo>> Start(
-      const Command& command, std::shared_ptr<Waker> driver);
+      const Command& command, std::shared_ptr<Driver> driver, Sinks sinks,
+      const std::vector<int>& further_pipes = {});
 
-  // REQUIRES: the child has ended. Closes all pipes; readers see the end.
+  // REQUIRES: the child has ended. Closes all pipes; each sink is finished.
   ~ChildIo();
 
   Reaper& reaper() { return *reaper_; }
   // Null when stdin is not a pipe.
   InputQueue* input() { return input_.get(); }
-  const std::shared_ptr<OutputBuffer>& output(Slot slot) const {
-    return outputs_[slot].buffer;
-  }
   // The master of the child's terminal; -1 when it has none.
   int terminal() const { return terminal_.get(); }
+  const OutputSink& output(Slot slot) const {
+    return *outputs_[slot - kOut].sink;
+  }
   // Names the pipe in /proc; 0 when the stream is not a pipe.
-  ino_t pipe_inode(Slot slot) const { return outputs_[slot].inode; }
+  ino_t pipe_inode(Slot slot) const { return outputs_[slot - kOut].inode; }
 
   State state() const ABSL_LOCKS_EXCLUDED(mu_);
   // Its status once it has settled; nothing before.
   std::optional<absl::StatusOr<ExitStatus>> result() const
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Closes stdin, and drops what waits for it, so as to end the child. False
+  // when that cannot make it end: stdin is not a pipe, or was closed before,
+  // but not by this.
+  bool AbortInput();
+
   // Waits until it has settled. Errors: kDeadlineExceeded.
   absl::Status AwaitSettled(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until it has ended, settled or not. Errors: kDeadlineExceeded.
@@ -82,6 +93,9 @@ class ChildIo {
 
   // ---- For the driver.
 
+  int slot_count() const {
+    return static_cast<int>(kOut) + static_cast<int>(outputs_.size());
+  }
   // What to wait for: -1 for nothing; events may be 0, for the errors alone.
   int fd(Slot slot) const;
   short events(Slot slot) const;
@@ -96,23 +110,28 @@ class ChildIo {
   void HandleTime() ABSL_LOCKS_EXCLUDED(mu_);
   // The last call: reads what an ended child still has in its pipes.
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
+  // Of a settled child: closes the pipes that others still hold open.
+  void Abandon();
   // There is nothing left to wait for.
   bool finished() const;
-  // Its status is known and its output has settled.
+  // It has been reaped; what it had written by then has been handed on.
+  bool ended() const { return ended_seen_; }
+  // Also, its output has settled.
   bool settled() const { return settled_seen_; }
 
  private:
   struct Output {
     UniqueFd fd;
-    std::shared_ptr<OutputBuffer> buffer;
+    std::shared_ptr<OutputSink> sink;
     ino_t inode = 0;
     size_t owed = 0;  // Bytes in the pipe that are read whatever the bound.
   };
 
-  ChildIo(const Command& command, std::shared_ptr<Waker> driver);
+  ChildIo(const Command& command, std::shared_ptr<Driver> driver, Sinks sinks);
 
   absl::Status Adopt(Launched launched);
-  void AdoptOutput(Slot slot, UniqueFd fd);
+  void AdoptOutput(Output& output, UniqueFd fd);
+  static bool IsWanted(const Output& output);
   void Advance(Output& output);
   // Counts what is in the pipe now among what has to be read, come what may.
   void Owe(Output& output);
@@ -129,10 +148,12 @@ class ChildIo {
   const absl::Duration drain_grace_;
   const size_t input_limit_;
   const bool may_grow_pipes_;
-  const std::shared_ptr<Waker> driver_;
+  const std::shared_ptr<Driver> driver_;
+  // An AbortInput has closed stdin: the next one counts as well.
+  std::atomic<bool> input_aborted_{false};
 
   // The driver's.
-  std::array<Output, kSlotCount> outputs_;  // Only kOut and kErr.
+  std::vector<Output> outputs_;  // From kOut on.
   std::unique_ptr<InputQueue> input_;
   UniqueFd terminal_;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;

@@ -167,14 +167,14 @@ class Doctor {
 
   void ExamineOutput(ChildIo::Slot slot) {
     const char* const name = slot == ChildIo::kOut ? "stdout" : "stderr";
-    const OutputBuffer& buffer = *child_.output(slot);
-    if (buffer.HasRoom()) {
+    const OutputSink& sink = child_.output(slot);
+    if (sink.HasRoom()) {
       // We are about to read on.
       return Say(Activity::kWritingOutput, absl::StrCat("it writes ", name));
     }
     Say(Activity::kWritingOutput,
         absl::StrCat("it is blocked, since its ", name,
-                     " is a full pipe: ", buffer.stats().buffered,
+                     " is a full pipe: ", sink.progress().waiting,
                      " bytes, as many as may be kept, wait to be read here"));
   }
 
@@ -246,8 +246,8 @@ class Doctor {
       default:
         return false;
     }
-    return child_.output(ChildIo::kOut)->stats().bytes == 0 &&
-           child_.output(ChildIo::kErr)->stats().bytes == 0 &&
+    return child_.output(ChildIo::kOut).progress().bytes == 0 &&
+           child_.output(ChildIo::kErr).progress().bytes == 0 &&
            child_.pipe_inode(ChildIo::kOut) != 0 &&
            DescriptorTarget(pid_, STDOUT_FILENO) ==
                PipeName(child_.pipe_inode(ChildIo::kOut));
@@ -272,7 +272,7 @@ Diagnosis DiagnoseEnded(ChildIo& child) {
   if (child.state() == ChildIo::State::kDrained) return found;
   std::map<pid_t, PipeHolder> holders;  // One may hold both.
   for (ChildIo::Slot slot : {ChildIo::kOut, ChildIo::kErr}) {
-    if (child.output(slot)->IsFinished()) continue;
+    if (child.output(slot).progress().finished) continue;
     for (PipeHolder& holder : HoldersOf(child.pipe_inode(slot))) {
       holders.emplace(holder.pid, std::move(holder));
     }

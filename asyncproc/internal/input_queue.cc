@@ -34,7 +34,7 @@ ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
 }
 
 InputQueue::InputQueue(UniqueFd fd, Kind kind, size_t limit,
-                       std::shared_ptr<Waker> driver)
+                       std::shared_ptr<Driver> driver)
     : limit_(limit), driver_(std::move(driver)), fd_(std::move(fd)) {
   if (kind == Kind::kTerminal) terminal_.emplace();
 }
@@ -148,12 +148,18 @@ void InputQueue::Advance() {
   absl::string_view data = queue_.view();
   WriteSome(&data);
   if (!broken_) queue_.Consume(queue_.size() - data.size());
-  if (broken_ || (closing_ && queue_.empty())) fd_.Reset();
+  if (broken_ || (closing_ && queue_.empty())) CloseLocked();
 }
 
 void InputQueue::OnBroken() {
   absl::MutexLock lock(&mu_);
   Break();
+  CloseLocked();
+}
+
+void InputQueue::CloseLocked() {
+  if (!fd_.valid()) return;
+  driver_->BeforeClose(fd_.get());
   fd_.Reset();
 }
 

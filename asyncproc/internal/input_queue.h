@@ -13,9 +13,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/line_discipline.h"
 #include "asyncproc/internal/unique_fd.h"
-#include "asyncproc/internal/waker.h"
 
 namespace asyncproc::internal {
 
@@ -39,7 +39,7 @@ class InputQueue {
   // The end-of-file of a terminal is what a person would type for it: the
   // terminal stays open.
   InputQueue(UniqueFd fd, Kind kind, size_t limit,
-             std::shared_ptr<Waker> driver);
+             std::shared_ptr<Driver> driver);
 
   // Takes all of `data`, or nothing and says why.
   // Errors: kFailedPrecondition after Close, and once the child has closed its
@@ -86,11 +86,12 @@ class InputQueue {
   // Writes what fits from the front of `data`, once, and drops that from it.
   void WriteSome(absl::string_view* data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Break() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CloseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Drop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckDelivered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const size_t limit_;
-  const std::shared_ptr<Waker> driver_;
+  const std::shared_ptr<Driver> driver_;
 
   mutable absl::Mutex mu_;
   UniqueFd fd_ ABSL_GUARDED_BY(mu_);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -245,11 +246,13 @@ absl::Status CheckDescriptor(const Command& command, int fd, int number) {
 // child. Owns the child's ends until the child has them.
 class Streams {
  public:
-  explicit Streams(const Command& command) : command_(command) {}
+  Streams(const Command& command, const std::vector<int>& further_pipes)
+      : command_(command), further_pipes_(further_pipes) {}
 
   absl::Status Open(Launched* launched) {
     absl::Status status = command_.pty.has_value() ? OpenTerminal(launched)
                                                    : OpenStandard(launched);
+    if (status.ok()) status = OpenFurther(launched);
     for (const auto& [child_fd, host_fd] : command_.pass_fds) {
       moves_.push_back({host_fd, child_fd});
     }
@@ -362,12 +365,22 @@ class Streams {
     return absl::OkStatus();
   }
 
+  absl::Status OpenFurther(Launched* launched) {
+    for (int number : further_pipes_) {
+      UniqueFd& host_end = launched->further.emplace_back();
+      absl::Status status = OpenOutput(Stdio::Pipe(), number, &host_end);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
   void Own(UniqueFd fd, int number) {
     moves_.push_back({fd.get(), number});
     owned_.push_back(std::move(fd));
   }
 
   const Command& command_;
+  const std::vector<int>& further_pipes_;
   std::vector<UniqueFd> owned_;
   std::vector<DescriptorMove> moves_;
 };
@@ -399,6 +412,20 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
   return request;
 }
 
+absl::Status ValidateFurther(const Command& command,
+                             const std::vector<int>& further_pipes) {
+  std::set<int> numbers;
+  for (int number : further_pipes) {
+    if (number <= STDERR_FILENO || command.pass_fds.count(number) > 0 ||
+        !numbers.insert(number).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot start ", ShellQuote(command.argv[0]), ": descriptor ", number,
+          " of the child cannot be a further pipe: it is something else"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckCommand(const Command& command) {
@@ -416,14 +443,19 @@ absl::Status CheckCommand(const Command& command) {
   return status;
 }
 
-absl::StatusOr<Launched> Launch(const Command& command) {
+absl::StatusOr<Launched> Launch(const Command& command,
+                                const std::vector<int>& further_pipes) {
   if (absl::Status status = CheckCommand(command); !status.ok()) return status;
+  if (absl::Status status = ValidateFurther(command, further_pipes);
+      !status.ok()) {
+    return status;
+  }
   const std::optional<std::string> path = command.env.Get("PATH");
   absl::StatusOr<SpawnRequest> request = ToRequest(command, path);
   if (!request.ok()) return request.status();
 
   Launched launched;
-  Streams streams(command);
+  Streams streams(command, further_pipes);
   if (absl::Status status = streams.Open(&launched); !status.ok()) {
     return status;
   }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,6 +29,7 @@ struct Launched {
   UniqueFd in;
   UniqueFd out;
   UniqueFd err;
+  std::vector<UniqueFd> further;
   // The master of the child's terminal, of which `in` and `out` are copies
   // then.
   UniqueFd terminal;
@@ -40,13 +42,15 @@ struct Launched {
 absl::Status CheckCommand(const Command& command);
 
 // Starts `command`. When it returns, the child runs its program, or nothing is
-// left of the attempt.
+// left of the attempt. `further_pipes`: descriptors of the child, each of which
+// is to be a pipe to the host, as its stdout is.
 //
 // Errors: kInvalidArgument as CheckCommand; what errno says of the stage
 // that failed, with a SpawnFailure.
 //
 // Thread safety: may be called from any thread.
-absl::StatusOr<Launched> Launch(const Command& command);
+absl::StatusOr<Launched> Launch(const Command& command,
+                                const std::vector<int>& further_pipes = {});
 
 }  // namespace asyncproc::internal
 

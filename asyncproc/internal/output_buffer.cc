@@ -29,7 +29,7 @@ constexpr size_t kRecentSize = 1024;
 OutputBuffer::OutputBuffer(OutputBound bound)
     : bound_(bound), segments_(1), read_size_(kFirstReadSize) {}
 
-void OutputBuffer::SetDriver(std::shared_ptr<Waker> driver) {
+void OutputBuffer::SetDriver(std::shared_ptr<Driver> driver) {
   absl::MutexLock lock(&mu_);
   driver_ = std::move(driver);
 }
@@ -109,6 +109,11 @@ uint64_t OutputBuffer::WantedSync() const {
 void OutputBuffer::Synced(uint64_t wanted) {
   absl::MutexLock lock(&mu_);
   syncs_done_ = wanted;
+}
+
+OutputBuffer::Progress OutputBuffer::progress() const {
+  absl::MutexLock lock(&mu_);
+  return {end(), Buffered(), finished_};
 }
 
 uint64_t OutputBuffer::end() const { return segments_.back().end(); }

@@ -16,7 +16,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/byte_queue.h"
-#include "asyncproc/internal/waker.h"
+#include "asyncproc/internal/driver.h"
+#include "asyncproc/internal/output_sink.h"
 #include "asyncproc/output_bound.h"
 
 namespace asyncproc::internal {
@@ -29,7 +30,7 @@ namespace asyncproc::internal {
 //
 // Thread safety: all methods may be called from any thread, those of the
 // producer by one at a time. None calls anybody back.
-class OutputBuffer {
+class OutputBuffer : public OutputSink {
  public:
   // Where one reader is. Made and used by OutputBuffer alone.
   struct Cursor {
@@ -55,34 +56,31 @@ class OutputBuffer {
     size_t high_water = 0;
   };
 
-  enum class Fed {
-    kMore,   // As many bytes as were asked for: there may be more.
-    kEmpty,  // All that there was.
-    kEnd,    // End-of-file, or an error: Finish has been called.
-  };
-
   explicit OutputBuffer(OutputBound bound);
 
   // ---- For the producer.
 
   // Wakes it when a full buffer has room again, or nobody wants more.
-  void SetDriver(std::shared_ptr<Waker> driver) ABSL_LOCKS_EXCLUDED(mu_);
-  // Reads once from `fd`, which is nonblocking, and keeps what the bound
-  // allows. `owed`: bytes to read even if that exceeds BlockChild's bound.
-  Fed Feed(int fd, size_t owed, size_t* taken) ABSL_LOCKS_EXCLUDED(mu_);
+  void SetDriver(std::shared_ptr<Driver> driver) ABSL_LOCKS_EXCLUDED(mu_);
+  // Keeps what the bound allows. `owed`: bytes to read even if that exceeds
+  // BlockChild's bound.
+  Fed Feed(int fd, size_t owed, size_t* taken) override
+      ABSL_LOCKS_EXCLUDED(mu_);
   // The same from memory.
   void Append(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
-  // Nothing more will come: end-of-file, or `why` not. Only the first counts.
-  void Finish(absl::Status why = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mu_);
+  void Finish(absl::Status why = absl::OkStatus()) override
+      ABSL_LOCKS_EXCLUDED(mu_);
   // False while BlockChild's bound is reached.
-  bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasRoom() const override ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a reader has said that it wants no more: the pipe is to be closed.
-  bool IsRefused() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsRefused() const override ABSL_LOCKS_EXCLUDED(mu_);
   bool IsFinished() const ABSL_LOCKS_EXCLUDED(mu_);
   // Not 0 when a reader waits for all that is in the pipe; what to call Synced
   // with when it has been read.
-  uint64_t WantedSync() const ABSL_LOCKS_EXCLUDED(mu_);
-  void Synced(uint64_t wanted) ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t WantedSync() const override ABSL_LOCKS_EXCLUDED(mu_);
+  void Synced(uint64_t wanted) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  Progress progress() const override ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For readers.
 
@@ -193,7 +191,7 @@ class OutputBuffer {
   const OutputBound bound_;
 
   mutable absl::Mutex mu_;
-  std::shared_ptr<Waker> driver_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mu_);
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
   std::list<Cursor> cursors_ ABSL_GUARDED_BY(mu_);
   ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.

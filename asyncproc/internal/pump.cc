@@ -28,26 +28,26 @@ void TakeAllForReady(pollfd* fds, int count) {
 }  // namespace
 
 void DriveOnce(ChildIo& child, Waker& waker, absl::Time deadline) {
-  pollfd fds[ChildIo::kSlotCount + 1];
-  for (int i = 0; i < ChildIo::kSlotCount; ++i) {
+  pollfd fds[ChildIo::kUsualSlots + 1];
+  for (int i = 0; i < ChildIo::kUsualSlots; ++i) {
     const auto slot = static_cast<ChildIo::Slot>(i);
     fds[i].fd = child.fd(slot);
     fds[i].events = fds[i].fd >= 0 ? child.events(slot) : short{0};
     fds[i].revents = 0;
   }
-  pollfd& wake_fd = fds[ChildIo::kSlotCount];
+  pollfd& wake_fd = fds[ChildIo::kUsualSlots];
   wake_fd = {waker.fd(), POLLIN, 0};
-  int ready = GetOs().Poll(fds, ChildIo::kSlotCount + 1,
+  int ready = GetOs().Poll(fds, ChildIo::kUsualSlots + 1,
                            std::min(child.deadline(), deadline));
   if (ready < 0 && errno != EINTR) {
-    TakeAllForReady(fds, ready = ChildIo::kSlotCount + 1);
+    TakeAllForReady(fds, ready = ChildIo::kUsualSlots + 1);
   }
   if (ready > 0) {
     if (wake_fd.revents != 0) {
       waker.Reset();
       child.HandleWake();
     }
-    for (int i = 0; i < ChildIo::kSlotCount; ++i) {
+    for (int i = 0; i < ChildIo::kUsualSlots; ++i) {
       if (fds[i].revents == 0) continue;
       child.Handle(static_cast<ChildIo::Slot>(i), fds[i].revents);
     }

@@ -39,6 +39,12 @@ class TerminationTargets {
   // WaitScope.
   bool AwaitEnded(absl::Time deadline);
 
+  // Of one of those, but for the child, that had not ended when it was last
+  // looked for them: readable when it ends. -1 when there is none.
+  int AnyPidfd() const {
+    return targets_.empty() ? -1 : targets_.begin()->second.pidfd.get();
+  }
+
   // Those, but for the child, that live.
   std::vector<Survivor> Survivors();
 

@@ -5,22 +5,23 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/unique_fd.h"
 
 namespace asyncproc::internal {
 
-// Wakes whoever drives a child out of its poll or epoll, from any thread.
-// Shared by all that may have to, so that it lives as long as the last of them.
+// Wakes whoever waits in poll or epoll, from any thread. Shared by all that may
+// have to, so that it lives as long as the last of them.
 //
 // Thread safety: all methods may be called from any thread.
-class Waker {
+class Waker : public Driver {
  public:
   // Errors: kResourceExhausted.
   static absl::StatusOr<std::shared_ptr<Waker>> Create();
 
   // Readable from a Wake until the next Reset.
   int fd() const { return fd_.get(); }
-  void Wake();
+  void Wake() override;
   void Reset();
 
  private:

@@ -1,0 +1,23 @@
+#ifndef ASYNCPROC_INTERNAL_DRIVER_H_
+#define ASYNCPROC_INTERNAL_DRIVER_H_
+
+namespace asyncproc::internal {
+
+// Whoever waits for the descriptors of a child and moves it on: a thread of its
+// own, or the loop of many. This is what a child tells it.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  // Something has changed that no descriptor shows. Callable from any thread,
+  // also while locks of the child are held: it only takes note.
+  virtual void Wake() = 0;
+
+  // `fd` is about to be closed, by the driver's own call: an epoll that still
+  // had it would go on to report it for as long as another process shares it.
+  virtual void BeforeClose(int /*fd*/) {}
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_DRIVER_H_
