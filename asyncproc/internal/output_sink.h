@@ -15,7 +15,7 @@ class OutputSink {
   enum class Fed {
     kMore,   // As many bytes as were asked for: there may be more.
     kEmpty,  // All that there was.
-    kEnd,    // End-of-file, or an error: Finish has been called.
+    kEnd,    // End-of-file, or an error.
   };
 
   virtual ~OutputSink() = default;

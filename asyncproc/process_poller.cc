@@ -1,0 +1,43 @@
+#include "asyncproc/process_poller.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace asyncproc::internal {
+
+void AppendBounded(absl::string_view data, size_t max_bytes, std::string* text,
+                   uint64_t* dropped) {
+  text->append(data.data(), data.size());
+  // Not at every byte: then each would move all that is kept.
+  if (max_bytes > 0 && text->size() / 2 > max_bytes) {
+    CutToBound(max_bytes, text, dropped);
+  }
+}
+
+void CutToBound(size_t max_bytes, std::string* text, uint64_t* dropped) {
+  if (max_bytes == 0 || text->size() <= max_bytes) return;
+  const size_t excess = text->size() - max_bytes;
+  text->erase(0, excess);
+  *dropped += excess;
+}
+
+bool FindAcross(absl::string_view text, absl::string_view data,
+                std::string* tail) {
+  const size_t kept = text.size() - 1;
+  // A match that begins in the tail ends within the first `kept` of the data.
+  absl::StrAppend(tail, data.substr(0, kept));
+  if (absl::StrContains(*tail, text) || absl::StrContains(data, text)) {
+    return true;
+  }
+  if (data.size() >= kept) *tail = std::string(data.substr(data.size() - kept));
+  if (tail->size() > kept) tail->erase(0, tail->size() - kept);
+  return false;
+}
+
+absl::Status NoSuchChild() {
+  return absl::NotFoundError("no child of this key is there");
+}
+
+}  // namespace asyncproc::internal
