@@ -170,6 +170,11 @@ absl::Status LoopChild::CloseOutput(int fd) {
       "descriptor ", fd, " of the child is not a pipe, or has been closed"));
 }
 
+void LoopChild::CloseOutputs() {
+  for (Sink& sink : sinks_) sink.Refuse();
+  Wake();
+}
+
 absl::Status LoopChild::Terminate(Escalation escalation) {
   if (absl::Status status = escalation.Validate(); !status.ok()) return status;
   if (ended_told_) return absl::OkStatus();

@@ -86,6 +86,8 @@ class LoopChild final : public Driver, public EventLoop::Watcher {
   // No more of this output is wanted. Errors: kNotFound for one that is no pipe
   // or is closed.
   absl::Status CloseOutput(int fd);
+  // Of none of them.
+  void CloseOutputs();
 
   // Begins to end it; an escalation that is under way is given up for this one.
   // Errors: kInvalidArgument.
