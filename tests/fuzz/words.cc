@@ -1,0 +1,92 @@
+// A quoted word is, to a shell, the word; and a program is looked for where a
+// shell would, but for "." and what stands for it.
+//
+// The input is PATH, a zero, and the word.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/log/check.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "asyncproc/command.h"
+#include "asyncproc/internal/path_search.h"
+#include "tests/fuzz/input.h"
+
+namespace asyncproc {
+namespace {
+
+// What a POSIX shell makes of one word: no character that means anything to it
+// may be outside of quotes.
+std::string Unquote(absl::string_view word) {
+  CHECK(!word.empty());
+  std::string text;
+  bool quoted = false;
+  for (size_t i = 0; i < word.size(); ++i) {
+    const char c = word[i];
+    if (c == '\'') {
+      quoted = !quoted;
+    } else if (quoted) {
+      text += c;
+    } else if (c == '\\') {
+      CHECK_LT(++i, word.size());
+      CHECK_NE(word[i], '\n');
+      text += word[i];
+    } else {
+      CHECK(absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+            absl::StrContains("_@%+:,./-", c))
+          << c;
+      text += c;
+    }
+  }
+  CHECK(!quoted);
+  return text;
+}
+
+std::vector<std::string> Search(const std::string& path,
+                                const std::string& word) {
+  if (word.find('/') != std::string::npos) return {word};
+  std::vector<std::string> found;
+  std::string directory;
+  for (const char c : path + ":") {
+    if (c != ':') {
+      directory += c;
+      continue;
+    }
+    if (directory != "" && directory != "." && directory != "./") {
+      found.push_back(directory + "/" + word);
+    }
+    directory.clear();
+  }
+  return found;
+}
+
+void Try(Input input) {
+  std::string path;
+  while (!input.empty()) {
+    const char c = static_cast<char>(input.Byte());
+    if (c == '\0') break;
+    path += c;
+  }
+  const std::string word(input.Characters(std::string::npos));
+
+  CHECK_EQ(Unquote(ShellQuote(word)), word);
+  CHECK_EQ(Unquote(ShellQuote(path)), path);
+  CHECK(internal::ProgramCandidates(word, path) == Search(path, word));
+  CHECK(internal::ProgramCandidates(word, std::nullopt) ==
+        Search("/bin:/usr/bin", word));
+  CHECK_EQ(Command({word, path}).DebugString(),
+           absl::StrCat(ShellQuote(word), " ", ShellQuote(path)));
+}
+
+}  // namespace
+}  // namespace asyncproc
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  asyncproc::Try(asyncproc::Input(data, size));
+  return 0;
+}
