@@ -1,6 +1,5 @@
 // What becomes of a child whose Process is destroyed.
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -24,6 +22,7 @@
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/library_threads.h"
 #include "tests/own_host.h"
 #include "tests/testing.h"
 
@@ -152,8 +151,7 @@ TEST(DestructorTest, DetachesIfAsked) {
   while (internal::ReadProcessStat(pid).has_value()) {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  // Its thread may need a moment to close what it has.
-  absl::SleepFor(kShort * kSlowness);
+  AwaitNoLibraryThread();
 }
 
 TEST(DestructorTest, LetsADetachedChildHaveAllThatWasWritten) {
@@ -172,7 +170,7 @@ TEST(DestructorTest, LetsADetachedChildHaveAllThatWasWritten) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_EQ(directory.Read("done"), data);
-  absl::SleepFor(kShort * kSlowness);
+  AwaitNoLibraryThread();
 }
 
 // DTR-03
@@ -307,7 +305,7 @@ TEST(DestructorTest, DetachesRightAfterTheStart) {
   while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  absl::SleepFor(kShort * kSlowness);
+  AwaitNoLibraryThread();
 }
 
 // DTR-07
@@ -321,26 +319,6 @@ TEST(DestructorTest, RunsWhenAnExceptionPasses) {
   }
 
   EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
-}
-
-std::vector<std::string> ThreadNames() {
-  std::vector<std::string> names;
-  DIR* const dir = opendir("/proc/self/task");
-  while (const dirent* const entry = readdir(dir)) {
-    if (entry->d_name[0] == '.') continue;
-    const auto stat = internal::ReadProcessStat(std::stoi(entry->d_name));
-    if (stat.has_value()) names.push_back(stat->command);
-  }
-  closedir(dir);
-  return names;
-}
-
-size_t OwnThreads() {
-  size_t count = 0;
-  for (const std::string& name : ThreadNames()) {
-    if (absl::StartsWith(name, "asyncproc-")) ++count;
-  }
-  return count;
 }
 
 // DTR-08
@@ -357,17 +335,13 @@ TEST(DestructorTest, EndsAllThreadsThatTheProcessHad) {
     taps.push_back(*std::move(tap));
   }
   // They name themselves: one each, and those of 20 parents and 15 taps.
-  while (OwnThreads() < 135) absl::SleepFor(absl::Milliseconds(1));
-  EXPECT_EQ(OwnThreads(), 135);
+  while (LibraryThreads().size() < 135) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(LibraryThreads().size(), 135);
 
   processes.clear();
   taps.clear();
 
-  const absl::Time patience = MonotonicNow() + kSoon;
-  while (OwnThreads() > 0 && MonotonicNow() < patience) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  EXPECT_EQ(OwnThreads(), 0);
+  AwaitNoLibraryThread();
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/library_threads.h"
 #include "tests/own_host.h"
 #include "tests/testing.h"
 
@@ -152,8 +153,7 @@ TEST(PidTest, ADetachedChildOutlivesItsProcess) {
   }
   ExpectNoChild();
   EXPECT_EQ(directory.Read("file"), "done\n");
-  // Its thread may need a moment to close what it has.
-  absl::SleepFor(kShort * kSlowness);
+  AwaitNoLibraryThread();
 }
 
 // PID-08

@@ -1,12 +1,12 @@
 #include "asyncproc/internal/reaper.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,6 +21,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/fake_os.h"
+#include "tests/library_threads.h"
 #include "tests/own_host.h"
 #include "tests/testing.h"
 
@@ -37,12 +38,16 @@ const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
 // The errors by which pidfds are refused; 0: they are not.
 class ReaperTest : public testing::TestWithParam<int> {
  protected:
-  ReaperTest() : without_(GetParam()) {
-    if (GetParam() != 0) scoped_ = std::make_unique<ScopedOs>(&without_);
+  ReaperTest() {
+    // Never deleted: nothing but its end tells when a detached thread has used
+    // it for the last time.
+    static auto* const each = new std::map<int, OsWithoutPidfds>;
+    if (GetParam() == 0) return;
+    scoped_ = std::make_unique<ScopedOs>(
+        &each->try_emplace(GetParam(), GetParam()).first->second);
   }
 
  private:
-  OsWithoutPidfds without_;
   std::unique_ptr<ScopedOs> scoped_;
 };
 
@@ -158,21 +163,7 @@ TEST_P(ReaperTest, LooksAfterADetachedChild) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_EQ(directory.Read("out"), "detached\n");
-  // Its thread may need a moment to close what it has.
-  absl::SleepFor(kShort * kSlowness);
-}
-
-// The names of this process's threads.
-std::vector<std::string> ThreadNames() {
-  std::vector<std::string> names;
-  DIR* const dir = opendir("/proc/self/task");
-  while (const dirent* const entry = readdir(dir)) {
-    if (entry->d_name[0] == '.') continue;
-    const auto stat = internal::ReadProcessStat(std::stoi(entry->d_name));
-    if (stat.has_value()) names.push_back(stat->command);
-  }
-  closedir(dir);
-  return names;
+  AwaitNoLibraryThread();
 }
 
 TEST(ReaperFallbackTest, IsAThreadThatWaits) {
@@ -180,7 +171,7 @@ TEST(ReaperFallbackTest, IsAThreadThatWaits) {
   ScopedOs scoped_os(&os);
   auto process = MustSpawn(Command({"cat"}));
   // The thread gives itself its name.
-  while (testing::Value(ThreadNames(),
+  while (testing::Value(LibraryThreads(),
                         testing::Not(testing::Contains("asyncproc-wait")))) {
     absl::SleepFor(absl::Milliseconds(1));
   }
@@ -194,7 +185,8 @@ TEST(ReaperFallbackTest, IsNotNeededWhereThePidfdCanBeOpenedLater) {
   ScopedOs scoped_os(&os);
   auto process = MustSpawn(Command({"cat"}));
 
-  EXPECT_THAT(ThreadNames(), testing::Not(testing::Contains("asyncproc-wait")));
+  EXPECT_THAT(LibraryThreads(),
+              testing::Not(testing::Contains("asyncproc-wait")));
   EXPECT_THAT(process->Terminate(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
 }
@@ -235,8 +227,10 @@ TEST(ReaperTest, DoesNotWaitForAChildThatItMayNotKill) {
       errno = EPERM;
       return -1;
     }
-  } os;
-  ScopedOs scoped_os(&os);
+  };
+  // Never deleted, as in ReaperTest.
+  static auto* const os = new NotAllowed;
+  ScopedOs scoped_os(os);
   auto process = MustSpawn(Command({"sleep", "1000"}));
   const pid_t pid = process->pid();
   EXPECT_THAT(process->Signal(SIGTERM),
@@ -250,7 +244,7 @@ TEST(ReaperTest, DoesNotWaitForAChildThatItMayNotKill) {
   while (internal::ReadProcessStat(pid).has_value()) {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  absl::SleepFor(kShort * kSlowness);
+  AwaitNoLibraryThread();
 }
 
 // THR-03: with pidfds and without.

@@ -303,7 +303,7 @@ TEST(TerminateTest, LosesNothingThatWasWrittenBefore) {
 
 // TRM-11
 TEST(TerminateGroupTest, LeavesNoneOfTheGroup) {
-  Command command = Command::Shell("sleep 1000 & echo $!; sleep 1000");
+  Command command = Command::Shell("sleep 1000 & echo $!; exec sleep 1000");
   command.process_group = ProcessGroup::New();
   auto process = MustSpawn(command);
   auto bystander = MustSpawn(Command({"sleep", "1000"}));
