@@ -19,11 +19,12 @@ namespace asyncproc {
 //
 //   auto bc = asyncproc::NonblockingProcess::Spawn({"bc", "-q"});
 //   if (!bc.ok()) return bc.status();
-//   (*bc)->ReadLine();          // nullopt: it has said nothing yet
-//   (*bc)->Write("20 + 22\n");
+//   (*bc)->ReadLine();  // nullopt: it has said nothing yet
+//   if (auto status = (*bc)->Write("20 + 22\n"); !status.ok()) return status;
 //   while (running) {
-//     if (std::optional<std::string> line = (*bc)->ReadLine()) Show(*line);  //
-//     42 DoSomethingElse();
+//     // "42", when it is there.
+//     if (std::optional<std::string> line = (*bc)->ReadLine()) Show(*line);
+//     DoSomethingElse();
 //   }
 //
 // Thread safety: any thread may call anything; see Process.

@@ -51,10 +51,9 @@ struct Output {
 //   asyncproc::Command command({"bc", "-q"});
 //   auto process = asyncproc::Process::Spawn(command);
 //   if (!process.ok()) return process.status();
-//   (*process)->Write("6 * 7\n");
-//   auto answer = (*process)->out().ReadLine(absl::Seconds(5));   // "42"
-//   auto status = (*process)->Terminate();                        // exit
-//   status 0
+//   if (auto status = (*process)->Write("6 * 7\n"); !status.ok()) return status;
+//   auto answer = (*process)->out().ReadLine(absl::Seconds(5));  // "42"
+//   auto end = (*process)->Terminate();                // "exit status 0"
 //
 // Thread safety: any thread may call anything at any time; only the destructor
 // must not overlap another call.
