@@ -202,8 +202,8 @@ struct Command {
   std::optional<std::vector<gid_t>> supplementary_groups;
 
   std::optional<mode_t> umask;
-  std::optional<int>
-      nice;  // From -20 to 19; absolute, not added to the host's.
+  // From -20 to 19; absolute, not added to the host's.
+  std::optional<int> nice;
   std::map<int, rlimit> rlimits;  // By resource: RLIMIT_CORE ...
 
   // SIGKILL for the child when the host ends, however it ends. Costs a thread.
