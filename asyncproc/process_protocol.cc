@@ -5,6 +5,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc {
 
@@ -144,7 +145,11 @@ absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
     if (until_all_ended && children_.empty()) return absl::OkStatus();
     if (last) return absl::DeadlineExceededError("not stopped in time");
     last = internal::MonotonicNow() >= deadline;
-    loop_->Step(deadline);
+    if (!last) {
+      absl::Status status = internal::CheckWaitScopes();
+      if (!status.ok()) return status;
+    }
+    loop_->Step(last ? deadline : internal::NextLook(deadline));
   }
 }
 

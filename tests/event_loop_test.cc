@@ -6,10 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/child_set.h"
 #include "asyncproc/internal/loop_child.h"
@@ -17,6 +20,7 @@
 #include "asyncproc/internal/pipe.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/fake_os.h"
 #include "tests/testing.h"
 
 namespace asyncproc::internal {
@@ -207,23 +211,8 @@ TEST(LoopChildTest, IsKilledWhenItIsRemoved) {
   EXPECT_FALSE(children.TakeEvent().has_value());
 }
 
-// The loop has no pidfd: a thread waits for the end of the child.
-class NoPidfds : public Os {
-  int PidfdOpen(pid_t) override {
-    errno = ENOSYS;
-    return -1;
-  }
-  pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
-              int* pidfd) override {
-    const pid_t pid = Os::Clone(entry, stack_top,
-                                flags & ~0x1000 /* CLONE_PIDFD */, arg, pidfd);
-    *pidfd = -1;
-    return pid;
-  }
-};
-
 TEST(LoopChildTest, EndsWithoutAPidfd) {
-  NoPidfds os;
+  OsWithoutPidfds os;
   const ScopedOs scoped(&os);
   const auto loop = MustCreate();
   ChildSet children(*loop);
@@ -252,6 +241,36 @@ TEST(LoopChildTest, IsNotStartedWhereTheLoopHasNoRoom) {
   EXPECT_THAT(children.Start(0, Command({"sleep", "1000"}), {}, {}),
               HasCode(absl::StatusCode::kResourceExhausted));
   EXPECT_TRUE(children.empty());
+}
+
+// As if the child had another user's identity by now.
+class NotPermitted : public Os {
+  int PidfdSendSignal(int, int) override {
+    errno = EPERM;
+    return -1;
+  }
+};
+
+TEST(LoopChildTest, IsLeftToItselfWhereItMayNotBeKilled) {
+  const auto loop = MustCreate();
+  auto children = std::make_unique<ChildSet>(*loop);
+  auto child = children->Start(0, Command({"cat"}), {}, {});
+  ASSERT_THAT(child, IsOk());
+  const pid_t pid = (*child)->reaper().pid();
+
+  {
+    NotPermitted os;
+    const ScopedOs scoped(&os);
+    children = nullptr;
+  }
+
+  // By its end-of-file; and a thread reaps it.
+  EXPECT_TRUE(AwaitProcessEnd(pid));
+  siginfo_t info;
+  while (waitid(P_PID, static_cast<id_t>(pid), &info,
+                WEXITED | WNOHANG | WNOWAIT) == 0) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 }
 
 }  // namespace

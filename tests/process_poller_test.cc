@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -681,6 +682,14 @@ TEST(ProcessPollerTest, FindsTheFirstToSaySomething) {
   EXPECT_THAT(poller.PollUntilSays({"A"}, "ready", kNeverReached),
               HasCode(absl::StatusCode::kOutOfRange));
   EXPECT_EQ(poller.running(), 2);
+}
+
+TEST(ProcessPollerTest, EndsWithTheTimeOfItsThread) {
+  ProcessPoller<int> poller;
+  ASSERT_THAT(poller.Run(1, Sleeper()), IsOk());
+
+  EXPECT_THAT(WithTimeout(kShort, [&] { return poller.Poll(kNeverReached); }),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
 }
 
 TEST(FindAcrossTest, FindsATextThatIsCutAnywhere) {

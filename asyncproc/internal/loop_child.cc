@@ -1,6 +1,7 @@
 #include "asyncproc/internal/loop_child.h"
 
 #include <errno.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +9,9 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/diagnose_child.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/thread.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -30,6 +33,18 @@ absl::Status Validate(const ChildLimits& limits) {
   return limits.escalation.Validate();
 }
 
+// Of a child that may not be killed, and that nobody but this will wait for.
+void ReapLater(pid_t pid) {
+  absl::StatusOr<Thread> thread = Thread::Start("asyncproc-wait", [pid] {
+    siginfo_t info;
+    while (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
+                          WEXITED | __WALL, nullptr) < 0 &&
+           errno == EINTR) {
+    }
+  });
+  if (thread.ok()) thread->Detach();
+}
+
 }  // namespace
 
 class LoopChild::Sink final : public OutputSink {
@@ -47,6 +62,7 @@ class LoopChild::Sink final : public OutputSink {
     // EIO is how the end of a terminal looks from the other side.
     if (count <= 0) return Fed::kEnd;
     *taken = static_cast<size_t>(count);
+    bytes_ += *taken;
     if (!refused_) child_->OnOutput(number_, {buffer, *taken});
     return *taken == sizeof(buffer) ? Fed::kMore : Fed::kEmpty;
   }
@@ -58,6 +74,7 @@ class LoopChild::Sink final : public OutputSink {
 
   bool HasRoom() const override { return !child_->paused_; }
   bool IsRefused() const override { return refused_; }
+  Progress progress() const override { return {bytes_, 0, finished_}; }
 
   int number() const { return number_; }
   bool finished() const { return finished_; }
@@ -66,6 +83,7 @@ class LoopChild::Sink final : public OutputSink {
  private:
   LoopChild* const child_;
   const int number_;
+  uint64_t bytes_ = 0;
   bool refused_ = false;
   bool finished_ = false;
 };
@@ -117,7 +135,9 @@ LoopChild::~LoopChild() {
   UnwatchAll();
   escalation_ = nullptr;
   if (timer_.has_value()) loop_.Cancel(*timer_);
-  if (io_ != nullptr && !io_->ended()) io_->reaper().KillAndReap();
+  if (io_ != nullptr && !io_->ended() && !io_->reaper().KillAndReap()) {
+    ReapLater(reaper().pid());
+  }
   io_ = nullptr;
   loop_.Remove(id_);
 }
@@ -240,7 +260,8 @@ void LoopChild::CheckLimits() {
     return;
   }
   Emit({ChildEvent::Kind::kTimedOut, -1,
-        absl::StrCat("process ", reaper().pid(), " ", which)});
+        absl::StrCat("process ", reaper().pid(), " ", which, ": ",
+                     DiagnoseChild(*io_).explanation)});
   Terminate(Escalation(limits_->escalation)).IgnoreError();
 }
 

@@ -8,6 +8,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
 
 namespace asyncproc::internal {
 
@@ -190,7 +191,10 @@ absl::Status PollerCore::PollUnguarded(absl::Time deadline,
     }
     if (last) return absl::DeadlineExceededError("children still run");
     last = MonotonicNow() >= deadline;
-    loop_->Step(deadline);
+    if (!last) {
+      if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
+    }
+    loop_->Step(last ? deadline : NextLook(deadline));
   }
 }
 
