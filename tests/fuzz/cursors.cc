@@ -142,6 +142,11 @@ class Model {
     return pieces;
   }
 
+  std::string Peek(const Cursor& cursor) {
+    Resume(true);
+    return Rest(cursor);
+  }
+
   std::string Rest(const Cursor& cursor) const {
     std::string rest;
     for (absl::string_view piece : Pieces(cursor))
@@ -178,13 +183,8 @@ class Model {
       return Take(cursor, size).substr(0, returned);
     }
     if (finished_) return absl::OutOfRangeError("");
-    if (bound_.policy() == Policy::kBlockChild) {
-      if (text_.size() - cursor.position >= bound_.bytes()) {
-        return absl::ResourceExhaustedError("");
-      }
-      // The child may go on, but never beyond the bound.
-      if (Buffered() < bound_.bytes()) paused_ = false;
-    }
+    if (IsStuck(cursor)) return absl::ResourceExhaustedError("");
+    Resume(true);
     return absl::DeadlineExceededError("");
   }
 
@@ -197,9 +197,20 @@ class Model {
                                           : std::string::npos;
   }
 
-  absl::StatusOr<std::string> ReadLine(Cursor& cursor) {
+  bool HasLine(const Cursor& cursor) {
+    if (LineSize(cursor) != std::string::npos) return true;
+    Resume(true);
+    return false;
+  }
+
+  // `split`: a line that does not fit is taken in pieces.
+  absl::StatusOr<std::string> ReadLine(Cursor& cursor, bool split) {
     const size_t size = LineSize(cursor);
-    if (size == std::string::npos) return Get(cursor, size, 0);
+    if (size == std::string::npos) {
+      const bool piece =
+          split && !cursor.canceled && !finished_ && IsStuck(cursor);
+      return piece ? Take(cursor, Rest(cursor).size()) : Get(cursor, size, 0);
+    }
     const std::string rest = Rest(cursor);
     size_t returned = size;
     if (rest[size - 1] == '\n') {
@@ -262,7 +273,20 @@ class Model {
 
   void Release() {
     Forget();
-    if (Buffered() <= bound_.bytes() / 2) paused_ = false;
+    Resume(false);
+  }
+
+  // The child may go on, but never beyond the bound.
+  void Resume(bool wanted) {
+    const size_t buffered = Buffered();
+    if (buffered >= bound_.bytes()) return;
+    if (wanted || buffered <= bound_.bytes() / 2) paused_ = false;
+  }
+
+  // Nothing more comes before it has taken something.
+  bool IsStuck(const Cursor& cursor) const {
+    return bound_.policy() == Policy::kBlockChild &&
+           text_.size() - cursor.position >= bound_.bytes();
   }
 
   // Of what is behind the head, all but the last `kept` bytes.
@@ -322,7 +346,8 @@ class Session {
         break;
       default:
         if (model_.cursors().empty()) break;
-        ByCursor(operation, which % model_.cursors().size(), input);
+        ByCursor(operation, which % model_.cursors().size(), which >= 128,
+                 input);
     }
     CheckStream();
   }
@@ -378,7 +403,7 @@ class Session {
     model_.Finish();
   }
 
-  void ByCursor(uint8_t operation, size_t index, Input& input) {
+  void ByCursor(uint8_t operation, size_t index, bool split, Input& input) {
     Model::Cursor& cursor = model_.cursors()[index];
     const absl::Time now = absl::InfinitePast();
     switch (operation) {
@@ -403,8 +428,7 @@ class Session {
                   model_.ReadExactly(cursor, size));
         break;
       }
-      case 12:
-      case 13: {
+      case 12: {
         const absl::string_view delimiter =
             input.Characters(1 + input.Byte() % 4);
         if (delimiter.empty()) return;
@@ -412,12 +436,17 @@ class Session {
                   model_.ReadUntil(cursor, delimiter));
         break;
       }
+      case 13:
+        CHECK(real_.Peek(cursor.real) == model_.Peek(cursor));
+        break;
       case 14:
-        CHECK_EQ(real_.HasLine(cursor.real),
-                 model_.LineSize(cursor) != std::string::npos);
+        CHECK_EQ(real_.HasLine(cursor.real), model_.HasLine(cursor));
         break;
       default:
-        CheckSame(real_.ReadLine(cursor.real, now), model_.ReadLine(cursor));
+        CheckSame(real_.ReadLine(cursor.real, now,
+                                 split ? OutputBuffer::LongLine::kSplit
+                                       : OutputBuffer::LongLine::kRefuse),
+                  model_.ReadLine(cursor, split));
     }
     CheckCursor(cursor);
   }
@@ -429,7 +458,8 @@ class Session {
 
   void CheckCursor(const Model::Cursor& cursor) {
     const std::string rest = model_.Rest(cursor);
-    CHECK(real_.Peek(cursor.real) == rest);
+    // To look lets the child go on.
+    if (!model_.paused()) CHECK(real_.Peek(cursor.real) == rest);
     CHECK_EQ(real_.AtEnd(cursor.real), model_.finished() && rest.empty());
     CHECK_EQ(real_.lines(cursor.real), cursor.lines);
     CHECK_EQ(real_.dropped(cursor.real), model_.Dropped(cursor));

@@ -47,6 +47,18 @@ std::string Unquote(absl::string_view word) {
   return text;
 }
 
+// Whether it is "", ".", ".//.", or the like.
+bool IsHere(std::string directory) {
+  if (directory[0] == '/') return false;
+  directory += '/';
+  while (!directory.empty()) {
+    const size_t dots = directory.substr(0, 2) == "./" ? 1 : 0;
+    if (directory[dots] != '/') return false;
+    directory.erase(0, dots + 1);
+  }
+  return true;
+}
+
 std::vector<std::string> Search(const std::string& path,
                                 const std::string& word) {
   if (word.find('/') != std::string::npos) return {word};
@@ -57,9 +69,7 @@ std::vector<std::string> Search(const std::string& path,
       directory += c;
       continue;
     }
-    if (directory != "" && directory != "." && directory != "./") {
-      found.push_back(directory + "/" + word);
-    }
+    if (!IsHere(directory)) found.push_back(directory + "/" + word);
     directory.clear();
   }
   return found;
