@@ -183,6 +183,7 @@ TEST(ResourcesTest, AChildMayBeDeniedAnyDescriptor) {
 
 // A host that forbids itself descriptors once it has all it needs.
 TEST(ResourcesTest, AHostMayDenyItselfMoreDescriptors) {
+  if (kSlowness > 1) GTEST_SKIP() << "sanitizers need descriptors";
   EXPECT_HOLDS_IN_OWN_HOST([] {
     auto process = MustSpawn(Command({"cat"}));
     SetLimit(RLIMIT_NOFILE, 0);

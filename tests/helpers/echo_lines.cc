@@ -1,5 +1,6 @@
 // Copies its stdin to its stdout, each line as soon as it is complete.
 #include <stdio.h>
+#include <stdlib.h>
 
 int main() {
   char* line = nullptr;
@@ -9,4 +10,5 @@ int main() {
     fwrite(line, 1, length, stdout);
     fflush(stdout);
   }
+  free(line);
 }
