@@ -154,7 +154,7 @@ TEST_P(ClosingTest, WorksInAHostThatCanOpenNoMore) {
     while (open("/dev/null", O_RDWR) >= 0) {
     }
     internal::SpawnRequest request;
-    request.argv = {"sh", "-c", "echo ready; sleep 1000"};
+    request.argv = {"sh", "-c", "echo ready; kill -STOP $$"};
     request.candidates = {"/bin/sh"};
     request.moves = {{0, 0}, {pipe.write_end.get(), 1}, {2, 2}};
 
