@@ -106,7 +106,10 @@ TEST(EventLoopTest, ReportsNothingOfADescriptorThatWasClosed) {
   loop->At(MonotonicNow() + kShort, [&] { timer = true; });
   const absl::Duration cpu = CpuTime();
   int steps = 0;
-  for (; !timer; ++steps) loop->Step(absl::InfiniteFuture());
+  while (!timer) {
+    loop->Step(absl::InfiniteFuture());
+    ++steps;
+  }
 
   EXPECT_THAT(recorder.slots, testing::ElementsAre(3));
   EXPECT_LE(steps, 3);

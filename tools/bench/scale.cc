@@ -133,10 +133,10 @@ void Print(absl::string_view what, int children, const Living& living) {
       static_cast<double>(living.bytes) / 1024, living.idle_cpu * 100);
 }
 
-// Each in a process of its own: memory that one has given back to its allocator
+// In a process of its own: memory that another has given back to its allocator
 // would be the next one's for nothing.
-void MeasureLiving(absl::string_view what, Living (*measure)(int),
-                   int children) {
+void MeasureAlone(absl::string_view what, Living (*measure)(int),
+                  int children) {
   std::cout << std::flush;
   const pid_t pid = fork();
   CHECK_GE(pid, 0);
@@ -211,10 +211,10 @@ int main(int argc, char** argv) {
   asyncproc::RaiseDescriptorLimit();
   const int children = absl::GetFlag(FLAGS_children);
   for (int count : {children / 10, children}) {
-    asyncproc::MeasureLiving("ProcessPoller", asyncproc::MeasurePoller, count);
+    asyncproc::MeasureAlone("ProcessPoller", asyncproc::MeasurePoller, count);
   }
   for (int count : {children / 10, children}) {
-    asyncproc::MeasureLiving("Process", asyncproc::MeasureProcess, count);
+    asyncproc::MeasureAlone("Process", asyncproc::MeasureProcess, count);
   }
   asyncproc::MeasureRate(absl::GetFlag(FLAGS_commands));
 }
