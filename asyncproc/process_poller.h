@@ -402,8 +402,8 @@ absl::StatusOr<Key> ProcessPoller<Key, Hash>::PollUntilSays(
       [&search] { return search.found.has_value() || search.left.empty(); },
       timeout);
   search_ = outer;
-  if (search.found.has_value()) return *std::move(search.found);
   if (!status.ok()) return status;
+  if (search.found.has_value()) return *std::move(search.found);
   return absl::OutOfRangeError("all these children have ended");
 }
 

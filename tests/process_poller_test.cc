@@ -684,6 +684,17 @@ TEST(ProcessPollerTest, FindsTheFirstToSaySomething) {
   EXPECT_EQ(poller.running(), 2);
 }
 
+TEST(ProcessPollerTest, ReportsAnErrorRatherThanWhatWasFound) {
+  Recorder poller;
+  poller.on_output = [](const std::string&) { return absl::AbortedError(""); };
+  ASSERT_THAT(poller.Run("A", Command::Shell("echo ready")), IsOk());
+
+  EXPECT_THAT(poller.PollUntilSays({"A"}, "ready", kNeverReached),
+              HasCode(absl::StatusCode::kAborted));
+  EXPECT_EQ(poller.output("A").out, "ready\n");
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+}
+
 TEST(ProcessPollerTest, EndsWithTheTimeOfItsThread) {
   ProcessPoller<int> poller;
   ASSERT_THAT(poller.Run(1, Sleeper()), IsOk());
