@@ -10,9 +10,8 @@ namespace asyncproc {
 
 // How to talk to well-known programs. What each Reply holds:
 //
-// BcDialect        GNU bc. out: the results, long numbers on one line. err:
-// what
-//                  it complains of.
+// BcDialect        GNU bc. out: the results, long numbers on one line.
+//                  err: what it complains of.
 // PythonDialect    python3 -i. Statements are executed as at its prompt, one
 //                  after the other: expressions print what they are. err: the
 //                  traceback of the one that failed, with status 1.
