@@ -26,6 +26,7 @@ using internal::MonotonicNow;
 
 constexpr absl::Duration kStartPatience = absl::Seconds(20);
 constexpr absl::Duration kRecoveryPatience = absl::Seconds(2);
+constexpr absl::Duration kSilence = absl::Milliseconds(200);
 
 // What an error shows of a reply that did not end.
 constexpr size_t kShown = 200;
@@ -215,9 +216,18 @@ absl::Status Repl::Recover() {
     process_->Signal(SIGINT, dialect_.interrupted).IgnoreError();
   }
   const absl::Time deadline = DeadlineAfter(kRecoveryPatience);
-  // A new marker, or the answer to an empty line: all before it is late.
-  return dialect_.wrap != nullptr ? EvalMarked("", deadline).status()
-                                  : EvalPrompted("", deadline).status();
+  // A new marker: all before it is late.
+  if (dialect_.wrap != nullptr) return EvalMarked("", deadline).status();
+  // The prompt after an empty line; and, as it looks the same, that of the
+  // interrupted statement: until there is silence.
+  absl::Status status = EvalPrompted("", deadline).status();
+  while (status.ok()) {
+    const absl::StatusOr<Expected> more = out_.Await(
+        {Pattern::Regex(dialect_.prompt), Pattern::Timeout()}, kSilence);
+    if (!more.ok()) return more.status();
+    if (more->index == 1) break;
+  }
+  return status;
 }
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
