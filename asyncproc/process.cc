@@ -78,9 +78,9 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(Command command) {
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
       ChildIo::Start(command, (*pump)->waker(), {out, err});
   if (!child.ok()) return child.status();
-  return absl::WrapUnique(
-      new Process(std::move(command), *std::move(pump), *std::move(child),
-                  std::move(out), std::move(err)));
+  return absl::WrapUnique(new Process(std::move(command), *std::move(pump),
+                                      *std::move(child), std::move(out),
+                                      std::move(err)));
 }
 
 Process::Process(Command command, std::unique_ptr<internal::Pump> pump,

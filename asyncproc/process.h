@@ -51,9 +51,10 @@ struct Output {
 //   asyncproc::Command command({"bc", "-q"});
 //   auto process = asyncproc::Process::Spawn(command);
 //   if (!process.ok()) return process.status();
-//   if (auto status = (*process)->Write("6 * 7\n"); !status.ok()) return status;
+//   auto written = (*process)->Write("6 * 7\n");
+//   if (!written.ok()) return written;
 //   auto answer = (*process)->out().ReadLine(absl::Seconds(5));  // "42"
-//   auto end = (*process)->Terminate();                // "exit status 0"
+//   auto end = (*process)->Terminate();  // "exit status 0"
 //
 // Thread safety: any thread may call anything at any time; only the destructor
 // must not overlap another call.

@@ -56,9 +56,7 @@ class Capture {
   // `kept_bound`: of what is kept, where that is not the bound of what arrives.
   Capture(std::shared_ptr<OutputBuffer> arrived, ino_t pipe,
           std::optional<OutputBound> kept_bound, const OutputSink& sink)
-      : arrived_(std::move(arrived)),
-        stream_(arrived_, pipe),
-        sink_(sink) {
+      : arrived_(std::move(arrived)), stream_(arrived_, pipe), sink_(sink) {
     if (!kept_bound.has_value()) return;
     kept_ = std::make_shared<OutputBuffer>(*kept_bound);
     kept_cursor_ = kept_->AddCursor(/*at_oldest=*/true);

@@ -184,9 +184,8 @@ class InputQueueTest : public testing::Test {
     absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
     ASSERT_THAT(waker, IsOk());
     waker_ = *std::move(waker);
-    queue_ = std::make_unique<InputQueue>(std::move(pipe->write_end),
-                                          InputQueue::Kind::kPipe, limit,
-                                          waker_);
+    queue_ = std::make_unique<InputQueue>(
+        std::move(pipe->write_end), InputQueue::Kind::kPipe, limit, waker_);
   }
 
   // Reads until nothing comes any more, driving the queue.

@@ -23,6 +23,44 @@ TEST(ProcessTest, AnswersWhatItIsAsked) {
   EXPECT_THAT(bc->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
+// REPL-02
+TEST(ProcessTest, SaysNothingOnAnUnfinishedLineAndDoesNotHang) {
+  auto bc = MustSpawn(Command({"bc", "-q"}));
+
+  EXPECT_THAT(bc->Write("1+1"), IsOk());
+  EXPECT_THAT(bc->out().ReadLine(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(bc->CloseStdin(), IsOk());
+
+  EXPECT_THAT(bc->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_THAT(bc->ReadErr(), testing::HasSubstr("syntax error"));
+}
+
+// REPL-03
+TEST(ProcessTest, GoesOnAfterAnErrorThatComesOnStderr) {
+  auto bc = MustSpawn(Command({"bc", "-q"}));
+
+  EXPECT_THAT(bc->Write("1/0\n2+2\n"), IsOk());
+
+  EXPECT_THAT(bc->out().ReadLine(kNeverReached), IsOkAndHolds("4"));
+  EXPECT_THAT(bc->err().ReadLine(kNeverReached),
+              IsOkAndHolds(testing::HasSubstr("Divide by zero")));
+}
+
+// REPL-05
+TEST(ProcessTest, GetsAnswersOnStdoutAndPromptsOnStderrFromPython) {
+  auto python = MustSpawn(Command({"python3", "-i", "-q"}));
+
+  EXPECT_THAT(python->Write("1+1\n"), IsOk());
+
+  EXPECT_THAT(python->out().ReadLine(kNeverReached), IsOkAndHolds("2"));
+  EXPECT_THAT(python->err().ReadUntil(">>> >>> ", kNeverReached),
+              IsOkAndHolds(""));
+  EXPECT_THAT(python->CloseStdin(), IsOk());
+  EXPECT_THAT(python->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
 TEST(ProcessTest, IsKilledByItsDestructor) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   const pid_t pid = process->pid();

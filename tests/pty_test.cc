@@ -14,6 +14,7 @@
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/forked_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -218,6 +219,23 @@ TEST(PtyTest, KeepsItsTerminalFromOtherChildren) {
 
   EXPECT_FALSE(absl::StrContains(others, "ptmx")) << others;
   EXPECT_FALSE(absl::StrContains(others, "/dev/pts")) << others;
+}
+
+// PTY-12
+TEST(PtyTest, WorksInAHostWithoutStdinAndStdout) {
+  const std::string seen = InForkedHost([]() -> std::string {
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    auto process = Process::Spawn(OnTerminal(Command({"cat"}), false));
+    if (!process.ok()) return process.status().ToString();
+    (*process)->Write("x\n").IgnoreError();
+    (*process)->pty()->SendEof().IgnoreError();
+    const auto status = (*process)->WaitFor(kNeverReached);
+    if (!status.ok()) return status.status().ToString();
+    return absl::StrCat((*process)->Read(), status->ToString());
+  });
+
+  EXPECT_EQ(seen, "x\r\nexit status 0");
 }
 
 TEST(PtyTest, LeavesNothingOfAFailedStart) {
