@@ -28,9 +28,8 @@ class ByteQueue {
   // when there is no memory: nothing has changed then.
   char* Reserve(size_t size);
   void Commit(size_t size) { end_ += size; }
-  // Has the kernel provide the memory of what was reserved now, all at once,
-  // which takes it half the time of doing so page by page. Worth it where all
-  // of it is going to be filled.
+  // Has the kernel provide the memory of what was reserved now, all at once and
+  // not page by page. For where all of it is going to be filled.
   void Populate(size_t size);
   // False when there is no memory.
   bool Append(absl::string_view bytes);
