@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
@@ -35,6 +38,7 @@
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/fake_os.h"
 #include "tests/forked_host.h"
 #include "tests/testing.h"
 
@@ -442,6 +446,23 @@ TEST(StandardStreamTest, CanBePipedInAHostThatHasNone) {
   }
 }
 
+TEST(StandardStreamTest, IsNotTakenForAPidfdThatIsOpenedLater) {
+  const std::string seen = InForkedHost([]() -> std::string {
+    OsWithoutClonePidfd os;
+    const internal::ScopedOs scoped(&os);
+    for (int number : {0, 1, 2}) close(number);
+    auto process = Process::Spawn(Command({"cat"}));
+    if (!process.ok()) return process.status().ToString();
+    std::string seen = "open:";
+    for (int number : {0, 1, 2}) {
+      if (fcntl(number, F_GETFD) >= 0) absl::StrAppend(&seen, " ", number);
+    }
+    return seen;
+  });
+
+  EXPECT_EQ(seen, "open:");
+}
+
 // FDI-10
 TEST(PipeTest, IsNotSeenByAChildThatInheritsAll) {
   auto cat = MustSpawn(Command({"cat"}));
@@ -521,6 +542,61 @@ TEST(PipeTest, BlocksTheChild) {
 TEST(PipeTest, TakesAllThatTheChildWrites) {
   EXPECT_EQ(OutputOf(Command({"head", "-c", "300000", "/dev/zero"})),
             std::string(300000, '\0'));
+}
+
+// A child begins with the host's own table of descriptors.
+TEST(SpawnTest, LeavesTheHostsTableOfDescriptorsAsItWas) {
+  const UniqueFd passed = Open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  const UniqueFd inheritable = Open("/dev/null", O_RDONLY);
+  Command command = Waiting();
+  // To a number that the host has something else at.
+  command.pass_fds[inheritable.get()] = passed.get();
+  Command failing = command;
+  failing.argv = {"/no/such/file"};
+  const std::map<int, std::string> before = DescriptorsOf(getpid());
+
+  auto process = MustSpawn(command);
+  AwaitLine(*process, "ready");
+  std::map<int, std::string> seen = DescriptorsOf(process->pid());
+  process = nullptr;
+  EXPECT_FALSE(Process::Spawn(failing).ok());
+
+  EXPECT_EQ(seen[inheritable.get()], "/dev/zero");
+  EXPECT_EQ(DescriptorsOf(getpid()), before);
+  EXPECT_EQ(fcntl(inheritable.get(), F_GETFD), 0);
+  EXPECT_EQ(fcntl(passed.get(), F_GETFD), FD_CLOEXEC);
+}
+
+// How many descriptors the kernel made a table for.
+int TableSizeOf(pid_t pid) {
+  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    absl::string_view size = line;
+    int number;
+    if (absl::ConsumePrefix(&size, "FDSize:") &&
+        absl::SimpleAtoi(size, &number)) {
+      return number;
+    }
+  }
+  return -1;
+}
+
+TEST(SpawnTest, CopiesNoTableOfThousandsOfDescriptors) {
+  std::vector<UniqueFd> high;
+  for (int i = 0; i < 600; ++i) {
+    high.emplace_back(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 300));
+    ASSERT_TRUE(high.back().valid());
+  }
+  std::vector<std::unique_ptr<Process>> living;
+  for (int i = 0; i < 50; ++i) living.push_back(MustSpawn(Command({"cat"})));
+
+  auto process = MustSpawn(Waiting());
+  AwaitLine(*process, "ready");
+
+  EXPECT_GT(TableSizeOf(getpid()), 600);
+  const int size = TableSizeOf(process->pid());
+  EXPECT_GT(size, 0);
+  EXPECT_LE(size, 256);
 }
 
 // FDI-16

@@ -31,6 +31,12 @@ class OsWithoutPidfds : public internal::Os {
   const int error_;
 };
 
+// A kernel without CLONE_PIDFD, but with pidfd_open.
+class OsWithoutClonePidfd : public OsWithoutPidfds {
+ public:
+  int PidfdOpen(pid_t pid) override { return Os::PidfdOpen(pid); }
+};
+
 // Counts the signals that are sent, and those that are sent to a child that
 // has been reaped. For one child at a time. `Base`: what it does else.
 template <typename Base = internal::Os>

@@ -177,11 +177,8 @@ TEST(ReaperFallbackTest, IsAThreadThatWaits) {
   }
 }
 
-// Without CLONE_PIDFD, but with pidfd_open.
 TEST(ReaperFallbackTest, IsNotNeededWhereThePidfdCanBeOpenedLater) {
-  class NoClonePidfd : public OsWithoutPidfds {
-    int PidfdOpen(pid_t pid) override { return Os::PidfdOpen(pid); }
-  } os;
+  OsWithoutClonePidfd os;
   ScopedOs scoped_os(&os);
   auto process = MustSpawn(Command({"cat"}));
 

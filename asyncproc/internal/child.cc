@@ -47,6 +47,23 @@ bool IsTarget(const ChildPlan& plan, int fd) {
   return false;
 }
 
+// Makes a table of descriptors for the child, with copies of those that it is
+// going to use and of what lies below them: a host with thousands of children
+// has tens of thousands, and copying them all takes longer than all the rest.
+bool UnshareDescriptors(ChildPlan& plan) {
+  int last = STDERR_FILENO;
+  for (size_t i = 0; i < plan.move_count; ++i) {
+    last = std::max(last, plan.moves[i].from);
+  }
+  if (plan.have_close_range &&
+      Ok(syscall(SYS_close_range, last + 1, kLastDescriptor,
+                 CLOSE_RANGE_UNSHARE))) {
+    return true;
+  }
+  plan.could_not_unshare = true;
+  return false;
+}
+
 // A copy of `fd` under a number that nothing will be moved to. The copies made
 // on the way keep their numbers occupied until they are moved over.
 int CopyOutOfTheWay(const ChildPlan& plan, int fd) {
@@ -222,6 +239,7 @@ bool Become(ChildPlan& plan) {
     return false;
   }
   plan.stage = SpawnStage::kDescriptors;
+  if (plan.shares_descriptors && !UnshareDescriptors(plan)) return false;
   if (!MoveDescriptors(plan)) return false;
   plan.stage = SpawnStage::kTerminal;
   if (plan.controlling_terminal >= 0 &&

@@ -36,6 +36,9 @@ struct ChildPlan {
   size_t move_count = 0;
   bool close_others = true;
   bool have_close_range = true;  // False: read /proc/self/fd instead.
+  // The child was made with CLONE_FILES: the descriptors are the host's until
+  // it has made a table of its own. REQUIRES: close_others.
+  bool shares_descriptors = false;
 
   bool new_session = false;
   int process_group = -1;         // 0: a new one. Else: the one to join.
@@ -64,6 +67,8 @@ struct ChildPlan {
   // The candidate that `error` is about, when it is about one: null when none
   // was found.
   const char* volatile refused = nullptr;
+  // It failed because it could not stop sharing descriptors.
+  volatile bool could_not_unshare = false;
 };
 
 // The child's half of a spawn: carries out the ChildPlan that `plan` points to.
@@ -74,9 +79,10 @@ struct ChildPlan {
 //   1. Session, process group: before the terminal, which only the leader of a
 //      session may take, and long before exec: the host goes on only then, so
 //      that the group exists when Spawn returns.
-//   2. Descriptors to their numbers, the terminal, and all others closed: while
-//      no limit of the child's own applies (the fallback of close_range needs a
-//      descriptor), and so that nothing later can open a leaked one.
+//   2. A table of descriptors of the child's own; descriptors to their numbers,
+//      the terminal, and all others closed: while no limit of the child's own
+//      applies (the fallback of close_range needs a descriptor), and so that
+//      nothing later can open a leaked one.
 //   3. Limits and niceness: raising either may need the host's privileges.
 //   4. gid and groups, then uid: the first two need the privileges that the
 //      last one gives up. Raw system calls: glibc's setuid would try to change

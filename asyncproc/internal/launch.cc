@@ -267,10 +267,12 @@ class Streams {
     if (!pty.ok()) {
       return Failed(command_, SpawnStage::kTerminal, errno, pty.status());
     }
-    launched->terminal = std::move(pty->master);
+    launched->terminal = OutOfTheWay(std::move(pty->master));
     const int master = launched->terminal.get();
-    launched->in = UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1));
-    launched->out = UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1));
+    launched->in =
+        OutOfTheWay(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
+    launched->out =
+        OutOfTheWay(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
     if (!launched->in.valid() || !launched->out.valid()) {
       return Failed(command_, {SpawnStage::kTerminal, errno},
                     "cannot copy a descriptor");
@@ -301,7 +303,7 @@ class Streams {
     }
     absl::StatusOr<Pipe> pipe = OpenPipe();
     if (!pipe.ok()) return pipe.status();
-    *host_end = std::move(pipe->write_end);
+    *host_end = OutOfTheWay(std::move(pipe->write_end));
     Own(std::move(pipe->read_end), STDIN_FILENO);
     return SetNonblocking(*host_end);
   }
@@ -312,14 +314,14 @@ class Streams {
       if (!pty.ok()) {
         return Failed(command_, SpawnStage::kTerminal, errno, pty.status());
       }
-      *host_end = std::move(pty->master);
+      *host_end = OutOfTheWay(std::move(pty->master));
       Own(std::move(pty->slave), number);
       return SetNonblocking(*host_end);
     }
     if (stream.kind() != Stdio::Kind::kPipe) return OpenOther(stream, number);
     absl::StatusOr<Pipe> pipe = OpenPipe();
     if (!pipe.ok()) return pipe.status();
-    *host_end = std::move(pipe->read_end);
+    *host_end = OutOfTheWay(std::move(pipe->read_end));
     Own(std::move(pipe->write_end), number);
     return SetNonblocking(*host_end);
   }

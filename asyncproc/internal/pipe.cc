@@ -10,10 +10,22 @@
 #include "asyncproc/internal/os.h"
 
 namespace asyncproc::internal {
+namespace {
+
+// As many numbers as one block of the kernel's table of descriptors.
+constexpr int kFirstOutOfTheWay = 256;
+
+}  // namespace
 
 UniqueFd AboveStdio(UniqueFd fd) {
   if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
   return UniqueFd(GetOs().Duplicate(fd.get(), STDERR_FILENO + 1));
+}
+
+UniqueFd OutOfTheWay(UniqueFd fd) {
+  if (!fd.valid() || fd.get() >= kFirstOutOfTheWay) return fd;
+  UniqueFd moved(GetOs().Duplicate(fd.get(), kFirstOutOfTheWay));
+  return moved.valid() ? std::move(moved) : std::move(fd);
 }
 
 absl::StatusOr<Pipe> MakePipe(size_t size) {

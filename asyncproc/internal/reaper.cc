@@ -9,6 +9,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -41,7 +42,7 @@ absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
     std::function<void()> on_exit) {
   if (!pidfd.valid()) {
     // It cannot name a stranger: the child has not been reaped yet.
-    pidfd = UniqueFd(GetOs().PidfdOpen(pid));
+    pidfd = AboveStdio(OutOfTheWay(UniqueFd(GetOs().PidfdOpen(pid))));
   }
   auto reaper =
       absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));

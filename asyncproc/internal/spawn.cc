@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/base/const_init.h"
@@ -59,19 +60,25 @@ class AllSignalsBlocked {
 // sets it to SIGCHLD there.
 constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK;
 
+// Whether children are made without a table of descriptors, to make one of
+// their own of the few that they need. Until one could not: on a kernel before
+// 5.9, or behind a filter.
+std::atomic<bool> share_descriptors{true};
+
 // The pid, or a negated errno.
 pid_t Clone(ChildPlan* plan, int* pidfd) {
   alignas(64) char stack[kChildStackSize];
   char* const top = stack + sizeof(stack);
   AllSignalsBlocked blocked;
   Os& os = GetOs();
-  pid_t pid = os.Clone(RunChild, top, kCloneFlags | CLONE_PIDFD, plan, pidfd);
+  const int flags = kCloneFlags | (plan->shares_descriptors ? CLONE_FILES : 0);
+  pid_t pid = os.Clone(RunChild, top, flags | CLONE_PIDFD, plan, pidfd);
   // EMFILE: there is no descriptor left for a pidfd. EINVAL, EPERM, ENOSYS: a
   // kernel, or a filter in front of it, that does not know the flag.
   if (pid < 0 && (errno == EMFILE || errno == EINVAL || errno == EPERM ||
                   errno == ENOSYS)) {
     *pidfd = -1;
-    pid = os.Clone(RunChild, top, kCloneFlags, plan, nullptr);
+    pid = os.Clone(RunChild, top, flags, plan, nullptr);
   }
   return pid < 0 ? -errno : pid;
 }
@@ -107,6 +114,7 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   ChildPlan plan = prepared;
   plan.moves = moves.data();
   plan.move_count = moves.size();
+  plan.shares_descriptors = plan.close_others && share_descriptors;
 
   int pidfd = -1;
   const bool changes_identity = plan.uid >= 0 || plan.gid >= 0;
@@ -120,6 +128,10 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   if (plan.error != 0) {
     ReapFailed(pid);
     result.pidfd.Reset();
+    if (plan.could_not_unshare) {
+      share_descriptors = false;
+      return SpawnOnce(request, prepared);
+    }
     result.failure = {plan.stage, plan.error};
     if (plan.refused != nullptr) result.refused = plan.refused;
     return result;
@@ -127,7 +139,9 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   result.pid = pid;
   // A pidfd that took the place of a closed standard stream would be written to
   // by whoever believes that it is one.
-  if (result.pidfd.valid()) result.pidfd = AboveStdio(std::move(result.pidfd));
+  if (result.pidfd.valid()) {
+    result.pidfd = AboveStdio(OutOfTheWay(std::move(result.pidfd)));
+  }
   return result;
 }
 

@@ -54,8 +54,9 @@ struct SpawnResult {
 
 // Starts a child, and returns once it runs its program, or has failed to and
 // has been reaped. While it starts, the calling thread is suspended, and
-// nothing of the host is copied: the time depends on neither its memory nor its
-// limits.
+// nothing of the host is copied but its descriptors up to the highest that the
+// child is given: the time depends on neither its memory nor its limits, nor on
+// how many descriptors are open behind those.
 //
 // A child that fails before exec sends the host no SIGCHLD, and nobody else's
 // waitpid(-1) can see it.
