@@ -1,0 +1,116 @@
+#include "tools/bench/bench.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/flags/flag.h"
+#include "absl/log/check.h"
+#include "absl/strings/str_cat.h"
+
+ABSL_FLAG(int64_t, divide, 1,
+          "by how much to make the great works smaller: their figures are then "
+          "good for nothing but to see that they run");
+
+namespace asyncproc::bench {
+namespace {
+
+struct PipeEnds {
+  int read;
+  int write;
+};
+
+PipeEnds MakePipe(int size) {
+  int fds[2];
+  PCHECK(pipe2(fds, O_CLOEXEC) == 0);
+  if (size > 0) PCHECK(fcntl(fds[0], F_SETPIPE_SZ, size) >= size);
+  return {fds[0], fds[1]};
+}
+
+}  // namespace
+
+std::string Child(absl::string_view name) {
+  // Beside the program, wherever it is run from.
+  static const std::string* const folder = [] {
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+    constexpr absl::string_view kHere = "/tools/bench/";
+    const size_t here = self.rfind(kHere);
+    CHECK(here != std::string::npos) << self;
+    return new std::string(
+        absl::StrCat(self.substr(0, here), kHere, "children/"));
+  }();
+  return absl::StrCat(*folder, name);
+}
+
+int64_t Scaled(int64_t size) {
+  return std::max<int64_t>(1, size / absl::GetFlag(FLAGS_divide));
+}
+
+BareChild::BareChild(const std::vector<std::string>& argv, int pipe_size) {
+  const PipeEnds in = MakePipe(pipe_size);
+  const PipeEnds out = MakePipe(pipe_size);
+  const PipeEnds err = MakePipe(0);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in.read, 0);
+  posix_spawn_file_actions_adddup2(&actions, out.write, 1);
+  posix_spawn_file_actions_adddup2(&actions, err.write, 2);
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  const int error = posix_spawnp(&pid_, arguments[0], &actions, nullptr,
+                                 arguments.data(), environ);
+  CHECK_EQ(error, 0) << arguments[0];
+  posix_spawn_file_actions_destroy(&actions);
+  close(in.read);
+  close(out.write);
+  close(err.write);
+  in_ = in.write;
+  out_ = out.read;
+  err_ = err.read;
+}
+
+BareChild::~BareChild() {
+  CloseIn();
+  close(out_);
+  close(err_);
+  if (pid_ < 0) return;
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+}
+
+void BareChild::Write(absl::string_view data) {
+  while (!data.empty()) {
+    const ssize_t count = write(in_, data.data(), data.size());
+    PCHECK(count > 0);
+    data.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+void BareChild::CloseIn() {
+  if (in_ >= 0) close(in_);
+  in_ = -1;
+}
+
+void BareChild::ReadToEnd(int fd) {
+  char buffer[4096];
+  while (read(fd, buffer, sizeof(buffer)) > 0) {
+  }
+}
+
+void BareChild::Wait() {
+  ReadToEnd(out_);
+  ReadToEnd(err_);
+  int status;
+  PCHECK(waitpid(pid_, &status, 0) == pid_);
+  pid_ = -1;
+}
+
+}  // namespace asyncproc::bench

@@ -1,0 +1,68 @@
+#ifndef ASYNCPROC_TOOLS_BENCH_BENCH_H_
+#define ASYNCPROC_TOOLS_BENCH_BENCH_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "benchmark/benchmark.h"
+
+// What the benchmarks share. Each figure has a name of two parts, the work and
+// who does it: "drain/asyncproc". Beside it stands "drain/limit", the same work
+// by bare system calls, on the same child. tools/bench/compare puts them into
+// relation; to look at one work alone:
+//
+//   bazel run -c opt //tools/bench -- --benchmark_filter=drain/
+//
+// The time is that of the clock on the wall; CPU is that of all threads of the
+// host, and none of the child.
+
+// Registers `function` as the figure `name`.
+#define ASYNCPROC_BENCHMARK(function, name)                        \
+  BENCHMARK(function)->Name(name)->UseRealTime()->MeasureProcessCPUTime()
+
+namespace asyncproc::bench {
+
+// Where a program of tools/bench/children is.
+std::string Child(absl::string_view name);
+
+// `size`, divided by what --divide says: for a look at whether all works.
+int64_t Scaled(int64_t size);
+
+inline constexpr int kBarePipeSize = 1024 * 1024;
+
+// A child as one starts it by hand: posix_spawn and three pipes, nothing else.
+// Its output is to be read to the end, and it is to be waited for.
+class BareChild {
+ public:
+  // `pipe_size`: of stdin and stdout; 0: the kernel's own.
+  explicit BareChild(const std::vector<std::string>& argv, int pipe_size = 0);
+  BareChild(const BareChild&) = delete;
+  ~BareChild();
+
+  pid_t pid() const { return pid_; }
+  int in() const { return in_; }
+  int out() const { return out_; }
+  int err() const { return err_; }
+
+  void Write(absl::string_view data);
+  void CloseIn();
+  // The rest of what it says, into nothing.
+  void ReadToEnd(int fd);
+  // Reads both streams to their end, and reaps it.
+  void Wait();
+
+ private:
+  pid_t pid_ = -1;
+  int in_ = -1;
+  int out_ = -1;
+  int err_ = -1;
+};
+
+}  // namespace asyncproc::bench
+
+#endif  // ASYNCPROC_TOOLS_BENCH_BENCH_H_

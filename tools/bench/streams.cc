@@ -1,0 +1,195 @@
+// Much output, and much input. The limit is a loop of reads or writes of 1 MiB
+// on a pipe of 1 MiB, by the host's only thread.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/log/check.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/process.h"
+#include "asyncproc/run.h"
+#include "tools/bench/bench.h"
+
+namespace asyncproc::bench {
+namespace {
+
+constexpr int64_t kDrained = 2'000'000'000;
+constexpr int64_t kCaptured = 1'000'000'000;
+constexpr int64_t kFed = 1'000'000'000;
+constexpr int64_t kLines = 12'500'000;  // Of 80 bytes: 1 GB.
+constexpr size_t kChunk = 1024 * 1024;
+
+std::vector<std::string> Source(int64_t bytes) {
+  return {Child("write_bytes"), absl::StrCat(bytes)};
+}
+
+void MustEndWell(Process& process) {
+  auto status = process.Wait();
+  CHECK(status.ok() && status->ok()) << status.status();
+}
+
+// --- drain: all that is said, looked at by no one.
+
+void DrainByProcess(benchmark::State& state) {
+  const int64_t size = Scaled(kDrained);
+  for (auto _ : state) {
+    auto process = Process::Spawn(Command(Source(size)));
+    CHECK_OK(process.status());
+    int64_t count = 0;
+    for (;;) {
+      auto data = (*process)->out().ReadSome(absl::InfiniteDuration());
+      if (!data.ok()) break;
+      count += static_cast<int64_t>(data->size());
+    }
+    CHECK_EQ(count, size);
+    MustEndWell(**process);
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(DrainByProcess, "drain/asyncproc");
+
+void ReadLoop(benchmark::State& state, int64_t size) {
+  for (auto _ : state) {
+    BareChild child(Source(size), kBarePipeSize);
+    const std::unique_ptr<char[]> buffer(new char[kChunk]);
+    int64_t count = 0;
+    ssize_t piece;
+    while ((piece = read(child.out(), buffer.get(), kChunk)) > 0) {
+      count += piece;
+    }
+    CHECK_EQ(count, size);
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+
+void DrainByReadLoop(benchmark::State& state) {
+  ReadLoop(state, Scaled(kDrained));
+}
+ASYNCPROC_BENCHMARK(DrainByReadLoop, "drain/limit");
+
+// --- capture: all of it in one piece; the limit keeps nothing.
+
+void CaptureByRun(benchmark::State& state) {
+  const int64_t size = Scaled(kCaptured);
+  for (auto _ : state) {
+    auto result = Run(Command(Source(size)));
+    CHECK_OK(result.status());
+    CHECK_EQ(result->out.size(), static_cast<size_t>(size));
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(CaptureByRun, "capture/asyncproc");
+
+void CaptureByReadLoop(benchmark::State& state) {
+  ReadLoop(state, Scaled(kCaptured));
+}
+ASYNCPROC_BENCHMARK(CaptureByReadLoop, "capture/limit");
+
+// --- lines.
+
+void LinesByProcess(benchmark::State& state) {
+  const int64_t lines = Scaled(kLines);
+  for (auto _ : state) {
+    auto process =
+        Process::Spawn({Child("write_lines"), absl::StrCat(lines)});
+    CHECK_OK(process.status());
+    int64_t count = 0;
+    for (;;) {
+      auto line = (*process)->out().ReadLine(absl::InfiniteDuration());
+      if (!line.ok()) break;
+      count += line->size() == 79;
+    }
+    CHECK_EQ(count, lines);
+    MustEndWell(**process);
+  }
+  state.SetBytesProcessed(state.iterations() * lines * 80);
+}
+ASYNCPROC_BENCHMARK(LinesByProcess, "lines/asyncproc");
+
+void LinesByGetline(benchmark::State& state) {
+  const int64_t lines = Scaled(kLines);
+  for (auto _ : state) {
+    BareChild child({Child("write_lines"), absl::StrCat(lines)}, kBarePipeSize);
+    FILE* const file = fdopen(dup(child.out()), "r");
+    CHECK(file != nullptr);
+    char* line = nullptr;
+    size_t capacity = 0;
+    int64_t count = 0;
+    while (getline(&line, &capacity, file) == 80) ++count;
+    CHECK_EQ(count, lines);
+    free(line);
+    fclose(file);
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * lines * 80);
+}
+ASYNCPROC_BENCHMARK(LinesByGetline, "lines/limit");
+
+// --- feed: to a child that reads all of it.
+
+// As much as is queued at once.
+constexpr int64_t kQueued = 8 * kChunk;
+
+void FeedByProcess(benchmark::State& state) {
+  const int64_t size = Scaled(kFed);
+  const std::string chunk(kChunk, '.');
+  for (auto _ : state) {
+    auto process = Process::Spawn({Child("read_all")});
+    CHECK_OK(process.status());
+    int64_t queued = 0;
+    for (int64_t left = size; left > 0;) {
+      const auto piece = absl::string_view(chunk).substr(
+          0, static_cast<size_t>(std::min<int64_t>(left, kChunk)));
+      CHECK_OK((*process)->Write(piece));
+      left -= static_cast<int64_t>(piece.size());
+      if ((queued += kChunk) < kQueued) continue;
+      CHECK_OK((*process)->Flush(absl::InfiniteDuration()));
+      queued = 0;
+    }
+    CHECK_OK((*process)->CloseStdin());
+    MustEndWell(**process);
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(FeedByProcess, "feed/asyncproc");
+
+void FeedByRun(benchmark::State& state) {
+  const int64_t size = Scaled(kFed);
+  RunOptions options;
+  options.input = std::string(static_cast<size_t>(size), '.');
+  for (auto _ : state) {
+    auto result = Run({Child("read_all")}, options);
+    CHECK(result.ok() && result->status.ok()) << result.status();
+    CHECK_EQ(result->unread_input, 0u);
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(FeedByRun, "feed_run/asyncproc");
+
+void FeedByWriteLoop(benchmark::State& state) {
+  const int64_t size = Scaled(kFed);
+  const std::string chunk(kChunk, '.');
+  for (auto _ : state) {
+    BareChild child({Child("read_all")}, kBarePipeSize);
+    for (int64_t left = size; left > 0; left -= kChunk) {
+      child.Write(absl::string_view(chunk).substr(
+          0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
+    }
+    child.CloseIn();
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed/limit");
+ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed_run/limit");
+
+}  // namespace
+}  // namespace asyncproc::bench
