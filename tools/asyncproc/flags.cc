@@ -1,0 +1,248 @@
+#include "tools/asyncproc/flags.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include <cmath>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+ABSL_FLAG(asyncproc::cli::TimeSpan, timeout, {},
+          "End a command that has run for this long.");
+ABSL_FLAG(asyncproc::cli::TimeSpan, idle_timeout, {},
+          "End a command that has said nothing, on neither stream, for this "
+          "long.");
+ABSL_FLAG(
+    asyncproc::cli::EscalationSteps, escalate,
+    (asyncproc::cli::EscalationSteps{
+        {asyncproc::EscalationStep::Signal(SIGTERM, absl::Seconds(5)),
+         asyncproc::EscalationStep::Signal(SIGKILL, absl::Seconds(10))}}),
+    "How a command is ended: steps, each a signal or 'close' (its stdin), "
+    "and before it and a ':' how long the step before has to work, as in "
+    "close,1s:INT,2s:TERM,5s:KILL.");
+ABSL_FLAG(asyncproc::cli::Scope, scope, {},
+          "What is ended with a command: 'child' (nothing), 'group' (its "
+          "process group) or 'tree' (all that it has started).");
+ABSL_FLAG(asyncproc::cli::ByteSize, keep_head, {},
+          "Of each stream, show no more than so much of the beginning, and "
+          "what --keep-tail says.");
+ABSL_FLAG(asyncproc::cli::ByteSize, keep_tail, {},
+          "Of each stream, show no more than so much of the end, and what "
+          "--keep-head says. It is shown when the command has ended, behind a "
+          "line that tells how much is left out.");
+ABSL_FLAG(bool, timestamps, false, "Begin each line with the time.");
+ABSL_FLAG(std::string, report, "",
+          "Report how the command ended on stderr: 'json' (one line) or "
+          "'text'.");
+ABSL_FLAG(std::string, record, "",
+          "Record both streams and the input, with their times, to this file.");
+ABSL_FLAG(std::string, via, "",
+          "Run the command by another: 'srun -n1', 'nice'. {host} in it stands "
+          "for one of --hosts. Behind 'ssh {host}' it is quoted for the shell "
+          "there, the connection is shared, and what it starts there is ended "
+          "with it.");
+ABSL_FLAG(std::vector<std::string>, hosts, {},
+          "The hosts that --via is for, separated by commas.");
+
+namespace asyncproc::cli {
+
+namespace {
+
+// "30", "1.5": seconds. "2d", "2d12h": what absl does not know.
+bool ParseTime(absl::string_view text, absl::Duration* duration) {
+  double seconds;
+  if (absl::SimpleAtod(text, &seconds)) {
+    *duration = absl::Seconds(seconds);
+    return std::isfinite(seconds);
+  }
+  absl::Duration days;
+  const size_t d = text.find('d');
+  if (d != text.npos) {
+    if (!absl::SimpleAtod(text.substr(0, d), &seconds)) return false;
+    days = absl::Hours(24) * seconds;
+    text.remove_prefix(d + 1);
+    if (text.empty()) {
+      *duration = days;
+      return true;
+    }
+  }
+  if (!absl::ParseDuration(text, duration)) return false;
+  *duration += days;
+  return true;
+}
+
+bool ParseStep(absl::string_view text, absl::Duration* wait,
+               EscalationStep* step, std::string* error) {
+  const size_t colon = text.rfind(':');
+  *wait = absl::ZeroDuration();
+  if (colon != text.npos) {
+    if (!ParseTime(text.substr(0, colon), wait) ||
+        *wait < absl::ZeroDuration()) {
+      *error = absl::StrCat("'", text.substr(0, colon), "' is no time");
+      return false;
+    }
+    text.remove_prefix(colon + 1);
+  }
+  if (absl::EqualsIgnoreCase(text, "close")) {
+    *step = EscalationStep::CloseStdin(absl::ZeroDuration());
+    return true;
+  }
+  const int signal = SignalByName(text);
+  if (signal == 0) {
+    *error = absl::StrCat("'", text, "' is neither 'close' nor a signal");
+    return false;
+  }
+  *step = EscalationStep::Signal(signal, absl::ZeroDuration());
+  return true;
+}
+
+}  // namespace
+
+bool AbslParseFlag(absl::string_view text, TimeSpan* span, std::string* error) {
+  if (ParseTime(text, &span->value) && span->value > absl::ZeroDuration()) {
+    return true;
+  }
+  *error = "a time is a number of seconds, or like 500ms, 30s, 1h30m";
+  return false;
+}
+
+std::string AbslUnparseFlag(const TimeSpan& span) {
+  if (span.value == absl::InfiniteDuration()) return "";
+  return absl::FormatDuration(span.value);
+}
+
+bool AbslParseFlag(absl::string_view text, ByteSize* size, std::string* error) {
+  size_t unit = 1;
+  const absl::string_view letters = "KMG";
+  if (!text.empty()) {
+    const size_t letter = letters.find(absl::ascii_toupper(text.back()));
+    if (letter != letters.npos) {
+      unit = size_t{1} << (10 * (letter + 1));
+      text.remove_suffix(1);
+    }
+  }
+  uint64_t number;
+  if (!absl::SimpleAtoi(text, &number) || number >= ByteSize::kUnset / unit) {
+    *error = "a size is a number of bytes, or like 64K, 1M, 2G";
+    return false;
+  }
+  size->value = number * unit;
+  return true;
+}
+
+std::string AbslUnparseFlag(const ByteSize& size) {
+  return size.is_set() ? absl::StrCat(size.value) : "";
+}
+
+bool AbslParseFlag(absl::string_view text, EscalationSteps* steps,
+                   std::string* error) {
+  std::vector<EscalationStep> parsed;
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
+    absl::Duration wait;
+    EscalationStep step;
+    part = absl::StripAsciiWhitespace(part);
+    if (!ParseStep(part, &wait, &step, error)) return false;
+    if (!parsed.empty()) {
+      parsed.back().grace = wait;
+    } else if (wait != absl::ZeroDuration()) {
+      *error = "the first step waits for nothing";
+      return false;
+    }
+    parsed.push_back(step);
+  }
+  // What the last has to work: SIGKILL needs little, others have to do alone.
+  parsed.back().grace = parsed.back().signal == SIGKILL
+                            ? absl::Seconds(10)
+                            : absl::InfiniteDuration();
+  steps->steps = std::move(parsed);
+  return true;
+}
+
+std::string AbslUnparseFlag(const EscalationSteps& steps) {
+  std::string text;
+  absl::Duration wait;
+  for (const EscalationStep& step : steps.steps) {
+    absl::StrAppend(
+        &text, text.empty() ? "" : ",",
+        text.empty() ? "" : absl::FormatDuration(wait), text.empty() ? "" : ":",
+        step.signal == 0 ? "close"
+                         : absl::StripPrefix(SignalName(step.signal), "SIG"));
+    wait = step.grace;
+  }
+  return text;
+}
+
+bool AbslParseFlag(absl::string_view text, Scope* scope, std::string* error) {
+  if (text == "child") {
+    scope->value = TerminationScope::kChild;
+  } else if (text == "group") {
+    scope->value = TerminationScope::kGroup;
+  } else if (text == "tree") {
+    scope->value = TerminationScope::kTree;
+  } else {
+    *error = "a scope is child, group or tree";
+    return false;
+  }
+  return true;
+}
+
+std::string AbslUnparseFlag(const Scope& scope) {
+  switch (scope.value) {
+    case TerminationScope::kChild:
+      return "child";
+    case TerminationScope::kGroup:
+      return "group";
+    case TerminationScope::kTree:
+      return "tree";
+  }
+  return "";
+}
+
+std::string SignalName(int signal) {
+  if (signal >= SIGRTMIN && signal <= SIGRTMAX) {
+    return signal == SIGRTMIN ? "SIGRTMIN"
+                              : absl::StrCat("SIGRTMIN+", signal - SIGRTMIN);
+  }
+  const char* const name = sigabbrev_np(signal);
+  return name != nullptr ? absl::StrCat("SIG", name)
+                         : absl::StrCat("signal ", signal);
+}
+
+int SignalByName(absl::string_view name) {
+  int number;
+  if (absl::SimpleAtoi(name, &number)) {
+    return number > 0 && number <= SIGRTMAX ? number : 0;
+  }
+  for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+    const std::string full = SignalName(signal);
+    if (!absl::StartsWith(full, "SIG")) continue;
+    if (absl::EqualsIgnoreCase(name, full) ||
+        absl::EqualsIgnoreCase(name, full.substr(3))) {
+      return signal;
+    }
+  }
+  return 0;
+}
+
+Escalation EscalationFromFlags() {
+  Escalation escalation;
+  escalation.steps = absl::GetFlag(FLAGS_escalate).steps;
+  escalation.scope = absl::GetFlag(FLAGS_scope).value;
+  return escalation;
+}
+
+ChildLimits LimitsFromFlags() {
+  ChildLimits limits;
+  limits.timeout = absl::GetFlag(FLAGS_timeout).value;
+  limits.idle_timeout = absl::GetFlag(FLAGS_idle_timeout).value;
+  limits.escalation = EscalationFromFlags();
+  return limits;
+}
+
+}  // namespace asyncproc::cli
