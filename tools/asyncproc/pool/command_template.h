@@ -1,0 +1,76 @@
+#ifndef ASYNCPROC_TOOLS_ASYNCPROC_POOL_COMMAND_TEMPLATE_H_
+#define ASYNCPROC_TOOLS_ASYNCPROC_POOL_COMMAND_TEMPLATE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace asyncproc::cli {
+
+// A command line for /bin/sh with places for values, written as GNU parallel
+// has them:
+//
+//   {}    the values                  {#}   the number of the job, from 1
+//   {.}   without the extension       {%}   the number of its slot, from 1
+//   {/}   without the directory       {2}   the second value; also {2.} {2/}
+//   {//}  the directory                     {2//} {2/.}
+//   {/.}  without either
+//
+//   auto gzip = CommandTemplate::Parse("gzip -k {}", 1);
+//   gzip->Fill({"my file"}, 1, 1)     // gzip -k 'my file'
+//
+// Whatever is in a value, it stays what it was in place of: a part of a word.
+// It is quoted by ShellQuote, and where the template has quotes around its
+// place, they are closed before it and opened again behind it. Places for which
+// that cannot be had are refused: in backquotes, in ${...} and $((...)), in a
+// comment or a here-document. A backslash before "{" leaves it as it is. What
+// another shell makes of the command line, as in "ssh host {}", is up to that.
+//
+// A template without any place has " {}" added. An empty one is a value by
+// itself, unquoted: the values are the command lines then.
+//
+// A value. Thread safety: as a struct.
+class CommandTemplate {
+ public:
+  // `values` is how many there are for each job.
+  // Errors: kInvalidArgument for a place that is refused, or for a value that
+  // there is not; it says which and why.
+  static absl::StatusOr<CommandTemplate> Parse(absl::string_view text,
+                                               size_t values);
+
+  // REQUIRES: as many values as were announced.
+  std::string Fill(const std::vector<std::string>& values, int64_t number,
+                   int slot) const;
+
+ private:
+  enum class Part { kText, kValue, kNumber, kSlot };
+  enum class Quotes { kNone, kSingle, kDouble };
+  // A piece of text, or a place.
+  struct Piece {
+    Part part = Part::kText;
+    std::string text;
+    size_t index = 0;  // Of the value, from 1; 0: all of them.
+    bool without_extension = false;
+    bool without_directory = false;
+    bool directory_only = false;
+    bool always_quoted = false;
+    Quotes quotes = Quotes::kNone;  // That are around it.
+  };
+
+  class Parser;
+
+  static std::string Trim(const Piece& piece, absl::string_view value);
+  static std::string Word(const Piece& piece,
+                          const std::vector<std::string>& values);
+
+  std::vector<Piece> pieces_;
+  bool raw_ = false;
+};
+
+}  // namespace asyncproc::cli
+
+#endif  // ASYNCPROC_TOOLS_ASYNCPROC_POOL_COMMAND_TEMPLATE_H_

@@ -1,0 +1,153 @@
+#include "tools/asyncproc/pool/job_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace asyncproc::cli {
+namespace {
+
+size_t Weight(const std::string& line) { return line.size() + 32; }
+
+}  // namespace
+
+ProductSource::ProductSource(std::vector<std::vector<std::string>> lists)
+    : lists_(std::move(lists)) {
+  for (const auto& list : lists_) {
+    const int64_t size = list.size();
+    if (__builtin_mul_overflow(total_, size, &total_)) {
+      total_ = std::numeric_limits<int64_t>::max();
+    }
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> ProductSource::Next() {
+  if (next_ >= total_) return absl::OutOfRangeError("no more values");
+  int64_t rest = next_++;
+  std::vector<std::string> values(lists_.size());
+  for (size_t i = lists_.size(); i-- > 0;) {
+    const int64_t size = lists_[i].size();
+    values[i] = lists_[i][rest % size];
+    rest /= size;
+  }
+  return values;
+}
+
+absl::StatusOr<std::unique_ptr<LineSource>> LineSource::Create(
+    int fd, std::function<void()> wake, size_t max_bytes) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return absl::ErrnoToStatus(errno, "a pipe to stop reading");
+  }
+  std::unique_ptr<LineSource> source(
+      new LineSource(fd, std::move(wake), max_bytes,
+                     internal::UniqueFd(ends[0]), internal::UniqueFd(ends[1])));
+  auto thread = internal::Thread::Start(
+      "pool-input", [self = source.get()] { self->ReadAll(); });
+  if (!thread.ok()) return thread.status();
+  source->thread_ = *std::move(thread);
+  return source;
+}
+
+LineSource::LineSource(int fd, std::function<void()> wake, size_t max_bytes,
+                       internal::UniqueFd stop_read,
+                       internal::UniqueFd stop_write)
+    : fd_(fd),
+      wake_(std::move(wake)),
+      max_bytes_(max_bytes),
+      stop_read_(std::move(stop_read)),
+      stop_write_(std::move(stop_write)) {}
+
+LineSource::~LineSource() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_ = true;
+  }
+  stop_write_.Reset();
+  thread_.Join();
+}
+
+absl::StatusOr<std::vector<std::string>> LineSource::Next() {
+  absl::MutexLock lock(&mu_);
+  if (!lines_.empty()) {
+    std::string line = std::move(lines_.front());
+    lines_.pop_front();
+    bytes_ -= Weight(line);
+    return std::vector<std::string>{std::move(line)};
+  }
+  if (!error_.ok()) return std::exchange(error_, absl::OkStatus());
+  if (at_end_) return absl::OutOfRangeError("no more lines");
+  starved_ = true;
+  return absl::UnavailableError("no line yet");
+}
+
+std::optional<int64_t> LineSource::total() const {
+  absl::MutexLock lock(&mu_);
+  return at_end_ ? std::make_optional(seen_) : std::nullopt;
+}
+
+void LineSource::ReadAll() {
+  std::string buffer(1 << 16, '\0');
+  while (AwaitInput()) {
+    const ssize_t size = read(fd_, buffer.data(), buffer.size());
+    if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (size < 0) return End(absl::ErrnoToStatus(errno, "reading the jobs"));
+    if (size == 0) {
+      if (!line_.empty() && !AddLine(std::move(line_))) return;
+      return End(absl::OkStatus());
+    }
+    if (!Take(absl::string_view(buffer.data(), size))) return;
+  }
+}
+
+bool LineSource::AwaitInput() {
+  pollfd fds[] = {{fd_, POLLIN, 0}, {stop_read_.get(), POLLIN, 0}};
+  while (poll(fds, 2, -1) < 0) {
+    if (errno == EINTR) continue;
+    End(absl::ErrnoToStatus(errno, "waiting for jobs"));
+    return false;
+  }
+  return fds[1].revents == 0;
+}
+
+bool LineSource::Take(absl::string_view data) {
+  for (;;) {
+    const size_t end = data.find('\n');
+    absl::StrAppend(&line_, data.substr(0, end));
+    if (end == absl::string_view::npos) return true;
+    data.remove_prefix(end + 1);
+    if (!AddLine(std::exchange(line_, std::string()))) return false;
+  }
+}
+
+bool LineSource::AddLine(std::string line) {
+  bool wake;
+  {
+    absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(this, &LineSource::HasRoom));
+    if (stopped_) return false;
+    bytes_ += Weight(line);
+    lines_.push_back(std::move(line));
+    ++seen_;
+    wake = std::exchange(starved_, false);
+  }
+  if (wake) wake_();
+  return true;
+}
+
+void LineSource::End(absl::Status status) {
+  {
+    absl::MutexLock lock(&mu_);
+    at_end_ = true;
+    error_ = std::move(status);
+  }
+  wake_();
+}
+
+}  // namespace asyncproc::cli
