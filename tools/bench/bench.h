@@ -22,7 +22,7 @@
 // host, and none of the child.
 
 // Registers `function` as the figure `name`.
-#define ASYNCPROC_BENCHMARK(function, name)                        \
+#define ASYNCPROC_BENCHMARK(function, name) \
   BENCHMARK(function)->Name(name)->UseRealTime()->MeasureProcessCPUTime()
 
 namespace asyncproc::bench {

@@ -98,8 +98,7 @@ ASYNCPROC_BENCHMARK(CaptureByReadLoop, "capture/limit");
 void LinesByProcess(benchmark::State& state) {
   const int64_t lines = Scaled(kLines);
   for (auto _ : state) {
-    auto process =
-        Process::Spawn({Child("write_lines"), absl::StrCat(lines)});
+    auto process = Process::Spawn({Child("write_lines"), absl::StrCat(lines)});
     CHECK_OK(process.status());
     int64_t count = 0;
     for (;;) {
