@@ -68,7 +68,6 @@ void ByFork(benchmark::State& state) {
     CHECK_EQ(status, 0);
   }
 }
-ASYNCPROC_BENCHMARK(ByFork, "spawn/fork");
 
 // Memory of the host that is there, in pages of the usual size.
 class Ballast {

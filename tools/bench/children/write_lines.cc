@@ -1,5 +1,5 @@
-// Writes as many lines as its argument says, each of 80 bytes with its end, by
-// the block, as stdio does.
+// Writes as many lines as its first argument says, each of 80 bytes with its
+// end, by the block, as stdio does; and then its second argument.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,4 +23,5 @@ int main(int argc, char** argv) {
     left -= count;
     place = (place + static_cast<size_t>(count)) % sizeof(buffer);
   }
+  if (argc > 2 && write(1, argv[2], strlen(argv[2])) < 0) return 1;
 }

@@ -1,0 +1,62 @@
+// The benchmarks and the script that compares them work. How fast anything is,
+// they say and this does not.
+
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/run.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string Here(absl::string_view path) {
+  return absl::StrCat(std::filesystem::current_path().string(), "/tools/bench/",
+                      path);
+}
+
+std::string Output(Command command) {
+  // Python is not to write what it compiled beside the sources.
+  command.env.Set("PYTHONDONTWRITEBYTECODE", "1");
+  RunOptions options;
+  options.timeout = kSlowness * kNeverReached;
+  options.check = true;
+  auto result = Run(std::move(command), options);
+  EXPECT_THAT(result, IsOk());
+  return result.ok() ? std::string(result->out) : "";
+}
+
+TEST(BenchTest, EveryWorkOfTheTableIsMeasured) {
+  const TemporaryDirectory folder;
+  const std::string json = absl::StrCat(folder.path(), "/figures.json");
+  const std::string svg = absl::StrCat(folder.path(), "/figures.svg");
+
+  const std::string table =
+      Output({Here("compare"), absl::StrCat("--bin=", Here("")), "--rounds=2",
+              "--divide=10000", "--min-time=0.001", "--no-peers",
+              absl::StrCat("--json=", json), absl::StrCat("--svg=", svg)});
+
+  EXPECT_THAT(table, StartsWith("| work "));
+  const auto figures = nlohmann::json::parse(folder.Read("figures.json"));
+  EXPECT_GE(figures["works"].size(), 10u);
+  for (const auto& work : figures["works"]) {
+    EXPECT_FALSE(work["value"].is_null()) << work["work"]["name"];
+    EXPECT_THAT(table, HasSubstr(work["work"]["title"].get<std::string>()));
+  }
+  EXPECT_THAT(folder.Read("figures.svg"), StartsWith("<svg "));
+}
+
+TEST(BenchTest, RatiosAreCalculatedAsTheyShouldBe) {
+  Output({"python3", Here("ratios_test.py")});
+}
+
+}  // namespace
+}  // namespace asyncproc

@@ -1,0 +1,241 @@
+"""What tools/bench/compare makes of what it measured: ratios, a table, a chart.
+
+A figure is what one benchmark gave in one round; its name is "work/who", and
+"limit" is who does the same by bare system calls. Ratios are taken within a
+round, between figures that were measured side by side, and only then is their
+median taken: what slows the whole machine for a while slows both.
+"""
+
+import dataclasses
+import statistics
+from typing import Dict, List, Optional
+from xml.sax import saxutils
+
+OURS = "asyncproc"
+LIMIT = "limit"
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A row of the table, and what is asked of it."""
+
+    name: str
+    title: str
+    # "time": how many times as long as the limit, at most `bar`. "rate": which
+    # share of its rate, at least `bar`. "counter": `counter`, at most `bar`.
+    kind: str = "time"
+    bar: Optional[float] = None
+    counter: str = ""
+    limit: str = "the same by bare system calls"
+    # How many times as long others are to take, at the least.
+    ahead: Dict[str, float] = dataclasses.field(default_factory=dict)
+    # For what takes long: the most rounds.
+    rounds: int = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A median, and the quarters around it."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of a work."""
+
+    work: Work
+    # Of asyncproc to the limit, as the work's kind says; for a counter, its
+    # value. None: not measured.
+    value: Optional[Spread]
+    # Host CPU of asyncproc, as a multiple of the limit's.
+    cpu: Optional[Spread]
+    # How many times as long as asyncproc each of the others took.
+    others: Dict[str, Spread]
+
+    @property
+    def met(self) -> Optional[bool]:
+        """Whether it is as good as is asked; None where that is not known."""
+        verdicts = [self._is_within(self.work.bar, self.value)]
+        for who, factor in self.work.ahead.items():
+            other = self.others.get(who)
+            verdicts.append(None if other is None else other.median >= factor)
+        if False in verdicts:
+            return False
+        return None if None in verdicts else True
+
+    def _is_within(self, bar, value) -> Optional[bool]:
+        if value is None:
+            return None
+        if bar is None:
+            return True
+        return value.median >= bar if self.work.kind == "rate" else value.median <= bar
+
+
+def spread(values: List[float]) -> Optional[Spread]:
+    """Of no value: None. Of one: that, three times."""
+    if not values:
+        return None
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0], 1)
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, low, high, len(values))
+
+
+def ratios(rounds: List[dict], above: str, below: str, what: str) -> List[float]:
+    """figures[above][what] / figures[below][what], of the rounds that have both."""
+    found = []
+    for figures in rounds:
+        if above in figures and below in figures and figures[below][what] > 0:
+            found.append(figures[above][what] / figures[below][what])
+    return found
+
+
+def evaluate(work: Work, rounds: List[dict]) -> Result:
+    """rounds: for each, who -> {"real": s, "cpu": s, "counters": {...}}."""
+    if work.kind == "counter":
+        value = spread([figures[OURS]["counters"][work.counter]
+                        for figures in rounds if OURS in figures])
+    elif work.kind == "rate":
+        value = spread(ratios(rounds, LIMIT, OURS, "real"))
+    else:
+        value = spread(ratios(rounds, OURS, LIMIT, "real"))
+    others = {}
+    for who in sorted({who for figures in rounds for who in figures}):
+        if who in (OURS, LIMIT):
+            continue
+        of_who = spread(ratios(rounds, who, OURS, "real"))
+        if of_who is not None:
+            others[who] = of_who
+    cpu = spread(ratios(rounds, OURS, LIMIT, "cpu"))
+    return Result(work, value, cpu, others)
+
+
+def number(value: float) -> str:
+    """Three digits are more than there is to know."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def bar_text(work: Work) -> str:
+    """What is asked, for a person."""
+    parts = []
+    if work.bar is not None:
+        sign = "≥" if work.kind == "rate" else "≤"
+        parts.append(f"{sign} {work.bar:g}")
+    parts += [f"{who} ≥ {factor:g} x" for who, factor in work.ahead.items()]
+    return ", ".join(parts)
+
+
+def table(results: List[Result]) -> str:
+    """Markdown, in columns that are straight as plain text too."""
+    rows = [("work", "asyncproc : limit", "quarters", "asked", "", "CPU",
+             "others : asyncproc")]
+    for result in results:
+        value = result.value
+        if value is None:
+            rows.append((result.work.title, "-", "", bar_text(result.work), "?",
+                         "", ""))
+            continue
+        share = " of its rate" if result.work.kind == "rate" else ""
+        rows.append((
+            result.work.title,
+            number(value.median) + share,
+            f"{number(value.low)} to {number(value.high)}",
+            bar_text(result.work),
+            {True: "met", False: "MISSED", None: "?"}[result.met],
+            number(result.cpu.median) if result.cpu else "",
+            ", ".join(f"{who} {number(s.median)} x"
+                      for who, s in sorted(result.others.items(),
+                                           key=lambda item: item[1].median)),
+        ))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width)
+                          for cell, width in zip(row, widths)) + " |"
+        for row in rows) + "\n"
+
+
+def as_json(results: List[Result], rounds: Dict[str, List[dict]],
+            context: dict) -> dict:
+    """All of it, with every single figure."""
+    works = []
+    for result in results:
+        entry = dataclasses.asdict(result)
+        entry["work"].pop("rounds")
+        entry["met"] = result.met
+        entry["rounds"] = rounds[result.work.name]
+        works.append(entry)
+    return {"context": context, "works": works}
+
+
+# --- The chart: of each work a group of bars, as long as the speed is in
+# relation to the limit's.
+
+_ROW = 16
+_GAP = 14
+_LEFT = 120
+_WIDTH = 460
+_TOTAL = 760
+_COLOURS = {OURS: "#1a73e8", LIMIT: "#bdc1c6"}
+_OTHER = "#f29900"
+
+
+def _speeds(result: Result) -> Dict[str, float]:
+    """Of everybody, as a share of the limit's; of the fastest where it has none."""
+    work = result.work
+    if result.value is None or work.kind == "counter":
+        return {}
+    ours = (result.value.median if work.kind == "rate"
+            else 1 / result.value.median)
+    speeds = {OURS: ours}
+    for who, of_who in result.others.items():
+        speeds[who] = ours / of_who.median
+    return speeds
+
+
+def svg(results: List[Result], subtitle: str) -> str:
+    """A chart that needs nothing but a browser, light or dark."""
+    groups = [(result.work.title, _speeds(result)) for result in results]
+    groups = [(title, speeds) for title, speeds in groups if speeds]
+    longest = max([1.0] + [s for _, speeds in groups for s in speeds.values()])
+    scale = _WIDTH / min(longest, 1.6)
+    lines = []
+    y = 58
+    for title, speeds in groups:
+        lines.append(f'<text x="8" y="{y}" class="t">'
+                     f"{saxutils.escape(title)}</text>")
+        y += 6
+        ordered = sorted(speeds.items(), key=lambda item: -item[1])
+        for who, speed in ordered:
+            length = max(1.0, min(speed * scale, _WIDTH))
+            colour = _COLOURS.get(who, _OTHER)
+            lines.append(
+                f'<text x="{_LEFT - 6}" y="{y + 11}" class="w">'
+                f"{saxutils.escape(who)}</text>"
+                f'<rect x="{_LEFT}" y="{y + 2}" width="{length:.1f}" '
+                f'height="{_ROW - 4}" fill="{colour}"/>'
+                f'<text x="{_LEFT + length + 5:.1f}" y="{y + 11}" class="n">'
+                f"{number(speed) if speed >= 0.095 else f'{speed:.3f}'}"
+                "</text>")
+            y += _ROW
+        y += _GAP + 4
+    x = _LEFT + scale
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_TOTAL}" '
+        f'height="{y}" viewBox="0 0 {_TOTAL} {y}" '
+        'font-family="sans-serif" font-size="11">\n'
+        "<style>.t{font-weight:bold;fill:#5f6368}.w{text-anchor:end;"
+        "fill:#80868b}.n{fill:#80868b}.h{font-size:14px;font-weight:bold;"
+        "fill:#5f6368}</style>\n"
+        '<text x="8" y="18" class="h">Speed, as a share of that of bare '
+        "system calls (1, the line)</text>\n"
+        f'<text x="8" y="34" class="n">{saxutils.escape(subtitle)}</text>\n'
+        f'<line x1="{x:.1f}" y1="44" x2="{x:.1f}" y2="{y - _GAP}" '
+        'stroke="#80868b" stroke-dasharray="3 3"/>\n')
+    return head + "\n".join(lines) + "\n</svg>\n"
