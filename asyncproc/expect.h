@@ -17,6 +17,10 @@
 
 namespace asyncproc {
 
+namespace internal {
+class InteractionRun;
+}
+
 // One of the things that may happen next.
 class Pattern {
  public:
@@ -107,7 +111,11 @@ class Expect {
   absl::string_view buffer() const { return buffer_.view(); }
   std::string TakeBuffer();
 
+  // Whose output it is; null when it was made for a cursor.
+  Process* process() const { return process_; }
+
  private:
+  friend class internal::InteractionRun;
   struct Search;
 
   // Reads what there is until `deadline`, or as soon as there is anything.

@@ -45,6 +45,10 @@ absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout) {
   return buffer_->ReadSome(cursor_, DeadlineAfter(timeout));
 }
 
+absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
+  return buffer_->AwaitSome(cursor_, DeadlineAfter(timeout));
+}
+
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
   absl::StatusOr<std::string> line =
       buffer_->ReadLine(cursor_, absl::InfinitePast());

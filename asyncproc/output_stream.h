@@ -63,6 +63,9 @@ class OutputCursor {
   // All that has arrived, as soon as that is anything.
   absl::StatusOr<std::string> ReadSome(absl::Duration timeout);
 
+  // Waits until Read would return something; takes nothing.
+  absl::Status AwaitSome(absl::Duration timeout);
+
   // The next line. TryReadLine: kUnavailable when there is none yet.
   absl::StatusOr<std::string> TryReadLine();
   absl::StatusOr<std::string> ReadLine(absl::Duration timeout);

@@ -413,6 +413,14 @@ absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
   return TakeAll(*cursor);
 }
 
+absl::Status OutputBuffer::AwaitSome(CursorRef cursor, absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  return AwaitReady(*cursor, deadline,
+                    [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+                      return cursor->position < end();
+                    });
+}
+
 absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
                                                    absl::Time deadline,
                                                    LongLine long_line) {

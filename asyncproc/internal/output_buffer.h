@@ -101,6 +101,8 @@ class OutputBuffer : public OutputSink {
   // is waited for; kCancelled.
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status AwaitSome(CursorRef cursor, absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::string> ReadLine(CursorRef cursor, absl::Time deadline,
                                        LongLine long_line = LongLine::kRefuse)
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -1,0 +1,362 @@
+#include "asyncproc/interact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "asyncproc/internal/input_queue.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/thread.h"
+#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/waker.h"
+#include "asyncproc/output_stream.h"
+#include "asyncproc/process.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::GetOs;
+using internal::MonotonicNow;
+using internal::UniqueFd;
+
+// For what nobody tells: the size of a terminal, and the end of a child whose
+// output another process holds open.
+constexpr absl::Duration kTimeBetweenLooks = absl::Milliseconds(200);
+
+// A child that does not read is looked at again after this.
+constexpr absl::Duration kBacklogPause = absl::Milliseconds(10);
+// That much may be typed ahead of a child that does not read. Behind it nothing
+// is read, not even the escape character.
+constexpr size_t kBacklog = 64 * 1024;
+
+// A pipe that has room at all has it for this many bytes.
+constexpr size_t kPiece = 4096;
+// Of a child that talks without end, before the user has a say again.
+constexpr size_t kShownAtOnce = 64 * 1024;
+
+// A terminal whose settings are put back when this goes away.
+class RawMode {
+ public:
+  RawMode() = default;
+  ~RawMode() {
+    if (fd_ >= 0) Set(saved_).IgnoreError();  // It may be gone.
+  }
+  RawMode(const RawMode&) = delete;
+  RawMode& operator=(const RawMode&) = delete;
+
+  // Does nothing for what is no terminal.
+  absl::Status Enter(int fd) {
+    if (tcgetattr(fd, &saved_) < 0) return absl::OkStatus();
+    fd_ = fd;  // From here on: also a call that fails may have done a part.
+    termios raw = saved_;
+    cfmakeraw(&raw);
+    return Set(raw);
+  }
+
+ private:
+  // Throws away nothing that was typed, and waits for nobody.
+  absl::Status Set(const termios& settings) {
+    while (tcsetattr(fd_, TCSANOW, &settings) < 0) {
+      if (errno != EINTR) {
+        return absl::ErrnoToStatus(errno, "cannot set the user's terminal");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  int fd_ = -1;
+  termios saved_ = {};
+};
+
+// Another descriptor for the same terminal or pipe that never blocks: that is
+// not a thing to do to the user's own, which others share. Invalid where there
+// is none to be had; then poll has to do.
+UniqueFd WithoutBlocking(int fd, int access) {
+  struct stat info;
+  if (fstat(fd, &info) < 0) return UniqueFd();
+  // Opened again, the master of a terminal is another terminal's.
+  const bool terminal = isatty(fd) && info.st_rdev != makedev(5, 2);
+  if (!terminal && !S_ISFIFO(info.st_mode)) return UniqueFd();
+  return internal::AboveStdio(UniqueFd(
+      GetOs().Open(absl::StrCat("/proc/self/fd/", fd).c_str(),
+                   access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0)));
+}
+
+// Wakes a thread that polls when there is output to take.
+class OutputWatcher {
+ public:
+  explicit OutputWatcher(OutputCursor* cursor) : cursor_(cursor) {}
+  ~OutputWatcher() {
+    cancellation_->Cancel();
+    thread_.Join();
+  }
+
+  absl::Status Start() {
+    absl::StatusOr<std::shared_ptr<internal::Waker>> waker =
+        internal::Waker::Create();
+    if (!waker.ok()) return waker.status();
+    waker_ = *std::move(waker);
+    absl::StatusOr<internal::Thread> thread =
+        internal::Thread::Start("asyncproc-show", [this] { Watch(); });
+    if (!thread.ok()) return thread.status();
+    thread_ = *std::move(thread);
+    return absl::OkStatus();
+  }
+
+  internal::Waker& waker() { return *waker_; }
+
+  // What it woke for has been taken: it may wake again.
+  void Taken() {
+    absl::MutexLock lock(&mu_);
+    taken_ = true;
+  }
+
+ private:
+  void Watch() {
+    const internal::WaitScope scope(cancellation_);
+    while (cursor_->AwaitSome(absl::InfiniteDuration()).ok()) {
+      absl::MutexLock lock(&mu_);
+      taken_ = false;
+      waker_->Wake();
+      if (!internal::Await(mu_, absl::Condition(&taken_),
+                           absl::InfiniteFuture())
+               .ok()) {
+        return;
+      }
+    }
+    waker_->Wake();  // For the end.
+  }
+
+  OutputCursor* const cursor_;
+  const std::shared_ptr<internal::Cancellation> cancellation_ =
+      std::make_shared<internal::Cancellation>();
+  std::shared_ptr<internal::Waker> waker_;
+
+  absl::Mutex mu_;
+  bool taken_ ABSL_GUARDED_BY(mu_) = false;
+
+  internal::Thread thread_;  // Last: it uses the others.
+};
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, InteractionEnd end) {
+  switch (end) {
+    case InteractionEnd::kEscape:
+      return out << "escape";
+    case InteractionEnd::kChildEnded:
+      return out << "child ended";
+    case InteractionEnd::kUserEnded:
+      return out << "user ended";
+  }
+  return out << "unknown";
+}
+
+namespace internal {
+
+class InteractionRun {
+ public:
+  InteractionRun(Expect& expect, const InteractOptions& options)
+      : expect_(expect),
+        process_(*expect.process_),
+        options_(options),
+        deadline_(DeadlineAfter(options.timeout)),
+        nonblocking_in_(WithoutBlocking(options.in, O_RDONLY)),
+        nonblocking_out_(WithoutBlocking(options.out, O_WRONLY)),
+        watcher_(expect.cursor_) {}
+
+  absl::StatusOr<Interaction> Run() {
+    if (absl::Status status = watcher_.Start(); !status.ok()) return status;
+    if (absl::Status status = raw_mode_.Enter(options_.in); !status.ok()) {
+      return status;
+    }
+    for (;;) {
+      if (absl::Status status = Fill(); !status.ok()) return status;
+      if (!Show()) return Interaction{InteractionEnd::kUserEnded, ""};
+      if (ended_ && expect_.buffer().empty()) {
+        return Interaction{InteractionEnd::kChildEnded, ""};
+      }
+      PassSize();
+      if (absl::Status status = Wait(); !status.ok()) return status;
+      if (out_gone_) return Interaction{InteractionEnd::kUserEnded, ""};
+      if (!typed_) continue;
+      absl::StatusOr<std::optional<Interaction>> end = PassTyped();
+      if (!end.ok()) return end.status();
+      if (end->has_value()) return **std::move(end);
+    }
+  }
+
+ private:
+  int in() const {
+    return nonblocking_in_.valid() ? nonblocking_in_.get() : options_.in;
+  }
+  int out() const {
+    return nonblocking_out_.valid() ? nonblocking_out_.get() : options_.out;
+  }
+
+  // Takes what the child has said, unless there is enough to show.
+  absl::Status Fill() {
+    if (expect_.buffer().size() >= kShownAtOnce) return absl::OkStatus();
+    // First: what comes now is taken, or wakes us again.
+    const bool abandoned = process_.state() == ProcessState::kAbandoned;
+    watcher_.waker().Reset();
+    const absl::Status status = expect_.Fill(absl::InfinitePast());
+    watcher_.Taken();
+    ended_ = absl::IsOutOfRange(status) ||
+             (abandoned && absl::IsDeadlineExceeded(status));
+    return ended_ || absl::IsDeadlineExceeded(status) ? absl::OkStatus()
+                                                      : status;
+  }
+
+  // Shows what there is room for; what is not shown stays. False: there is
+  // nobody to show it to.
+  bool Show() {
+    for (size_t shown = 0; shown < kShownAtOnce;) {
+      const absl::string_view piece = expect_.buffer().substr(0, kPiece);
+      pollfd fd = {out(), POLLOUT, 0};
+      if (piece.empty() || GetOs().Poll(&fd, 1, absl::InfinitePast()) <= 0) {
+        return true;
+      }
+      const ssize_t count = WriteWithoutSigpipe(out(), piece);
+      if (count < 0) return errno == EAGAIN || errno == EINTR;
+      expect_.buffer_.Consume(static_cast<size_t>(count));
+      shown += static_cast<size_t>(count);
+    }
+    return true;
+  }
+
+  void PassSize() {
+    winsize size = {};
+    if (ioctl(options_.out, TIOCGWINSZ, &size) < 0 &&
+        ioctl(options_.in, TIOCGWINSZ, &size) < 0) {
+      return;
+    }
+    // One that nobody has set is no size.
+    if (size.ws_row == 0 || size.ws_col == 0) return;
+    if (size.ws_row == rows_ && size.ws_col == columns_) return;
+    rows_ = size.ws_row;
+    columns_ = size.ws_col;
+    process_.pty()->SetSize(rows_, columns_).IgnoreError();
+  }
+
+  // Whether more may be typed.
+  bool HasRoom() {
+    if (backlog_ < kBacklog) return true;
+    if (!process_.Flush(absl::ZeroDuration()).ok()) return false;
+    backlog_ = 0;
+    return true;
+  }
+
+  // Waits until there is something to do.
+  absl::Status Wait() {
+    const bool room = HasRoom();
+    const auto nothing = static_cast<short>(0);
+    pollfd fds[] = {
+        {room ? in() : -1, POLLIN, 0},
+        {watcher_.waker().fd(), POLLIN, 0},
+        {out(), expect_.buffer().empty() ? nothing : short{POLLOUT}, 0}};
+    const absl::Time look =
+        MonotonicNow() + (room ? kTimeBetweenLooks : kBacklogPause);
+    typed_ = false;
+    const int ready = GetOs().Poll(fds, 3, std::min(look, NextLook(deadline_)));
+    if (ready < 0 && errno != EINTR) {
+      return absl::ErrnoToStatus(errno, "cannot wait for the user");
+    }
+    // What is there goes first, but not for ever.
+    if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
+    if (MonotonicNow() >= deadline_) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("the interaction still goes on after ",
+                       absl::FormatDuration(options_.timeout)));
+    }
+    if (ready <= 0) return absl::OkStatus();
+    if (((fds[0].revents | fds[2].revents) & POLLNVAL) != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("descriptor ", options_.in, " or ", options_.out,
+                       " of the user's terminal is not open"));
+    }
+    typed_ = fds[0].revents != 0;
+    out_gone_ = (fds[2].revents & (POLLERR | POLLHUP)) != 0;
+    return absl::OkStatus();
+  }
+
+  // Nullopt: go on.
+  absl::StatusOr<std::optional<Interaction>> PassTyped() {
+    char bytes[kPiece];
+    const ssize_t count = GetOs().Read(in(), bytes, sizeof(bytes));
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
+    // EIO: the terminal is gone.
+    if (count < 0 && errno != EIO) {
+      return absl::ErrnoToStatus(errno, "cannot read what the user types");
+    }
+    if (count <= 0) return Interaction{InteractionEnd::kUserEnded, ""};
+    const absl::string_view typed(bytes, static_cast<size_t>(count));
+    const size_t escape = options_.escape.has_value()
+                              ? typed.find(*options_.escape)
+                              : absl::string_view::npos;
+    Pass(typed.substr(0, escape));
+    if (escape == absl::string_view::npos) return std::nullopt;
+    return Interaction{InteractionEnd::kEscape,
+                       std::string(typed.substr(escape + 1))};
+  }
+
+  void Pass(absl::string_view typed) {
+    if (typed.empty()) return;
+    if (process_.Write(typed).ok()) {
+      backlog_ += typed.size();
+    } else {
+      WriteWithoutSigpipe(out(), "\a");
+    }
+  }
+
+  Expect& expect_;
+  Process& process_;
+  const InteractOptions& options_;
+  const absl::Time deadline_;
+  const UniqueFd nonblocking_in_;
+  const UniqueFd nonblocking_out_;
+  OutputWatcher watcher_;
+  RawMode raw_mode_;
+
+  int rows_ = 0;
+  int columns_ = 0;
+  size_t backlog_ = 0;  // The most that the child has yet to read.
+  bool ended_ = false;
+  bool typed_ = false;
+  bool out_gone_ = false;
+};
+
+}  // namespace internal
+
+absl::StatusOr<Interaction> Interact(Expect& expect,
+                                     const InteractOptions& options) {
+  if (expect.process() == nullptr || expect.process()->pty() == nullptr) {
+    return absl::FailedPreconditionError(
+        "only a child that has a terminal (Command::pty) can be handed over, "
+        "by an Expect of its Process");
+  }
+  for (const int fd : {options.in, options.out}) {
+    if (fcntl(fd, F_GETFD) < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "descriptor ", fd, " of the user's terminal is not open"));
+    }
+  }
+  return internal::InteractionRun(expect, options).Run();
+}
+
+}  // namespace asyncproc
