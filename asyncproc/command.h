@@ -134,6 +134,29 @@ class ProcessGroup {
   pid_t id_;
 };
 
+// How Command::OverSsh reaches another machine.
+struct SshOptions {
+  // The local program, with options of its own: {"ssh", "-p", "2222"}. They go
+  // before the user's configuration and what is added here.
+  std::vector<std::string> ssh = {"ssh"};
+
+  // OpenSSH's connection sharing: the first command to a host opens the
+  // connection, which then stays for `persist`, and others use it: a start
+  // takes a round trip or two. Not done where `ssh` says how (-S, ControlPath).
+  bool share_connection = true;
+  absl::Duration persist = absl::Minutes(1);
+  // Where the shared connection's socket is. Empty: in $XDG_RUNTIME_DIR, or in
+  // ~/.ssh without one.
+  std::string control_path;
+
+  // Never asks for a password, but fails.
+  bool batch = true;
+
+  // How long what runs there has to end by SIGTERM when the local side is gone,
+  // before SIGKILL. Rounded up to seconds.
+  absl::Duration grace = absl::Seconds(2);
+};
+
 // What to run, and in what surroundings: plain fields, all with defaults.
 //
 //   asyncproc::Command command({"python3", "-i", "-q"});
@@ -158,6 +181,45 @@ struct Command {
   // variable. Mind that sh, if it does not exec its last command, is the child
   // that a signal reaches, and what it runs is not: see ProcessGroup::New.
   static Command Shell(std::string script);
+
+  // This command, run by another that takes it as its last arguments, byte for
+  // byte: nice, env, sudo, srun.
+  //
+  //   auto process = Process::Spawn(Command({"hostname"}).Via({"srun",
+  //   "-n1"}));
+  //
+  // Whether a signal to that other one reaches the command is for it to see to:
+  // srun passes them on. `executable`, if set, takes the place of argv[0].
+  Command Via(std::vector<std::string> prefix) const;
+
+  // This command, run on `host` ("build1", "me@build1") by OpenSSH:
+  //
+  //   Command make({"make", "test"});
+  //   make.working_directory = "src";   // There; relative to the home.
+  //   make.env.Set("CC", "clang");      // There, too.
+  //   auto process = Process::Spawn(make.OverSsh("build1"));
+  //
+  // Arguments arrive there byte for byte, whatever is in them, as long as the
+  // login shell is a POSIX one. The directory and what is changed in the
+  // environment are carried over (for all to see who can list the processes
+  // there); `executable`, if set, takes the place of argv[0]; all other fields
+  // are about the local ssh. stdin, stdout and stderr are the command's, and
+  // stay apart and clean of all else; with `pty` set, there is a terminal there
+  // too.
+  //
+  // The status is that of the command; 128 + n when signal n killed it there;
+  // 127 and 126 when there is no such program, or directory; 255 when ssh
+  // failed, or the command said so.
+  //
+  // When the local ssh ends, whatever ends it, or the connection does, then
+  // what runs there gets SIGTERM, and SIGKILL after SshOptions::grace: the
+  // command and all of its process group. It takes up to a second until that is
+  // noticed, and nobody here waits for it. It needs GNU's tail there, and
+  // a server that uses pipes, as OpenSSH's does on Linux; elsewhere what runs
+  // is ended only when the whole connection is, which may be shared.
+  // A signal that is to end the command there is one to end ssh here: none is
+  // passed on.
+  Command OverSsh(absl::string_view host, const SshOptions& options = {}) const;
 
   // The program and its arguments, passed on byte for byte; no shell sees them.
   // A program with a slash in its name is that file, relative to

@@ -1,0 +1,185 @@
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "asyncproc/command.h"
+
+namespace asyncproc {
+namespace {
+
+// What /bin/sh runs there, with the grace in seconds, the directory and the
+// command as its arguments.
+//
+// sshd makes it the leader of a session, so "$$" is the group of all that it
+// starts; it never signals another. When the local ssh or the connection ends,
+// a command without a terminal is told by nothing: its stdin ends, but that it
+// may do anyway. So a watcher runs beside it, whose `tail` has the same stdout:
+// tail looks once a second whether somebody still reads that (it ends by
+// SIGPIPE then, 141) and whether sshd is there (0). With a terminal, both get
+// SIGHUP (129). Where tail knows nothing of this, sshd alone is watched.
+//
+// Neither the watcher nor tail may outlive the command: they would hold its
+// stdout open. A tail that has just been forked could lose a SIGTERM to the
+// shell's own trap: hence SIGKILL. A newline or a "!" in here could mean
+// something to a login shell: there is no other "!" than that of "$!".
+constexpr absl::string_view kRemoteScript =
+    "grace=$1 dir=$2; shift 2; "
+    "if [ -n \"$dir\" ]; then CDPATH= cd \"$dir\" || exit 126; fi; "
+    "( "
+    "trap 'kill -KILL $! 2>/dev/null; exit 0' TERM; trap : HUP; "
+    "tail --pid=$PPID -f /dev/null </dev/null 2>/dev/null & wait $!; how=$?; "
+    "exec </dev/null >/dev/null 2>&1; "
+    "case $how in 0|129|141) ;; "
+    "*) kill -0 $PPID || exit 0; "
+    "while kill -0 $PPID; do sleep 1 & wait $!; done;; esac; "
+    "trap '' TERM HUP INT PIPE; kill -TERM -$$; sleep $grace; kill -KILL -$$ "
+    ") & "
+    "watcher=$!; "
+    "( exec \"$@\" ); status=$?; "
+    "kill -TERM $watcher 2>/dev/null; "
+    "exit $status";
+
+// The argv of `command` as it is to be there.
+std::vector<std::string> Words(const Command& command) {
+  std::vector<std::string> words = command.argv;
+  if (!words.empty() && !command.executable.empty()) {
+    words[0] = command.executable;
+  }
+  return words;
+}
+
+bool CanBeCarried(const std::string& name) {
+  return !name.empty() && !absl::StrContains(name, '=') &&
+         !absl::StrContains(name, '\0');
+}
+
+// The words that set the environment there and then run `program`, which
+// follows. env would take a "=" in its name for a variable, so there is a shell
+// in between; which itself drops variables whose names it could not have.
+std::vector<std::string> EnvironmentWords(const Environment& environment,
+                                          absl::string_view program) {
+  if (environment.inherits() && environment.changes().empty()) return {};
+  std::vector<std::string> words = {"env"};
+  if (!environment.inherits()) words.push_back("-i");
+  for (const auto& [name, value] : environment.changes()) {
+    if (!CanBeCarried(name) || value.has_value()) continue;
+    words.insert(words.end(), {"-u", name});
+  }
+  for (const auto& [name, value] : environment.changes()) {
+    if (!CanBeCarried(name) || !value.has_value()) continue;
+    words.push_back(absl::StrCat(name, "=", *value));
+  }
+  if (absl::StrContains(program, '=') || absl::StartsWith(program, "-")) {
+    words.insert(words.end(), {"/bin/sh", "-c", "exec \"$@\"", "sh"});
+  }
+  return words;
+}
+
+// What could not be said there stays here, where Command::Validate refuses it.
+Environment NotCarried(const Environment& environment) {
+  Environment rest;
+  for (const auto& [name, value] : environment.changes()) {
+    if (!CanBeCarried(name)) rest.Set(name, value.value_or(""));
+  }
+  return rest;
+}
+
+// A relative directory is made one that "cd" takes for nothing else.
+std::string Directory(const std::string& directory) {
+  if (directory.empty() || directory[0] == '/') return directory;
+  return absl::StrCat("./", directory);
+}
+
+std::string RemoteLine(const Command& command, const SshOptions& options) {
+  const int64_t grace = std::max<int64_t>(
+      0, static_cast<int64_t>(std::ceil(
+             absl::ToDoubleSeconds(std::min(options.grace, absl::Hours(24))))));
+  std::string line =
+      absl::StrCat("exec /bin/sh -c ", ShellQuote(kRemoteScript), " sh ", grace,
+                   " ", ShellQuote(Directory(command.working_directory)));
+  std::vector<std::string> words = Words(command);
+  const std::vector<std::string> environment =
+      EnvironmentWords(command.env, words.empty() ? "" : words[0]);
+  words.insert(words.begin(), environment.begin(), environment.end());
+  for (const std::string& word : words) {
+    absl::StrAppend(&line, " ", ShellQuote(word));
+  }
+  return line;
+}
+
+bool SaysHowToShare(const std::vector<std::string>& ssh) {
+  return std::any_of(ssh.begin(), ssh.end(), [](const std::string& word) {
+    return absl::StartsWith(word, "-S") ||
+           absl::StrContains(absl::AsciiStrToLower(word), "controlpath");
+  });
+}
+
+// Where the socket of a shared connection is. Empty where its path would be
+// longer than that of a socket can be: ssh would fail rather than not share.
+std::string ControlPath(const SshOptions& options) {
+  if (!options.control_path.empty()) return options.control_path;
+  constexpr size_t kLongestFolder = 38;  // 108 less "/asyncproc-%C.<random>".
+  const auto fits = [](absl::string_view folder) {
+    return absl::StartsWith(folder, "/") && folder.size() <= kLongestFolder;
+  };
+  const char* folder = getenv("XDG_RUNTIME_DIR");
+  if (folder != nullptr && fits(folder)) {
+    return absl::StrCat(folder, "/asyncproc-%C");
+  }
+  folder = getenv("HOME");
+  const bool home_fits =
+      folder != nullptr && fits(absl::StrCat(folder, "/.ssh"));
+  return home_fits ? "~/.ssh/asyncproc-%C" : "";
+}
+
+// The options of ssh that share the connection.
+std::vector<std::string> SharingWords(const SshOptions& options) {
+  const std::string path = ControlPath(options);
+  if (!options.share_connection || path.empty() ||
+      SaysHowToShare(options.ssh)) {
+    return {};
+  }
+  const int64_t persist =
+      std::max<int64_t>(1, absl::ToInt64Seconds(options.persist));
+  return {"-o", "ControlMaster=auto",
+          "-o", absl::StrCat("ControlPath=", path),
+          "-o", absl::StrCat("ControlPersist=", persist)};
+}
+
+}  // namespace
+
+Command Command::Via(std::vector<std::string> prefix) const {
+  Command command = *this;
+  const std::vector<std::string> words = Words(*this);
+  command.executable.clear();
+  command.argv = std::move(prefix);
+  command.argv.insert(command.argv.end(), words.begin(), words.end());
+  return command;
+}
+
+Command Command::OverSsh(absl::string_view host,
+                         const SshOptions& options) const {
+  Command command = *this;
+  command.executable.clear();
+  command.working_directory.clear();
+  command.env = NotCarried(env);
+  command.argv = options.ssh;
+  std::vector<std::string>& words = command.argv;
+  words.push_back(pty.has_value() ? "-tt" : "-T");
+  if (options.batch) words.insert(words.end(), {"-o", "BatchMode=yes"});
+  const std::vector<std::string> sharing = SharingWords(options);
+  words.insert(words.end(), sharing.begin(), sharing.end());
+  words.insert(words.end(),
+               {"--", std::string(host), RemoteLine(*this, options)});
+  return command;
+}
+
+}  // namespace asyncproc
