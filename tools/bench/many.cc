@@ -26,12 +26,10 @@
 #include "asyncproc/process.h"
 #include "asyncproc/process_poller.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
 namespace asyncproc::bench {
 namespace {
-
-constexpr int64_t kLiving = 2000;
-constexpr int64_t kCommands = 10'000;
 
 // For how long the silence is watched.
 absl::Duration Idle() {
@@ -92,6 +90,8 @@ void MeasureLiving(benchmark::State& state, int count, Start start, Echo echo,
   const absl::Time echoed = absl::Now();
   state.SetIterationTime(absl::ToDoubleSeconds(started - begin));
 
+  // Threads may still be on their way to sleep.
+  absl::SleepFor(absl::Milliseconds(50));
   const int64_t sleeps = Sleeps();
   const absl::Duration cpu = CpuTime();
   wait();

@@ -31,6 +31,9 @@ class Work:
     ahead: Dict[str, float] = dataclasses.field(default_factory=dict)
     # For what takes long: the most rounds.
     rounds: int = 1000
+    # Whether the limit's work is done by the host itself, so that its CPU says
+    # something.
+    cpu: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Spread:
     low: float
     high: float
     count: int
+    # Some of it was given up before it was done: it would be more.
+    at_least: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +114,10 @@ def evaluate(work: Work, rounds: List[dict]) -> Result:
             continue
         of_who = spread(ratios(rounds, who, OURS, "real"))
         if of_who is not None:
-            others[who] = of_who
-    cpu = spread(ratios(rounds, OURS, LIMIT, "cpu"))
+            gave_up = any(figures.get(who, {}).get("counters", {}).get("gave_up")
+                          for figures in rounds)
+            others[who] = dataclasses.replace(of_who, at_least=gave_up)
+    cpu = spread(ratios(rounds, OURS, LIMIT, "cpu")) if work.cpu else None
     return Result(work, value, cpu, others)
 
 
@@ -149,7 +156,7 @@ def table(results: List[Result]) -> str:
             bar_text(result.work),
             {True: "met", False: "MISSED", None: "?"}[result.met],
             number(result.cpu.median) if result.cpu else "",
-            ", ".join(f"{who} {number(s.median)} x"
+            ", ".join(f"{who} {'> ' if s.at_least else ''}{number(s.median)} x"
                       for who, s in sorted(result.others.items(),
                                            key=lambda item: item[1].median)),
         ))

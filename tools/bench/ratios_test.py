@@ -81,6 +81,14 @@ class EvaluateTest(unittest.TestCase):
                                  rounds_of([2.0], [1.0]))
         self.assertIs(result.met, False)
 
+    def test_who_gave_up_would_have_taken_longer(self):
+        rounds = rounds_of([1.0], [1.0], pexpect=[200.0])
+        rounds[0]["pexpect"]["counters"]["gave_up"] = 1
+        result = ratios.evaluate(Work("w", "W", bar=5, ahead={"pexpect": 100}),
+                                 rounds)
+        self.assertIs(result.met, True)
+        self.assertIn("pexpect > 200 x", ratios.table([result]))
+
     def test_nothing_measured_is_no_miss(self):
         result = ratios.evaluate(Work("w", "W", bar=1), [{}])
         self.assertIsNone(result.value)

@@ -16,19 +16,17 @@
 #include "asyncproc/expect.h"
 #include "asyncproc/process.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
 namespace asyncproc::bench {
 namespace {
-
-constexpr int64_t kLines = 625'000;  // Of 80 bytes.
-constexpr absl::string_view kMarker = "MARKER 42\n";
 
 std::vector<std::string> Source(int64_t lines) {
   return {Child("write_lines"), absl::StrCat(lines), std::string(kMarker)};
 }
 
 void Search(benchmark::State& state, const Pattern& pattern) {
-  const int64_t lines = Scaled(kLines);
+  const int64_t lines = Scaled(kSearchedLines);
   for (auto _ : state) {
     auto process = Process::Spawn(Command(Source(lines)));
     CHECK_OK(process.status());
@@ -53,7 +51,7 @@ void ByExpectOfRegex(benchmark::State& state) {
 ASYNCPROC_BENCHMARK(ByExpectOfRegex, "expect_regex/asyncproc");
 
 void ByMemmem(benchmark::State& state) {
-  const int64_t lines = Scaled(kLines);
+  const int64_t lines = Scaled(kSearchedLines);
   for (auto _ : state) {
     BareChild child(Source(lines), kBarePipeSize);
     char* data = nullptr;
@@ -70,8 +68,7 @@ void ByMemmem(benchmark::State& state) {
       PCHECK(count > 0);
       const size_t from = size < kMarker.size() ? 0 : size - kMarker.size() + 1;
       size += static_cast<size_t>(count);
-      found =
-          memmem(data + from, size - from, kMarker.data(), kMarker.size());
+      found = memmem(data + from, size - from, kMarker.data(), kMarker.size());
     }
     // Handed over, as Expect does.
     std::string before(

@@ -17,14 +17,11 @@
 #include "asyncproc/process.h"
 #include "asyncproc/run.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
 namespace asyncproc::bench {
 namespace {
 
-constexpr int64_t kDrained = 2'000'000'000;
-constexpr int64_t kCaptured = 1'000'000'000;
-constexpr int64_t kFed = 1'000'000'000;
-constexpr int64_t kLines = 12'500'000;  // Of 80 bytes: 1 GB.
 constexpr size_t kChunk = 1024 * 1024;
 
 std::vector<std::string> Source(int64_t bytes) {

@@ -14,11 +14,10 @@
 #include "asyncproc/repl.h"
 #include "asyncproc/repl_dialects.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
 namespace asyncproc::bench {
 namespace {
-
-constexpr absl::string_view kLine = "a line of no great length\n";
 
 void RoundTripByProcess(benchmark::State& state) {
   auto process = Process::Spawn({Child("echo")});

@@ -20,11 +20,10 @@
 #include "asyncproc/process.h"
 #include "asyncproc/termination.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
 namespace asyncproc::bench {
 namespace {
-
-constexpr int kTree = 50;
 
 std::vector<std::string> Tree() {
   return {Child("grow_tree"), absl::StrCat(kTree)};
