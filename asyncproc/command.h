@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
+
+namespace internal {
+class ChildObserver;
+}  // namespace internal
 
 // Where one of the child's three standard streams comes from or goes to.
 class Stdio {
@@ -287,6 +292,11 @@ struct Command {
   // open, how long that output must have been silent before nobody waits for
   // more. Every chunk starts it anew, twenty times at the most.
   absl::Duration drain_grace = absl::Milliseconds(50);
+
+  // A Recorder, say, which then has everything from the first byte on. Of one
+  // child only: a second one is not started, with kFailedPrecondition. Not for
+  // a ProcessPoller or a ProcessProtocol: kInvalidArgument there.
+  std::shared_ptr<internal::ChildObserver> observer;
 
   // For a child that still runs when its Process is destroyed.
   OnDestroy on_destroy = OnDestroy::Kill();

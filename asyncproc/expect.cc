@@ -1,5 +1,7 @@
 #include "asyncproc/expect.h"
 
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <optional>
 #include <sstream>
@@ -130,10 +132,12 @@ struct Expect::Search {
   size_t length = 0;
 };
 
-Expect::Expect(Process* process)
-    : process_(process), cursor_(&process->out()) {}
+Expect::Expect(Child* child) : child_(child), cursor_(&child->out()) {}
 
-Expect::Expect(OutputCursor* cursor) : process_(nullptr), cursor_(cursor) {}
+Expect::Expect(Process* process)
+    : child_(process), process_(process), cursor_(&process->out()) {}
+
+Expect::Expect(OutputCursor* cursor) : child_(nullptr), cursor_(cursor) {}
 
 absl::StatusOr<Expected> Expect::Await(const Pattern& pattern,
                                        absl::Duration timeout) {
@@ -247,14 +251,13 @@ std::string Expect::Describe(const std::vector<Pattern>& patterns) const {
   const absl::string_view last =
       text.substr(text.size() - std::min(text.size(), kShown));
   std::ostringstream child;
-  if (process_ != nullptr) {
-    child << "; " << process_->command().DebugString() << " (pid "
-          << process_->pid() << ") ";
-    const absl::StatusOr<ExitStatus> status = process_->Wait(WNOHANG);
+  if (child_ != nullptr) {
+    child << "; " << child_->DebugString() << " ";
+    const absl::StatusOr<ExitStatus> status = child_->Wait(WNOHANG);
     if (status.ok()) {
       child << "has ended: " << *status;
     } else {
-      child << "is " << process_->state();
+      child << "is " << child_->state();
     }
   }
   return absl::StrCat(

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
 #include "asyncproc/internal/byte_queue.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
@@ -83,13 +84,15 @@ struct Expected {
 // doubled, falls silent or ends, and at the latest when the time is up.
 //
 // Thread safety: one thread at a time.
-// Ownership: the process or cursor must outlive it, and must not be read by
+// Ownership: the child or cursor must outlive it, and must not be read by
 // others meanwhile, who would take bytes out of the text.
 // Blocking: Await blocks, up to its timeout.
 class Expect {
  public:
   // Reads the child's stdout, or its terminal.
   explicit Expect(Process* process);
+  // The same of what stands in for a Process.
+  explicit Expect(Child* child);
   // Reads by `cursor`, which may be an OutputStream.
   explicit Expect(OutputCursor* cursor);
 
@@ -111,7 +114,7 @@ class Expect {
   absl::string_view buffer() const { return buffer_.view(); }
   std::string TakeBuffer();
 
-  // Whose output it is; null when it was made for a cursor.
+  // Whose output it is; null when it was made for anything but a Process.
   Process* process() const { return process_; }
 
  private:
@@ -125,7 +128,8 @@ class Expect {
                                   Pattern::Kind outcome, absl::Status why);
   std::string Describe(const std::vector<Pattern>& patterns) const;
 
-  Process* const process_;  // May be null.
+  Child* const child_;                // May be null.
+  Process* const process_ = nullptr;  // The same, if it is one.
   OutputCursor* const cursor_;
   internal::ByteQueue buffer_;
   size_t window_ = 0;

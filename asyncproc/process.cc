@@ -1,6 +1,8 @@
 #include "asyncproc/process.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
@@ -40,22 +42,6 @@ bool IsGivenUp(const absl::Status& status) {
 }
 
 }  // namespace
-
-std::ostream& operator<<(std::ostream& out, ProcessState state) {
-  switch (state) {
-    case ProcessState::kRunning:
-      return out << "running";
-    case ProcessState::kStopped:
-      return out << "stopped";
-    case ProcessState::kDraining:
-      return out << "draining";
-    case ProcessState::kDrained:
-      return out << "drained";
-    case ProcessState::kAbandoned:
-      return out << "abandoned";
-  }
-  return out << "unknown";
-}
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
   absl::StatusOr<std::unique_ptr<Process>> process = Start(std::move(command));
@@ -189,6 +175,7 @@ absl::StatusOr<ExitStatus> Process::WaitFor(absl::Duration timeout) {
 }
 
 absl::Status Process::Signal(int signal) {
+  child_->NoteSignal(signal, TerminationScope::kChild);
   return child_->reaper().Signal(signal);
 }
 
@@ -197,11 +184,17 @@ absl::Status Process::Signal(int signal, TerminationScope scope) {
     return absl::InvalidArgumentError(absl::StrCat(signal, " is not a signal"));
   }
   internal::TerminationTargets targets(*child_, scope);
+  child_->NoteSignal(signal, scope);
   if (!targets.Send(signal)) {
     return absl::NotFoundError(
         absl::StrCat("process ", pid(), " and all of its scope have ended"));
   }
   return absl::OkStatus();
+}
+
+absl::Status Process::Interrupt(TerminationScope scope) {
+  return terminal_.has_value() ? terminal_->SendInterrupt()
+                               : Signal(SIGINT, scope);
 }
 
 bool Process::IsAlive() { return !child_->reaper().TryReap().has_value(); }
@@ -220,6 +213,40 @@ ProcessState Process::state() {
   if (!IsAlive()) return ProcessState::kDraining;
   return child_->reaper().IsStopped() ? ProcessState::kStopped
                                       : ProcessState::kRunning;
+}
+
+std::string Process::DebugString() const {
+  return absl::StrCat(command_.DebugString(), " (pid ", pid(), ")");
+}
+
+absl::StatusOr<std::string> Process::DrawLetters(size_t count) {
+  std::string bytes((count + 1) / 2, '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t got = getrandom(&bytes[done], bytes.size() - done, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return absl::ErrnoToStatus(errno, "no random bytes");
+    done += static_cast<size_t>(got);
+  }
+  std::string letters;
+  for (const char byte : bytes) {
+    const auto number = static_cast<unsigned char>(byte);
+    letters.push_back(static_cast<char>('a' + number % 16));
+    letters.push_back(static_cast<char>('a' + number / 16));
+  }
+  letters.resize(count);
+  child_->NoteLetters(letters);
+  return letters;
+}
+
+absl::Status Process::Observe(
+    std::shared_ptr<internal::ChildObserver> observer) {
+  if (absl::Status status = observer->OnStart(command_); !status.ok()) {
+    return status;
+  }
+  if (child_->Observe(observer)) return absl::OkStatus();
+  observer->OnStartFailed();
+  return absl::FailedPreconditionError(
+      absl::StrCat(DebugString(), " is being recorded already"));
 }
 
 absl::StatusOr<ExitStatus> Process::Terminate(absl::Duration grace) {
@@ -254,9 +281,8 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
 absl::Status Process::GaveUp(absl::StatusCode code, absl::Duration elapsed,
                              absl::string_view what) {
   if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
-  std::string message =
-      absl::StrCat(command_.DebugString(), " (pid ", pid(), ") ", what,
-                   " after ", absl::FormatDuration(elapsed));
+  std::string message = absl::StrCat(DebugString(), " ", what, " after ",
+                                     absl::FormatDuration(elapsed));
   if (code == absl::StatusCode::kCancelled) {
     absl::StrAppend(&message, ", when the wait was canceled");
   } else if (elapsed >= kWorthDiagnosing) {

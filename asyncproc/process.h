@@ -6,16 +6,17 @@
 
 #include <memory>
 #include <optional>
-#include <ostream>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/pump.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/terminal.h"
@@ -24,16 +25,6 @@
 namespace asyncproc {
 
 struct Diagnosis;
-
-enum class ProcessState {
-  kRunning,
-  kStopped,    // By SIGSTOP, SIGTSTP ...; SIGCONT makes it run on.
-  kDraining,   // Ended; what it had written is being read.
-  kDrained,    // Ended, and all output is at its end.
-  kAbandoned,  // Ended, but another process still holds its output open.
-};
-
-std::ostream& operator<<(std::ostream& out, ProcessState state);
 
 // What was there on both streams.
 struct Output {
@@ -68,7 +59,7 @@ struct Output {
 // the calling thread says so. The destructor blocks for the moment that a
 // killed child takes to end, whatever those say.
 // Errors: absl::Status. That a child fails is none: its ExitStatus says so.
-class Process {
+class Process final : public Child {
  public:
   // Starts `command`. When it returns, the child runs the program, or nothing
   // is left of the attempt. Errors: kInvalidArgument when the command makes no
@@ -79,7 +70,7 @@ class Process {
   // as data.
   static absl::StatusOr<std::unique_ptr<Process>> Spawn(Command command);
 
-  ~Process();
+  ~Process() override;
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
@@ -94,18 +85,18 @@ class Process {
   // CloseStdin or by the child; then it says how many bytes did not get there.
   // kResourceExhausted when Command::input_limit would be exceeded.
   // kInvalidArgument for a line that is too long for a terminal: see Terminal.
-  absl::Status Write(absl::string_view data);
+  absl::Status Write(absl::string_view data) override;
 
   // Waits until the child's stdin pipe has taken all that was written. That
   // does not mean that the child has read it. Errors: kDeadlineExceeded; as
   // Write.
-  absl::Status Flush(absl::Duration timeout);
+  absl::Status Flush(absl::Duration timeout) override;
 
   // End-of-file for the child, behind what was written. Again: does nothing. On
   // a terminal, it is typed (^D); the terminal stays open. Errors:
   // kFailedPrecondition when stdin is not a pipe, or the child closed it before
   // it had got everything.
-  absl::Status CloseStdin();
+  absl::Status CloseStdin() override;
 
   // What has arrived since the last call, maybe nothing.
   std::string Read() { return out_.Read(); }
@@ -113,8 +104,8 @@ class Process {
   Output ReadBoth() { return {Read(), ReadErr()}; }
 
   // Line by line, up to a delimiter, several readers, taps: all the rest.
-  OutputStream& out() { return out_; }
-  OutputStream& err() { return err_; }
+  OutputStream& out() override { return out_; }
+  OutputStream& err() override { return err_; }
 
   // The child's terminal; null when Command::pty was not set.
   Terminal* pty() { return terminal_.has_value() ? &*terminal_ : nullptr; }
@@ -131,20 +122,25 @@ class Process {
   // `flags`: 0, or WNOHANG: do not block; kUnavailable while it runs.
   // Errors: kDataLoss when its status was taken by someone else: the host
   // ignores SIGCHLD, or waits for any child. kInvalidArgument for other flags.
-  absl::StatusOr<ExitStatus> Wait(int flags = 0);
+  absl::StatusOr<ExitStatus> Wait(int flags = 0) override;
   // Errors: also kDeadlineExceeded, naming the command and, after 10 ms or
   // more, what it was found to be doing (see Diagnose); the child runs on.
-  absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout);
+  absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override;
 
   // Sends a signal to the child, and to it alone.
   // Errors: kNotFound once it has ended: never does a signal reach another
   // process that has got its number. kInvalidArgument; kPermissionDenied.
-  absl::Status Signal(int signal);
+  absl::Status Signal(int signal) override;
 
   // Sends a signal to all of its group or tree that live; also, for kGroup,
   // once the child itself has ended. Errors: kInvalidArgument for a number that
   // is no signal; kNotFound when there is none to send it to.
-  absl::Status Signal(int signal, TerminationScope scope);
+  absl::Status Signal(int signal, TerminationScope scope) override;
+
+  // What stops an interactive program's present doing, and not the program:
+  // Ctrl-C on its terminal; without one, SIGINT. Errors: as Signal and
+  // Terminal::SendInterrupt.
+  absl::Status Interrupt(TerminationScope scope) override;
 
   // Ends the child, gently first: closes its stdin (skipped when that is not a
   // pipe or is closed already), then SIGTERM and SIGCONT, then SIGKILL, with up
@@ -156,7 +152,8 @@ class Process {
   // no further step, rather than a hasty one.
   // Errors: as Wait; kInvalidArgument for a negative grace; kDeadlineExceeded
   // when the child is still there 10 s after SIGKILL.
-  absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1));
+  absl::StatusOr<ExitStatus> Terminate(
+      absl::Duration grace = absl::Seconds(1)) override;
 
   // The same by other steps, or for the child's whole group or tree.
   // Errors: kDeadlineExceeded when the child is still there after the last
@@ -165,8 +162,15 @@ class Process {
   absl::StatusOr<Termination> Terminate(const Escalation& escalation);
 
   // Whether it has not ended, as far as is known right now.
-  bool IsAlive();
-  ProcessState state();
+  bool IsAlive() override;
+  ProcessState state() override;
+
+  std::string DebugString() const override;
+  absl::StatusOr<std::string> DrawLetters(size_t count) override;
+
+  // For Recorder::Attach; see Command::observer. Errors: kFailedPrecondition
+  // when it has an observer; what that one refuses it with.
+  absl::Status Observe(std::shared_ptr<internal::ChildObserver> observer);
 
  private:
   friend Diagnosis Diagnose(Process& process);

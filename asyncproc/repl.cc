@@ -1,13 +1,10 @@
 #include "asyncproc/repl.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <sys/random.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "absl/log/check.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -28,23 +25,11 @@ constexpr absl::Duration kStartPatience = absl::Seconds(20);
 constexpr absl::Duration kRecoveryPatience = absl::Seconds(2);
 constexpr absl::Duration kSilence = absl::Milliseconds(200);
 
+// Of a marker, each half.
+constexpr size_t kHalfMarker = 16;
+
 // What an error shows of a reply that did not end.
 constexpr size_t kShown = 200;
-
-// Letters, which no program takes for anything but letters.
-absl::StatusOr<ReplMarker> NewMarker() {
-  unsigned char bytes[16];
-  if (getrandom(bytes, sizeof(bytes), 0) !=
-      static_cast<ssize_t>(sizeof(bytes))) {
-    return absl::ErrnoToStatus(errno, "no random bytes for a marker");
-  }
-  std::string letters;
-  for (unsigned char byte : bytes) {
-    letters.push_back(static_cast<char>('a' + byte % 16));
-    letters.push_back(static_cast<char>('a' + byte / 16));
-  }
-  return ReplMarker{letters.substr(0, 16), letters.substr(16)};
-}
 
 absl::Duration Until(absl::Time deadline) {
   return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
@@ -73,31 +58,58 @@ std::string WithoutEcho(absl::string_view text, absl::string_view statement) {
   return kept;
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect) {
-  if ((dialect.wrap == nullptr) == dialect.prompt.empty()) {
+absl::Status CheckDialect(const ReplDialect& dialect) {
+  if ((dialect.wrap != nullptr) != dialect.prompt.empty()) {
     return absl::InvalidArgumentError(
         "a dialect needs a way to wrap statements, or a prompt, and not both");
   }
+  return absl::OkStatus();
+}
+
+// Letters, which no program takes for anything but letters.
+absl::StatusOr<ReplMarker> NewMarker(Child& child) {
+  absl::StatusOr<std::string> letters = child.DrawLetters(2 * kHalfMarker);
+  if (!letters.ok()) return letters.status();
+  return ReplMarker{letters->substr(0, kHalfMarker),
+                    letters->substr(kHalfMarker)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect) {
+  if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Process>> process =
       Process::Spawn(dialect.command);
   if (!process.ok()) return process.status();
-  auto repl =
-      absl::WrapUnique(new Repl(std::move(dialect), *std::move(process)));
+  Process* const started = process->get();
+  absl::StatusOr<std::unique_ptr<Repl>> repl =
+      Over(std::move(dialect), *std::move(process));
+  if (repl.ok()) (*repl)->process_ = started;
+  return repl;
+}
+
+absl::StatusOr<std::unique_ptr<Repl>> Repl::Over(ReplDialect dialect,
+                                                 std::unique_ptr<Child> child) {
+  if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
+  auto repl = absl::WrapUnique(new Repl(std::move(dialect), std::move(child)));
   if (absl::Status status = repl->Begin(); !status.ok()) return status;
   return repl;
 }
 
-Repl::Repl(ReplDialect dialect, std::unique_ptr<Process> process)
+Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
     : dialect_(std::move(dialect)),
-      process_(std::move(process)),
-      out_(process_.get()),
-      err_(&process_->err()) {}
+      child_(std::move(child)),
+      out_(child_.get()),
+      err_(&child_->err()) {}
+
+Process& Repl::process() {
+  CHECK(process_ != nullptr) << "the Repl has not started its child itself";
+  return *process_;
+}
 
 absl::Status Repl::Begin() {
   const absl::Time deadline = DeadlineAfter(kStartPatience);
-  absl::Status status = process_->Write(dialect_.setup);
+  absl::Status status = child_->Write(dialect_.setup);
   if (!status.ok()) return Failed(status, "its setup");
   if (dialect_.wrap != nullptr) {
     // What it says by way of greeting is no reply to anything.
@@ -133,17 +145,17 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   return absl::DeadlineExceededError(absl::StrCat(
       "\"", absl::CHexEscape(statement), "\" was not done after ",
       absl::FormatDuration(timeout), "; it had said \"", shown, "\"",
-      process_->err().LastLines("stderr"), "; ",
+      child_->err().LastLines("stderr"), "; ",
       recovered.ok() ? "it was interrupted, and the session goes on"
                      : "it could not be interrupted, and the session is lost"));
 }
 
 absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
                                        absl::Time deadline) {
-  absl::StatusOr<ReplMarker> marker = NewMarker();
+  absl::StatusOr<ReplMarker> marker = NewMarker(*child_);
   if (!marker.ok()) return marker.status();
   const std::string text = dialect_.wrap(statement, *marker);
-  if (absl::Status status = process_->Write(text); !status.ok()) {
+  if (absl::Status status = child_->Write(text); !status.ok()) {
     return Failed(status, statement);
   }
   const std::string whole = absl::StrCat(marker->head, marker->tail);
@@ -158,10 +170,10 @@ absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
         AwaitMarker(err_, whole, deadline, &ignored);
     if (!err.ok()) return Failed(err.status(), statement);
     reply.err = *std::move(err);
-  } else if (absl::Status synced = process_->err().Sync(Until(deadline));
+  } else if (absl::Status synced = child_->err().Sync(Until(deadline));
              synced.ok()) {
     // The program wrote it before it went on to the marker.
-    reply.err = process_->ReadErr();
+    reply.err = child_->err().Read();
   } else {
     return Failed(synced, statement);
   }
@@ -191,7 +203,7 @@ absl::StatusOr<std::string> Repl::AwaitMarker(Expect& expect,
 
 absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
                                          absl::Time deadline) {
-  if (absl::Status status = process_->Write(absl::StrCat(statement, "\n"));
+  if (absl::Status status = child_->Write(absl::StrCat(statement, "\n"));
       !status.ok()) {
     return Failed(status, statement);
   }
@@ -203,18 +215,14 @@ absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
   reply.out = dialect_.echoes ? WithoutEcho(prompt->before, statement)
                               : std::move(prompt->before);
   reply.prompt = std::move(prompt->match);
-  if (process_->err().Sync(Until(deadline)).ok()) {
-    reply.err = process_->ReadErr();
+  if (child_->err().Sync(Until(deadline)).ok()) {
+    reply.err = child_->err().Read();
   }
   return reply;
 }
 
 absl::Status Repl::Recover() {
-  if (process_->pty() != nullptr) {
-    process_->pty()->SendInterrupt().IgnoreError();
-  } else {
-    process_->Signal(SIGINT, dialect_.interrupted).IgnoreError();
-  }
+  child_->Interrupt(dialect_.interrupted).IgnoreError();
   const absl::Time deadline = DeadlineAfter(kRecoveryPatience);
   // A new marker: all before it is late.
   if (dialect_.wrap != nullptr) return EvalMarked("", deadline).status();
@@ -232,21 +240,19 @@ absl::Status Repl::Recover() {
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError("the session has been closed");
-  return process_->Terminate(grace);
+  return child_->Terminate(grace);
 }
 
 absl::Status Repl::Failed(const absl::Status& why,
                           absl::string_view statement) {
   if (absl::IsDeadlineExceeded(why)) return why;
   // Whatever it looked like from here: if it has ended, that is what happened.
-  const absl::StatusOr<ExitStatus> status =
-      process_->WaitFor(kRecoveryPatience);
+  const absl::StatusOr<ExitStatus> status = child_->WaitFor(kRecoveryPatience);
   if (!status.ok()) return why;
-  broken_ = absl::FailedPreconditionError(
-      absl::StrCat(process_->command().DebugString(), " has ended, by ",
-                   status->ToString(), ", at \"", absl::CHexEscape(statement),
-                   "\"", process_->out().LastLines("stdout"),
-                   process_->err().LastLines("stderr")));
+  broken_ = absl::FailedPreconditionError(absl::StrCat(
+      child_->DebugString(), " has ended, by ", status->ToString(), ", at \"",
+      absl::CHexEscape(statement), "\"", child_->out().LastLines("stdout"),
+      child_->err().LastLines("stderr")));
   return broken_;
 }
 

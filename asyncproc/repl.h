@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/expect.h"
@@ -88,7 +89,7 @@ struct ReplDialect {
 // prompt too.
 //
 // Thread safety: one thread at a time.
-// Ownership: owns the Process; the destructor does as that one's.
+// Ownership: owns the child; the destructor does as that one's.
 // Blocking: Start for as long as the program takes to start, 20 s at the most;
 // Eval up to its timeout and, when that is over, two more seconds.
 class Repl {
@@ -97,6 +98,13 @@ class Repl {
   // kFailedPrecondition when it ends, with what it said; kInvalidArgument for a
   // dialect that has neither or both of `wrap` and `prompt`.
   static absl::StatusOr<std::unique_ptr<Repl>> Start(ReplDialect dialect);
+
+  // The same over a child that is there already, and that nobody has talked to:
+  // dialect.command is not used. It need not be a Process: with a ReplayProcess
+  // (asyncproc/testing/replay_process.h), a recorded session gives its replies
+  // again.
+  static absl::StatusOr<std::unique_ptr<Repl>> Over(
+      ReplDialect dialect, std::unique_ptr<Child> child);
 
   // Executes `statement`, of one or more lines, and waits for its reply.
   //
@@ -112,10 +120,12 @@ class Repl {
   // Ends the program: its input first, then by signals; see Process::Terminate.
   absl::StatusOr<ExitStatus> Close(absl::Duration grace = absl::Seconds(1));
 
-  Process& process() { return *process_; }
+  Child& child() { return *child_; }
+  // REQUIRES: made by Start.
+  Process& process();
 
  private:
-  Repl(ReplDialect dialect, std::unique_ptr<Process> process);
+  Repl(ReplDialect dialect, std::unique_ptr<Child> child);
 
   absl::Status Begin();
   absl::StatusOr<Reply> EvalMarked(absl::string_view statement,
@@ -132,7 +142,8 @@ class Repl {
   absl::Status Failed(const absl::Status& why, absl::string_view statement);
 
   const ReplDialect dialect_;
-  const std::unique_ptr<Process> process_;
+  const std::unique_ptr<Child> child_;
+  Process* process_ = nullptr;  // The same, if Start has made it.
   Expect out_;
   Expect err_;
   absl::Status broken_;  // Why the session cannot go on.

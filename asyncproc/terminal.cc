@@ -39,6 +39,7 @@ absl::Status Terminal::SetSize(int rows, int columns) {
   winsize size = {};
   size.ws_row = static_cast<unsigned short>(rows);
   size.ws_col = static_cast<unsigned short>(columns);
+  input_->NoteResize(rows, columns);
   if (ioctl(master_, TIOCSWINSZ, &size) < 0) {
     return absl::ErrnoToStatus(errno, "cannot set the terminal's size");
   }

@@ -182,10 +182,10 @@ TEST_F(InteractTest, PassesKeysToTheChildAndItsWordsToTheUser) {
 }
 
 TEST_F(InteractTest, ShowsFirstWhatExpectHasReadAndNotTaken) {
-  auto child = MustSpawn(OnTerminal(
-      Command::Shell("printf 'password: welcome\\n$ '; read line; "
-                     "echo \"got $line\""),
-      /*echo=*/false));
+  auto child = MustSpawn(
+      OnTerminal(Command::Shell("printf 'password: welcome\\n$ '; read line; "
+                                "echo \"got $line\""),
+                 /*echo=*/false));
   Expect expect(child.get());
   ASSERT_THAT(expect.Await(Pattern::Literal("password: "), kNeverReached),
               IsOk());

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os.h"
@@ -58,12 +59,60 @@ absl::StatusOr<std::unique_ptr<ChildIo>> ChildIo::Start(
     const std::vector<int>& further_pipes) {
   auto child = absl::WrapUnique(
       new ChildIo(command, std::move(driver), std::move(sinks)));
+  ChildObserver* const observer = command.observer.get();
+  if (observer != nullptr) {
+    absl::Status status = observer->OnStart(command);
+    if (!status.ok()) return CannotStart(command, status);
+  }
+  absl::Cleanup failed = [observer] {
+    if (observer != nullptr) observer->OnStartFailed();
+  };
   absl::StatusOr<Launched> launched = Launch(command, further_pipes);
   if (!launched.ok()) return launched.status();
   if (absl::Status status = child->Adopt(*std::move(launched)); !status.ok()) {
     return CannotStart(command, status);
   }
+  std::move(failed).Cancel();
+  // Nothing has been read yet, nor written.
+  if (observer != nullptr) child->Observe(command.observer);
   return child;
+}
+
+bool ChildIo::Observe(std::shared_ptr<ChildObserver> observer) {
+  absl::MutexLock lock(&mu_);
+  if (observer_ != nullptr) return false;
+  observer_ = std::move(observer);
+  // Input first: what comes of it is told later, then.
+  if (input_ != nullptr) input_->Observe(observer_);
+  outputs_[0].sink->Observe(observer_, ChildObserver::Stream::kOut);
+  outputs_[1].sink->Observe(observer_, ChildObserver::Stream::kErr);
+  if (state_ == State::kDrained || state_ == State::kAbandoned) NoteExit();
+  return true;
+}
+
+std::shared_ptr<ChildObserver> ChildIo::observer() const {
+  absl::MutexLock lock(&mu_);
+  return observer_;
+}
+
+void ChildIo::NoteSignal(int signal, TerminationScope scope) {
+  const std::shared_ptr<ChildObserver> observer = this->observer();
+  if (observer == nullptr || signal <= 0 || signal > SIGRTMAX) return;
+  // Whoever is left behind by an ended child may still be sent one.
+  const bool ended = reaper_->TryReap().has_value();
+  if (ended && scope == TerminationScope::kChild) return;
+  observer->OnSignal(signal, scope);
+}
+
+void ChildIo::NoteLetters(absl::string_view letters) {
+  if (const auto observer = this->observer(); observer != nullptr) {
+    observer->OnLetters(letters);
+  }
+}
+
+void ChildIo::NoteExit() {
+  if (observer_ == nullptr || std::exchange(exit_noted_, true)) return;
+  observer_->OnExit(*result_);
 }
 
 absl::Status ChildIo::Adopt(Launched launched) {
@@ -221,6 +270,8 @@ void ChildIo::Finish() {
   for (Output& output : outputs_) {
     while (output.owed > 0) Advance(output);
   }
+  absl::MutexLock lock(&mu_);
+  if (result_.has_value()) NoteExit();
 }
 
 void ChildIo::Abandon() {
@@ -316,6 +367,7 @@ void ChildIo::Settle() {
   absl::MutexLock lock(&mu_);
   if (result_->ok()) (*result_)->set_output_complete(at_end);
   state_ = at_end ? State::kDrained : State::kAbandoned;
+  NoteExit();
 }
 
 }  // namespace asyncproc::internal

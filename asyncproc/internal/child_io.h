@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
+#include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/input_queue.h"
 #include "asyncproc/internal/launch.h"
@@ -77,6 +78,14 @@ class ChildIo {
   // Names the pipe in /proc; 0 when the stream is not a pipe.
   ino_t pipe_inode(Slot slot) const { return outputs_[slot - kOut].inode; }
 
+  // From now on, `observer` is told of everything; and at once, of the output
+  // that is still there. False when there is one already.
+  bool Observe(std::shared_ptr<ChildObserver> observer)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells it, if there is one.
+  void NoteSignal(int signal, TerminationScope scope) ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteLetters(absl::string_view letters) ABSL_LOCKS_EXCLUDED(mu_);
+
   State state() const ABSL_LOCKS_EXCLUDED(mu_);
   // Its status once it has settled; nothing before.
   std::optional<absl::StatusOr<ExitStatus>> result() const
@@ -131,6 +140,8 @@ class ChildIo {
 
   absl::Status Adopt(Launched launched);
   void AdoptOutput(Output& output, UniqueFd fd);
+  std::shared_ptr<ChildObserver> observer() const ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteExit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static bool IsWanted(const Output& output);
   void Advance(Output& output);
   // Counts what is in the pipe now among what has to be read, come what may.
@@ -165,6 +176,8 @@ class ChildIo {
   absl::Time deadline_ = absl::InfiniteFuture();
 
   mutable absl::Mutex mu_;
+  std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
+  bool exit_noted_ ABSL_GUARDED_BY(mu_) = false;
   State state_ ABSL_GUARDED_BY(mu_) = State::kRunning;
   std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);
 };

@@ -37,6 +37,7 @@ absl::Duration EscalationRun::elapsed() const {
 
 bool EscalationRun::Take(const EscalationStep& step) {
   if (step.signal == 0) return child_.AbortInput();
+  child_.NoteSignal(step.signal, escalation_.scope);
   targets_.Signal(step.signal);
   return true;
 }

@@ -39,6 +39,16 @@ InputQueue::InputQueue(UniqueFd fd, Kind kind, size_t limit,
   if (kind == Kind::kTerminal) terminal_.emplace();
 }
 
+void InputQueue::Observe(std::shared_ptr<ChildObserver> observer) {
+  absl::MutexLock lock(&mu_);
+  observer_ = std::move(observer);
+}
+
+void InputQueue::NoteResize(int rows, int columns) {
+  absl::MutexLock lock(&mu_);
+  if (observer_ != nullptr) observer_->OnResize(rows, columns);
+}
+
 absl::Status InputQueue::TypeEof() {
   absl::MutexLock lock(&mu_);
   if (!terminal_.has_value()) {
@@ -52,7 +62,7 @@ absl::Status InputQueue::Write(absl::string_view data) {
   return WriteLocked(data);
 }
 
-absl::Status InputQueue::WriteLocked(absl::string_view data) {
+absl::Status InputQueue::WriteLocked(absl::string_view data, Noted noted) {
   if (data.empty()) return absl::OkStatus();
   if (absl::Status status = CheckDelivered(); !status.ok()) return status;
   if (broken_) {
@@ -68,6 +78,7 @@ absl::Status InputQueue::WriteLocked(absl::string_view data) {
     absl::Status status = terminal_->Type(fd_.get(), data);
     if (!status.ok()) return status;
   }
+  if (observer_ != nullptr && noted == Noted::kYes) observer_->OnInput(data);
   if (queue_.empty()) WriteSome(&data);
   if (broken_) {
     undelivered_ += data.size();
@@ -86,9 +97,10 @@ absl::Status InputQueue::WriteLocked(absl::string_view data) {
 absl::Status InputQueue::Close() {
   absl::MutexLock lock(&mu_);
   if (closing_) return CheckDelivered();
+  if (observer_ != nullptr && !broken_) observer_->OnInputClosed();
   // Should it not get there, neither did what was written before.
   if (terminal_.has_value()) {
-    WriteLocked(terminal_->EndOfInput(fd_.get())).IgnoreError();
+    WriteLocked(terminal_->EndOfInput(fd_.get()), Noted::kNo).IgnoreError();
   }
   closing_ = true;
   driver_->Wake();
@@ -99,6 +111,9 @@ bool InputQueue::Abort() {
   absl::MutexLock lock(&mu_);
   const bool was_closed = closing_ && queue_.empty();
   const bool was_open = !broken_ && fd_.valid() && !was_closed;
+  if (observer_ != nullptr && was_open && !closing_) {
+    observer_->OnInputClosed();
+  }
   Drop();
   if (terminal_.has_value() && was_open) {
     // Twice, because what was dropped may have ended a line.
@@ -176,6 +191,7 @@ void InputQueue::WriteSome(absl::string_view* data) {
 }
 
 void InputQueue::Break() {
+  if (observer_ != nullptr && !broken_) observer_->OnInputBroken();
   broken_ = true;
   Drop();
 }

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/line_discipline.h"
 #include "asyncproc/internal/unique_fd.h"
@@ -40,6 +41,12 @@ class InputQueue {
   // terminal stays open.
   InputQueue(UniqueFd fd, Kind kind, size_t limit,
              std::shared_ptr<Driver> driver);
+
+  // From now on, `observer` is told.
+  void Observe(std::shared_ptr<ChildObserver> observer)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells it that the terminal is about to have this size.
+  void NoteResize(int rows, int columns) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Takes all of `data`, or nothing and says why.
   // Errors: kFailedPrecondition after Close, and once the child has closed its
@@ -81,7 +88,8 @@ class InputQueue {
   void OnBroken() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  absl::Status WriteLocked(absl::string_view data)
+  enum class Noted { kYes, kNo };
+  absl::Status WriteLocked(absl::string_view data, Noted noted = Noted::kYes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes what fits from the front of `data`, once, and drops that from it.
   void WriteSome(absl::string_view* data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -96,6 +104,7 @@ class InputQueue {
   mutable absl::Mutex mu_;
   UniqueFd fd_ ABSL_GUARDED_BY(mu_);
   std::optional<LineDiscipline> terminal_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
   ByteQueue queue_ ABSL_GUARDED_BY(mu_);
   bool closing_ ABSL_GUARDED_BY(mu_) = false;  // No more Writes.
   bool broken_ ABSL_GUARDED_BY(mu_) = false;   // Nobody reads.

@@ -99,6 +99,10 @@ absl::StatusOr<std::unique_ptr<LoopChild>> LoopChild::Start(
   if (further_pipes.size() + ChildIo::kUsualSlots >= EventLoop::kMostSlots) {
     return absl::InvalidArgumentError("too many further pipes");
   }
+  if (command.observer != nullptr) {
+    return absl::InvalidArgumentError(
+        "a child of many that one thread drives cannot be recorded");
+  }
   auto child = absl::WrapUnique(new LoopChild(loop, listener, cookie));
   child->sinks_.reserve(further_pipes.size() + 2);
   for (int number : {STDOUT_FILENO, STDERR_FILENO}) {

@@ -83,7 +83,9 @@ void OutputBuffer::Finish(absl::Status why) {
 }
 
 void OutputBuffer::FinishLocked(absl::Status why) {
-  if (!std::exchange(finished_, true)) failure_ = std::move(why);
+  if (std::exchange(finished_, true)) return;
+  failure_ = std::move(why);
+  if (observer_ != nullptr) observer_->OnOutputClosed(stream_);
 }
 
 bool OutputBuffer::HasRoom() const {
@@ -111,6 +113,19 @@ void OutputBuffer::Synced(uint64_t wanted) {
   syncs_done_ = wanted;
 }
 
+bool OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
+                           ChildObserver::Stream stream) {
+  absl::MutexLock lock(&mu_);
+  observer_ = std::move(observer);
+  stream_ = stream;
+  for (const Segment& segment : segments_) {
+    const absl::string_view bytes = segment.bytes.view();
+    if (!bytes.empty()) observer_->OnOutput(stream_, bytes);
+  }
+  if (finished_) observer_->OnOutputClosed(stream_);
+  return true;
+}
+
 OutputBuffer::Progress OutputBuffer::progress() const {
   absl::MutexLock lock(&mu_);
   return {end(), Buffered(), finished_};
@@ -133,6 +148,9 @@ size_t OutputBuffer::RoomToRead(size_t owed) const {
 
 void OutputBuffer::OnGrown(size_t size) {
   const absl::string_view bytes = segments_.back().bytes.view();
+  if (observer_ != nullptr) {
+    observer_->OnOutput(stream_, bytes.substr(bytes.size() - size));
+  }
   const size_t recent = std::min(size, kRecentSize);
   if (recent_.size() + recent > 2 * kRecentSize) {
     recent_.erase(0, recent_.size() - kRecentSize);

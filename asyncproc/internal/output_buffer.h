@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/output_sink.h"
 #include "asyncproc/output_bound.h"
@@ -79,6 +80,9 @@ class OutputBuffer : public OutputSink {
   // with when it has been read.
   uint64_t WantedSync() const override ABSL_LOCKS_EXCLUDED(mu_);
   void Synced(uint64_t wanted) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool Observe(std::shared_ptr<ChildObserver> observer,
+               ChildObserver::Stream stream) override ABSL_LOCKS_EXCLUDED(mu_);
 
   Progress progress() const override ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -194,6 +198,9 @@ class OutputBuffer : public OutputSink {
 
   mutable absl::Mutex mu_;
   std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
+  ChildObserver::Stream stream_ ABSL_GUARDED_BY(mu_) =
+      ChildObserver::Stream::kOut;
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
   std::list<Cursor> cursors_ ABSL_GUARDED_BY(mu_);
   ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.

@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "absl/status/status.h"
+#include "asyncproc/internal/child_observer.h"
 
 namespace asyncproc::internal {
 
@@ -33,6 +35,13 @@ class OutputSink {
   // with when it has been read.
   virtual uint64_t WantedSync() const { return 0; }
   virtual void Synced(uint64_t /*wanted*/) {}
+
+  // From now on, `observer` is told; and at once, of what is still there. False
+  // where that cannot be.
+  virtual bool Observe(std::shared_ptr<ChildObserver> /*observer*/,
+                       ChildObserver::Stream /*stream*/) {
+    return false;
+  }
 
   // How far it is, for people to be told. May be called by any thread where
   // the sink may be used by any.

@@ -1,0 +1,21 @@
+#include "asyncproc/child.h"
+
+namespace asyncproc {
+
+std::ostream& operator<<(std::ostream& out, ProcessState state) {
+  switch (state) {
+    case ProcessState::kRunning:
+      return out << "running";
+    case ProcessState::kStopped:
+      return out << "stopped";
+    case ProcessState::kDraining:
+      return out << "draining";
+    case ProcessState::kDrained:
+      return out << "drained";
+    case ProcessState::kAbandoned:
+      return out << "abandoned";
+  }
+  return out << "unknown";
+}
+
+}  // namespace asyncproc

@@ -1,0 +1,139 @@
+#include "asyncproc/transcript.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/transcript_format.h"
+#include "asyncproc/internal/unique_fd.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::TranscriptReader;
+using internal::TranscriptWriter;
+
+constexpr size_t kReadSize = 64 * 1024;
+
+absl::Status Failed(absl::string_view what, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
+}
+
+absl::Status AtLine(size_t number, const absl::Status& why) {
+  return absl::Status(why.code(),
+                      absl::StrCat("line ", number, ": ", why.message()));
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  internal::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return Failed("open", path);
+  std::string text;
+  std::string piece(kReadSize, '\0');
+  for (;;) {
+    const ssize_t count = read(fd.get(), &piece[0], piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Failed("read", path);
+    if (count == 0) return text;
+    text.append(piece, 0, static_cast<size_t>(count));
+  }
+}
+
+absl::Status WriteAll(int fd, absl::string_view bytes,
+                      const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Failed("write", path);
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return absl::OkStatus();
+}
+
+// mkstemp leaves it to us to say who else may read it.
+mode_t ModeFor(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) return info.st_mode & 0777;
+  return 0600;
+}
+
+}  // namespace
+
+TranscriptFormat TranscriptFormatOf(absl::string_view path) {
+  return absl::EndsWith(path, ".cast") ? TranscriptFormat::kAsciinema
+                                       : TranscriptFormat::kJsonLines;
+}
+
+std::string Transcript::BytesOf(TranscriptEvent::Kind kind) const {
+  std::string bytes;
+  for (const TranscriptEvent& event : events) {
+    if (event.kind == kind) bytes += event.data;
+  }
+  return bytes;
+}
+
+absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
+  Transcript transcript;
+  std::unique_ptr<TranscriptReader> reader;
+  for (size_t number = 1; number == 1 || !text.empty(); ++number) {
+    const absl::string_view line = text.substr(0, text.find('\n'));
+    const bool whole = line.size() < text.size();
+    if (reader == nullptr) {
+      absl::StatusOr<std::unique_ptr<TranscriptReader>> begun =
+          TranscriptReader::Begin(line, &transcript.header);
+      if (!begun.ok()) return AtLine(number, begun.status());
+      reader = *std::move(begun);
+    } else {
+      TranscriptEvent event;
+      absl::StatusOr<bool> read = reader->Read(line, &event);
+      if (!read.ok()) return AtLine(number, read.status());
+      if (*read) transcript.events.push_back(std::move(event));
+    }
+    text.remove_prefix(line.size() + (whole ? 1 : 0));
+  }
+  return transcript;
+}
+
+absl::StatusOr<Transcript> Transcript::Load(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<Transcript> transcript = Parse(*text);
+  if (transcript.ok()) return transcript;
+  return absl::Status(transcript.status().code(),
+                      absl::StrCat(path, ": ", transcript.status().message()));
+}
+
+std::string Transcript::Format(TranscriptFormat format) const {
+  const std::unique_ptr<TranscriptWriter> writer =
+      format == TranscriptFormat::kAsciinema ? internal::NewAsciinemaWriter()
+                                             : internal::NewJsonLinesWriter();
+  std::string text = writer->Begin(header);
+  for (const TranscriptEvent& event : events) text += writer->Write(event);
+  return text + writer->End();
+}
+
+absl::Status Transcript::Save(const std::string& path,
+                              TranscriptFormat format) const {
+  std::string fresh = absl::StrCat(path, ".XXXXXX");
+  internal::UniqueFd fd(mkostemp(&fresh[0], O_CLOEXEC));
+  if (!fd.valid()) return Failed("make a file beside", path);
+  absl::Cleanup remove = [&fresh] { unlink(fresh.c_str()); };
+  absl::Status written = WriteAll(fd.get(), Format(format), fresh);
+  if (!written.ok()) return written;
+  if (fchmod(fd.get(), ModeFor(path)) < 0 || fsync(fd.get()) < 0) {
+    return Failed("write", fresh);
+  }
+  if (rename(fresh.c_str(), path.c_str()) < 0) return Failed("replace", path);
+  std::move(remove).Cancel();
+  return absl::OkStatus();
+}
+
+}  // namespace asyncproc

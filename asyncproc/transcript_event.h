@@ -1,0 +1,80 @@
+#ifndef ASYNCPROC_TRANSCRIPT_EVENT_H_
+#define ASYNCPROC_TRANSCRIPT_EVENT_H_
+
+#include <optional>
+#include <ostream>
+#include <string>
+
+#include "absl/time/time.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc {
+
+// In characters.
+struct TerminalSize {
+  int rows = 24;
+  int columns = 80;
+
+  friend bool operator==(const TerminalSize& a, const TerminalSize& b) {
+    return a.rows == b.rows && a.columns == b.columns;
+  }
+};
+
+// One thing that happened between a program and its child. See Transcript.
+// A value.
+struct TranscriptEvent {
+  enum class Kind {
+    kIn,         // `data` was written to stdin.
+    kInClosed,   // End-of-file for stdin, behind what was written.
+    kInBroken,   // Nobody read stdin any more.
+    kOut,        // `data` came from stdout, or the terminal.
+    kOutClosed,  // The end of stdout.
+    kErr,        // The same of stderr.
+    kErrClosed,
+    kSignal,   // `signal` was sent to `scope`.
+    kResize,   // The terminal was given another `size`.
+    kLetters,  // `data` was drawn at random: see Child::DrawLetters.
+    kMark,     // `data` was said by the program about itself: Recorder::Mark.
+    kExit,     // The child ended, by `status`.
+  };
+
+  Kind kind = Kind::kOut;
+  // Since Transcript::start; whole microseconds.
+  absl::Duration time;
+  std::string data;  // Any bytes.
+  int signal = 0;
+  TerminationScope scope = TerminationScope::kChild;
+  TerminalSize size;
+  // Nothing when somebody else has taken it; `data` says so then.
+  std::optional<ExitStatus> status;
+
+  // "in \"1+1\\n\"", "signal 2 to the child", for messages.
+  std::string ToString() const;
+
+  friend bool operator==(const TranscriptEvent& a, const TranscriptEvent& b);
+  friend bool operator!=(const TranscriptEvent& a, const TranscriptEvent& b) {
+    return !(a == b);
+  }
+  friend std::ostream& operator<<(std::ostream& out,
+                                  const TranscriptEvent& event) {
+    return out << event.ToString();
+  }
+};
+
+// What was recorded, and when.
+struct TranscriptHeader {
+  std::string command;  // The command line, as Command::DebugString has it.
+  absl::Time start;     // Whole microseconds.
+  // Of the child's terminal, when it started; nothing: it had none.
+  std::optional<TerminalSize> terminal;
+
+  friend bool operator==(const TranscriptHeader& a, const TranscriptHeader& b) {
+    return a.command == b.command && a.start == b.start &&
+           a.terminal == b.terminal;
+  }
+};
+
+}  // namespace asyncproc
+
+#endif  // ASYNCPROC_TRANSCRIPT_EVENT_H_
