@@ -182,19 +182,21 @@ def as_json(results: List[Result], rounds: Dict[str, List[dict]],
 
 
 # --- The chart: of each work a group of bars, as long as the speed is in
-# relation to the limit's.
+# relation to the limit's. Its colours are to be seen on white and on black.
 
 _ROW = 16
 _GAP = 14
 _LEFT = 120
 _WIDTH = 460
-_TOTAL = 760
+_TOTAL = 640
+# Bars of more are cut off.
+_LONGEST = 1.5
 _COLOURS = {OURS: "#1a73e8", LIMIT: "#bdc1c6"}
 _OTHER = "#f29900"
 
 
 def _speeds(result: Result) -> Dict[str, float]:
-    """Of everybody, as a share of the limit's; of the fastest where it has none."""
+    """Of everybody, as a share of the limit's. Counters have none."""
     work = result.work
     if result.value is None or work.kind == "counter":
         return {}
@@ -207,11 +209,11 @@ def _speeds(result: Result) -> Dict[str, float]:
 
 
 def svg(results: List[Result], subtitle: str) -> str:
-    """A chart that needs nothing but a browser, light or dark."""
+    """The chart, as a file that needs no other."""
     groups = [(result.work.title, _speeds(result)) for result in results]
     groups = [(title, speeds) for title, speeds in groups if speeds]
     longest = max([1.0] + [s for _, speeds in groups for s in speeds.values()])
-    scale = _WIDTH / min(longest, 1.6)
+    scale = _WIDTH / min(longest, _LONGEST)
     lines = []
     y = 58
     for title, speeds in groups:
@@ -229,7 +231,7 @@ def svg(results: List[Result], subtitle: str) -> str:
                 f'height="{_ROW - 4}" fill="{colour}"/>'
                 f'<text x="{_LEFT + length + 5:.1f}" y="{y + 11}" class="n">'
                 f"{number(speed) if speed >= 0.095 else f'{speed:.3f}'}"
-                "</text>")
+                f"{' …' if speed > _LONGEST else ''}</text>")
             y += _ROW
         y += _GAP + 4
     x = _LEFT + scale

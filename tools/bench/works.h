@@ -5,7 +5,8 @@
 
 #include "absl/strings/string_view.h"
 
-// How much of each work there is, for all who do it; peers/scripts has the same.
+// How much of each work there is, for all who do it; peers/scripts has the
+// same.
 
 namespace asyncproc::bench {
 

@@ -25,7 +25,8 @@ void Spawn(benchmark::State& state) {
     bp::opstream in;
     bp::ipstream out;
     bp::ipstream err;
-    bp::child child(program, bp::std_in<in, bp::std_out> out, bp::std_err > err);
+    bp::child child(program, bp::std_in<in, bp::std_out> out,
+                    bp::std_err > err);
     std::string line;
     while (std::getline(out, line)) {
     }
@@ -39,11 +40,12 @@ ASYNCPROC_BENCHMARK(Spawn, "spawn/boost");
 
 // Reads on until the end.
 void ReadSome(bp::async_pipe& pipe, std::vector<char>& buffer, int64_t* count) {
-  pipe.async_read_some(asio::buffer(buffer),
-                       [&, count](boost::system::error_code error, size_t size) {
-                         *count += static_cast<int64_t>(size);
-                         if (!error) ReadSome(pipe, buffer, count);
-                       });
+  pipe.async_read_some(
+      asio::buffer(buffer),
+      [&, count](boost::system::error_code error, size_t size) {
+        *count += static_cast<int64_t>(size);
+        if (!error) ReadSome(pipe, buffer, count);
+      });
 }
 
 void Drain(benchmark::State& state) {
@@ -53,7 +55,7 @@ void Drain(benchmark::State& state) {
     bp::async_pipe out(context);
     bp::child child(Child("write_bytes"), std::to_string(size),
                     bp::std_out > out, context);
-    std::vector<char> buffer(kBuffer);
+    std::vector<char> buffer(4096);  // The tutorial's.
     int64_t count = 0;
     ReadSome(out, buffer, &count);
     context.run();

@@ -159,12 +159,13 @@ struct Feeding {
     if (left <= 0) return child->CloseIn();
     const auto size = static_cast<size_t>(std::min<int64_t>(left, kBuffer));
     left -= static_cast<int64_t>(size);
-    child->Write(absl::string_view(chunk).substr(0, size),
-                 [](uv_write_t* write, int status) {
-                   CHECK_EQ(status, 0);
-                   static_cast<Feeding*>(write->data)->Next();
-                 },
-                 this);
+    child->Write(
+        absl::string_view(chunk).substr(0, size),
+        [](uv_write_t* write, int status) {
+          CHECK_EQ(status, 0);
+          static_cast<Feeding*>(write->data)->Next();
+        },
+        this);
   }
 };
 

@@ -89,8 +89,7 @@ ASYNCPROC_BENCHMARK(Lines, "lines/poco");
 
 void RoundTrip(benchmark::State& state) {
   Pipe in, out;
-  ProcessHandle handle =
-      Process::launch(Child("echo"), {}, &in, &out, nullptr);
+  ProcessHandle handle = Process::launch(Child("echo"), {}, &in, &out, nullptr);
   PipeOutputStream to(in);
   PipeInputStream from(out);
   std::string line;
