@@ -1,0 +1,553 @@
+// asyncproc run, as a user would run it, without a terminal. With one:
+// cli_terminal_test.cc.
+
+#include <signal.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "asyncproc/process.h"
+#include "nlohmann/json.hpp"
+#include "tests/cli_testing.h"
+#include "tests/loopback_sshd.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+// asyncproc run, with `options` and then `command`.
+Command RunOf(std::vector<std::string> options,
+              const std::vector<std::string>& command) {
+  options.insert(options.begin(), "run");
+  options.push_back("--");
+  options.insert(options.end(), command.begin(), command.end());
+  return Tool(std::move(options));
+}
+
+Command RunOfShell(std::vector<std::string> options,
+                   const std::string& script) {
+  return RunOf(std::move(options), {"sh", "-c", script});
+}
+
+// The last line of stderr, which --report json writes.
+nlohmann::json ReportOf(const ToolResult& result) {
+  const std::vector<std::string> lines =
+      absl::StrSplit(result.err, '\n', absl::SkipEmpty());
+  const auto report = nlohmann::json::parse(
+      lines.empty() ? "" : lines.back(), nullptr, /*allow_exceptions=*/false);
+  EXPECT_TRUE(report.is_object()) << result.err;
+  return report.is_object() ? report : nlohmann::json::object();
+}
+
+pid_t ReadPid(Process& process) {
+  const auto line = process.out().ReadLine(kNeverReached);
+  EXPECT_THAT(line, IsOk());
+  int pid = 0;
+  EXPECT_TRUE(absl::SimpleAtoi(line.value_or(""), &pid)) << line.value_or("");
+  return pid;
+}
+
+TEST(CliRunTest, EndsAsTheCommandDoes) {
+  EXPECT_EQ(ResultOf(RunOf({}, {"true"})).code, 0);
+  EXPECT_EQ(ResultOf(RunOfShell({}, "exit 42")).code, 42);
+  EXPECT_EQ(ResultOf(RunOfShell({}, "kill -9 $$")).code, 128 + 9);
+  EXPECT_EQ(ResultOf(RunOf({}, {"no_such_program"})).code, 127);
+  EXPECT_EQ(ResultOf(RunOf({}, {"/etc/passwd"})).code, 126);
+  EXPECT_EQ(ResultOf(RunOf({"--timeout", "50ms"}, {"sleep", "1000"})).code,
+            124);
+}
+
+TEST(CliRunTest, ReportsWhyItDoesNotStart) {
+  const ToolResult result = ResultOf(RunOf({}, {"no_such_program"}));
+
+  EXPECT_THAT(result.err, StartsWith("asyncproc run: "));
+  EXPECT_THAT(result.err, HasSubstr("searched for in PATH="));
+}
+
+TEST(CliRunTest, LosesNothingOfBothStreams) {
+  const ToolResult result =
+      ResultOf(RunOfShell({}, "seq 200000 & seq 200001 400000 >&2; wait"));
+
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, OutputOf({"seq", "200000"}));
+  EXPECT_EQ(result.err, OutputOf({"seq", "200001", "400000"}));
+}
+
+TEST(CliRunTest, TearsNoLineWhereBothStreamsAreTheSame) {
+  Command command =
+      RunOfShell({},
+                 "yes $(printf '%01000d' 0) | head -n 3000 & "
+                 "yes $(printf '%0999d' 0) | head -n 3000 >&2; wait");
+  command.err = Stdio::ToStdout();
+
+  const ToolResult result = ResultOf(command);
+
+  int lines[2] = {};
+  for (absl::string_view line :
+       absl::StrSplit(result.out, '\n', absl::SkipEmpty())) {
+    ASSERT_TRUE(line.size() == 1000 || line.size() == 999) << line.size();
+    ++lines[1000 - line.size()];
+  }
+  EXPECT_THAT(lines, ElementsAre(3000, 3000));
+}
+
+TEST(CliRunTest, ShowsAPromptThoughBothStreamsAreTheSame) {
+  Command command = RunOf({}, {"sh", "-c", "printf 'name? '; read name"});
+  command.err = Stdio::ToStdout();
+  const auto tool = MustSpawn(command);
+
+  EXPECT_THAT(tool->out().ReadExactly(6, kNeverReached),
+              IsOkAndHolds("name? "));
+
+  EXPECT_THAT(tool->CloseStdin(), IsOk());
+  EXPECT_THAT(tool->WaitFor(kNeverReached), IsOk());
+}
+
+// In bytes.
+int64_t MemoryOf(pid_t pid) {
+  const auto status = OutputOf({"cat", absl::StrCat("/proc/", pid, "/status")});
+  for (absl::string_view line : absl::StrSplit(status, '\n')) {
+    if (!absl::ConsumePrefix(&line, "VmRSS:")) continue;
+    int64_t kilobytes = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(
+        absl::StripSuffix(absl::StripAsciiWhitespace(line), " kB"),
+        &kilobytes));
+    return kilobytes * 1024;
+  }
+  ADD_FAILURE() << status;
+  return 0;
+}
+
+TEST(CliRunTest, LetsTheCommandWaitForASlowReader) {
+  Command command = RunOfShell({}, "head -c 1G /dev/zero; echo the end >&2");
+  // Nobody reads more than this of the tool's stdout.
+  command.output_buffer = OutputBound::BlockChild(100 * 1000);
+  const auto tool = MustSpawn(command);
+  EXPECT_THAT(tool->out().ReadExactly(100 * 1000, kNeverReached), IsOk());
+
+  // It is not to come: whoever kept all would soon be there.
+  EXPECT_THAT(tool->err().ReadLine(10 * kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_LT(MemoryOf(tool->pid()), (kSlowness == 1 ? 64 : 1024) << 20);
+
+  EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
+  EXPECT_THAT(tool->Terminate(), IsOk());
+}
+
+TEST(CliRunTest, GivesUpOnAReaderThatDoesNotReadOnceTimeIsUp) {
+  Command command = RunOf({"--timeout", "50ms"}, {"yes"});
+  command.output_buffer = OutputBound::BlockChild(1000);
+  const auto tool = MustSpawn(command);
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+  EXPECT_THAT(tool->ReadErr(), HasSubstr("nobody reads the output"));
+}
+
+TEST(CliRunTest, EndsWhenNobodyReadsAsHeadExpects) {
+  const std::string tool = ShellQuote(ToolPath());
+
+  const ToolResult result =
+      ResultOf(Command({"bash", "-c",
+                        absl::StrCat(tool,
+                                     " run -- yes | head -n 1; echo "
+                                     "${PIPESTATUS[0]}")}));
+
+  EXPECT_EQ(result.out, absl::StrCat("y\n", 128 + SIGPIPE, "\n"));
+  EXPECT_THAT(result.err, IsEmpty());
+}
+
+TEST(CliRunTest, RunsOnWithClosedStreams) {
+  const std::string tool = ShellQuote(ToolPath());
+
+  for (const char* closed : {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"}) {
+    const ToolResult result =
+        ResultOf(Command({"bash", "-c",
+                          absl::StrCat(tool,
+                                       " run -- sh -c 'cat; echo out; echo "
+                                       "err >&2; exit 3' ",
+                                       closed)}));
+    EXPECT_EQ(result.code, 3) << closed;
+  }
+}
+
+TEST(CliRunTest, LeavesTheInputThatTheCommandDoesNotRead) {
+  const std::string tool = ShellQuote(ToolPath());
+
+  const ToolResult result =
+      ResultOf(Command::Shell(absl::StrCat(tool, " run -- true; ", tool,
+                                           " run -- head -c 2; cat")),
+               "one two");
+
+  EXPECT_EQ(result.out, "one two");
+}
+
+TEST(CliRunTest, PassesItsInputOn) {
+  const std::string input = OutputOf({"seq", "100000"});
+
+  // By itself, and through the tool.
+  for (const std::vector<std::string>& options :
+       {std::vector<std::string>{}, {"--escalate", "close,5s:KILL"}}) {
+    const ToolResult result = ResultOf(RunOf(options, {"cat"}), input);
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.out, input);
+  }
+}
+
+TEST(CliRunTest, ClosesTheInputAsAStep) {
+  Command command = RunOf(
+      {"--timeout", "50ms", "--escalate", "close,60s:KILL", "--report", "json"},
+      {"sh", "-c", "cat; echo at the end"});
+  const auto tool = MustSpawn(command);
+
+  // Its own input is not at its end.
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+
+  EXPECT_EQ(tool->Read(), "at the end\n");
+  const auto report = ReportOf({124, "", tool->ReadErr()});
+  EXPECT_EQ(report["ended_by_step"], 0);
+  EXPECT_EQ(report["ended_by"], "close stdin");
+  EXPECT_EQ(report["code"], 0);
+}
+
+TEST(CliRunTest, ReportsWhichStepEndedIt) {
+  const ToolResult result =
+      ResultOf(RunOf({"--timeout", "200ms", "--escalate", "TERM,50ms:KILL",
+                      "--report", "json"},
+                     {Helper("ignore_sigterm")}));
+
+  EXPECT_EQ(result.code, 124);
+  EXPECT_EQ(result.out, "ready\n");
+  const auto report = ReportOf(result);
+  EXPECT_EQ(report["ended_because"], "timeout");
+  EXPECT_EQ(report["ended_by_step"], 1);
+  EXPECT_EQ(report["signal"], SIGKILL);
+  EXPECT_EQ(report["signal_name"], "SIGKILL");
+  EXPECT_EQ(report["exit_code"], 124);
+  EXPECT_GT(report["usage"]["wall_seconds"], 0.1);
+  EXPECT_EQ(report["stdout"]["bytes"], 6);
+}
+
+TEST(CliRunTest, ReportsWhoHoldsTheOutputOpen) {
+  const auto tool =
+      MustSpawn(RunOf({"--report", "json"}, {Helper("hold_pipe"), "0", "12"}));
+  const pid_t holder = ReadPid(*tool);
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+
+  const auto report = ReportOf({0, "", tool->ReadErr()});
+  EXPECT_EQ(report["output_complete"], false);
+  ASSERT_THAT(report["held_by"], SizeIs(1));
+  EXPECT_EQ(report["held_by"][0]["pid"], holder);
+  // It ended by itself: what it left running is left.
+  EXPECT_TRUE(ProcessLives(holder));
+  kill(holder, SIGKILL);
+  EXPECT_TRUE(AwaitProcessEnd(holder));
+}
+
+TEST(CliRunTest, ReportsAsTextToo) {
+  const ToolResult result =
+      ResultOf(RunOfShell({"--report", "text"}, "exit 7"));
+
+  EXPECT_EQ(result.code, 7);
+  EXPECT_THAT(result.err, HasSubstr("exit status 7"));
+}
+
+TEST(CliRunTest, ReportsACommandThatIsNoUtf8) {
+  EXPECT_EQ(ReportOf(ResultOf(
+                RunOf({"--report", "json"}, {"true", "\xff"})))["exit_code"],
+            0);
+}
+
+// Leaves one in the background, one in another session, and one of another
+// session whose parent has ended; then says their pids and waits, also for a
+// signal that comes after they have ended by it.
+constexpr char kFamily[] =
+    "sleep 1000 & a=$!; setsid sleep 1000 & b=$!; "
+    "c=$(setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'); "
+    "echo $a $b $c; wait; exec sleep 1000";
+
+std::vector<pid_t> ReadPids(Process& process) {
+  const auto line = process.out().ReadLine(kNeverReached);
+  EXPECT_THAT(line, IsOk());
+  std::vector<pid_t> pids;
+  for (absl::string_view word : absl::StrSplit(line.value_or(""), ' ')) {
+    int pid = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(word, &pid)) << word;
+    pids.push_back(pid);
+  }
+  return pids;
+}
+
+TEST(CliRunTest, EndsTheWholeTreeWhenTimeIsUp) {
+  const auto tool = MustSpawn(RunOfShell({"--timeout", "1s"}, kFamily));
+  const std::vector<pid_t> pids = ReadPids(*tool);
+  ASSERT_THAT(pids, SizeIs(3));
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+
+  for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid));
+}
+
+TEST(CliRunTest, EndsTheWholeTreeWhenItIsTerminated) {
+  for (int signal : {SIGTERM, SIGHUP, SIGINT}) {
+    const auto tool = MustSpawn(RunOfShell({}, kFamily));
+    const std::vector<pid_t> pids = ReadPids(*tool);
+    ASSERT_THAT(pids, SizeIs(3));
+
+    EXPECT_THAT(tool->Signal(signal), IsOk());
+
+    EXPECT_THAT(tool->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(128 + signal)));
+    for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid));
+  }
+}
+
+TEST(CliRunTest, EndsOnlyTheCommandInTheScopeOfTheChild) {
+  const auto tool =
+      MustSpawn(RunOfShell({"--timeout", "300ms", "--scope", "child"},
+                           "sleep 1000 >/dev/null 2>&1 & echo $!; wait"));
+  const pid_t pid = ReadPid(*tool);
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+
+  EXPECT_TRUE(ProcessLives(pid));
+  kill(pid, SIGKILL);
+}
+
+TEST(CliRunTest, PassesAnInterruptOn) {
+  const auto tool =
+      MustSpawn(RunOfShell({},
+                           "trap 'echo got it; exit 5' INT; echo ready; "
+                           "while :; do sleep 0.1; done"));
+  AwaitLine(*tool, "ready");
+
+  EXPECT_THAT(tool->Signal(SIGINT), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(5)));
+  EXPECT_EQ(tool->Read(), "got it\n");
+}
+
+TEST(CliRunTest, KillsWhatIgnoresTheSignalThatEndsIt) {
+  const auto tool = MustSpawn(
+      RunOf({"--escalate", "INT,50ms:KILL"}, {Helper("ignore_sigterm")}));
+  AwaitLine(*tool, "ready");
+
+  EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGKILL)));
+}
+
+TEST(CliRunTest, KillsAtOnceWhenItIsTerminatedTwice) {
+  const auto tool = MustSpawn(
+      RunOf({"--escalate", "INT,1h:KILL"}, {Helper("ignore_sigterm")}));
+  AwaitLine(*tool, "ready");
+
+  EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
+  // Two that are pending would be one.
+  EXPECT_THAT(tool->WaitFor(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGKILL)));
+}
+
+TEST(CliRunTest, TakesTheCommandWithItWhenItIsKilled) {
+  const auto tool = MustSpawn(RunOfShell({}, "echo $$; exec sleep 1000"));
+  const pid_t pid = ReadPid(*tool);
+
+  EXPECT_THAT(tool->Signal(SIGKILL), IsOk());
+
+  EXPECT_TRUE(AwaitProcessEnd(pid));
+}
+
+TEST(CliRunTest, EndsWhatIsIdleAndOnlyThat) {
+  const absl::Time start = absl::Now();
+  const ToolResult silent = ResultOf(RunOfShell(
+      {"--idle-timeout", "200ms", "--report", "json"}, "echo hi; sleep 1000"));
+  EXPECT_EQ(silent.code, 124);
+  EXPECT_EQ(silent.out, "hi\n");
+  EXPECT_EQ(ReportOf(silent)["ended_because"], "idle-timeout");
+  EXPECT_LT(absl::Now() - start, absl::Seconds(20) * kSlowness);
+
+  // It talks for longer than that, on the one stream or the other.
+  const ToolResult talks = ResultOf(RunOfShell(
+      {"--idle-timeout", absl::StrCat(kSlowness, "s")},
+      "for i in 1 2 3 4 5 6; do sleep 0.3; echo $i >&$((i % 2 + 1)); done"));
+  EXPECT_EQ(talks.code, 0);
+}
+
+TEST(CliRunTest, ShowsTheHeadAndTheTailAndWhatIsMissing) {
+  const ToolResult result = ResultOf(
+      RunOf({"--keep-head", "6", "--keep-tail", "10", "--report", "json"},
+            {"seq", "1000"}));
+
+  EXPECT_EQ(result.out, "1\n2\n3\n[... 3878 bytes left out ...]\n999\n1000\n");
+  EXPECT_EQ(ReportOf(result)["stdout"]["left_out"], 3878);
+  // What fits is as it is.
+  EXPECT_EQ(ResultOf(RunOf({"--keep-head", "1K", "--keep-tail", "1K"},
+                           {"seq", "300"}))
+                .out,
+            OutputOf({"seq", "300"}));
+}
+
+TEST(CliRunTest, PutsNameAndTimeBeforeEachLine) {
+  const ToolResult result = ResultOf(
+      RunOfShell({"--prefix", "db", "--timestamps"}, "printf 'one\ntw'"));
+
+  EXPECT_THAT(result.out, MatchesRegex("[0-9:.]{12} db: one\n"
+                                       "[0-9:.]{12} db: tw\n"));
+  EXPECT_EQ(ResultOf(RunOfShell({"--prefix", "x"}, "echo a >&2; echo")).err,
+            "x: a\n");
+}
+
+TEST(CliRunTest, ShowsProgressAsLinesWhereThereIsNoTerminal) {
+  const ToolResult result = ResultOf(RunOfShell(
+      {"--progress", R"(\((\d+)%\))"},
+      R"(printf 'start\n'; for i in 10 10 55 100; do printf 'copy (%d%%)\r' $i; done; echo done)"));
+
+  EXPECT_EQ(result.out, "start\ndone\n");
+  EXPECT_EQ(result.err, "copy (10%)\ncopy (55%)\ncopy (100%)\n");
+}
+
+TEST(CliRunTest, RunsACommandForAsLongAsAServerIsNeeded) {
+  const auto tool = MustSpawn(RunOfShell(
+      {"--ready-line", "port (\\d+) of (\\w+)", "--then",
+       "echo $ASYNCPROC_READY_1 $ASYNCPROC_READY_2; "
+       "echo \"$ASYNCPROC_READY\"; exit 9"},
+      "echo $$ >&2; echo starting; echo listening on port 80 of web; "
+      "exec sleep 1000"));
+  int pid = 0;
+  EXPECT_TRUE(
+      absl::SimpleAtoi(tool->err().ReadLine(kNeverReached).value_or(""), &pid));
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(9)));
+
+  EXPECT_EQ(tool->Read(),
+            "starting\nlistening on port 80 of web\n80 web\n"
+            "listening on port 80 of web\n");
+  EXPECT_FALSE(ProcessLives(pid));
+}
+
+TEST(CliRunTest, FailsForAServerThatEndsBeforeItIsReady) {
+  EXPECT_EQ(ResultOf(RunOfShell({"--ready-line", "ready", "--then", "true"},
+                                "echo hi; exit 3"))
+                .code,
+            3);
+  const ToolResult ended = ResultOf(
+      RunOfShell({"--ready-line", "ready", "--then", "true"}, "echo hi"));
+  EXPECT_EQ(ended.code, 125);
+  EXPECT_THAT(ended.err, HasSubstr("ended before it was ready"));
+}
+
+TEST(CliRunTest, EndsWhatRunsForTheServerWhenTimeIsUp) {
+  const auto tool =
+      MustSpawn(RunOfShell({"--timeout", "1s", "--ready-line", "ready",
+                            "--then", "echo $$; exec sleep 1000"},
+                           "echo ready >&2; exec sleep 1000"));
+  const pid_t then = ReadPid(*tool);
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+
+  EXPECT_FALSE(ProcessLives(then));
+}
+
+TEST(CliRunTest, ExplainsWhatItRunsAndWhyItEnds) {
+  const auto tool =
+      MustSpawn(RunOf({"--explain", "--timeout", "500ms"}, {"cat"}));
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+
+  const std::string said = tool->ReadErr();
+  EXPECT_THAT(said, HasSubstr("file:        "));
+  EXPECT_THAT(said, HasSubstr("timeout"));
+  EXPECT_THAT(said, HasSubstr("waits for input"));  // Diagnose.
+}
+
+TEST(CliRunTest, GivesTheCommandATerminal) {
+  const ToolResult result = ResultOf(
+      RunOfShell({"--pty"}, "test -t 0 && test -t 2 && cat"), "typed\n");
+
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "typed\r\n");  // Without an echo: nobody types.
+}
+
+TEST(CliRunTest, RunsOnSeveralHostsWithTheirNames) {
+  const ToolResult result =
+      ResultOf(RunOfShell({"--via", "env HERE={host}", "--hosts", "red,blue"},
+                          "echo on $HERE; test $HERE = red || exit 4"));
+
+  EXPECT_EQ(result.code, 4);
+  EXPECT_THAT(std::vector<std::string>(
+                  absl::StrSplit(result.out, '\n', absl::SkipEmpty())),
+              testing::UnorderedElementsAre("red: on red", "blue: on blue"));
+}
+
+// ssh to `sshd`, as a value of --via.
+std::string Via(const LoopbackSshd& sshd) {
+  return absl::StrCat(
+      absl::StrJoin(sshd.options().ssh, " "),
+      " -o ControlMaster=auto -o ControlPersist=60 -o ControlPath=",
+      sshd.options().control_path, " {host}");
+}
+
+TEST(CliRunTest, RunsOverSsh) {
+  const LoopbackSshd sshd;
+
+  const ToolResult result = ResultOf(
+      RunOfShell({"--via", Via(sshd), "--hosts", "loopback,other"},
+                 "printf '%s\n' \"it's\" \"$SSH_CONNECTION\" | cut -c 1-9"));
+
+  EXPECT_EQ(result.code, 0) << result.err;
+  std::vector<std::string> lines =
+      absl::StrSplit(result.out, '\n', absl::SkipEmpty());
+  EXPECT_THAT(lines, testing::UnorderedElementsAre(
+                         "loopback: it's", "loopback: 127.0.0.1", "other: it's",
+                         "other: 127.0.0.1"));
+}
+
+TEST(CliRunTest, EndsWhatRunsOverSsh) {
+  const LoopbackSshd sshd;
+  for (int signal : {SIGTERM, SIGINT, SIGKILL}) {
+    const auto tool =
+        MustSpawn(RunOfShell({"--via", Via(sshd), "--hosts", "loopback"},
+                             "sleep 1000 & echo $!; wait"));
+    const pid_t pid = ReadPid(*tool);
+
+    EXPECT_THAT(tool->Signal(signal), IsOk());
+
+    EXPECT_THAT(tool->WaitFor(kNeverReached), IsOk());
+    EXPECT_TRUE(AwaitProcessEnd(pid)) << signal;
+  }
+}
+
+}  // namespace
+}  // namespace asyncproc

@@ -1,0 +1,132 @@
+#include "tools/asyncproc/console.h"
+
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/asyncproc/output.h"
+
+namespace asyncproc::cli {
+
+namespace {
+
+constexpr int kDescriptors[] = {STDOUT_FILENO, STDERR_FILENO};
+
+bool SameFile() {
+  struct stat out, err;
+  return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
+         out.st_dev == err.st_dev && out.st_ino == err.st_ino;
+}
+
+size_t Columns() {
+  winsize size = {};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+    return 80;
+  }
+  return size.ws_col;
+}
+
+// Only what takes one column each: nothing a terminal acts upon, and no UTF-8,
+// whose width is not known here.
+std::string Plain(absl::string_view text) {
+  std::string plain(text);
+  for (char& c : plain) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return plain;
+}
+
+}  // namespace
+
+Console::Console()
+    : terminal_{isatty(STDOUT_FILENO) == 1, isatty(STDERR_FILENO) == 1},
+      shared_(SameFile() || (terminal_[kOut] && terminal_[kErr])),
+      bar_(terminal_[kErr]) {}
+
+bool Console::Write(Stream stream, absl::string_view bytes) {
+  if (closed_[stream]) return false;
+  if (bytes.empty()) return true;
+  absl::MutexLock lock(&MutexOf(stream));
+  return WriteLocked(stream, bytes);
+}
+
+bool Console::WriteLocked(Stream stream, absl::string_view bytes)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const bool on_terminal = shared_ || stream == kErr;
+  std::string with_bar;
+  if (on_terminal && bar_ && shown_) {
+    with_bar = absl::StrCat(Erasure(), bytes);
+    within_line_ = bytes.back() != '\n';
+    if (!within_line_) absl::StrAppend(&with_bar, Drawing());
+    bytes = with_bar;
+  } else if (on_terminal) {
+    within_line_ = bytes.back() != '\n';
+  }
+  if (WriteAll(kDescriptors[stream], bytes).ok()) return true;
+  closed_[stream] = true;
+  return false;
+}
+
+void Console::Say(absl::string_view line) {
+  Write(kErr, absl::StrCat(line, "\n"));
+}
+
+void Console::ShowBar(double fraction, absl::string_view text) {
+  if (!bar_) return;
+  absl::MutexLock lock(&mu_);
+  shown_ = true;
+  fraction_ = std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0.0;
+  text_ = Plain(text);
+  if (within_line_ || closed_[kErr]) return;
+  const std::string erasure = Erasure();
+  WriteAll(STDERR_FILENO, absl::StrCat(erasure, Drawing())).IgnoreError();
+}
+
+void Console::ClearBar() {
+  if (!bar_) return;
+  absl::MutexLock lock(&mu_);
+  shown_ = false;
+  WriteAll(STDERR_FILENO, Erasure()).IgnoreError();
+}
+
+void Console::Resized() {
+  if (!bar_) return;
+  absl::MutexLock lock(&mu_);
+  if (drawn_ == 0) return;
+  const std::string erasure = Erasure();
+  WriteAll(STDERR_FILENO, absl::StrCat(erasure, Drawing())).IgnoreError();
+}
+
+std::string Console::Drawing() {
+  // The last column stays free: some terminals wrap behind it.
+  const size_t width = Columns() - 1;
+  const std::string percent = absl::StrFormat("%3.0f%%", fraction_ * 100);
+  std::string line = absl::StrCat(percent, " ");
+  const size_t room = width > line.size() ? width - line.size() : 0;
+  if (room >= 12) {
+    const size_t bar = std::min<size_t>(room - 2, 30);
+    const auto full = static_cast<size_t>(fraction_ * static_cast<double>(bar));
+    absl::StrAppend(&line, "[", std::string(full, '#'),
+                    std::string(bar - full, ' '), "] ", text_);
+  }
+  line.resize(std::min(line.size(), width));
+  drawn_ = line.size();
+  return line;
+}
+
+std::string Console::Erasure() {
+  if (drawn_ == 0) return "";
+  // A terminal that has become narrower has wrapped the bar.
+  const size_t rows_above = (drawn_ - 1) / std::max<size_t>(1, Columns());
+  drawn_ = 0;
+  std::string up;
+  if (rows_above > 0) up = absl::StrCat("\033[", rows_above, "A");
+  return absl::StrCat("\r", up, "\033[J");
+}
+
+}  // namespace asyncproc::cli

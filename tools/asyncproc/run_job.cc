@@ -1,0 +1,378 @@
+#include "tools/asyncproc/run_job.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "asyncproc/diagnose.h"
+#include "tools/asyncproc/exit_codes.h"
+#include "tools/asyncproc/subcommand.h"
+
+namespace asyncproc::cli {
+
+namespace {
+
+// How long what is to be printed may wait for its reader when the command has
+// been ended by us: whoever sets a limit does not want to wait for ever.
+constexpr absl::Duration kReaderPatience = absl::Seconds(2);
+
+// What the child may write ahead of a slow reader.
+constexpr size_t kAhead = 256 * 1024;
+
+}  // namespace
+
+RunJob::RunJob(Command command, std::string host, const RunSettings& settings,
+               Console* console)
+    : command_(std::move(command)),
+      host_(std::move(host)),
+      settings_(settings),
+      console_(console),
+      ready_pattern_(
+          settings.ready_line.empty()
+              ? nullptr
+              : std::make_unique<RE2>(settings.ready_line, RE2::Quiet)) {}
+
+RunJob::~RunJob() {
+  if (then_thread_.joinable()) then_thread_.join();
+}
+
+RunReport RunJob::Run() {
+  RunReport report;
+  report.command = command_.DebugString();
+  report.host = host_;
+  if (settings_.explain) console_->Write(Console::kErr, command_.Explain());
+  PrintOptions options = settings_.print;
+  if (ready_pattern_ != nullptr) {
+    options.on_line = [this](absl::string_view line) { OnLine(line); };
+  }
+  start_ = last_output_ = absl::Now();
+  if (absl::Status status = Start(command_, options, &main_); !status.ok()) {
+    report.error = std::string(status.message());
+    report.exit_code = ExitCodeOfFailedStart(status);
+    Complain("run", status.message());
+    return report;
+  }
+  report.pid = main_.process->pid();
+  {
+    absl::MutexLock lock(&mu_);
+    process_ = main_.process.get();
+  }
+  if (settings_.pump_stdin) {
+    pump_ = std::make_unique<StdinPump>(main_.process.get());
+  }
+  const Why why = Supervise();
+  was_ended_ = why != Why::kEnded;
+  hurry_ = was_ended_ && why != Why::kThen;
+  End(why, &report);
+  Finish(&report);
+  report.exit_code = ExitCode(why, &report);
+  return report;
+}
+
+absl::Status RunJob::Start(Command command, const PrintOptions& options,
+                           Running* running) {
+  command.output_buffer = OutputBound::BlockChild(kAhead);
+  const bool has_pty = command.pty.has_value();
+  auto process = Process::Spawn(std::move(command));
+  if (!process.ok()) return process.status();
+  running->process = *std::move(process);
+  for (const Console::Stream stream : {Console::kOut, Console::kErr}) {
+    if (has_pty && stream == Console::kErr) continue;
+    OutputStream& from = stream == Console::kOut ? running->process->out()
+                                                 : running->process->err();
+    auto printer = StreamPrinter::Start(&from, console_, stream, options);
+    if (!printer.ok()) return printer.status();
+    running->printers.push_back(*std::move(printer));
+  }
+  return absl::OkStatus();
+}
+
+RunJob::Why RunJob::Supervise() {
+  CancellationScope scope(wake_);
+  const ChildLimits& limits = settings_.limits;
+  while (true) {
+    absl::Duration left = limits.timeout - (absl::Now() - start_);
+    if (limits.idle_timeout != absl::InfiniteDuration()) {
+      left = std::min(left, limits.idle_timeout - IdleTime());
+    }
+    const auto status =
+        main_.process->WaitFor(std::max(left, absl::ZeroDuration()));
+    if (absl::IsCancelled(status.status())) {
+      absl::MutexLock lock(&mu_);
+      return asked_by_ != 0 ? Why::kSignal : Why::kThen;
+    }
+    if (!absl::IsDeadlineExceeded(status.status())) return Why::kEnded;
+    if (absl::Now() - start_ >= limits.timeout) return Why::kTimeout;
+    if (IdleTime() >= limits.idle_timeout) return Why::kIdle;
+  }
+}
+
+// A child that waits for us to print what it has said is not idle.
+absl::Duration RunJob::IdleTime() {
+  const uint64_t bytes =
+      main_.process->out().stats().bytes + main_.process->err().stats().bytes;
+  const bool busy =
+      std::any_of(main_.printers.begin(), main_.printers.end(),
+                  [](const auto& printer) { return printer->busy(); });
+  const absl::Time now = absl::Now();
+  if (bytes != seen_bytes_ || busy) last_output_ = now;
+  seen_bytes_ = bytes;
+  return now - last_output_;
+}
+
+Escalation RunJob::EscalationFor(Why why) const {
+  Escalation escalation = settings_.limits.escalation;
+  if (why != Why::kSignal) return escalation;
+  // The signal that we have got takes the place of the first.
+  const int signal = [this] {
+    absl::MutexLock lock(&mu_);
+    return asked_by_;
+  }();
+  escalation.steps[0] =
+      EscalationStep::Signal(signal, escalation.steps[0].grace);
+  return escalation;
+}
+
+void RunJob::End(Why why, RunReport* report) {
+  {
+    absl::MutexLock lock(&mu_);
+    no_then_ = true;
+  }
+  if (why == Why::kEnded) return;
+  switch (why) {
+    case Why::kTimeout:
+      report->ended_because = "timeout";
+      break;
+    case Why::kIdle:
+      report->ended_because = "idle-timeout";
+      break;
+    case Why::kSignal:
+      report->ended_because = "signal";
+      break;
+    default:
+      report->ended_because = "then";
+  }
+  if (settings_.explain) {
+    Explain(absl::StrCat("is ended because of ", report->ended_because,
+                         " after ", absl::FormatDuration(absl::Now() - start_),
+                         "; ", Diagnose(*main_.process).ToString()));
+  }
+  const Escalation escalation = EscalationFor(why);
+  const auto end = main_.process->Terminate(escalation);
+  if (!end.ok()) {
+    report->error = std::string(end.status().message());
+    Complain("run", report->error);
+    return;
+  }
+  if (end->ended_by_step.has_value()) {
+    report->ended_by_step = end->ended_by_step;
+    report->ended_by = escalation.steps[*end->ended_by_step].ToString();
+  }
+  report->survivors = end->survivors;
+}
+
+// What is to be known of it is known, and all that it said is printed.
+void RunJob::Finish(RunReport* report) {
+  pump_.reset();
+  const auto status = main_.process->Wait(WNOHANG);
+  if (status.ok()) {
+    report->status = *status;
+  } else if (report->error.empty()) {
+    report->error = std::string(status.status().message());
+    Complain("run", report->error);
+  }
+  if (report->status.has_value() && !report->status->output_complete()) {
+    std::set<pid_t> seen;
+    for (OutputStream* stream :
+         {&main_.process->out(), &main_.process->err()}) {
+      for (const PipeHolder& holder : stream->holders()) {
+        if (seen.insert(holder.pid).second) report->held_by.push_back(holder);
+      }
+    }
+  }
+  Settle(&main_);
+  report->out.bytes = main_.process->out().stats().bytes;
+  report->err.bytes = main_.process->err().stats().bytes;
+  if (stuck_) return;
+  report->out.left_out = main_.printers[0]->left_out();
+  if (main_.printers.size() > 1) {
+    report->err.left_out = main_.printers[1]->left_out();
+  }
+  FinishThen(report);
+}
+
+void RunJob::FinishThen(RunReport* report) {
+  std::thread then;
+  Process* unfinished = nullptr;
+  {
+    absl::MutexLock lock(&mu_);
+    std::swap(then, then_thread_);
+    report->ready_after = ready_after_;
+    report->ready_line = ready_line_;
+    if (was_ended_ && !then_ended_) unfinished = then_process_;
+  }
+  if (unfinished != nullptr) {
+    unfinished->Terminate(settings_.limits.escalation).IgnoreError();
+  }
+  if (!then.joinable()) return;
+  then.join();
+  if (then_.process != nullptr) Settle(&then_);
+}
+
+// Waits until all is printed. The command has ended; what others may still
+// write by its pipes is not waited for.
+void RunJob::Settle(Running* running) {
+  running->process->out().Close();
+  running->process->err().Close();
+  for (const auto& printer : running->printers) {
+    uint64_t progress = printer->progress();
+    absl::Time last = absl::Now();
+    while (!printer->AwaitEnd(absl::Milliseconds(50))) {
+      const absl::Time now = absl::Now();
+      if (printer->progress() != std::exchange(progress, printer->progress())) {
+        last = now;
+      }
+      absl::MutexLock lock(&mu_);
+      const bool hurry = hurry_ || asked_by_ != 0;
+      if (hurry && (now - last > kReaderPatience || asked_twice_)) {
+        stuck_ = true;
+        return;
+      }
+    }
+  }
+}
+
+void RunJob::OnLine(absl::string_view line) {
+  const int groups = ready_pattern_->NumberOfCapturingGroups();
+  std::vector<absl::string_view> found(static_cast<size_t>(groups) + 1);
+  {
+    absl::MutexLock lock(&mu_);
+    if (ready_after_.has_value()) return;
+  }
+  if (!ready_pattern_->Match(line, 0, line.size(), RE2::UNANCHORED,
+                             found.data(), groups + 1)) {
+    return;
+  }
+  const absl::Duration after = absl::Now() - start_;
+  {
+    absl::MutexLock lock(&mu_);
+    ready_after_ = after;
+    ready_line_ = std::string(line);
+  }
+  if (settings_.explain) {
+    Explain(absl::StrCat("is ready after ", absl::FormatDuration(after)));
+  }
+  if (!settings_.then.empty()) {
+    StartThen(line, {found.begin() + 1, found.end()});
+  }
+}
+
+void RunJob::StartThen(absl::string_view line,
+                       const std::vector<std::string>& groups) {
+  then_command_ = Command::Shell(settings_.then);
+  then_command_.in = Stdio::Null();
+  then_command_.process_group =
+      command_.pty.has_value() ? ProcessGroup::New() : command_.process_group;
+  then_command_.env.Set("ASYNCPROC_READY", line);
+  for (size_t i = 0; i < groups.size(); ++i) {
+    then_command_.env.Set(absl::StrCat("ASYNCPROC_READY_", i + 1), groups[i]);
+  }
+  absl::MutexLock lock(&mu_);
+  if (no_then_) return;
+  then_thread_ = std::thread([this] { RunThen(); });
+}
+
+void RunJob::RunThen() {
+  PrintOptions options = settings_.print;
+  options.progress.clear();
+  then_code_ = kOwnFailure;
+  if (absl::Status status = Start(then_command_, options, &then_);
+      !status.ok()) {
+    Complain("run", status.message());
+    then_code_ = ExitCodeOfFailedStart(status);
+  } else {
+    {
+      absl::MutexLock lock(&mu_);
+      then_process_ = then_.process.get();
+    }
+    const auto end = then_.process->Wait();
+    if (end.ok()) then_code_ = ExitCodeOf(*end);
+    then_.process->out().Close();
+    then_.process->err().Close();
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    then_ended_ = true;
+  }
+  wake_.Cancel();
+}
+
+int RunJob::ExitCode(Why why, RunReport* report) {
+  bool then_ran;
+  bool ready;
+  {
+    absl::MutexLock lock(&mu_);
+    then_ran = then_ended_;
+    ready = ready_after_.has_value();
+  }
+  if (why == Why::kTimeout || why == Why::kIdle) return kTimedOut;
+  if (why == Why::kSignal) {
+    return report->status.has_value() ? ExitCodeOf(*report->status)
+                                      : kOwnFailure;
+  }
+  if (then_ran) return then_code_;
+  if (!report->status.has_value()) return kOwnFailure;
+  if (ready_pattern_ != nullptr && !ready && report->status->ok()) {
+    report->error = "it ended before it was ready";
+    Complain("run", absl::StrCat(report->command, ": ", report->error));
+    return kOwnFailure;
+  }
+  return ExitCodeOf(*report->status);
+}
+
+void RunJob::OnSignal(const ReceivedSignal& signal) {
+  const bool has_it = signal.from_terminal && settings_.in_our_group;
+  const bool ends = signal.number == SIGTERM || signal.number == SIGHUP;
+  absl::MutexLock lock(&mu_);
+  if (signal.number == SIGWINCH && process_ != nullptr &&
+      process_->pty() != nullptr) {
+    winsize size = {};
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 ||
+        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+      process_->pty()->SetSize(size.ws_row, size.ws_col).IgnoreError();
+    }
+    return;
+  }
+  if (process_ == nullptr && signal.number == SIGWINCH) return;
+  if (ends || process_ == nullptr) {
+    asked_twice_ = asked_by_ != 0;
+    if (asked_by_ == 0) asked_by_ = signal.number;
+    wake_.Cancel();
+    if (!asked_twice_ || process_ == nullptr) return;
+    // Who asks twice does not want to wait.
+    process_->Signal(SIGKILL, settings_.limits.escalation.scope).IgnoreError();
+    return;
+  }
+  if (has_it) return;
+  for (Process* process : {process_, then_process_}) {
+    if (process == nullptr) continue;
+    const TerminationScope scope = signal.number == SIGWINCH
+                                       ? TerminationScope::kChild
+                                       : settings_.limits.escalation.scope;
+    process->Signal(signal.number, scope).IgnoreError();
+  }
+}
+
+void RunJob::Explain(absl::string_view what) const {
+  console_->Say(absl::StrCat("asyncproc run: ", host_,
+                             host_.empty() ? "" : ": ", command_.argv[0], " ",
+                             what));
+}
+
+}  // namespace asyncproc::cli

@@ -1,0 +1,149 @@
+#include "tools/asyncproc/stream_printer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace asyncproc::cli {
+
+namespace {
+
+// How long a line may have no end before it is taken for a prompt.
+constexpr absl::Duration kPromptDelay = absl::Milliseconds(30);
+// A longer line is not searched in one piece.
+constexpr size_t kLongestLine = 1 << 20;
+
+// "45" of 100; "3" of "7" where there are two numbers.
+double Fraction(const Progress& progress) {
+  double whole = 100;
+  if (progress.groups.size() > 1) {
+    double second;
+    if (absl::SimpleAtod(progress.groups[1], &second) && second > 0) {
+      whole = second;
+    }
+  }
+  return progress.value.value_or(0) / whole;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StreamPrinter>> StreamPrinter::Start(
+    OutputStream* from, Console* console, Console::Stream to,
+    PrintOptions options) {
+  auto printer = absl::WrapUnique(
+      new StreamPrinter(from, console, to, std::move(options)));
+  if (absl::Status status = printer->Prepare(); !status.ok()) return status;
+  return printer;
+}
+
+StreamPrinter::StreamPrinter(OutputStream* from, Console* console,
+                             Console::Stream to, PrintOptions options)
+    : from_(from),
+      console_(console),
+      options_(std::move(options)),
+      printer_(console, to, options_.style),
+      filter_(options_.head, options_.tail,
+              [this](absl::string_view bytes) { Print(bytes); }) {}
+
+StreamPrinter::~StreamPrinter() {
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status StreamPrinter::Prepare() {
+  if (!options_.progress.empty()) {
+    auto parser = ProgressParser::Create(
+        options_.progress,
+        [this](const Progress& progress) { ShowProgress(progress); },
+        [this](absl::string_view line) {
+          filter_.Feed(absl::StrCat(line, "\n"));
+        });
+    if (!parser.ok()) return parser.status();
+    parser_ = *std::move(parser);
+  }
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+bool StreamPrinter::AwaitEnd(absl::Duration timeout) const {
+  return ended_.WaitForNotificationWithTimeout(timeout);
+}
+
+void StreamPrinter::Run() {
+  while (true) {
+    const auto bytes = from_->ReadSome(
+        printer_.waiting() ? kPromptDelay : absl::InfiniteDuration());
+    if (absl::IsDeadlineExceeded(bytes.status())) {
+      open_ = printer_.Flush() && open_;
+      continue;
+    }
+    if (!bytes.ok()) break;
+    busy_ = true;
+    Take(*bytes);
+    busy_ = false;
+    if (!open_) from_->Close();
+  }
+  if (parser_ != nullptr) parser_->Finish();
+  if (!line_.empty()) options_.on_line(line_);
+  filter_.Finish();
+  printer_.Finish();
+  ended_.Notify();
+}
+
+void StreamPrinter::Take(absl::string_view bytes) {
+  if (options_.on_line != nullptr) TakeLines(bytes);
+  if (parser_ != nullptr) {
+    TakeProgress(bytes);
+  } else {
+    filter_.Feed(bytes);
+  }
+}
+
+void StreamPrinter::TakeProgress(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const absl::string_view piece = bytes.substr(0, kLongestLine);
+    bytes.remove_prefix(piece.size());
+    parser_->Feed(piece);
+    const size_t end = piece.find_last_of("\r\n");
+    unended_ =
+        end == piece.npos ? unended_ + piece.size() : piece.size() - end - 1;
+    if (unended_ < kLongestLine) continue;
+    parser_->Finish();
+    unended_ = 0;
+  }
+}
+
+void StreamPrinter::ShowProgress(const Progress& progress) {
+  if (progress.groups == last_progress_ && !last_progress_.empty()) return;
+  last_progress_ = progress.groups;
+  const std::string line(absl::StripAsciiWhitespace(progress.line));
+  if (console_->has_bar()) {
+    console_->ShowBar(Fraction(progress), line);
+  } else {
+    console_->Say(line);
+  }
+}
+
+void StreamPrinter::TakeLines(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t end = bytes.find('\n');
+    absl::StrAppend(&line_, bytes.substr(0, end));
+    bytes.remove_prefix(end == bytes.npos ? bytes.size() : end + 1);
+    if (end == bytes.npos && line_.size() < kLongestLine) return;
+    options_.on_line(absl::StripSuffix(line_, "\r"));
+    line_.clear();
+  }
+}
+
+void StreamPrinter::Print(absl::string_view bytes) {
+  if (open_) open_ = printer_.Print(bytes);
+  ++printed_;
+}
+
+}  // namespace asyncproc::cli
