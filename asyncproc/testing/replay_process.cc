@@ -1,0 +1,397 @@
+#include "asyncproc/testing/replay_process.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
+#include "asyncproc/output_bound.h"
+#include "asyncproc/transcript_event.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::DeadlineAfter;
+using internal::MonotonicNow;
+using internal::OutputBuffer;
+using Kind = TranscriptEvent::Kind;
+
+// What was recorded of two streams so shortly one after the other may have been
+// said in any order: it is read from one pipe after the other.
+constexpr absl::Duration kSameTime = absl::Milliseconds(50);
+
+// Whether it is asked of the child; all else it does by itself.
+bool IsAsked(const TranscriptEvent& event) {
+  return event.kind == Kind::kIn || event.kind == Kind::kInClosed ||
+         event.kind == Kind::kSignal || event.kind == Kind::kLetters;
+}
+
+// What somebody types who presses Control and a key.
+bool IsControl(absl::string_view data) {
+  return data.size() == 1 && static_cast<unsigned char>(data[0]) < ' ' &&
+         data[0] != '\n' && data[0] != '\r' && data[0] != '\t';
+}
+
+std::string Describe(Kind kind, absl::string_view data) {
+  TranscriptEvent event;
+  event.kind = kind;
+  event.data = std::string(data);
+  return event.ToString();
+}
+
+absl::Status NobodyReads() {
+  return absl::FailedPreconditionError("the child has closed its stdin");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ReplayProcess>> ReplayProcess::Start(
+    Transcript transcript, Pace pace) {
+  auto replay =
+      absl::WrapUnique(new ReplayProcess(std::move(transcript), pace));
+  if (pace == Pace::kRealTime) {
+    absl::StatusOr<internal::Thread> thread = internal::Thread::Start(
+        "asyncproc-play", [replay = replay.get()] { replay->Run(); });
+    if (!thread.ok()) return thread.status();
+    replay->thread_ = *std::move(thread);
+  } else {
+    absl::MutexLock lock(&replay->mu_);
+    replay->Happen();
+  }
+  return replay;
+}
+
+ReplayProcess::ReplayProcess(Transcript transcript, Pace pace)
+    : transcript_(std::move(transcript)),
+      pace_(pace),
+      out_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded())),
+      err_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded())),
+      out_(out_buffer_, 0),
+      err_(err_buffer_, 0),
+      asked_(MonotonicNow()) {}
+
+ReplayProcess::~ReplayProcess() {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  thread_.Join();
+  // For the cursors and taps that outlive it.
+  out_buffer_->Finish();
+  err_buffer_->Finish();
+}
+
+const TranscriptEvent* ReplayProcess::Next() const {
+  return next_ < transcript_.events.size() ? &transcript_.events[next_]
+                                           : nullptr;
+}
+
+bool ReplayProcess::IsAsking() const {
+  return Next() == nullptr || IsAsked(*Next()) || !diverged_.ok();
+}
+
+void ReplayProcess::Happen(absl::Duration until) {
+  size_t end = next_;
+  while (end < transcript_.events.size() && !IsAsked(transcript_.events[end]) &&
+         transcript_.events[end].time <= until) {
+    ++end;
+  }
+  // Who has read the last of stdout may look at stderr at once.
+  for (size_t i = next_; i < end; ++i) {
+    if (transcript_.events[i].kind == Kind::kErr) {
+      Deliver(transcript_.events[i]);
+    }
+  }
+  for (; next_ < end; ++next_) {
+    if (Next()->kind != Kind::kErr) Deliver(*Next());
+  }
+  if (Next() == nullptr) End();
+}
+
+void ReplayProcess::Deliver(const TranscriptEvent& event) {
+  switch (event.kind) {
+    case Kind::kOut:
+      out_buffer_->Append(event.data);
+      break;
+    case Kind::kErr:
+      err_buffer_->Append(event.data);
+      break;
+    case Kind::kOutClosed:
+      out_buffer_->Finish();
+      break;
+    case Kind::kErrClosed:
+      err_buffer_->Finish();
+      break;
+    case Kind::kInBroken:
+      in_broken_ = true;
+      break;
+    case Kind::kExit:
+      if (event.status.has_value()) {
+        exit_ = *event.status;
+      } else {
+        exit_ = absl::DataLossError(event.data);
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+void ReplayProcess::End() {
+  out_buffer_->Finish();
+  err_buffer_->Finish();
+  if (!exit_.has_value()) {
+    exit_ = absl::DataLossError(absl::StrCat("how ", transcript_.header.command,
+                                             " ended was not recorded"));
+  }
+}
+
+void ReplayProcess::Pass() {
+  asked_ = MonotonicNow();
+  asked_then_ = Next()->time;
+  ++next_;
+  taken_ = 0;
+  // To the thread, the end is something that happens.
+  if (pace_ == Pace::kAtOnce) Happen();
+}
+
+std::string ReplayProcess::Awaited() const {
+  const TranscriptEvent* const next = Next();
+  if (next == nullptr) return "the end of the recording";
+  if (next->kind != Kind::kIn) return next->ToString();
+  return Describe(Kind::kIn, absl::string_view(next->data).substr(taken_));
+}
+
+absl::Status ReplayProcess::Diverge(absl::string_view instead) {
+  diverged_ = absl::AbortedError(absl::StrCat(
+      "the ", DebugString(), " has left the recording at event ", next_ + 1,
+      Next() == nullptr
+          ? ""
+          : absl::StrCat(" (", absl::FormatDuration(Next()->time), ")"),
+      ": expected ", Awaited(), ", got ", instead));
+  out_buffer_->Finish(diverged_);
+  err_buffer_->Finish(diverged_);
+  return diverged_;
+}
+
+absl::Status ReplayProcess::Write(absl::string_view data) {
+  absl::MutexLock lock(&mu_);
+  return WriteLocked(data);
+}
+
+absl::Status ReplayProcess::WriteLocked(absl::string_view data) {
+  if (!diverged_.ok() || data.empty()) return diverged_;
+  if (in_closed_) {
+    return absl::FailedPreconditionError("stdin has been closed");
+  }
+  while (!data.empty()) {
+    Happen();
+    const TranscriptEvent* const next = Next();
+    if (in_broken_ || (exit_.has_value() && next == nullptr)) {
+      return NobodyReads();
+    }
+    if (next == nullptr || next->kind != Kind::kIn) {
+      return Diverge(Describe(Kind::kIn, data));
+    }
+    const absl::string_view expected =
+        absl::string_view(next->data).substr(taken_);
+    const size_t common = std::min(expected.size(), data.size());
+    if (expected.substr(0, common) != data.substr(0, common)) {
+      return Diverge(Describe(Kind::kIn, data));
+    }
+    taken_ += common;
+    data.remove_prefix(common);
+    if (taken_ == next->data.size()) Pass();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplayProcess::Flush(absl::Duration /*timeout*/) {
+  absl::MutexLock lock(&mu_);
+  return diverged_;
+}
+
+absl::Status ReplayProcess::CloseStdin() {
+  absl::MutexLock lock(&mu_);
+  if (!diverged_.ok() || in_closed_) return diverged_;
+  Happen();
+  const TranscriptEvent* const next = Next();
+  if (next != nullptr && next->kind == Kind::kInClosed) {
+    in_closed_ = true;
+    Pass();
+    return absl::OkStatus();
+  }
+  if (in_broken_ || exit_.has_value()) {
+    in_closed_ = true;
+    return absl::OkStatus();
+  }
+  return Diverge(Describe(Kind::kInClosed, ""));
+}
+
+absl::StatusOr<ExitStatus> ReplayProcess::Wait(int flags) {
+  if ((flags & ~WNOHANG) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Wait knows no flags but WNOHANG: ", flags));
+  }
+  if ((flags & WNOHANG) == 0) return WaitFor(absl::InfiniteDuration());
+  absl::MutexLock lock(&mu_);
+  if (!diverged_.ok()) return diverged_;
+  return exit_.value_or(absl::UnavailableError("the process still runs"));
+}
+
+absl::StatusOr<ExitStatus> ReplayProcess::WaitFor(absl::Duration timeout) {
+  absl::MutexLock lock(&mu_);
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return exit_.has_value() || !diverged_.ok();
+  };
+  const absl::Status waited =
+      internal::Await(mu_, absl::Condition(&done), DeadlineAfter(timeout));
+  if (!diverged_.ok()) return diverged_;
+  if (waited.ok()) return *exit_;
+  return absl::Status(
+      waited.code(),
+      absl::StrCat("the ", DebugString(), " still runs after ",
+                   absl::FormatDuration(timeout), "; what comes next is ",
+                   Awaited(), out_.LastLines("stdout"),
+                   err_.LastLines("stderr")));
+}
+
+absl::Status ReplayProcess::Signal(int signal) {
+  return Signal(signal, TerminationScope::kChild);
+}
+
+absl::Status ReplayProcess::Signal(int signal, TerminationScope scope) {
+  absl::MutexLock lock(&mu_);
+  return SignalLocked(signal, scope);
+}
+
+absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
+  if (signal < 0 || signal > SIGRTMAX) {
+    return absl::InvalidArgumentError(absl::StrCat(signal, " is not a signal"));
+  }
+  if (!diverged_.ok()) return diverged_;
+  if (signal != 0) Happen();
+  const TranscriptEvent* const next = Next();
+  if (signal != 0 && next != nullptr && next->kind == Kind::kSignal &&
+      next->signal == signal && next->scope == scope) {
+    Pass();
+    return absl::OkStatus();
+  }
+  if (exit_.has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("the ", DebugString(), " has ended"));
+  }
+  if (signal == 0) return absl::OkStatus();
+  TranscriptEvent sent;
+  sent.kind = Kind::kSignal;
+  sent.signal = signal;
+  sent.scope = scope;
+  return Diverge(sent.ToString());
+}
+
+absl::Status ReplayProcess::Interrupt(TerminationScope scope) {
+  absl::MutexLock lock(&mu_);
+  if (!diverged_.ok()) return diverged_;
+  if (!transcript_.header.terminal.has_value()) {
+    return SignalLocked(SIGINT, scope);
+  }
+  Happen();
+  // Whatever the character was that the terminal had for it.
+  const TranscriptEvent* const next = Next();
+  const bool typed =
+      next != nullptr && next->kind == Kind::kIn && IsControl(next->data);
+  return WriteLocked(typed ? next->data : "\x03");
+}
+
+absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
+  if (grace < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("the grace is negative");
+  }
+  absl::MutexLock lock(&mu_);
+  const auto asking = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return exit_.has_value() || IsAsking();
+  };
+  Happen();
+  while (diverged_.ok() && !exit_.has_value()) {
+    if (Next()->kind != Kind::kInClosed && Next()->kind != Kind::kSignal) {
+      return Diverge("its termination");
+    }
+    in_closed_ = true;
+    Pass();
+    absl::Status status =
+        internal::Await(mu_, absl::Condition(&asking), absl::InfiniteFuture());
+    if (!status.ok()) return status;
+  }
+  if (!diverged_.ok()) return diverged_;
+  return *exit_;
+}
+
+bool ReplayProcess::IsAlive() {
+  absl::MutexLock lock(&mu_);
+  return !exit_.has_value();
+}
+
+ProcessState ReplayProcess::state() {
+  absl::MutexLock lock(&mu_);
+  if (!exit_.has_value()) return ProcessState::kRunning;
+  return out_buffer_->IsFinished() && err_buffer_->IsFinished()
+             ? ProcessState::kDrained
+             : ProcessState::kAbandoned;
+}
+
+std::string ReplayProcess::DebugString() const {
+  return absl::StrCat("replay of ", transcript_.header.command);
+}
+
+absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
+  absl::MutexLock lock(&mu_);
+  if (!diverged_.ok()) return diverged_;
+  Happen();
+  const TranscriptEvent* const next = Next();
+  if (next == nullptr || next->kind != Kind::kLetters ||
+      next->data.size() != count) {
+    return Diverge(absl::StrCat("a wish for ", count, " letters"));
+  }
+  std::string letters = next->data;
+  Pass();
+  return letters;
+}
+
+absl::Status ReplayProcess::CheckComplete() const {
+  absl::MutexLock lock(&mu_);
+  if (!diverged_.ok()) return diverged_;
+  for (size_t i = next_; i < transcript_.events.size(); ++i) {
+    const TranscriptEvent& event = transcript_.events[i];
+    if (!IsAsked(event)) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the recording goes on, at event ", i + 1, " (",
+                     absl::FormatDuration(event.time),
+                     "): ", i == next_ ? Awaited() : event.ToString()));
+  }
+  return absl::OkStatus();
+}
+
+void ReplayProcess::Run() {
+  absl::MutexLock lock(&mu_);
+  while (!stop_) {
+    absl::Time due = absl::InfiniteFuture();
+    if (!IsAsking()) due = asked_ + (Next()->time - asked_then_);
+    if (Next() == nullptr) End();
+    if (MonotonicNow() >= due) {
+      Happen(Next()->time + kSameTime);
+      continue;
+    }
+    const size_t next = next_;
+    const auto changed = [this, next]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return stop_ || next_ != next;
+    };
+    internal::Await(mu_, absl::Condition(&changed), due).IgnoreError();
+  }
+}
+
+}  // namespace asyncproc
