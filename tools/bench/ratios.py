@@ -64,6 +64,8 @@ class Result:
     @property
     def met(self) -> Optional[bool]:
         """Whether it is as good as is asked; None where that is not known."""
+        if self.work.bar is None and not self.work.ahead:
+            return None
         verdicts = [self._is_within(self.work.bar, self.value)]
         for who, factor in self.work.ahead.items():
             other = self.others.get(who)
@@ -154,7 +156,8 @@ def table(results: List[Result]) -> str:
             number(value.median) + share,
             f"{number(value.low)} to {number(value.high)}",
             bar_text(result.work),
-            {True: "met", False: "MISSED", None: "?"}[result.met],
+            {True: "met", False: "MISSED",
+             None: "?" if bar_text(result.work) else ""}[result.met],
             number(result.cpu.median) if result.cpu else "",
             ", ".join(f"{who} {'> ' if s.at_least else ''}{number(s.median)} x"
                       for who, s in sorted(result.others.items(),

@@ -89,6 +89,11 @@ class EvaluateTest(unittest.TestCase):
         self.assertIs(result.met, True)
         self.assertIn("pexpect > 200 x", ratios.table([result]))
 
+    def test_where_nothing_is_asked_nothing_is_met(self):
+        result = ratios.evaluate(Work("w", "W"), rounds_of([2.0], [1.0]))
+        self.assertIsNone(result.met)
+        self.assertEqual(result.value.median, 2)
+
     def test_nothing_measured_is_no_miss(self):
         result = ratios.evaluate(Work("w", "W", bar=1), [{}])
         self.assertIsNone(result.value)
