@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "asyncproc/process.h"
+#include "asyncproc/transcript.h"
 #include "nlohmann/json.hpp"
 #include "tests/cli_testing.h"
 #include "tests/loopback_sshd.h"
@@ -490,6 +491,38 @@ TEST(CliRunTest, ExplainsWhatItRunsAndWhyItEnds) {
   EXPECT_THAT(said, HasSubstr("file:        "));
   EXPECT_THAT(said, HasSubstr("timeout"));
   EXPECT_THAT(said, HasSubstr("waits for input"));  // Diagnose.
+}
+
+TEST(CliRunTest, RecordsBothStreamsAndTheInput) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.path() + "/{host}.jsonl";
+
+  const ToolResult result = ResultOf(
+      RunOfShell({"--record", file, "--via", "env A={host}", "--hosts", "red"},
+                 "cat; echo error >&2; exit 3"),
+      "typed\n");
+
+  EXPECT_EQ(result.code, 3);
+  EXPECT_EQ(result.out, "typed\n");
+  const auto transcript = Transcript::Load(directory.path() + "/red.jsonl");
+  ASSERT_THAT(transcript, IsOk());
+  std::string in, out, err;
+  for (const TranscriptEvent& event : transcript->events) {
+    if (event.kind == TranscriptEvent::Kind::kIn) in += event.data;
+    if (event.kind == TranscriptEvent::Kind::kOut) out += event.data;
+    if (event.kind == TranscriptEvent::Kind::kErr) err += event.data;
+  }
+  EXPECT_EQ(in, "typed\n");
+  EXPECT_EQ(out, "typed\n");
+  EXPECT_EQ(err, "error\n");
+}
+
+TEST(CliRunTest, FailsWhenItCannotRecord) {
+  const ToolResult result =
+      ResultOf(RunOf({"--record", "/no/such/folder/x.jsonl"}, {"true"}));
+
+  EXPECT_EQ(result.code, 125);
+  EXPECT_THAT(result.err, HasSubstr("/no/such/folder/x.jsonl"));
 }
 
 TEST(CliRunTest, GivesTheCommandATerminal) {

@@ -47,7 +47,8 @@ TEST(CommandLineTest, NamesItsOptionsInTheHelpOfASubcommand) {
           "--scope SCOPE", "--pty", "--prefix NAME", "--timestamps",
           "--keep-head SIZE", "--keep-tail SIZE", "--progress REGEX",
           "--ready-line REGEX", "--then COMMAND", "--explain",
-          "--report FORMAT", "--via COMMAND", "--hosts HOST,..."}) {
+          "--report FORMAT", "--record FILE", "--via COMMAND",
+          "--hosts HOST,..."}) {
       EXPECT_THAT(help.out, HasSubstr(absl::StrCat("\n  ", option)));
     }
   }

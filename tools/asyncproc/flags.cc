@@ -41,7 +41,9 @@ ABSL_FLAG(std::string, report, "",
           "Report how the command ended on stderr: 'json' (one line) or "
           "'text'.");
 ABSL_FLAG(std::string, record, "",
-          "Record both streams and the input, with their times, to this file.");
+          "Record both streams and the input, with their times, to this file: "
+          "as asciicast if its name ends with .cast, else as JSON lines. "
+          "{host} in it stands for the host.");
 ABSL_FLAG(std::string, via, "",
           "Run the command by another: 'srun -n1', 'nice'. {host} in it stands "
           "for one of --hosts. Behind 'ssh {host}' it is quoted for the shell "

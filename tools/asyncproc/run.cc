@@ -17,9 +17,12 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
+#include "asyncproc/recorder.h"
 #include "re2/re2.h"
 #include "tools/asyncproc/console.h"
 #include "tools/asyncproc/exit_codes.h"
@@ -68,8 +71,8 @@ const char kDescription[] =
     "live. The first word that is no option begins the command; nothing behind "
     "it is touched.\n\n"
     "The command reads asyncproc's own stdin: what it does not read stays "
-    "there. With --pty, and where --escalate has a 'close', asyncproc reads "
-    "it for the command, a little ahead.\n\n"
+    "there. With --pty and --record, and where --escalate has a 'close', "
+    "asyncproc reads it for the command, a little ahead.\n\n"
     "SIGINT, SIGQUIT and SIGWINCH are passed on to the command and all that "
     "it has started. SIGTERM and SIGHUP are the first step of --escalate, and "
     "the others follow; a second one is SIGKILL at once. A command that "
@@ -94,7 +97,7 @@ std::vector<OptionGroup> Options() {
         {"keep_tail", "SIZE"},
         {"progress", "REGEX"}}},
       {"Servers", {{"ready_line", "REGEX"}, {"then", "COMMAND"}}},
-      {"Reports", {{"explain"}, {"report", "FORMAT"}}},
+      {"Reports", {{"explain"}, {"report", "FORMAT"}, {"record", "FILE"}}},
       {"Other machines", {{"via", "COMMAND"}, {"hosts", "HOST,..."}}},
   };
 }
@@ -121,6 +124,12 @@ absl::Status CheckFlags(const std::vector<std::string>& words) {
   }
   if (absl::GetFlag(FLAGS_hosts).size() > 1 && absl::GetFlag(FLAGS_pty)) {
     return absl::InvalidArgumentError("--pty is for one host alone");
+  }
+  if (absl::GetFlag(FLAGS_hosts).size() > 1 &&
+      !absl::GetFlag(FLAGS_record).empty() &&
+      !absl::StrContains(absl::GetFlag(FLAGS_record), "{host}")) {
+    return absl::InvalidArgumentError(
+        "--record of several hosts needs a {host} in the name of the file");
   }
   for (const auto& [option, text] :
        {std::pair{"--progress", absl::GetFlag(FLAGS_progress)},
@@ -198,12 +207,24 @@ Command MakeCommand(const std::vector<std::string>& words, bool alone,
   if (!settings->in_our_group) command.process_group = ProcessGroup::New();
   if (!alone) {
     command.in = Stdio::Null();  // They could not share it.
-  } else if (HasCloseStep(settings->limits.escalation)) {
+  } else if (HasCloseStep(settings->limits.escalation) ||
+             !absl::GetFlag(FLAGS_record).empty()) {
     settings->pump_stdin = true;
   } else {
     command.in = Stdio::Inherit();
   }
   return command;
+}
+
+// Makes `command` one that is recorded, if it is to be.
+absl::StatusOr<std::shared_ptr<Recorder>> Record(absl::string_view host,
+                                                 Command* command) {
+  const std::string file =
+      absl::StrReplaceAll(absl::GetFlag(FLAGS_record), {{"{host}", host}});
+  if (file.empty()) return nullptr;
+  auto recorder = Recorder::ToFile(file);
+  if (recorder.ok()) command->observer = *recorder;
+  return recorder;
 }
 
 void Report(const std::vector<RunReport>& reports, bool explain,
@@ -263,14 +284,18 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   const Command command = MakeCommand(words, alone, &settings);
   Console console;
   std::vector<RunSettings> own(targets->hosts().size(), settings);
+  std::vector<std::shared_ptr<Recorder>> recorders;
   std::vector<std::unique_ptr<RunJob>> jobs;
   for (size_t i = 0; i < own.size(); ++i) {
     const std::string& host = targets->hosts()[i];
     if (!alone && settings.print.style.prefix.empty()) {
       own[i].print.style.prefix = host;
     }
-    jobs.push_back(std::make_unique<RunJob>(targets->On(host, command), host,
-                                            own[i], &console));
+    Command there = targets->On(host, command);
+    auto recorder = Record(host, &there);
+    if (!recorder.ok()) return recorder.status();
+    if (*recorder != nullptr) recorders.push_back(*std::move(recorder));
+    jobs.push_back(std::make_unique<RunJob>(there, host, own[i], &console));
   }
   // The master of a shared connection is to outlive this.
   const bool whole_tree =
@@ -299,7 +324,12 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       reports[0].survivors.push_back(survivor);
     }
   }
-  return Conclude(jobs, reports, settings, &console);
+  absl::Status recorded;
+  for (const auto& recorder : recorders) recorded.Update(recorder->Close());
+  const int code = Conclude(jobs, reports, settings, &console);
+  // A recording that is not whole must not look like one.
+  if (!recorded.ok()) return recorded;
+  return code;
 }
 
 int RunMain(const std::vector<std::string>& words) {
