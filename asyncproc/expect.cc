@@ -1,5 +1,6 @@
 #include "asyncproc/expect.h"
 
+#include <string.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/required_text.h"
 #include "asyncproc/internal/wait.h"
 
 namespace asyncproc {
@@ -28,6 +30,16 @@ constexpr size_t kShown = 500;
 constexpr absl::Duration kSilence = absl::Milliseconds(10);
 constexpr int kRestPerSearch = 10;
 
+// As string_view::find, but linear whatever the text, and at the speed of
+// memory.
+size_t Find(absl::string_view text, absl::string_view what, size_t from) {
+  const void* const found =
+      memmem(text.data() + from, text.size() - from, what.data(), what.size());
+  return found == nullptr ? absl::string_view::npos
+                          : static_cast<size_t>(
+                                static_cast<const char*>(found) - text.data());
+}
+
 }  // namespace
 
 Pattern Pattern::Literal(std::string text) {
@@ -39,6 +51,9 @@ Pattern Pattern::Regex(std::string regex) {
   RE2::Options options;
   options.set_log_errors(false);
   pattern.regex_ = std::make_shared<const RE2>(pattern.text_, options);
+  if (pattern.regex_->ok()) {
+    pattern.required_ = internal::RequiredText(pattern.text_);
+  }
   return pattern;
 }
 
@@ -63,7 +78,10 @@ std::string Pattern::ToString() const {
 // One search for several patterns in a text that grows.
 struct Expect::Search {
   Search(const std::vector<Pattern>& patterns, size_t lookback, size_t window)
-      : patterns(patterns), lookback(lookback), window(window) {}
+      : patterns(patterns),
+        lookback(lookback),
+        window(window),
+        required(patterns.size()) {}
 
   // Looks at what is new since the last time, and as far before it as a match
   // may have begun; at all of `text`, if that is due. Whether there is a match.
@@ -86,11 +104,14 @@ struct Expect::Search {
 
   // Whether a match may have been passed over; a literal never is.
   bool Incomplete() const {
-    return whole_size < searched &&
-           std::any_of(patterns.begin(), patterns.end(),
-                       [](const Pattern& pattern) {
-                         return pattern.kind() == Pattern::Kind::kRegex;
-                       });
+    if (whole_size == searched) return false;
+    for (size_t i = 0; i < patterns.size(); ++i) {
+      if (patterns[i].kind() == Pattern::Kind::kRegex &&
+          (patterns[i].required_.empty() || required[i].there)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   size_t From(const Pattern& pattern, bool whole) const {
@@ -103,15 +124,31 @@ struct Expect::Search {
   void Look(size_t i, absl::string_view text, size_t from) {
     const Pattern& pattern = patterns[i];
     if (pattern.kind() == Pattern::Kind::kLiteral) {
-      const size_t at = text.find(pattern.text_, from);
+      const size_t at = Find(text, pattern.text_, from);
       if (at != absl::string_view::npos) Found(i, at, pattern.text_.size());
     } else if (pattern.kind() == Pattern::Kind::kRegex) {
       absl::string_view match;
+      if (!MayMatch(i, text, from)) return;
       if (pattern.regex_->Match(text, from, text.size(), RE2::UNANCHORED,
                                 &match, 1)) {
         Found(i, static_cast<size_t>(match.data() - text.data()), match.size());
       }
     }
+  }
+
+  // A regex is slow, compared with the text that it cannot match without: most
+  // output has none of that.
+  bool MayMatch(size_t i, absl::string_view text, size_t from) {
+    const std::string& what = patterns[i].required_;
+    if (what.empty()) return true;
+    Required& state = required[i];
+    if (!state.there) {
+      const size_t overlap = std::min(state.searched, what.size() - 1);
+      state.there =
+          Find(text, what, state.searched - overlap) != absl::string_view::npos;
+      state.searched = text.size();
+    }
+    return state.there && Find(text, what, from) != absl::string_view::npos;
   }
 
   void Found(size_t i, size_t at, size_t size) {
@@ -121,9 +158,16 @@ struct Expect::Search {
     length = size;
   }
 
+  // Of Pattern::required_.
+  struct Required {
+    size_t searched = 0;  // So much of the text does not have it;
+    bool there = false;   // or some of it does.
+  };
+
   const std::vector<Pattern>& patterns;
   const size_t lookback;
   const size_t window;
+  std::vector<Required> required;
   size_t searched = 0;    // Of the text.
   size_t whole_size = 0;  // Of the text when all of it was last searched.
   absl::Time rest_until = absl::InfinitePast();

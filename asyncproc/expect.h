@@ -50,6 +50,7 @@ class Pattern {
   Kind kind_;
   std::string text_;
   std::shared_ptr<const RE2> regex_;  // Of a kRegex.
+  std::string required_;              // Stands in all that it matches.
 };
 
 // Which of the patterns happened, and where.

@@ -237,6 +237,29 @@ TEST_F(ExpectTest, FindsAMatchThatIsLongerThanTheLookback) {
   EXPECT_EQ(found->groups[0].size(), 100000);
 }
 
+TEST_F(ExpectTest, FindsARegexWhoseNecessaryTextIsSplitOrComesFirstElsewhere) {
+  expect_.set_lookback(10);
+  const Pattern pattern = Pattern::Regex("key: ([0-9]+)\n.*key: 7\n");
+  // The text that it needs, but no match.
+  Say("key: none" + std::string(100, '.'));
+  EXPECT_THAT(expect_.Await(pattern, kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  for (absl::string_view part :
+       {"ke", "y: 4", "2\n....................", "k", "ey: 7", "\n"}) {
+    Say(part);
+    AwaitArrival(part);
+    if (part != "\n") {
+      EXPECT_THAT(expect_.Await(pattern, absl::ZeroDuration()),
+                  HasCode(absl::StatusCode::kDeadlineExceeded));
+    }
+  }
+
+  auto found = expect_.Await(pattern, kNeverReached);
+
+  ASSERT_THAT(found, IsOk());
+  EXPECT_THAT(found->groups, ElementsAre("42"));
+}
+
 absl::Duration ProcessorTime() {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
