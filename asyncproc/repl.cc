@@ -11,9 +11,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "asyncproc/internal/os.h"
+#include "re2/re2.h"
 
 namespace asyncproc {
 namespace {
@@ -47,9 +49,14 @@ std::string WithoutEcho(absl::string_view text, absl::string_view statement) {
         newline == absl::string_view::npos ? text.size() : newline + 1;
     const absl::string_view line = text.substr(0, size);
     text.remove_prefix(size);
+    const absl::string_view bare = absl::StripTrailingAsciiWhitespace(line);
+    // Some repeat no empty lines.
+    while (!bare.empty() && next < echoed.size() &&
+           absl::StripTrailingAsciiWhitespace(echoed[next]).empty()) {
+      ++next;
+    }
     if (next < echoed.size() &&
-        absl::StripTrailingAsciiWhitespace(line) ==
-            absl::StripTrailingAsciiWhitespace(echoed[next])) {
+        bare == absl::StripTrailingAsciiWhitespace(echoed[next])) {
       ++next;
     } else {
       absl::StrAppend(&kept, line);
@@ -163,7 +170,7 @@ absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
   absl::StatusOr<std::string> out = AwaitMarker(out_, whole, deadline, &status);
   if (!out.ok()) return Failed(out.status(), statement);
   Reply reply;
-  reply.out = dialect_.echoes ? WithoutEcho(*out, text) : *std::move(out);
+  reply.out = AsWritten(*std::move(out), text);
   if (dialect_.marks_err) {
     std::string ignored;
     absl::StatusOr<std::string> err =
@@ -177,13 +184,27 @@ absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
   } else {
     return Failed(synced, statement);
   }
-  if (status == "incomplete") {
+  if (status == "incomplete" ||
+      (!dialect_.incomplete.empty() &&
+       RE2::PartialMatch(reply.err, dialect_.incomplete))) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", absl::CHexEscape(statement), "\" is not complete"));
   }
   int number;
-  if (absl::SimpleAtoi(status, &number)) reply.status = number;
+  bool failed;
+  if (absl::SimpleAtoi(status, &number)) {
+    reply.status = number;
+  } else if (absl::SimpleAtob(status, &failed)) {
+    reply.status = failed ? 1 : 0;
+  }
   return reply;
+}
+
+std::string Repl::AsWritten(std::string out, absl::string_view typed) const {
+  if (dialect_.command.pty.has_value()) {
+    out = absl::StrReplaceAll(out, {{"\r\n", "\n"}});
+  }
+  return dialect_.echoes ? WithoutEcho(out, typed) : out;
 }
 
 absl::StatusOr<std::string> Repl::AwaitMarker(Expect& expect,
@@ -212,8 +233,7 @@ absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
                  Until(deadline));
   if (!prompt.ok()) return Failed(prompt.status(), statement);
   Reply reply;
-  reply.out = dialect_.echoes ? WithoutEcho(prompt->before, statement)
-                              : std::move(prompt->before);
+  reply.out = AsWritten(std::move(prompt->before), statement);
   reply.prompt = std::move(prompt->match);
   if (child_->err().Sync(Until(deadline)).ok()) {
     reply.err = child_->err().Read();

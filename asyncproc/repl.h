@@ -21,7 +21,9 @@ namespace asyncproc {
 
 // What a program answered to one statement.
 struct Reply {
-  std::string out;  // Without prompts, and without the statement's echo.
+  // Without prompts, and without the statement's echo. What a terminal makes of
+  // "\n", "\r\n", is "\n" again.
+  std::string out;
   std::string err;
   // Where the program tells: of a shell, the exit status of the statement; else
   // 0, and 1 for one that failed.
@@ -56,7 +58,8 @@ struct ReplDialect {
 
   // What to write so that the program executes `statement`, and then prints the
   // marker's head and tail on stdout: side by side, then maybe a space and the
-  // statement's status, then a newline; and the same on stderr, if marks_err.
+  // statement's status (a number, or "true" for one that failed and "false"),
+  // then a newline; and the same on stderr, if marks_err.
   std::function<std::string(absl::string_view statement,
                             const ReplMarker& marker)>
       wrap;
@@ -72,6 +75,10 @@ struct ReplDialect {
 
   // Refuses a statement that the program would wait for the rest of.
   std::function<absl::Status(absl::string_view statement)> check;
+
+  // For a program that gives up at such a statement: RE2 for what it says of it
+  // on stderr. What was complete before it may have been executed.
+  std::string incomplete;
 
   // What ends a statement that takes too long: SIGINT to these.
   TerminationScope interrupted = TerminationScope::kChild;
@@ -132,6 +139,8 @@ class Repl {
                                    absl::Time deadline);
   absl::StatusOr<Reply> EvalPrompted(absl::string_view statement,
                                      absl::Time deadline);
+  // `out` without what the terminal, and a program that `echoes`, made of it.
+  std::string AsWritten(std::string out, absl::string_view typed) const;
   // Waits for `marker` on a stream: what comes before it, and its status.
   absl::StatusOr<std::string> AwaitMarker(Expect& expect,
                                           const std::string& marker,

@@ -1,5 +1,6 @@
 #include "asyncproc/repl_dialects.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -10,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "re2/re2.h"
 
 namespace asyncproc {
 namespace {
@@ -37,6 +39,8 @@ def __asyncproc__(source, head, tail):
         trace = error.__traceback__.tb_next
         if isinstance(error, SyntaxError) and error.filename == '<stdin>':
             trace = None
+            if source.endswith('\\'):
+                status = 'incomplete'
         traceback.print_exception(type(error), error, trace)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -102,9 +106,11 @@ struct Enclosure {
   absl::string_view name;
 };
 
-// Refuses a statement that ends within one of `enclosures`.
+// Refuses a statement that ends within one of `enclosures`. `outside`: what is
+// in none of them.
 absl::Status CheckClosed(absl::string_view statement,
-                         const std::vector<Enclosure>& enclosures) {
+                         const std::vector<Enclosure>& enclosures,
+                         std::string* outside = nullptr) {
   const Enclosure* inside = nullptr;
   absl::string_view rest = statement;
   while (!rest.empty()) {
@@ -121,6 +127,7 @@ absl::Status CheckClosed(absl::string_view statement,
         inside = &enclosure;
         break;
       }
+      if (inside == nullptr && outside != nullptr) outside->push_back(rest[0]);
     }
     rest.remove_prefix(step);
   }
@@ -130,18 +137,28 @@ absl::Status CheckClosed(absl::string_view statement,
 }
 
 absl::Status CheckBc(absl::string_view statement) {
+  std::string outside;
   absl::Status status = CheckClosed(
       statement,
-      {{"\"", "\"", "a string"}, {"/*", "*/", "a comment"}, {"#", "\n", ""}});
+      {{"\"", "\"", "a string"}, {"/*", "*/", "a comment"}, {"#", "\n", ""}},
+      &outside);
   if (!status.ok()) return status;
   int depth = 0;
-  for (const char c : statement) depth += c == '{' ? 1 : c == '}' ? -1 : 0;
+  for (const char c : outside) depth += c == '{' ? 1 : c == '}' ? -1 : 0;
   if (depth > 0) return Incomplete(statement, "a '{' has no '}'");
-  if (absl::EndsWith(statement, "\\")) return Incomplete(statement, "a '\\'");
+  if (absl::EndsWith(outside, "\\")) return Incomplete(statement, "a '\\'");
   return absl::OkStatus();
 }
 
 absl::Status CheckSql(absl::string_view statement) {
+  // Its parts end with ";", too.
+  static const LazyRE2 kTrigger = {
+      "(?is)^\\s*create\\s+(?:temp\\s+|temporary\\s+)?trigger\\b"};
+  static const LazyRE2 kEnd = {"(?i)\\bend\\s*;?\\s*$"};
+  if (RE2::PartialMatch(statement, *kTrigger) &&
+      !RE2::PartialMatch(statement, *kEnd)) {
+    return Incomplete(statement, "a trigger has no \"end\"");
+  }
   return CheckClosed(statement, {{"'", "'", "a string"},
                                  {"\"", "\"", "a name"},
                                  {"`", "`", "a name"},
@@ -150,22 +167,105 @@ absl::Status CheckSql(absl::string_view statement) {
                                  {"--", "\n", ""}});
 }
 
-// Those that take lines up to an "end".
+bool IsWordCharacter(char c) {
+  return c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+         !absl::ascii_isascii(static_cast<unsigned char>(c));
+}
+
+// What `text` begins with, if that is $$ or $tag$; else empty.
+absl::string_view DollarQuote(absl::string_view text) {
+  size_t size = 1;
+  while (size < text.size() && IsWordCharacter(text[size])) ++size;
+  if (text[0] != '$' || size >= text.size() || text[size] != '$' ||
+      absl::ascii_isdigit(static_cast<unsigned char>(text[1]))) {
+    return "";
+  }
+  return text.substr(0, size + 1);
+}
+
+// What `text` is when it begins with something that ends by itself. Sets `name`
+// to what has no end, if it has none.
+size_t SizeOfPsqlToken(absl::string_view text, absl::string_view* name) {
+  const auto up_to = [&](absl::string_view end, size_t from,
+                         absl::string_view what) {
+    const size_t found = text.find(end, from);
+    if (found != absl::string_view::npos) return found + end.size();
+    *name = what;
+    return text.size();
+  };
+  const bool escapes =
+      text.size() > 1 && (text[0] == 'e' || text[0] == 'E') && text[1] == '\'';
+  if (escapes) {
+    size_t at = 2;
+    while (at < text.size() && text[at] != '\'') {
+      at += text[at] == '\\' ? 2 : 1;
+    }
+    if (at >= text.size()) *name = "a string";
+    return std::min(at + 1, text.size());
+  }
+  if (text[0] == '\'') return up_to("'", 1, "a string");
+  if (text[0] == '"') return up_to("\"", 1, "a name");
+  if (absl::StartsWith(text, "--")) {
+    const size_t newline = text.find('\n');
+    return newline == absl::string_view::npos ? text.size() : newline + 1;
+  }
+  if (absl::StartsWith(text, "/*")) {
+    int depth = 0;
+    for (size_t at = 0; at < text.size(); ++at) {
+      if (text.substr(at, 2) == "/*") ++depth, ++at;
+      if (text.substr(at, 2) == "*/" && at > 1) --depth, ++at;
+      if (depth == 0) return at + 1;
+    }
+    *name = "a comment";
+    return text.size();
+  }
+  const absl::string_view quote = DollarQuote(text);
+  if (!quote.empty()) return up_to(quote, quote.size(), "a $ string");
+  size_t word = 0;
+  while (word < text.size() && IsWordCharacter(text[word])) ++word;
+  return std::max<size_t>(word, 1);
+}
+
+absl::Status CheckPsql(absl::string_view statement) {
+  int depth = 0;
+  for (absl::string_view rest = statement; !rest.empty();) {
+    depth += rest[0] == '(' ? 1 : rest[0] == ')' ? -1 : 0;
+    absl::string_view open;
+    rest.remove_prefix(SizeOfPsqlToken(rest, &open));
+    if (!open.empty()) {
+      return Incomplete(statement, absl::StrCat(open, " does not end"));
+    }
+  }
+  if (depth > 0) return Incomplete(statement, "a '(' has no ')'");
+  return absl::OkStatus();
+}
+
+// Those that take lines up to an "end". Within a program in another language,
+// or a text, nothing but that has a meaning.
 absl::Status CheckGdb(absl::string_view statement) {
   int depth = 0;
+  bool verbatim = false;
   for (absl::string_view line : absl::StrSplit(statement, '\n')) {
     line = absl::StripAsciiWhitespace(line);
     const absl::string_view word = line.substr(0, line.find(' '));
-    const bool inline_python = word == "python" && word != line;
+    const bool code =
+        word == "python" || word == "py" || word == "guile" || word == "gu";
     if (word == "end") {
-      --depth;
-    } else if (!inline_python &&
-               (word == "define" || word == "document" || word == "commands" ||
-                word == "if" || word == "while" || word == "python")) {
+      depth = std::max(0, depth - 1);
+      verbatim = false;
+    } else if (verbatim) {
+      continue;
+    } else if ((code && word == line) || word == "document") {
+      ++depth;
+      verbatim = true;
+    } else if (word == "define" || word == "commands" || word == "if" ||
+               word == "while" || word == "actions" ||
+               word == "while-stepping" || word == "stepping") {
       ++depth;
     }
   }
   if (depth > 0) return Incomplete(statement, "an \"end\" is missing");
+  if (absl::EndsWith(statement, "\\")) return Incomplete(statement, "a '\\'");
   return absl::OkStatus();
 }
 
@@ -185,6 +285,10 @@ ReplDialect Shell(std::vector<std::string> argv) {
       "trap 'break 1000 2>/dev/null' INT\n"
       "__asyncproc_status() { return $1; }\n";
   dialect.marks_err = true;
+  // Of sh and of bash.
+  dialect.incomplete =
+      "eval: .*(?:end of file unexpected|Unterminated quoted string|"
+      "unexpected end of file|unexpected EOF)";
   dialect.wrap = [](absl::string_view statement, const ReplMarker& marker) {
     const std::string print =
         absl::StrCat("printf '%s%s %d\\n' ", marker.head, " ", marker.tail,
@@ -244,6 +348,29 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
     return absl::StrCat(statement, needs_end ? "\n;" : "", "\n.print \"",
                         Disguised(absl::StrCat(marker.head, marker.tail)),
                         "\"\n");
+  };
+  return dialect;
+}
+
+ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
+  ReplDialect dialect;
+  dialect.command =
+      Command({"psql", "-X", "-q", "-n", "-A", "-t", "-P", "pager=off", "-v",
+               "PROMPT1=", "-v", "PROMPT2=", "-v", "PROMPT3="});
+  for (const std::string& argument : arguments) {
+    dialect.command.argv.push_back(argument);
+  }
+  dialect.command.pty = Pty{24, 80, /*echo=*/false};
+  dialect.check = CheckPsql;
+  dialect.wrap = [](absl::string_view statement, const ReplMarker& marker) {
+    const absl::string_view last =
+        absl::StripTrailingAsciiWhitespace(statement);
+    const bool needs_end = !last.empty() && !absl::StartsWith(last, "\\") &&
+                           !absl::EndsWith(last, ";");
+    // Commands of psql's own leave the last error as it is.
+    return absl::StrCat(
+        "\\set ERROR false\n", statement, needs_end ? "\n;" : "", "\n\\echo '",
+        Disguised(absl::StrCat(marker.head, marker.tail)), "' :ERROR\n");
   };
   return dialect;
 }

@@ -19,10 +19,16 @@ namespace asyncproc {
 //                  stdin is /dev/null. status: its exit status.
 // Sqlite3Dialect   sqlite3. A missing ";" at the end is added.
 // GdbDialect       gdb.
+// PsqlDialect      psql, PostgreSQL's, which connects as `arguments` and the
+//                  environment say. Rows alone, their columns with | between;
+//                  \pset changes that. A missing ";" at the end is added. Has
+//                  a terminal, without which an interrupt ends it: so errors
+//                  are in out, with status 1.
 // NodeDialect      node. A statement is a script; out: what it prints, and the
 //                  value of its last expression. status 1: it threw.
 //
-// Each needs its program in PATH. They are values, to be changed as needed
+// Each refuses a statement that its program would wait for the rest of, and
+// each needs its program in PATH. They are values, to be changed as needed
 // before Repl::Start: dialect.command.working_directory, say.
 ReplDialect BcDialect();
 ReplDialect PythonDialect();
@@ -30,6 +36,7 @@ ReplDialect ShDialect();
 ReplDialect BashDialect();
 ReplDialect Sqlite3Dialect(const std::string& database = ":memory:");
 ReplDialect GdbDialect(const std::vector<std::string>& arguments = {});
+ReplDialect PsqlDialect(const std::vector<std::string>& arguments = {});
 ReplDialect NodeDialect();
 
 }  // namespace asyncproc

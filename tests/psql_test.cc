@@ -1,0 +1,220 @@
+// psql, with a server of the test's own where there is one to be had, and
+// without.
+
+#include <glob.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "asyncproc/readiness.h"
+#include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr uid_t kNobody = 65534;
+
+bool HavePsql() { return access("/usr/bin/psql", X_OK) == 0; }
+
+// The folder of the server's programs; empty if it is not installed.
+std::string ServerPrograms() {
+  glob_t found;
+  std::string folder;
+  if (glob("/usr/lib/postgresql/*/bin/initdb", 0, nullptr, &found) == 0) {
+    folder = std::filesystem::path(found.gl_pathv[0]).parent_path();
+  }
+  globfree(&found);
+  return folder;
+}
+
+// A server that nobody else can reach: by a socket in a folder of its own,
+// whose path must be a short one.
+class Server {
+ public:
+  Server() {
+    char path[] = "/tmp/asyncproc-psql-XXXXXX";
+    if (mkdtemp(path) == nullptr) return;
+    folder_ = path;
+    if (geteuid() == 0 && chown(path, kNobody, kNobody) != 0) return;
+    Command initdb = AsNobody(
+        Command({"initdb", "-D", folder_ + "/data", "--no-sync", "--no-locale",
+                 "-E", "UTF8", "-A", "trust", "-U", "tester"}));
+    initdb.out = Stdio::Null();
+    auto made = Process::Spawn(initdb);
+    if (!made.ok()) return;
+    EXPECT_THAT((*made)->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)))
+        << (*made)->ReadErr();
+    Command postgres =
+        AsNobody(Command({"postgres", "-D", folder_ + "/data", "-k", folder_,
+                          "-F", "-c", "listen_addresses="}));
+    process_ = MustSpawn(postgres);
+    EXPECT_THAT(
+        WaitUntilReady(*process_,
+                       ReadyCondition::Line("ready to accept connections",
+                                            ReadyCondition::Stream::kErr),
+                       kNeverReached),
+        IsOk());
+  }
+
+  ~Server() {
+    if (process_ != nullptr) {
+      // SIGINT is its fast shutdown.
+      EXPECT_THAT(process_->Signal(SIGINT), IsOk());
+      EXPECT_THAT(process_->WaitFor(kNeverReached),
+                  IsOkAndHolds(ExitStatus::Exited(0)));
+    }
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
+
+  ReplDialect Psql() const {
+    return PsqlDialect({"-h", folder_, "-U", "tester", "-d", "postgres"});
+  }
+
+ private:
+  // It refuses to run as root.
+  static Command AsNobody(Command command) {
+    command.executable = absl::StrCat(ServerPrograms(), "/", command.argv[0]);
+    command.working_directory = "/";
+    if (geteuid() == 0) {
+      command.user = kNobody;
+      command.group = kNobody;
+    }
+    return command;
+  }
+
+  std::string folder_;
+  std::unique_ptr<Process> process_;
+};
+
+// Whether a process can become another user's: not in a sandbox.
+bool CanBecomeNobody() {
+  if (geteuid() != 0) return true;
+  Command command({"true"});
+  command.user = kNobody;
+  command.group = kNobody;
+  return Process::Spawn(command).ok();
+}
+
+class PsqlTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HavePsql()) GTEST_SKIP() << "there is no psql";
+    if (ServerPrograms().empty()) GTEST_SKIP() << "there is no PostgreSQL";
+    if (!CanBecomeNobody()) GTEST_SKIP() << "root is alone here";
+    server_.emplace();
+    auto psql = Repl::Start(server_->Psql());
+    ASSERT_THAT(psql, IsOk());
+    psql_ = *std::move(psql);
+  }
+  void TearDown() override {
+    if (psql_ == nullptr) return;
+    EXPECT_THAT(psql_->Close(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)));
+  }
+
+  Reply Eval(absl::string_view statement) {
+    auto reply = psql_->Eval(statement, kNeverReached);
+    EXPECT_THAT(reply, IsOk()) << statement;
+    return reply.value_or(Reply());
+  }
+
+  std::optional<Server> server_;
+  std::unique_ptr<Repl> psql_;
+};
+
+// A server takes a second to start: all of a session in one test.
+TEST_F(PsqlTest, RepliesToWhatItIsAskedAndRemembersIt) {
+  const Reply sum = Eval("select 20+22");
+  EXPECT_EQ(sum.out, "42\n");
+  EXPECT_EQ(sum.status, 0);
+  EXPECT_EQ(Eval("").out, "");
+
+  Eval(
+      "create table t(x int, y text);\ninsert into t values (1, 'a'), (2, '')");
+  EXPECT_EQ(Eval("select * from t order by x;").out, "1|a\n2|\n");
+  EXPECT_EQ(Eval("select 1;\nselect 2").out, "1\n2\n");
+  EXPECT_EQ(Eval("\\echo hi").out, "hi\n");
+  EXPECT_THAT(Eval("\\dt").out, HasSubstr("public|t|table|tester"));
+
+  const Reply failed = Eval("select nope");
+  EXPECT_THAT(failed.out, HasSubstr("column \"nope\" does not exist"));
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(Eval("\\echo fine").status, 0);
+  EXPECT_EQ(Eval("select 1").status, 0);
+
+  // What looks like an end is none, and a prompt is but text.
+  EXPECT_EQ(
+      Eval("select ';', e'\\'(', $$ ' $$, /* /* ' */ ( */ 'postgres=# '").out,
+      ";|'(| ' |postgres=# \n");
+  // More than a page of a pager.
+  EXPECT_THAT(Eval("select * from generate_series(1, 1000)").out,
+              testing::EndsWith("\n999\n1000\n"));
+}
+
+TEST_F(PsqlTest, GoesOnAfterAStatementThatTookTooLongOrIsNotComplete) {
+  EXPECT_THAT(psql_->Eval("select pg_sleep(1000)", kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(Eval("select 1").out, "1\n");
+
+  EXPECT_THAT(psql_->Eval("select 'abc", kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(Eval("select 2").out, "2\n");
+}
+
+TEST_F(PsqlTest, SaysSoWhenTheServerIsGone) {
+  server_.reset();
+
+  const Reply reply = Eval("select 1");
+
+  EXPECT_EQ(reply.status, 1);
+  EXPECT_THAT(reply.out, HasSubstr("server closed the connection"));
+}
+
+TEST(PsqlWithoutServerTest, FailsToStartWithWhatItSaid) {
+  if (!HavePsql()) GTEST_SKIP() << "there is no psql";
+  TemporaryDirectory directory;
+
+  auto psql = Repl::Start(PsqlDialect({"-h", "/no/such/folder"}));
+
+  EXPECT_THAT(psql, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(psql.status().message(),
+              HasSubstr("/no/such/folder/.s.PGSQL.5432"));
+}
+
+TEST(PsqlWithoutServerTest, KnowsWhatIsNotComplete) {
+  const auto check = PsqlDialect().check;
+  for (const char* complete :
+       {"", "select 1", "select 'it''s'", "select e'\\''", "select \"a'b\"",
+        "select $$ ' $$", "select $a$ $$ $a$", "select 1 -- ' (",
+        "/* ' /* */ */ select 1", "select array[1][1]", "select (1), ')'",
+        "select re 'x\\'", "\\d", "select $1 || '$'"}) {
+    EXPECT_THAT(check(complete), IsOk()) << complete;
+  }
+  for (const char* incomplete :
+       {"select 'abc", "select 'it''s", "select e'\\'", "select \"a",
+        "select $$ '", "select $a$ $$", "/* /* */ select 1", "select (1",
+        "values (1, ')'"}) {
+    EXPECT_THAT(check(incomplete), HasCode(absl::StatusCode::kInvalidArgument))
+        << incomplete;
+  }
+}
+
+}  // namespace
+}  // namespace asyncproc
