@@ -12,6 +12,7 @@
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/manual.h"
 #include "tools/asyncproc/output.h"
+#include "tools/asyncproc/repl.h"
 #include "tools/asyncproc/run.h"
 #include "tools/asyncproc/subcommand.h"
 
@@ -23,6 +24,7 @@ namespace {
 std::vector<Subcommand> Subcommands() {
   return {
       Run(),
+      ReplSubcommand(),
   };
 }
 

@@ -1,0 +1,333 @@
+// asyncproc repl, run as a user would.
+
+#include <signal.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/process.h"
+#include "asyncproc/run.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Command Tool(std::vector<std::string> arguments) {
+  std::vector<std::string> argv = {
+      absl::StrCat(std::filesystem::current_path().string(),
+                   "/tools/asyncproc/asyncproc"),
+      "repl"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return Command(std::move(argv));
+}
+
+struct Said {
+  std::string out;
+  std::string err;
+  int code = -1;
+};
+
+Said Repl(std::vector<std::string> arguments, absl::string_view input) {
+  RunOptions options;
+  options.timeout = kNeverReached;
+  options.input = std::string(input);
+  auto result = asyncproc::Run(Tool(std::move(arguments)), options);
+  EXPECT_THAT(result, IsOk());
+  if (!result.ok()) return {};
+  return {std::string(result->out), std::string(result->err),
+          result->status.ShellCode()};
+}
+
+TEST(CliReplTest, PrintsEachCommandWithItsReply) {
+  const Said said = Repl({"--preset", "bc"}, "2+2\n\n2^100\n1/0\n");
+
+  EXPECT_THAT(said.out,
+              StartsWith(">>> 2+2\n4\n"
+                         ">>> 2^100\n1267650600228229401496703205376\n"
+                         ">>> 1/0\n"));
+  EXPECT_THAT(said.out, HasSubstr("Divide by zero"));
+  EXPECT_EQ(said.err, "");
+  EXPECT_EQ(said.code, 0);
+}
+
+TEST(CliReplTest, TakesIndentedLinesAsPartOfTheCommandBefore) {
+  const Said said = Repl({"--preset=python"},
+                         "def f(x):\n    y = 2 * x\n\n    return y\n\nf(21)\n");
+
+  EXPECT_EQ(said.out,
+            ">>> def f(x):\n...     y = 2 * x\n...\n...     return y\n"
+            ">>> f(21)\n42\n");
+  EXPECT_EQ(said.code, 0);
+}
+
+TEST(CliReplTest, TakesTheLinesThatACommandIsNotCompleteWithout) {
+  const Said said =
+      Repl({"--preset=bc"}, "define f(x) {\nreturn 2 * x\n}\nf(21)\n");
+
+  EXPECT_EQ(said.out,
+            ">>> define f(x) {\n... return 2 * x\n... }\n>>> f(21)\n42\n");
+}
+
+TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {
+  const Said said = Repl({"--preset=bc"}, "1\ndefine f(x) {\nreturn x\n");
+
+  EXPECT_EQ(said.out, ">>> 1\n1\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("not complete")));
+  EXPECT_EQ(said.code, 125);
+}
+
+constexpr absl::string_view kSession = R"(A session of bc.
+
+    >>> define f(x) {
+    ...   return 2 * x
+    ... }
+    >>> f(21)
+    42
+
+and so on:
+>>> print "a\n\nb\n"
+a
+<BLANKLINE>
+b
+)";
+
+TEST(CliReplTest, ChecksASessionThatIsWrittenDown) {
+  const Said same = Repl({"--preset=bc", "--check"}, kSession);
+  EXPECT_EQ(same.out, "");
+  EXPECT_EQ(same.err, "");
+  EXPECT_EQ(same.code, 0);
+
+  TemporaryDirectory directory;
+  const std::string path = directory.Write(
+      "session.txt",
+      absl::StrCat(kSession, ">>> 1+1\n3\n>>> 1+2\n3\n>>> x=1\n1\n"));
+  const Said differs = Repl({"--preset=bc", "--check", "--file", path}, "");
+  EXPECT_EQ(differs.out, absl::StrCat(path,
+                                      ":14:\n>>> 1+1\nexpected:\n    3\n"
+                                      "got:\n    2\n",
+                                      path,
+                                      ":18:\n>>> x=1\nexpected:\n    1\n"
+                                      "got:\n    (nothing)\n"));
+  EXPECT_EQ(differs.code, 1);
+}
+
+TEST(CliReplTest, PrintsWhatItCanCheck) {
+  const Said said = Repl({"--preset=python"},
+                         "for i in range(2):\n  print(i, end='\\n\\n')\n"
+                         "1/0\nx = '...'\nx\nprint('a\\n')\n");
+  ASSERT_EQ(said.code, 0) << said.err;
+
+  const Said checked = Repl({"--preset=python", "--check"}, said.out);
+
+  EXPECT_EQ(checked.out, "");
+  EXPECT_EQ(checked.code, 0);
+}
+
+TEST(CliReplTest, ChecksNoStackOfATraceback) {
+  const Said said = Repl({"--preset=python", "--check"},
+                         ">>> 1/0\nTraceback (most recent call last):\n"
+                         "    ...\nZeroDivisionError: division by zero\n"
+                         ">>> int('x')\nTraceback (most recent call last):\n"
+                         "ValueError: something else\n");
+
+  EXPECT_THAT(said.out, StartsWith("stdin:5:\n>>> int('x')\nexpected:\n"));
+  EXPECT_EQ(said.code, 1);
+}
+
+TEST(CliReplTest, PrintsLinesOfJson) {
+  const Said said = Repl({"--preset=sh", "--json"},
+                         "echo out; echo err >&2; (exit 7)\nprintf '\\377'\n");
+
+  const std::vector<std::string> lines = absl::StrSplit(said.out, '\n');
+  ASSERT_EQ(lines.size(), 3);
+  const auto first = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(first["line"], 1);
+  EXPECT_EQ(first["command"], "echo out; echo err >&2; (exit 7)");
+  EXPECT_EQ(first["out"], "out\n");
+  EXPECT_EQ(first["err"], "err\n");
+  EXPECT_EQ(first["status"], 7);
+  EXPECT_GE(first["seconds"], 0.0);
+  EXPECT_EQ(nlohmann::json::parse(lines[1])["out"], "\xEF\xBF\xBD");
+  EXPECT_EQ(said.code, 0);
+}
+
+TEST(CliReplTest, TellsInJsonWhetherAReplyIsTheOneExpected) {
+  const Said said =
+      Repl({"--preset=bc", "--json", "--check"}, ">>> 1\n1\n>>> 2\n3\n");
+
+  const std::vector<std::string> lines = absl::StrSplit(said.out, '\n');
+  ASSERT_EQ(lines.size(), 3);
+  EXPECT_EQ(nlohmann::json::parse(lines[0])["same"], true);
+  EXPECT_EQ(nlohmann::json::parse(lines[1])["same"], false);
+  EXPECT_EQ(nlohmann::json::parse(lines[1])["expected"], "3\n");
+  EXPECT_EQ(said.code, 1);
+}
+
+TEST(CliReplTest, GivesUpAReplyThatTakesTooLong) {
+  const Said said = Repl({"--preset=bash", "--timeout", "100ms"},
+                         "echo before\nsleep 1000\necho after\n");
+
+  EXPECT_EQ(said.out, ">>> echo before\nbefore\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("sleep 1000")));
+  EXPECT_EQ(said.code, 124);
+}
+
+TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
+  const Said said = Repl({"--prompt", ">>> $", "--", "python3", "-q"},
+                         "20+22\nprint('a\\nb')\n");
+
+  EXPECT_EQ(said.out, ">>> 20+22\n42\n>>> print('a\\nb')\na\nb\n");
+  EXPECT_EQ(said.code, 0);
+
+  const Said by_pipes =
+      Repl({"--prompt", "\\? ", "--no-terminal", "--", "sh", "-c",
+            "printf '? '; while read x; do printf \"$x!\\n? \"; done"},
+           "a\nb\n");
+  EXPECT_EQ(by_pipes.out, ">>> a\na!\n>>> b\nb!\n");
+}
+
+TEST(CliReplTest, PassesArgumentsToAPreset) {
+  TemporaryDirectory directory;
+  const std::string path = absl::StrCat(directory.path(), "/db");
+
+  EXPECT_EQ(Repl({"--preset=sqlite3", path},
+                 "create table t(x); insert into t values (42);")
+                .code,
+            0);
+
+  EXPECT_EQ(Repl({"--preset=sqlite3", path}, "select x from t;").out,
+            ">>> select x from t;\n42\n");
+}
+
+TEST(CliReplTest, EndsAsTheProgramDoes) {
+  EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").code, 3);
+  EXPECT_EQ(Repl({"--preset=sh"}, "exit 0\n").code, 0);
+  EXPECT_EQ(Repl({"--preset=sh"}, "kill -9 $$\n").code, 128 + SIGKILL);
+  // But not with success while there is more to do.
+  const Said early = Repl({"--preset=sh"}, "exit 0\necho more\n");
+  EXPECT_EQ(early.code, 125);
+  EXPECT_THAT(early.err, HasSubstr("line 1"));
+}
+
+TEST(CliReplTest, TellsWhyAProgramCannotBeRun) {
+  TemporaryDirectory directory;
+
+  EXPECT_EQ(Repl({"--prompt=x", "no-such-program"}, "").code, 127);
+  EXPECT_EQ(Repl({"--prompt=x", directory.Write("data", "")}, "").code, 126);
+  EXPECT_EQ(Repl({"--prompt=x", "true"}, "").code, 125);
+}
+
+TEST(CliReplTest, RefusesWhatMakesNoSense) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {},
+      {"--preset=bc", "--prompt=x", "cat"},
+      {"--preset=nope"},
+      {"--prompt=("},
+      {"--prompt=(", "cat"},
+      {"--preset=bc", "--file=/no/such/file"},
+      {"--preset=bc", "--timeout=soon"},
+  };
+  for (const std::vector<std::string>& arguments : wrong) {
+    const Said said = Repl(arguments, "1\n");
+    EXPECT_EQ(said.code, 125) << testing::PrintToString(arguments);
+    EXPECT_THAT(said.err, StartsWith("asyncproc"));
+    EXPECT_EQ(said.out, "");
+  }
+  EXPECT_THAT(Repl({"--preset=bc", "--check"}, "1+1\n").err,
+              HasSubstr("nothing to check"));
+}
+
+TEST(CliReplTest, EndsWithItsProgramWhenItGetsASignal) {
+  auto tool = MustSpawn(Tool({"--preset=sh", "--json"}));
+  EXPECT_THAT(tool->Write("echo $$\nsleep 1000\n"), IsOk());
+  EXPECT_THAT(tool->CloseStdin(), IsOk());
+  auto line = tool->out().ReadLine(kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  const std::string shell = nlohmann::json::parse(*line)["out"];
+
+  EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+  EXPECT_TRUE(AwaitProcessEnd(std::stoi(shell)));
+}
+
+TEST(CliReplTest, EndsWhileItReadsTheSessionWhenItGetsASignal) {
+  auto tool = MustSpawn(Tool({"--preset=bc"}));
+  // It blocks the signals before it reads.
+  while (!absl::StrContains(
+      OutputOf(Command({"cat", absl::StrCat("/proc/", tool->pid(), "/comm"),
+                        absl::StrCat("/proc/", tool->pid(), "/status")})),
+      "Threads:\t2")) {
+  }
+
+  EXPECT_THAT(tool->Signal(SIGINT), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+}
+
+TEST(CliReplTest, AsksForCommandsAtATerminal) {
+  Command command = Tool({"--preset=bc"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  const auto await = [&](absl::string_view text) {
+    auto before = tool->out().ReadUntil(text, kNeverReached);
+    EXPECT_THAT(before, IsOk());
+    return before.value_or("");
+  };
+
+  await(">>> ");
+  EXPECT_THAT(tool->Write("6*7\n"), IsOk());
+  EXPECT_EQ(await(">>> "), "42\r\n");
+  EXPECT_THAT(tool->Write("define f(x) {\n"), IsOk());
+  await("... ");
+  EXPECT_THAT(tool->Write("return 2*x }\n"), IsOk());
+  await("... ");
+  EXPECT_THAT(tool->Write("\n"), IsOk());
+  EXPECT_EQ(await(">>> "), "");
+  EXPECT_THAT(tool->Write("f(4)\n"), IsOk());
+  EXPECT_EQ(await(">>> "), "8\r\n");
+  EXPECT_THAT(tool->pty()->SendEof(), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST(CliReplTest, AnInterruptAtTheTerminalEndsIt) {
+  Command command = Tool({"--preset=bc"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  EXPECT_THAT(tool->out().ReadUntil(">>> ", kNeverReached), IsOk());
+
+  EXPECT_THAT(tool->pty()->SendInterrupt(), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+}
+
+TEST(CliReplTest, ExplainsItself) {
+  const Said said = Repl({"--help"}, "");
+
+  EXPECT_THAT(said.out, AllOf(HasSubstr("--preset NAME"), HasSubstr("doctest"),
+                              HasSubstr("124"), HasSubstr("--check")));
+  EXPECT_EQ(said.code, 0);
+}
+
+}  // namespace
+}  // namespace asyncproc
