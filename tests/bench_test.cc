@@ -54,6 +54,18 @@ TEST(BenchTest, EveryWorkOfTheTableIsMeasured) {
   EXPECT_THAT(folder.Read("figures.svg"), StartsWith("<svg "));
 }
 
+TEST(BenchTest, PythonDoesTheSameWorks) {
+  const auto figures = nlohmann::json::parse(
+      Output({"python3", Here("peers/scripts"),
+              absl::StrCat("--children=", Here("children")), "--divide=10000",
+              "--benchmark_min_time=0.001", "--benchmark_filter=/python$"}));
+
+  EXPECT_GE(figures["benchmarks"].size(), 8u);
+  for (const auto& figure : figures["benchmarks"]) {
+    EXPECT_GT(figure["real_time"].get<double>(), 0) << figure["name"];
+  }
+}
+
 TEST(BenchTest, RatiosAreCalculatedAsTheyShouldBe) {
   Output({"python3", Here("ratios_test.py")});
 }
