@@ -94,6 +94,20 @@ TEST(PtyTest, SetEchoTurnsItOffAndOn) {
   EXPECT_EQ(AllOf(*process), "b\r\nb\r\n");
 }
 
+// PTY-03
+TEST(PtyTest, SetEchoComesTooLateForWhatHasBeenTyped) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("read first; read second; echo \"$first $second\"")));
+
+  // The terminal echoes as it gets them, read or not.
+  EXPECT_THAT(process->Write("one\n"), IsOk());
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("one"));
+  EXPECT_THAT(process->pty()->SetEcho(false), IsOk());
+  EXPECT_THAT(process->Write("two\n"), IsOk());
+
+  EXPECT_EQ(AllOf(*process), "one two\r\n");
+}
+
 // PTY-04
 TEST(PtyTest, ReadsToTheEndWithoutAnError) {
   auto process = MustSpawn(OnTerminal(Command({"echo", "x"})));

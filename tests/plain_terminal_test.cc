@@ -1,0 +1,185 @@
+// What people who drive programs by a terminal run into: decoration that is
+// meant for other people.
+
+#include "asyncproc/plain_terminal.h"
+
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/expect.h"
+#include "asyncproc/process.h"
+#include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+// As it comes when nothing is done about it.
+Command OnFancyTerminal(Command command) {
+  command.pty = Pty{24, 80, /*echo=*/false};
+  command.env.Set("TERM", "xterm-256color");
+  return command;
+}
+
+// All that a line editor says around one line.
+std::string Around(const Command& command, absl::string_view prompt,
+                   absl::string_view line, absl::string_view answer) {
+  auto process = MustSpawn(command);
+  Expect expect(process.get());
+  std::string said;
+  const auto await = [&](absl::string_view what) {
+    auto found =
+        expect.Await(Pattern::Literal(std::string(what)), kNeverReached);
+    EXPECT_THAT(found.status(), IsOk());
+    if (found.ok()) absl::StrAppend(&said, found->before, found->match);
+  };
+  await(prompt);
+  EXPECT_THAT(process->Write(absl::StrCat(line, "\n")), IsOk());
+  await(answer);
+  await(prompt);
+  return said;
+}
+
+const char kBracketedPaste[] = "\x1b[?2004h";
+
+TEST(PlainTerminalTest, BashDoesNotAnnounceBracketedPaste) {
+  Command bash({"bash", "--norc", "--noprofile", "-i"});
+  bash.env.Set("PS1", "ready> ");
+
+  EXPECT_THAT(Around(OnFancyTerminal(bash), "ready> ", "echo $((6*7))", "42"),
+              HasSubstr(kBracketedPaste));
+  EXPECT_THAT(Around(OnPlainTerminal(bash), "ready> ", "echo $((6*7))", "42"),
+              Not(HasSubstr("\x1b")));
+}
+
+TEST(PlainTerminalTest, PythonSendsNoEscapeSequences) {
+  EXPECT_THAT(
+      Around(OnPlainTerminal(Command({"python3", "-q"})), ">>> ", "6*7", "42"),
+      Not(HasSubstr("\x1b")));
+}
+
+TEST(PlainTerminalTest, PromptCommandSaysNothingBetweenReplies) {
+  Command bash({"bash", "--norc", "--noprofile", "-i"});
+  bash.env.Set("PS1", "ready> ").Set("PROMPT_COMMAND", "echo junk");
+
+  EXPECT_THAT(Around(OnFancyTerminal(bash), "ready> ", "echo $((6*7))", "42"),
+              HasSubstr("junk"));
+  EXPECT_THAT(Around(OnPlainTerminal(bash), "ready> ", "echo $((6*7))", "42"),
+              Not(HasSubstr("junk")));
+}
+
+TEST(DialectTest, PromptCommandIsNoPartOfAReplyOfBash) {
+  ReplDialect dialect = BashDialect();
+  dialect.command.env.Set("PROMPT_COMMAND", "echo junk").Set("PS1", "junk$ ");
+  auto bash = Repl::Start(dialect);
+  ASSERT_THAT(bash.status(), IsOk());
+
+  auto reply = (*bash)->Eval("echo one", kNeverReached);
+  auto set =
+      (*bash)->Eval("PROMPT_COMMAND='echo junk'; PS1='junk$ '", kNeverReached);
+  auto next = (*bash)->Eval("echo two", kNeverReached);
+
+  ASSERT_THAT(reply.status(), IsOk());
+  EXPECT_EQ(reply->out, "one\n");
+  EXPECT_EQ(reply->err, "");
+  ASSERT_THAT(set.status(), IsOk());
+  EXPECT_EQ(set->out, "");
+  ASSERT_THAT(next.status(), IsOk());
+  EXPECT_EQ(next->out, "two\n");
+}
+
+// A program that shows more than a page.
+void ExpectNoPager(const Command& command) {
+  {
+    auto paged = MustSpawn(OnFancyTerminal(command));
+    EXPECT_THAT(paged->WaitFor(10 * kShort),
+                HasCode(absl::StatusCode::kDeadlineExceeded))
+        << "it does not wait for a key, whatever the terminal is";
+  }
+  auto plain = MustSpawn(OnPlainTerminal(command));
+  EXPECT_THAT(plain->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  const std::string said = plain->Read();
+  EXPECT_THAT(said, Not(HasSubstr("\x1b")));
+  EXPECT_GT(said.size(), 500);
+}
+
+bool HaveLess() { return access("/usr/bin/less", X_OK) == 0; }
+
+TEST(PlainTerminalTest, GitWaitsForNoKey) {
+  if (!HaveLess()) GTEST_SKIP() << "there is no pager";
+  Command git({"git", "--paginate", "help", "-a"});
+  git.env.Unset("PAGER").Unset("GIT_PAGER").Set("LESS", "");
+  ExpectNoPager(git);
+}
+
+TEST(PlainTerminalTest, ManWaitsForNoKey) {
+  if (!HaveLess()) GTEST_SKIP() << "there is no pager";
+  if (access("/usr/bin/man", X_OK) != 0) GTEST_SKIP() << "there is no man";
+  TemporaryDirectory directory;
+  std::string page = ".TH LONG 1\n.SH NAME\nlong - a long page\n.nf\n";
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&page, "line ", i, "\n");
+  Command man({"man", "-l", directory.Write("long.1", page)});
+  man.env.Unset("PAGER").Unset("MANPAGER").Set("LESS", "");
+  ExpectNoPager(man);
+}
+
+TEST(PlainTerminalTest, PythonsHelpWaitsForNoKey) {
+  if (!HaveLess()) GTEST_SKIP() << "there is no pager";
+  Command help({"python3", "-c", "help(str)"});
+  help.env.Unset("PAGER").Unset("MANPAGER").Set("LESS", "");
+  ExpectNoPager(help);
+}
+
+TEST(PlainTerminalTest, KeepsWhatTheCommandSaysItself) {
+  Command command = Command::Shell("echo $TERM $PAGER; stty size; stty -a");
+  command.pty = Pty{50, 132, /*echo=*/true};
+  command.env.Set("TERM", "vt100").Set("PAGER", "more");
+
+  auto process = MustSpawn(OnPlainTerminal(command));
+
+  // What it is for is set, the size is not.
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  const std::string said = process->Read();
+  EXPECT_THAT(said, testing::StartsWith("dumb cat\r\n50 132\r\n"));
+  EXPECT_THAT(said, HasSubstr(" -echo "));
+}
+
+// A prompt that stands in the output, at the end of a piece of it, would end a
+// reply too early.
+TEST(PromptTest, APromptThatNobodyElsePrintsIsNotFoundInTheOutput) {
+  ReplDialect dialect;
+  dialect.command = OnPlainTerminal(Command({"python3", "-q"}));
+  dialect.setup = "import sys, time; sys.ps1 = 'ready' + '-4711> '\n";
+  dialect.prompt = "ready-4711> ";
+  dialect.echoes = true;
+  auto python = Repl::Start(dialect);
+  ASSERT_THAT(python.status(), IsOk());
+
+  auto reply = (*python)->Eval(
+      "for word in ('>>> ', '... ', '$ ', 'end'):\n"
+      "  _ = sys.stdout.write(word), sys.stdout.flush(), time.sleep(0.02)\n",
+      kNeverReached);
+  auto next = (*python)->Eval("6*7", kNeverReached);
+
+  ASSERT_THAT(reply.status(), IsOk());
+  EXPECT_THAT(reply->out, HasSubstr(">>> ... $ end"));
+  ASSERT_THAT(next.status(), IsOk());
+  EXPECT_EQ(next->out, "42\n");
+}
+
+}  // namespace
+}  // namespace asyncproc
