@@ -64,6 +64,29 @@ TEST(ExamplesTest, InterpreterAnswersInTurn) {
             "46 + len('46') = 48\nended by exit status 0\n");
 }
 
+TEST(ExamplesTest, DebuggerIsAskedWhatItFound) {
+  EXPECT_THAT(
+      SaidBy("debugger").out,
+      MatchesRegex(
+          "\\(gdb\\) break divide if count == 0\nBreakpoint 1 at [^\n]*\n"
+          "\\(gdb\\) run\n(.|\n)*Breakpoint 1, divide \\(sum=0, count=0\\) "
+          "(.|\n)*"
+          "\\(gdb\\) backtrace\n#0  divide (.|\n)*\n#1 [^\n]* in average "
+          "(.|\n)*\n#2 [^\n]* in main (.|\n)*"
+          "\\(gdb\\) print sum\n\\$1 = 0\n"
+          "\\(gdb\\) print count\n\\$2 = 0\n"
+          "\\(gdb\\) continue\n(.|\n)*42\n-1\n(.|\n)*"
+          "gdb: exit status 0\n"));
+}
+
+TEST(ExamplesTest, GuessFindsTheNumber) {
+  EXPECT_THAT(SaidBy("guess").out,
+              MatchesRegex("500\\? (right|higher|lower)\n"
+                           "([0-9]+\\? (higher|lower)\n)*"
+                           "([0-9]+\\? right\n)?"
+                           "found after ([1-9]|10) guesses\n"));
+}
+
 TEST(ExamplesTest, SocketReaderIsStopped) {
   EXPECT_EQ(SaidBy("socket_reader").out,
             "hello -> HELLO\nsocket -> SOCKET\nserver: client has left\n"
