@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
 #include "asyncproc/run.h"
+#include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -23,7 +24,6 @@ namespace asyncproc {
 namespace {
 
 using testing::AllOf;
-using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -319,6 +319,78 @@ TEST(CliReplTest, AnInterruptAtTheTerminalEndsIt) {
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+}
+
+Said Replay(std::vector<std::string> arguments) {
+  Command command = Tool(std::move(arguments));
+  command.argv[1] = "replay";
+  RunOptions options;
+  options.timeout = kNeverReached;
+  auto result = asyncproc::Run(command, options);
+  EXPECT_THAT(result.status(), IsOk());
+  if (!result.ok()) return {};
+  return {std::string(result->out), std::string(result->err),
+          result->status.ShellCode()};
+}
+
+TEST(CliReplTest, RecordsWhatReplayShows) {
+  TemporaryDirectory directory;
+  for (const char* name : {"session.cast", "session.jsonl"}) {
+    const std::string path = absl::StrCat(directory.path(), "/", name);
+
+    const Said said =
+        Repl({"--preset=python", "--record", path}, "'o' + 'ut'\n1/0\n");
+    EXPECT_EQ(said.code, 0) << said.err;
+
+    auto transcript = Transcript::Load(path);
+    ASSERT_THAT(transcript.status(), IsOk());
+    EXPECT_THAT(transcript->header.command, HasSubstr("python3"));
+    const Said replayed = Replay({path});
+    EXPECT_THAT(replayed.out, StartsWith("'out'\nTraceback"));
+    EXPECT_THAT(replayed.out, HasSubstr("division by zero\n"));
+    EXPECT_EQ(replayed.code, 0);
+    EXPECT_THAT(Replay({"--input", path}).out, HasSubstr("o\\' + "));
+  }
+}
+
+TEST(CliReplayTest, TakesItsTimeOnATerminal) {
+  TemporaryDirectory directory;
+  const std::string path = directory.Write(
+      "x.cast",
+      "{\"version\": 2, \"width\": 80, \"height\": 24}\n"
+      "[0.0, \"o\", \"first\\r\\n\"]\n[1000.0, \"o\", \"last\\r\\n\"]\n");
+  const auto show = [&](std::vector<std::string> arguments) {
+    Command command = Tool(std::move(arguments));
+    command.argv[1] = "replay";
+    command.argv.push_back(path);
+    command.pty = Pty();
+    return MustSpawn(command);
+  };
+
+  auto slow = show({});
+  EXPECT_THAT(slow->out().ReadLine(kNeverReached), IsOkAndHolds("first"));
+  EXPECT_THAT(slow->out().ReadLine(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  for (const std::vector<std::string>& fast :
+       {std::vector<std::string>{"--speed=0"},
+        {"--speed=100000"},
+        {"--longest-pause", "10ms"}}) {
+    auto quick = show(fast);
+    EXPECT_THAT(quick->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)));
+    EXPECT_EQ(quick->Read(), "first\r\nlast\r\n");
+  }
+}
+
+TEST(CliReplayTest, RefusesWhatIsNoRecording) {
+  TemporaryDirectory directory;
+
+  EXPECT_EQ(Replay({}).code, 125);
+  EXPECT_EQ(Replay({"/no/such/file"}).code, 125);
+  EXPECT_EQ(Replay({directory.Write("x.cast", "nonsense")}).code, 125);
+  EXPECT_EQ(Replay({"--speed=-1", "x"}).code, 125);
+  EXPECT_THAT(Replay({"/no/such/file"}).err, StartsWith("asyncproc replay: "));
 }
 
 TEST(CliReplTest, ExplainsItself) {

@@ -13,6 +13,7 @@
 #include "tools/asyncproc/manual.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/repl.h"
+#include "tools/asyncproc/replay.h"
 #include "tools/asyncproc/run.h"
 #include "tools/asyncproc/subcommand.h"
 
@@ -25,6 +26,7 @@ std::vector<Subcommand> Subcommands() {
   return {
       Run(),
       ReplSubcommand(),
+      Replay(),
   };
 }
 

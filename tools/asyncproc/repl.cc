@@ -23,6 +23,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
+#include "asyncproc/plain_terminal.h"
+#include "asyncproc/recorder.h"
 #include "asyncproc/repl.h"
 #include "asyncproc/repl_dialects.h"
 #include "nlohmann/json.hpp"
@@ -120,9 +122,9 @@ ReplDialect Prompted(const std::string& prompt,
   dialect.command = Command(words);
   dialect.prompt = prompt;
   if (!absl::GetFlag(FLAGS_terminal)) return dialect;
-  dialect.command.pty = Pty{24, 200, /*echo=*/false};
-  // No colours and no bracketed paste, and no pager that waits for a key.
-  dialect.command.env.Set("TERM", "dumb").Set("PAGER", "cat");
+  // Wide, so that line editing does not fold what it echoes.
+  dialect.command.pty = Pty{24, 200};
+  dialect.command = OnPlainTerminal(std::move(dialect.command));
   // Line editing does, whatever the terminal is set to.
   dialect.echoes = true;
   return dialect;
@@ -364,6 +366,18 @@ int ExitCodeOfFailedRepl(const absl::Status& status) {
   return ExitCodeOfFailedStart(status);
 }
 
+// From the start of the program to its end.
+int Converse(ReplDialect dialect, const CancellationToken& token,
+             bool at_terminal, const SessionScript& script) {
+  absl::StatusOr<std::unique_ptr<Repl>> repl = Repl::Start(std::move(dialect));
+  if (!repl.ok()) {
+    Complain("repl", repl.status().message());
+    return ExitCodeOfFailedRepl(repl.status());
+  }
+  Session session(*std::move(repl), token);
+  return at_terminal ? session.RunAtTerminal() : session.Run(script);
+}
+
 // All but the signals.
 int Talk(const std::vector<std::string>& words,
          const CancellationToken& token) {
@@ -389,13 +403,21 @@ int Talk(const std::vector<std::string>& words,
       return kOwnFailure;
     }
   }
-  absl::StatusOr<std::unique_ptr<Repl>> repl = Repl::Start(*std::move(dialect));
-  if (!repl.ok()) {
-    Complain("repl", repl.status().message());
-    return ExitCodeOfFailedRepl(repl.status());
+  const std::string record = absl::GetFlag(FLAGS_record);
+  if (record.empty())
+    return Converse(*std::move(dialect), token, at_terminal, script);
+  absl::StatusOr<std::shared_ptr<Recorder>> recorder = Recorder::ToFile(record);
+  if (!recorder.ok()) {
+    Complain("repl", recorder.status().message());
+    return kOwnFailure;
   }
-  Session session(*std::move(repl), token);
-  return at_terminal ? session.RunAtTerminal() : session.Run(script);
+  dialect->command.observer = *recorder;
+  const int code = Converse(*std::move(dialect), token, at_terminal, script);
+  if (absl::Status status = (*recorder)->Close(); !status.ok()) {
+    Complain("repl", status.message());
+    return kOwnFailure;
+  }
+  return code;
 }
 
 int ReplMain(const std::vector<std::string>& words) {
@@ -430,7 +452,10 @@ Subcommand ReplSubcommand() {
         {"timeout", "TIME", 0,
          "How long each reply may take; the session ends then."},
         {"json"},
-        {"check"}}}};
+        {"check"},
+        {"record", "FILE", 0,
+         "Record all that passes to and from the program, with its times: for "
+         "asyncproc replay and, when FILE ends with .cast, asciinema."}}}};
   repl.exit_codes = {
       {"0", "every command had its reply; with --check, the one expected"},
       {"1", "with --check: a reply differs"}};

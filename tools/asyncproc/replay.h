@@ -1,0 +1,13 @@
+#ifndef ASYNCPROC_TOOLS_ASYNCPROC_REPLAY_H_
+#define ASYNCPROC_TOOLS_ASYNCPROC_REPLAY_H_
+
+#include "tools/asyncproc/subcommand.h"
+
+namespace asyncproc::cli {
+
+// asyncproc replay: shows what was recorded.
+Subcommand Replay();
+
+}  // namespace asyncproc::cli
+
+#endif  // ASYNCPROC_TOOLS_ASYNCPROC_REPLAY_H_
