@@ -16,9 +16,11 @@
 namespace asyncproc {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
+using testing::StartsWith;
 
 std::unique_ptr<Process> MustSpawn(const Misbehavior& misbehavior) {
   auto command = misbehavior.Build();
@@ -45,20 +47,25 @@ TEST(MisbehaviorTest, DribblesBytes) {
   const absl::Time start = absl::Now();
   auto child = MustSpawn(Misbehavior().Dribble("caf\xC3\xA9", kShort));
 
-  EXPECT_THAT(child->out().ReadSome(kNeverReached), IsOkAndHolds("c"));
+  auto first = child->out().ReadSome(kNeverReached);
+  ASSERT_THAT(first, IsOkAndHolds(StartsWith("c")));
+  EXPECT_LT(first->size(), 5);
   EXPECT_THAT(child->Wait(), IsOk());
 
   EXPECT_GE(absl::Now() - start, 4 * kShort);
-  EXPECT_EQ(child->Read(), "af\xC3\xA9");
+  EXPECT_EQ(*first + child->Read(), "caf\xC3\xA9");
 }
 
 TEST(MisbehaviorTest, SplitsCharacters) {
   auto child =
       MustSpawn(Misbehavior().SplitUtf8("caf\xC3\xA9 \xE2\x82\xAC", kShort));
 
-  EXPECT_THAT(child->out().ReadSome(kNeverReached), IsOkAndHolds("caf\xC3"));
-  EXPECT_THAT(child->out().ReadSome(kNeverReached), IsOkAndHolds("\xA9 \xE2"));
-  EXPECT_THAT(child->out().ReadSome(kNeverReached), IsOkAndHolds("\x82\xAC"));
+  // All but the last; or more, where this machine is that slow.
+  auto first = child->out().ReadSome(kNeverReached);
+  ASSERT_THAT(first, IsOk());
+  EXPECT_THAT(*first, AnyOf("caf\xC3", "caf\xC3\xA9 \xE2"));
+  EXPECT_THAT(child->Wait(), IsOk());
+  EXPECT_EQ(*first + child->Read(), "caf\xC3\xA9 \xE2\x82\xAC");
 }
 
 TEST(MisbehaviorTest, Floods) {
