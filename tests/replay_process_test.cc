@@ -30,7 +30,9 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Lt;
 using testing::Not;
+using testing::SizeIs;
 using Kind = TranscriptEvent::Kind;
 using Pace = ReplayProcess::Pace;
 
@@ -217,6 +219,15 @@ TEST(ReplayProcessTest, SaysWhatWasExpectedAndWhatCameInstead) {
   EXPECT_EQ(child->out().Read(), "? ");
   EXPECT_EQ(child->out().ReadSome(kNeverReached).status(), written);
   EXPECT_EQ(child->err().ReadSome(kNeverReached).status(), written);
+}
+
+TEST(ReplayProcessTest, NamesALongCommandByItsBeginning) {
+  Transcript transcript = Of(Question());
+  transcript.header.command = "python3 -c " + std::string(10'000, 'x');
+
+  EXPECT_THAT(MustReplay(transcript)->Write("no").message(),
+              AllOf(HasSubstr("the replay of python3 -c xxx"),
+                    HasSubstr("x... has left"), SizeIs(Lt(300))));
 }
 
 struct Difference {

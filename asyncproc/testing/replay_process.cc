@@ -25,6 +25,9 @@ using Kind = TranscriptEvent::Kind;
 // said in any order: it is read from one pipe after the other.
 constexpr absl::Duration kSameTime = absl::Milliseconds(50);
 
+// What a message shows of the command.
+constexpr size_t kShown = 60;
+
 // Whether it is asked of the child; all else it does by itself.
 bool IsAsked(const TranscriptEvent& event) {
   return event.kind == Kind::kIn || event.kind == Kind::kInClosed ||
@@ -345,7 +348,9 @@ ProcessState ReplayProcess::state() {
 }
 
 std::string ReplayProcess::DebugString() const {
-  return absl::StrCat("replay of ", transcript_.header.command);
+  const absl::string_view command = transcript_.header.command;
+  return absl::StrCat("replay of ", command.substr(0, kShown),
+                      command.size() > kShown ? "..." : "");
 }
 
 absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
