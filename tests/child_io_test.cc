@@ -87,6 +87,40 @@ TEST_F(ChildIoTest, IsDrainedAfterAllWhenTheLastHolderLetsGo) {
   EXPECT_TRUE(child_->result()->value().output_complete());
 }
 
+// What is left of a group is looked for among all processes that there are:
+// not where nobody will ask.
+TEST_F(ChildIoTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
+  Command command = Command::Shell("sleep 1000 >&- 2>&- & echo $!");
+  command.process_group = ProcessGroup::New();
+  for (const bool wanted : {true, false}) {
+    Start(command);
+    child_->set_group_wanted(wanted);
+    while (child_->fd(ChildIo::kOut) >= 0) {
+      child_->Handle(ChildIo::kOut, AwaitEvent(ChildIo::kOut));
+    }
+    child_->Handle(ChildIo::kErr, AwaitEvent(ChildIo::kErr));
+
+    child_->Handle(ChildIo::kExit, AwaitEvent(ChildIo::kExit));
+
+    EXPECT_EQ(child_->state(), ChildIo::State::kDrained);
+    EXPECT_EQ(child_->reaper().GroupLeftBehind().size(), wanted ? 1 : 0);
+    kill(std::stoi(Out()), SIGKILL);
+  }
+}
+
+// As long as somebody holds its output, it may yet be ended.
+TEST_F(ChildIoTest, RemembersTheGroupThatHoldsItsOutput) {
+  Command command = Command::Shell("sleep 1000 & echo $!");
+  command.process_group = ProcessGroup::New();
+  Start(command);
+  child_->set_group_wanted(false);
+
+  child_->Handle(ChildIo::kExit, AwaitEvent(ChildIo::kExit));
+
+  EXPECT_EQ(child_->reaper().GroupLeftBehind().size(), 1);
+  kill(std::stoi(Out()), SIGKILL);
+}
+
 // WRT-07. A pipe that nobody reads reports that for ever.
 TEST_F(ChildIoTest, StopsWatchingAStdinThatTheChildHasClosed) {
   Start(Command::Shell("exec 0<&-; echo closed; sleep 1000"));

@@ -234,7 +234,7 @@ void ChildIo::Handle(Slot slot, short events) {
       }
       break;
     case kExit:
-      if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
+      TryReap();
       break;
     default:
       Advance(outputs_[slot - kOut]);
@@ -249,9 +249,7 @@ void ChildIo::HandleWake() {
     if (output.fd.valid() && output.sink->IsRefused()) CloseOutput(output);
     Sync(output);
   }
-  if (!ended_seen_ && reaper_->exit_fd() < 0) {
-    if (auto status = reaper_->TryReap()) OnEnded(*std::move(status));
-  }
+  if (!ended_seen_ && reaper_->exit_fd() < 0) TryReap();
   CheckDrained();
 }
 
@@ -336,6 +334,15 @@ void ChildIo::GrowPipe(Output& output) {
   }
   // Refused to a user who has many: then it stays as it is.
   fcntl(output.fd.get(), F_SETPIPE_SZ, kGrownPipe);
+}
+
+void ChildIo::TryReap() {
+  // With its output at its end, it settles at once.
+  const bool last = !group_wanted_ && OutputsAtEnd();
+  if (auto status = reaper_->TryReap(last ? Reaper::Group::kForget
+                                          : Reaper::Group::kRemember)) {
+    OnEnded(*std::move(status));
+  }
 }
 
 void ChildIo::OnEnded(absl::StatusOr<ExitStatus> status) {

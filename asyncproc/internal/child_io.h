@@ -115,6 +115,9 @@ class ChildIo {
   void Handle(Slot slot, short events) ABSL_LOCKS_EXCLUDED(mu_);
   // The Waker was used: looks at all that may have changed without an event.
   void HandleWake() ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether somebody may yet want to end the child's group when it has ended by
+  // itself and all its output has been read. True by default.
+  void set_group_wanted(bool wanted) { group_wanted_ = wanted; }
   // deadline() may have passed.
   void HandleTime() ABSL_LOCKS_EXCLUDED(mu_);
   // The last call: reads what an ended child still has in its pipes.
@@ -149,6 +152,7 @@ class ChildIo {
   void Sync(Output& output);
   void CloseOutput(Output& output);
   void GrowPipe(Output& output);
+  void TryReap();
   void OnEnded(absl::StatusOr<ExitStatus> status);
   bool OutputsAtEnd() const;
   void CheckDrained();
@@ -169,6 +173,7 @@ class ChildIo {
   UniqueFd terminal_;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;
   std::unique_ptr<Reaper> reaper_;
+  bool group_wanted_ = true;
   bool ended_seen_ = false;
   bool settled_seen_ = false;
   bool drained_seen_ = false;

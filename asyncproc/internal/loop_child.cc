@@ -214,6 +214,7 @@ void LoopChild::Wake() {
     auto* const child = static_cast<LoopChild*>(loop->Find(id));
     if (child == nullptr) return;
     child->woken_ = false;
+    child->io_->set_group_wanted(child->escalation_ != nullptr);
     child->io_->HandleWake();
     child->Update();
   });
@@ -229,6 +230,8 @@ void LoopChild::BeforeClose(int fd) {
 
 void LoopChild::OnEvents(int slot, uint32_t events) {
   if (slot < io_->slot_count()) {
+    // When it ends now, nobody is told before it is too late to end the rest.
+    io_->set_group_wanted(escalation_ != nullptr);
     // The bits of epoll are those of poll.
     io_->Handle(static_cast<ChildIo::Slot>(slot), static_cast<short>(events));
   }

@@ -76,15 +76,15 @@ int Reaper::Waitid(siginfo_t* info, int options, rusage* usage) const {
   return result;
 }
 
-std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReap() {
+std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReap(Group group) {
   absl::MutexLock lock(&mu_);
-  return TryReapLocked();
+  return TryReapLocked(group);
 }
 
-std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked() {
+std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked(Group group) {
   if (result_.has_value()) return result_;
   siginfo_t info;
-  if (leads_group_ &&
+  if (leads_group_ && group == Group::kRemember &&
       Waitid(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
       info.si_pid != 0) {
     group_left_behind_ = ListGroup(pid_);

@@ -56,7 +56,12 @@ class Reaper {
   // Reaps the child if it has ended. Nothing while it runs. From then on always
   // the same: its status, or kDataLoss when somebody else has taken that (a
   // waitpid for any child, or SIGCHLD being ignored).
-  std::optional<absl::StatusOr<ExitStatus>> TryReap() ABSL_LOCKS_EXCLUDED(mu_);
+  //
+  // kForget: nobody will ask for GroupLeftBehind, which takes a look at every
+  // process that there is.
+  enum class Group { kRemember, kForget };
+  std::optional<absl::StatusOr<ExitStatus>> TryReap(
+      Group group = Group::kRemember) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends `signal` to the child.
   // Errors: kNotFound once it has ended; kPermissionDenied when it has changed
@@ -83,8 +88,8 @@ class Reaper {
  private:
   Reaper(pid_t pid, UniqueFd pidfd, bool leads_group);
 
-  std::optional<absl::StatusOr<ExitStatus>> TryReapLocked()
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<absl::StatusOr<ExitStatus>> TryReapLocked(
+      Group group = Group::kRemember) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // By the pidfd, if there is one. What reaps needs the lock.
   int Waitid(siginfo_t* info, int options, rusage* usage) const;
   absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
