@@ -12,6 +12,7 @@
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/manual.h"
 #include "tools/asyncproc/output.h"
+#include "tools/asyncproc/pool/pool_command.h"
 #include "tools/asyncproc/repl.h"
 #include "tools/asyncproc/replay.h"
 #include "tools/asyncproc/run.h"
@@ -25,6 +26,7 @@ namespace {
 std::vector<Subcommand> Subcommands() {
   return {
       Run(),
+      PoolCommand(),
       ReplSubcommand(),
       Replay(),
   };

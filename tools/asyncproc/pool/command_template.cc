@@ -217,6 +217,12 @@ std::string CommandTemplate::Word(const Piece& piece,
   return absl::StrJoin(trimmed, " ");
 }
 
+bool CommandTemplate::uses_slot() const {
+  return std::any_of(pieces_.begin(), pieces_.end(), [](const Piece& piece) {
+    return piece.part == Part::kSlot;
+  });
+}
+
 std::string CommandTemplate::Fill(const std::vector<std::string>& values,
                                   int64_t number, int slot) const {
   if (raw_) return absl::StrJoin(values, " ");

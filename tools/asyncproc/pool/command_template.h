@@ -46,6 +46,9 @@ class CommandTemplate {
   std::string Fill(const std::vector<std::string>& values, int64_t number,
                    int slot) const;
 
+  // Whether Fill depends on the slot.
+  bool uses_slot() const;
+
  private:
   enum class Part { kText, kValue, kNumber, kSlot };
   enum class Quotes { kNone, kSingle, kDouble };

@@ -120,11 +120,11 @@ void JobLog::Remember(absl::string_view line) {
   past_[record->number] = {record->ok(), absl::HashOf(record->command)};
 }
 
-absl::StatusOr<JobLog::Past> JobLog::Find(int64_t number,
-                                          absl::string_view command) const {
+absl::StatusOr<JobLog::Past> JobLog::Find(
+    int64_t number, const std::optional<std::string>& command) const {
   const auto found = past_.find(number);
   if (found == past_.end()) return Past::kNone;
-  if (found->second.command != absl::HashOf(std::string(command))) {
+  if (command.has_value() && found->second.command != absl::HashOf(*command)) {
     return absl::FailedPreconditionError(
         absl::StrCat(path_, ": it has another command for job ", number,
                      ": these are not the jobs of that log"));

@@ -56,9 +56,10 @@ class JobLog {
   enum class Past { kNone, kOk, kFailed };
   // What the log that was resumed says of job `number`; when it ran several
   // times, the last counts.
-  // Errors: kFailedPrecondition if that was another command: these are not the
-  // jobs of that log.
-  absl::StatusOr<Past> Find(int64_t number, absl::string_view command) const;
+  // Errors: kFailedPrecondition if that was another command than `command`, if
+  // that is given: these are not the jobs of that log.
+  absl::StatusOr<Past> Find(int64_t number,
+                            const std::optional<std::string>& command) const;
 
   // Errors: as write; the file has then no part of the line.
   absl::Status Append(const JobRecord& record);

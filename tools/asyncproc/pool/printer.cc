@@ -1,0 +1,218 @@
+#include "tools/asyncproc/pool/printer.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "tools/asyncproc/output.h"
+
+namespace asyncproc::cli {
+namespace {
+
+// Pieces of a tagged output are printed when they are as large as that.
+constexpr size_t kEnough = 64 << 10;
+
+// Puts a tag before each line.
+class Tagger {
+ public:
+  explicit Tagger(absl::string_view tag) : tag_(tag) {}
+
+  std::string Add(absl::string_view piece) {
+    std::string tagged;
+    while (!piece.empty()) {
+      if (at_start_) absl::StrAppend(&tagged, tag_);
+      const size_t end = piece.find('\n');
+      at_start_ = end != absl::string_view::npos;
+      const size_t size = at_start_ ? end + 1 : piece.size();
+      absl::StrAppend(&tagged, piece.substr(0, size));
+      piece.remove_prefix(size);
+    }
+    return tagged;
+  }
+
+  absl::string_view End() const { return at_start_ ? "" : "\n"; }
+
+ private:
+  const absl::string_view tag_;
+  bool at_start_ = true;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Printer>> Printer::Start(
+    PrinterOptions options, std::function<void()> wake) {
+  std::unique_ptr<Printer> printer(new Printer(options, std::move(wake)));
+  auto thread = internal::Thread::Start(
+      "pool-print", [self = printer.get()] { self->Work(); });
+  if (!thread.ok()) return thread.status();
+  printer->thread_ = *std::move(thread);
+  return printer;
+}
+
+Printer::Printer(PrinterOptions options, std::function<void()> wake)
+    : options_(options), wake_(std::move(wake)) {}
+
+Printer::~Printer() {
+  {
+    absl::MutexLock lock(&mu_);
+    ending_ = true;
+  }
+  thread_.Join();
+}
+
+void Printer::Print(JobPrint job) {
+  absl::MutexLock lock(&mu_);
+  if (status_.ok()) items_.push_back({std::move(job), ""});
+}
+
+void Printer::Note(std::string text) {
+  absl::MutexLock lock(&mu_);
+  if (status_.ok()) items_.push_back({std::nullopt, std::move(text)});
+}
+
+void Printer::Show(std::vector<std::string> panel, int columns) {
+  absl::MutexLock lock(&mu_);
+  panel_ = std::move(panel);
+  columns_ = columns;
+  panel_changed_ = true;
+}
+
+void Printer::ForgetPanel() {
+  absl::MutexLock lock(&mu_);
+  forget_ = true;
+}
+
+bool Printer::HasRoom() const {
+  absl::MutexLock lock(&mu_);
+  return items_.size() < options_.backlog;
+}
+
+absl::Status Printer::status() const {
+  absl::MutexLock lock(&mu_);
+  return status_;
+}
+
+absl::Status Printer::Finish(absl::Duration timeout) {
+  absl::MutexLock lock(&mu_);
+  panel_.clear();
+  panel_changed_ = true;
+  if (!mu_.AwaitWithTimeout(absl::Condition(this, &Printer::IsIdle), timeout)) {
+    return absl::DeadlineExceededError("the output is not read");
+  }
+  return status_;
+}
+
+void Printer::Abandon(std::unique_ptr<Printer> printer) {
+  printer->thread_.Detach();
+  printer.release();  // NOLINT: the thread goes on using it.
+}
+
+void Printer::Work() {
+  for (;;) {
+    Item item;
+    std::vector<std::string> panel;
+    bool has_item = false, forget, draw = false;
+    int columns;
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(this, &Printer::HasWork));
+      if (ending_ && items_.empty() && !panel_changed_) return;
+      forget = std::exchange(forget_, false);
+      columns = columns_;
+      panel = panel_;
+      has_item = !items_.empty();
+      if (has_item) {
+        item = std::move(items_.front());
+        items_.pop_front();
+      } else {
+        panel_changed_ = false;
+      }
+      // Between two items, the panel would be drawn for nothing.
+      draw = items_.empty();
+      busy_ = true;
+    }
+    if (forget) painter_.Forget();
+    absl::Status status;
+    if (has_item) status = PrintItem(item, columns);
+    item = Item();
+    if (draw) Draw(panel, columns);
+    bool wake;
+    {
+      absl::MutexLock lock(&mu_);
+      busy_ = false;
+      if (!status.ok()) {
+        status_ = status;
+        items_.clear();
+      }
+      wake =
+          !status.ok() || (has_item && items_.size() == options_.backlog / 2);
+    }
+    if (wake) wake_();
+  }
+}
+
+absl::Status Printer::PrintItem(const Item& item, int columns) {
+  if (!item.job.has_value()) {
+    EraseIf(options_.err_on_screen, columns);
+    return Put(options_.err_fd, options_.err_on_screen, item.text);
+  }
+  EraseIf((item.job->out.size() > 0 && options_.out_on_screen) ||
+              ((item.job->err.size() > 0 || !item.job->note.empty()) &&
+               options_.err_on_screen),
+          columns);
+  return PrintJob(*item.job);
+}
+
+absl::Status Printer::PrintJob(const JobPrint& job) {
+  absl::Status status =
+      PrintStream(job.out, job.tag, options_.out_fd, options_.out_on_screen);
+  if (status.ok()) {
+    status =
+        PrintStream(job.err, job.tag, options_.err_fd, options_.err_on_screen);
+  }
+  if (!status.ok() || job.note.empty()) return status;
+  return Put(options_.err_fd, options_.err_on_screen, job.note);
+}
+
+absl::Status Printer::PrintStream(const StoredOutput& output,
+                                  const std::optional<std::string>& tag, int fd,
+                                  bool on_screen) {
+  if (!tag.has_value()) {
+    return output.ForEach(
+        [&](absl::string_view piece) { return Put(fd, on_screen, piece); });
+  }
+  Tagger tagger(*tag);
+  absl::Status status = output.ForEach([&](absl::string_view piece) {
+    for (; !piece.empty();
+         piece.remove_prefix(std::min(kEnough, piece.size()))) {
+      absl::Status put =
+          Put(fd, on_screen, tagger.Add(piece.substr(0, kEnough)));
+      if (!put.ok()) return put;
+    }
+    return absl::OkStatus();
+  });
+  return status.ok() ? Put(fd, on_screen, tagger.End()) : status;
+}
+
+absl::Status Printer::Put(int fd, bool on_screen, absl::string_view text) {
+  if (text.empty()) return absl::OkStatus();
+  if (on_screen) at_line_start_ = text.back() == '\n';
+  return WriteAll(fd, text);
+}
+
+void Printer::EraseIf(bool needed, int columns) {
+  if (!needed || !painter_.drawn() || screen_gone_) return;
+  screen_gone_ = !WriteAll(options_.err_fd, painter_.Erase(columns)).ok();
+}
+
+void Printer::Draw(const std::vector<std::string>& panel, int columns) {
+  if (screen_gone_) return;
+  std::string text =
+      painter_.drawn() || at_line_start_ || panel.empty() ? "" : "\n";
+  absl::StrAppend(&text, painter_.Draw(panel, columns));
+  if (text.empty()) return;
+  at_line_start_ = true;
+  // Where nobody sees it, it is not missed.
+  screen_gone_ = !WriteAll(options_.err_fd, text).ok();
+}
+
+}  // namespace asyncproc::cli
