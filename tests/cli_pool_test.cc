@@ -123,7 +123,7 @@ TEST(CliPoolTest, TellsOfEachJobByALineWhereThereIsNoTerminal) {
           AllOf(StartsWith("asyncproc pool: 1/2: ok, "), EndsWith("exit 0")),
           AllOf(StartsWith("asyncproc pool: 2/2: exit status 3, "),
                 EndsWith("exit 3"))));
-  EXPECT_EQ(RunPool({"--progress=none", "true", ":::", "0"}).err, "");
+  EXPECT_EQ(RunPool({"--display=none", "true", ":::", "0"}).err, "");
 }
 
 TEST(CliPoolTest, TakesValuesOrCommandsFromStdin) {
@@ -173,7 +173,7 @@ TEST(CliPoolTest, TagsEachLine) {
 
 TEST(CliPoolTest, ExitsWithTheNumberOfThoseThatFailed) {
   EXPECT_EQ(RunPool({"exit {}", ":::", "0", "7", "0", "1", "127"}).code, 3);
-  std::vector<std::string> many = {"-j4", "--progress=none", "false", ":::"};
+  std::vector<std::string> many = {"-j4", "--display=none", "false", ":::"};
   for (int i = 0; i < 100; ++i) many.push_back("x");
   EXPECT_EQ(RunPool(many).code, 100);
   many.push_back("x");
@@ -190,7 +190,7 @@ TEST(CliPoolTest, SaysWhatIsWrongWithItsOptions) {
            {"--resume", "true", ":::", "1"},
            {"--joblog", "/no/such/dir/log", "true", ":::", "1"},
            {"--trace", "/dev/null", "true", ":::", "1"},
-           {"--progress", "x", "true", ":::", "1"},
+           {"--display", "x", "true", ":::", "1"},
            {"echo `{}`", ":::", "1"},
            {"echo {2}", ":::", "1"}}) {
     const Outcome outcome = RunPool(wrong);
@@ -418,7 +418,7 @@ TEST(CliPoolTest, ResumesWithWhatFailedWhenItIsTold) {
 }
 
 TEST(CliPoolTest, PrintsEachOutputWholeWhateverItsSize) {
-  std::vector<std::string> arguments = {"-j4", "--progress=none",
+  std::vector<std::string> arguments = {"-j4", "--display=none",
                                         "yes {} | head -c {#}000000", ":::"};
   for (char c = 'a'; c < 'i'; ++c) arguments.push_back(std::string(1, c));
 
@@ -442,7 +442,7 @@ TEST(CliPoolTest, PrintsEachOutputWholeWhateverItsSize) {
 
 TEST(CliPoolTest, KeepsMuchOutputOutOfMemory) {
   // The second job asks for the most memory that its parent has ever had.
-  Command pool = Pool({"-j1", "--progress=none"});
+  Command pool = Pool({"-j1", "--display=none"});
   pool.out = Stdio::Null();
   RunOptions options;
   options.timeout = kNeverReached;
@@ -480,7 +480,7 @@ TEST(CliPoolTest, EndsWhenNobodyReadsAnyMore) {
   const auto result = asyncproc::Run(
       Command::Shell(absl::StrCat(
           "{ yes | ", ShellQuote(Tool()),
-          " pool --progress=none -j2 echo; echo $? >&2; } | head -n 1")),
+          " pool --display=none -j2 echo; echo $? >&2; } | head -n 1")),
       options);
 
   ASSERT_THAT(result, IsOk());
@@ -539,6 +539,31 @@ TEST(CliPoolTest, TellsWhatCouldNotBeRun) {
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("not run"));
+}
+
+// ---- Elsewhere.
+
+TEST(CliPoolTest, SpreadsItsJobsOverHosts) {
+  const TemporaryDirectory directory;
+  const std::string log = directory.path() + "/log";
+
+  // Two at once, one on each: the first waits for the second.
+  const Outcome outcome =
+      RunPool({"-j1", "--joblog", log, "--via", "env HERE={host}", "--hosts",
+               "red,blue",
+               absl::StrCat("cd ", directory.path(),
+                            "; touch $HERE; until [ -e red -a -e blue ]; do "
+                            "sleep 0.01; done; echo $HERE; : {}"),
+               ":::", "1", "2"});
+
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(Lines(outcome.out), UnorderedElementsAre("red", "blue"));
+  EXPECT_THAT(Column(directory.Read("log"), 1),
+              UnorderedElementsAre("red", "blue"));
+  EXPECT_EQ(
+      RunPool({"--hosts", "a,b", "--via", "env", "true", ":::", "1"}).code,
+      125);
+  EXPECT_EQ(RunPool({"--via", "/no/such/program", "true", ":::", "1"}).code, 1);
 }
 
 // ---- On a terminal.

@@ -214,12 +214,11 @@ void Pool::Start(Job job) {
 }
 
 absl::Status Pool::Launch(int slot, const Running& run) {
-  absl::StatusOr<Command> command = options_.make_command == nullptr
-                                        ? Command::Shell(run.line)
-                                        : options_.make_command(run.line, slot);
-  if (!command.ok()) return command.status();
-  command->new_session = true;
-  return ProcessPoller<int>::Run(slot, *std::move(command), std::nullopt,
+  Command command = options_.make_command == nullptr
+                        ? Command::Shell(run.line)
+                        : options_.make_command(run.line, slot);
+  command.new_session = true;
+  return ProcessPoller<int>::Run(slot, std::move(command), std::nullopt,
                                  options_.limits);
 }
 

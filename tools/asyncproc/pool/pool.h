@@ -49,8 +49,7 @@ struct PoolOptions {
   OutputStore::Options store;
   PrinterOptions printer;
   // The command for a command line, in a slot from 1; by default /bin/sh's.
-  std::function<absl::StatusOr<Command>(const std::string& line, int slot)>
-      make_command;
+  std::function<Command(const std::string& line, int slot)> make_command;
   // Where slot 1, 2, ... are, again and again; empty: all here.
   std::vector<std::string> hosts;
 };

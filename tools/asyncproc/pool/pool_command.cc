@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "absl/time/clock.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
+#include "tools/asyncproc/host_command.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/pool/pool.h"
 #include "tools/asyncproc/signal_watcher.h"
@@ -46,7 +48,7 @@ ABSL_FLAG(bool, resume, false,
           "leave out the jobs that the --joblog says have ended");
 ABSL_FLAG(bool, resume_failed, false,
           "as --resume, but run those again that failed");
-ABSL_FLAG(std::string, progress, "auto",
+ABSL_FLAG(std::string, display, "auto",
           "'panel', 'lines' or 'none'; 'auto' is a panel on a terminal, and "
           "elsewhere a line on stderr for each job that has ended");
 ABSL_FLAG(bool, dry_run, false, "print the commands, and run none");
@@ -88,19 +90,52 @@ bool SameTerminal(int a, int b) {
 }
 
 absl::StatusOr<PoolOptions::Progress> ProgressFromFlag() {
-  const std::string what = absl::GetFlag(FLAGS_progress);
+  const std::string what = absl::GetFlag(FLAGS_display);
   if (what == "panel") return PoolOptions::Progress::kPanel;
   if (what == "lines") return PoolOptions::Progress::kLines;
   if (what == "none") return PoolOptions::Progress::kNone;
   if (what != "auto") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--progress ", what, ": it is auto, panel, lines or none"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--display ", what, ": it is auto, panel, lines or none"));
   }
   const char* const terminal = getenv("TERM");
   const bool obeys = terminal != nullptr && *terminal != '\0' &&
                      std::string(terminal) != "dumb";
   return isatty(STDERR_FILENO) && obeys ? PoolOptions::Progress::kPanel
                                         : PoolOptions::Progress::kLines;
+}
+
+// Each child that runs takes some descriptors. Returns what the limit was, if
+// it had to be raised: children are to have that.
+std::optional<rlimit> RaiseDescriptorLimit(int slots) {
+  rlimit limit;
+  const rlim_t needed = 8 * static_cast<rlim_t>(slots) + 64;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) {
+    return std::nullopt;
+  }
+  const rlimit old = limit;
+  limit.rlim_cur = std::min(limit.rlim_max, needed);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
+  return old;
+}
+
+// Spreads the slots over the hosts.
+absl::Status SetTargets(PoolOptions* options) {
+  auto targets = Targets::FromFlags();
+  if (!targets.ok()) return targets.status();
+  const std::vector<std::string>& hosts = targets->hosts();
+  options->slots *= hosts.size();
+  if (!hosts[0].empty()) options->hosts = hosts;
+  options->make_command = [targets = *std::move(targets),
+                           limit = RaiseDescriptorLimit(options->slots)](
+                              const std::string& line, int slot) {
+    const std::vector<std::string>& hosts = targets.hosts();
+    Command command =
+        targets.On(hosts[(slot - 1) % hosts.size()], Command::Shell(line));
+    if (limit.has_value()) command.rlimits[RLIMIT_NOFILE] = *limit;
+    return command;
+  };
+  return absl::OkStatus();
 }
 
 absl::StatusOr<PoolOptions> OptionsFromFlags(const Words& words) {
@@ -129,6 +164,7 @@ absl::StatusOr<PoolOptions> OptionsFromFlags(const Words& words) {
     options.printer.err_on_screen = true;
     options.printer.out_on_screen = SameTerminal(STDOUT_FILENO, STDERR_FILENO);
   }
+  if (absl::Status status = SetTargets(&options); !status.ok()) return status;
   return options;
 }
 
@@ -156,22 +192,6 @@ absl::StatusOr<PoolFiles> FilesFromFlags(absl::string_view title) {
     files.trace = *std::move(trace);
   }
   return files;
-}
-
-// Each child that runs takes some descriptors. Children have the limit that we
-// had: the library's `rlimits` give it to them.
-void RaiseDescriptorLimit(PoolOptions* options) {
-  rlimit limit;
-  const rlim_t needed = 8 * static_cast<rlim_t>(options->slots) + 64;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return;
-  const rlimit old = limit;
-  limit.rlim_cur = std::min(limit.rlim_max, needed);
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  options->make_command = [old](const std::string& line, int /*slot*/) {
-    Command command = Command::Shell(line);
-    command.rlimits[RLIMIT_NOFILE] = old;
-    return command;
-  };
 }
 
 absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
@@ -245,7 +265,6 @@ int PoolMain(const std::vector<std::string>& given) {
     Complain("pool", files.status().message());
     return kOwnFailure;
   }
-  RaiseDescriptorLimit(&*options);
   return RunPool(*std::move(options), *std::move(files), words);
 }
 
@@ -264,6 +283,8 @@ const char kDescription[] =
     "writes is printed when it has ended, in one piece, stdout first; of one "
     "that was run several times, what it wrote the last time. Meanwhile it is "
     "kept in memory, and beyond that in a file without a name in $TMPDIR.\n\n"
+    "With --via, COMMAND is run by another: 'srun -n1', say, or 'ssh {host}' "
+    "with --hosts. There are --jobs slots for each host then.\n\n"
     "On a terminal there is a panel below the output, with what runs, what it "
     "said last, and how far all of it is.\n\n"
     "Ctrl-C lets the jobs that run come to their end, and starts no more; the "
@@ -286,13 +307,14 @@ Subcommand PoolCommand() {
         {"retries", "N"},
         {"halt", "WHEN,WHAT=N"},
         {"dry_run"}}},
+      {"Where it runs", {{"via", "COMMAND"}, {"hosts", "HOST,..."}}},
       {"Limits of each job",
        {{"timeout", "TIME"},
         {"idle_timeout", "TIME"},
         {"escalate", "STEPS"},
         {"scope", "SCOPE"}}},
       {"What is printed",
-       {{"keep_order", "", 'k'}, {"tag"}, {"progress", "WHAT"}}},
+       {{"keep_order", "", 'k'}, {"tag"}, {"display", "WHAT"}}},
       {"What is written",
        {{"joblog", "FILE"},
         {"results", "DIR"},
@@ -316,6 +338,9 @@ Subcommand PoolCommand() {
        "1 2 3"},
       {"Commands from a file; go on where Ctrl-C ended it:",
        "asyncproc pool --joblog log --resume < commands"},
+      {"On two machines, two at once on each:",
+       "asyncproc pool -j2 --via 'ssh {host}' --hosts a,b 'make -C {}' ::: x y "
+       "z"},
   };
   pool.main = PoolMain;
   return pool;
