@@ -1,152 +1,127 @@
-// How fast Expect finds a marker behind 50 MB of a child's output, beside
-// memmem over the same bytes as they arrive in one growing buffer:
-//
-//   bazel run -c opt //tools/bench:expect
-//
-// "CPU" is the time of all of this program's threads. Expect's is to be no more
-// than three times that of memmem.
+// A marker behind 50 MB. The limit searches the same bytes by memmem
+// as they arrive in one growing buffer.
 
 #include "asyncproc/expect.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/log/check.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/command.h"
 #include "asyncproc/process.h"
-#include "benchmark/benchmark.h"
+#include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
+namespace asyncproc::bench {
 namespace {
 
-constexpr size_t kSize = 50 * 1000 * 1000;
-constexpr absl::string_view kMarker = "\nMARKER 42\n";
+constexpr int64_t kLineSize = 80;
 
-// What the output looks like.
-enum Kind { kLog, kOneLine, kNearMisses };
-
-// Lines as of a log; a line that never ends; lines that begin as the marker
-// does.
-std::string Text(Kind kind) {
-  std::string text;
-  text.reserve(kSize + 200);
-  for (int i = 0; text.size() < kSize; ++i) {
-    switch (kind) {
-      case kLog:
-        absl::StrAppend(&text, "[", i, "] request from 10.0.0.", i % 256,
-                        " took ", i % 977, " ms\n");
-        break;
-      case kOneLine:
-        text.append(1000, 'x');
-        break;
-      case kNearMisses:
-        absl::StrAppend(&text, "\nMARK MARKE MARKER ");
-        break;
-    }
-  }
-  return absl::StrCat(text, kMarker);
+std::string SearchedBytes() {
+  return absl::StrCat(Scaled(kSearchedLines) * kLineSize);
 }
 
-// A file with it, that a child writes out: by cat, which costs us nothing.
-class Source {
- public:
-  explicit Source(Kind kind)
-      : path_(absl::StrCat(std::filesystem::temp_directory_path().string(),
-                           "/asyncproc-expect-", getpid())) {
-    std::ofstream(path_, std::ios::binary) << Text(kind);
-  }
-  ~Source() { std::filesystem::remove(path_); }
+// Lines; one that has no end; and what looks like the marker, but for the end.
+std::vector<std::string> Lines() {
+  return {Child("write_lines"), absl::StrCat(Scaled(kSearchedLines)),
+          std::string(kMarker)};
+}
+std::vector<std::string> OneLine() {
+  return {Child("write_bytes"), SearchedBytes(), std::string(kMarker)};
+}
+std::vector<std::string> NearMisses() {
+  return {Child("write_near_misses"), SearchedBytes(), std::string(kMarker)};
+}
 
-  asyncproc::Command command() const { return {"cat", path_}; }
+using Source = std::vector<std::string> (*)();
 
- private:
-  const std::string path_;
-};
-
-// The limit: reads into one buffer, and looks at each byte once.
-void BM_Memmem(benchmark::State& state) {
-  const Source source(static_cast<Kind>(state.range(0)));
+void Search(benchmark::State& state, Source source, const Pattern& pattern) {
+  const int64_t size = Scaled(kSearchedLines) * kLineSize;
   for (auto _ : state) {
-    int fds[2];
-    CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
-    fcntl(fds[0], F_SETPIPE_SZ, 1024 * 1024);
-    asyncproc::Command command = source.command();
-    command.out = asyncproc::Stdio::Fd(fds[1]);
-    auto process = asyncproc::Process::Spawn(command);
+    auto process = Process::Spawn(Command(source()));
     CHECK_OK(process.status());
-    close(fds[1]);
-    size_t capacity = 0, size = 0;
+    Expect expect(process->get());
+    auto found = expect.Await(pattern, absl::Minutes(1));
+    CHECK_OK(found.status());
+    CHECK_EQ(found->before.size(), static_cast<size_t>(size));
+    auto status = (*process)->Wait();
+    CHECK(status.ok() && status->ok()) << status.status();
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+
+template <Source kSource>
+void ByExpect(benchmark::State& state) {
+  Search(state, kSource, Pattern::Literal(std::string(kMarker)));
+}
+ASYNCPROC_BENCHMARK(ByExpect<Lines>, "expect/asyncproc");
+ASYNCPROC_BENCHMARK(ByExpect<OneLine>, "expect_in_one_line/asyncproc");
+ASYNCPROC_BENCHMARK(ByExpect<NearMisses>, "expect_near_misses/asyncproc");
+
+template <Source kSource>
+void ByExpectOfRegex(benchmark::State& state) {
+  Search(state, kSource, Pattern::Regex("MARKER ([0-9]+)\n"));
+}
+ASYNCPROC_BENCHMARK(ByExpectOfRegex<OneLine>,
+                    "expect_regex_in_one_line/asyncproc");
+ASYNCPROC_BENCHMARK(ByExpectOfRegex<NearMisses>,
+                    "expect_regex_near_misses/asyncproc");
+
+void ByExpectOfLine(benchmark::State& state) {
+  Search(state, Lines, Pattern::Regex("(?m)^MARKER ([0-9]+)\r?$"));
+}
+ASYNCPROC_BENCHMARK(ByExpectOfLine, "expect_regex/asyncproc");
+
+// One that no text is necessary for.
+void ByExpectOfClasses(benchmark::State& state) {
+  Search(state, Lines, Pattern::Regex("[A-L-N]?M\\w+ [0-9]{2}\n"));
+}
+ASYNCPROC_BENCHMARK(ByExpectOfClasses, "expect_regex_of_classes/asyncproc");
+
+template <Source kSource>
+void ByMemmem(benchmark::State& state) {
+  const int64_t searched = Scaled(kSearchedLines) * kLineSize;
+  for (auto _ : state) {
+    BareChild child(kSource(), kBarePipeSize);
     char* data = nullptr;
-    const char* found = nullptr;
+    size_t capacity = 0;
+    size_t size = 0;
+    const void* found = nullptr;
     while (found == nullptr) {
-      if (capacity - size < 65536) {
-        capacity = capacity * 2 + 1024 * 1024;
+      if (capacity - size < kBarePipeSize) {
+        capacity = 2 * capacity + kBarePipeSize;
         data = static_cast<char*>(realloc(data, capacity));
         CHECK(data != nullptr);
       }
-      const ssize_t count = read(fds[0], data + size, capacity - size);
-      CHECK_GT(count, 0);
+      const ssize_t count = read(child.out(), data + size, capacity - size);
+      PCHECK(count > 0);
       const size_t from = size < kMarker.size() ? 0 : size - kMarker.size() + 1;
       size += static_cast<size_t>(count);
-      found = static_cast<const char*>(
-          memmem(data + from, size - from, kMarker.data(), kMarker.size()));
+      found = memmem(data + from, size - from, kMarker.data(), kMarker.size());
     }
-    // As Expect does: what came before is handed to the caller.
-    std::string before(data, static_cast<size_t>(found - data));
-    benchmark::DoNotOptimize(before);
+    // Handed over, as Expect does.
+    std::string before(
+        data, static_cast<size_t>(static_cast<const char*>(found) - data));
+    CHECK_EQ(before.size(), static_cast<size_t>(searched));
     free(data);
-    close(fds[0]);
+    child.Wait();
   }
-  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kSize));
+  state.SetBytesProcessed(state.iterations() * searched);
 }
-
-void Find(benchmark::State& state, const asyncproc::Pattern& pattern) {
-  const Source source(static_cast<Kind>(state.range(0)));
-  for (auto _ : state) {
-    auto process = asyncproc::Process::Spawn(source.command());
-    CHECK_OK(process.status());
-    asyncproc::Expect expect(process->get());
-    auto found = expect.Await(pattern, absl::Minutes(1));
-    CHECK_OK(found.status());
-    CHECK_GE(found->before.size(), kSize);
-  }
-  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kSize));
-}
-
-void BM_ExpectLiteral(benchmark::State& state) {
-  Find(state, asyncproc::Pattern::Literal(std::string(kMarker)));
-}
-
-void BM_ExpectRegex(benchmark::State& state) {
-  Find(state, asyncproc::Pattern::Regex("(?m)^MARKER ([0-9]+)\r?$"));
-}
-
-// One that the text which it needs does not help with: it is a single letter.
-void BM_ExpectRegexOfClasses(benchmark::State& state) {
-  Find(state, asyncproc::Pattern::Regex("\n[A-L-N]?[M]\\w+ [0-9]{2}\n"));
-}
-
-void Kinds(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgName("kind")
-      ->Arg(kLog)
-      ->Arg(kOneLine)
-      ->Arg(kNearMisses)
-      ->Unit(benchmark::kMillisecond)
-      ->MeasureProcessCPUTime()
-      ->UseRealTime();
-}
-
-BENCHMARK(BM_Memmem)->Apply(Kinds);
-BENCHMARK(BM_ExpectLiteral)->Apply(Kinds);
-BENCHMARK(BM_ExpectRegex)->Apply(Kinds);
-BENCHMARK(BM_ExpectRegexOfClasses)->Apply(Kinds);
+ASYNCPROC_BENCHMARK(ByMemmem<Lines>, "expect/limit");
+ASYNCPROC_BENCHMARK(ByMemmem<Lines>, "expect_regex/limit");
+ASYNCPROC_BENCHMARK(ByMemmem<Lines>, "expect_regex_of_classes/limit");
+ASYNCPROC_BENCHMARK(ByMemmem<OneLine>, "expect_in_one_line/limit");
+ASYNCPROC_BENCHMARK(ByMemmem<OneLine>, "expect_regex_in_one_line/limit");
+ASYNCPROC_BENCHMARK(ByMemmem<NearMisses>, "expect_near_misses/limit");
+ASYNCPROC_BENCHMARK(ByMemmem<NearMisses>, "expect_regex_near_misses/limit");
 
 }  // namespace
+}  // namespace asyncproc::bench
