@@ -33,6 +33,8 @@ constexpr int kRestPerSearch = 10;
 // As string_view::find, but linear whatever the text, and at the speed of
 // memory.
 size_t Find(absl::string_view text, absl::string_view what, size_t from) {
+  // Nothing may have arrived: memmem takes no null.
+  if (text.size() - from < what.size()) return absl::string_view::npos;
   const void* const found =
       memmem(text.data() + from, text.size() - from, what.data(), what.size());
   return found == nullptr ? absl::string_view::npos
