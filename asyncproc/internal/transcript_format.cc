@@ -30,6 +30,7 @@ constexpr int64_t kAsciicastVersion = 2;
 
 // A year that nobody needs to record beyond; far from where numbers overflow.
 constexpr int64_t kMaxMicros = int64_t{1'000'000'000} * 1'000'000;
+constexpr int64_t kMaxStartSeconds = 8'000'000'000;
 constexpr int64_t kMaxSize = 65535;
 
 constexpr absl::string_view kBase64 = "_base64";
@@ -310,7 +311,8 @@ class JsonLinesReader final : public TranscriptReader {
     if (!command.ok()) return command.status();
     header->command = *std::move(command);
     const absl::StatusOr<int64_t> start =
-        GetInt(line, "start_us", -8 * kMaxMicros, 8 * kMaxMicros);
+        GetInt(line, "start_us", -kMaxStartSeconds * 1'000'000,
+               kMaxStartSeconds * 1'000'000);
     if (!start.ok()) return start.status();
     header->start = absl::FromUnixMicros(*start);
     const Json* const terminal = Find(line, "terminal");
@@ -551,7 +553,7 @@ class AsciinemaReader final : public TranscriptReader {
     }
     if (Find(line, "timestamp") == nullptr) return absl::OkStatus();
     const absl::StatusOr<int64_t> timestamp =
-        GetInt(line, "timestamp", -kMaxMicros / 1000, kMaxMicros / 1000);
+        GetInt(line, "timestamp", -kMaxStartSeconds, kMaxStartSeconds);
     if (!timestamp.ok()) return timestamp.status();
     header->start = absl::FromUnixSeconds(*timestamp);
     return absl::OkStatus();
