@@ -27,6 +27,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/loopback_sshd.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -564,6 +565,44 @@ TEST(CliPoolTest, SpreadsItsJobsOverHosts) {
       RunPool({"--hosts", "a,b", "--via", "env", "true", ":::", "1"}).code,
       125);
   EXPECT_EQ(RunPool({"--via", "/no/such/program", "true", ":::", "1"}).code, 1);
+}
+
+// ssh to `sshd`, as a value of --via.
+std::string Via(const LoopbackSshd& sshd) {
+  return absl::StrCat(
+      absl::StrJoin(sshd.options().ssh, " "),
+      " -o ControlMaster=auto -o ControlPersist=60 -o ControlPath=",
+      sshd.options().control_path, " {host}");
+}
+
+TEST(CliPoolTest, RunsOverSsh) {
+  const LoopbackSshd sshd;
+
+  const Outcome outcome =
+      RunPool({"-k", "--via", Via(sshd), "--hosts", "loopback",
+               "echo {} ${SSH_CONNECTION%% *}; exit 3", ":::", "it's", "$(x)"});
+
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  EXPECT_EQ(outcome.out, "it's 127.0.0.1\n$(x) 127.0.0.1\n") << outcome.err;
+}
+
+TEST(CliPoolTest, EndsWhatRunsOverSsh) {
+  const TemporaryDirectory directory;
+  const LoopbackSshd sshd;
+  auto pool = MustSpawn(Pool({"--via", Via(sshd), "--hosts", "loopback",
+                              "echo $$ > {}; sleep 1000; true",
+                              ":::", directory.path() + "/pid"}));
+  int job = 0;
+  ASSERT_TRUE(Await([&] {
+    return Exists(directory.path() + "/pid") &&
+           absl::SimpleAtoi(directory.Read("pid"), &job);
+  }));
+
+  ASSERT_THAT(pool->Signal(SIGTERM), IsOk());
+
+  EXPECT_THAT(pool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+  EXPECT_TRUE(AwaitProcessEnd(job));
 }
 
 // ---- On a terminal.
