@@ -163,6 +163,16 @@ TEST(CliRunTest, GivesUpOnAReaderThatDoesNotReadOnceTimeIsUp) {
   EXPECT_THAT(tool->ReadErr(), HasSubstr("nobody reads the output"));
 }
 
+TEST(CliRunTest, GivesUpAlsoWhereBothStreamsAreTheSame) {
+  Command command = RunOf({"--timeout", "50ms", "--report", "json"}, {"yes"});
+  command.output_buffer = OutputBound::BlockChild(1000);
+  command.err = Stdio::ToStdout();
+  const auto tool = MustSpawn(command);
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+}
+
 TEST(CliRunTest, EndsWhenNobodyReadsAsHeadExpects) {
   const std::string tool = ShellQuote(ToolPath());
 

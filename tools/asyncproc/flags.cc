@@ -48,7 +48,7 @@ ABSL_FLAG(std::string, via, "",
           "Run the command by another: 'srun -n1', 'nice'. {host} in it stands "
           "for one of --hosts. Behind 'ssh {host}' it is quoted for the shell "
           "there, the connection is shared, and what it starts there is ended "
-          "with it.");
+          "with it; it asks for no password.");
 ABSL_FLAG(std::vector<std::string>, hosts, {},
           "The hosts that --via is for, separated by commas.");
 

@@ -1,6 +1,7 @@
 #include "tools/asyncproc/run.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -261,13 +262,17 @@ bool Any(const std::vector<std::unique_ptr<RunJob>>& jobs,
 int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
              const std::vector<RunReport>& reports, const RunSettings& settings,
              Console* console) {
-  console->ClearBar();
-  Report(reports, settings.explain, console);
   int code = kSuccess;
   for (const RunReport& report : reports) {
     if (code == kSuccess) code = report.exit_code;
   }
-  if (Any(jobs, &RunJob::stuck)) {
+  const bool stuck = Any(jobs, &RunJob::stuck);
+  // Where stderr takes nothing any more, there is nobody to report to.
+  pollfd err = {STDERR_FILENO, POLLOUT, 0};
+  if (stuck && (console->shared() || poll(&err, 1, 0) <= 0)) _exit(code);
+  console->ClearBar();
+  Report(reports, settings.explain, console);
+  if (stuck) {
     // Its thread waits for a reader, and would for ever.
     Complain("run", "nobody reads the output: what is left of it is dropped");
     _exit(code);
