@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,25 +11,32 @@
 #include "asyncproc/internal/os.h"
 
 namespace asyncproc::internal {
-namespace {
 
-struct Entry {
-  std::string name;
-  std::function<void()> body;
+// Shared by the thread and by who joins it. The latter gives it back, as a
+// rule: the first thing that a thread frees or allocates costs it an arena of
+// its own.
+struct Thread::Entry {
+  const std::string name;
+  const std::function<void()> body;
+  std::atomic<int> owners{2};
+
+  void Release() {
+    if (--owners == 0) delete this;
+  }
 };
 
-void* Run(void* arg) {
-  std::unique_ptr<Entry> entry(static_cast<Entry*>(arg));
-  pthread_setname_np(pthread_self(), entry->name.substr(0, 15).c_str());
+void* Thread::Run(void* arg) {
+  Entry* const entry = static_cast<Entry*>(arg);
+  pthread_setname_np(pthread_self(), entry->name.c_str());
   entry->body();
+  entry->Release();
   return nullptr;
 }
 
-}  // namespace
-
 absl::StatusOr<Thread> Thread::Start(const char* name,
                                      std::function<void()> body) {
-  auto entry = std::make_unique<Entry>(Entry{name, std::move(body)});
+  auto entry = std::unique_ptr<Entry>(
+      new Entry{std::string(name).substr(0, 15), std::move(body)});
   // A thread is born with the mask of the one that makes it: blocked from its
   // first instruction on.
   sigset_t all, before;
@@ -43,29 +51,32 @@ absl::StatusOr<Thread> Thread::Start(const char* name,
         absl::StrCat("cannot start a thread: ",
                      absl::ErrnoToStatus(error, "pthread_create").message()));
   }
-  entry.release();
-  thread.running_ = true;
+  thread.entry_ = entry.release();
   return thread;
 }
 
 Thread::Thread(Thread&& other) noexcept
-    : thread_(other.thread_), running_(std::exchange(other.running_, false)) {}
+    : thread_(other.thread_), entry_(std::exchange(other.entry_, nullptr)) {}
 
 Thread& Thread::operator=(Thread&& other) noexcept {
   if (this != &other) {
     Join();
     thread_ = other.thread_;
-    running_ = std::exchange(other.running_, false);
+    entry_ = std::exchange(other.entry_, nullptr);
   }
   return *this;
 }
 
 void Thread::Join() {
-  if (std::exchange(running_, false)) pthread_join(thread_, nullptr);
+  if (!running()) return;
+  pthread_join(thread_, nullptr);
+  std::exchange(entry_, nullptr)->Release();
 }
 
 void Thread::Detach() {
-  if (std::exchange(running_, false)) pthread_detach(thread_);
+  if (!running()) return;
+  pthread_detach(thread_);
+  std::exchange(entry_, nullptr)->Release();
 }
 
 }  // namespace asyncproc::internal

@@ -26,9 +26,9 @@ class Thread {
   Thread& operator=(Thread&& other) noexcept;
   ~Thread() { Join(); }
 
-  bool running() const { return running_; }
+  bool running() const { return entry_ != nullptr; }
   bool IsCurrent() const {
-    return running_ && pthread_equal(thread_, pthread_self());
+    return running() && pthread_equal(thread_, pthread_self());
   }
 
   // Does nothing when there is none. REQUIRES: not called on the thread itself.
@@ -37,8 +37,11 @@ class Thread {
   void Detach();
 
  private:
+  struct Entry;
+  static void* Run(void* entry);
+
   pthread_t thread_ = {};
-  bool running_ = false;
+  Entry* entry_ = nullptr;  // Null: there is none.
 };
 
 }  // namespace asyncproc::internal
