@@ -1,5 +1,6 @@
 #include "asyncproc/output_stream.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -50,6 +51,9 @@ absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
 }
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
+  if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
+    return *std::move(line);
+  }
   absl::StatusOr<std::string> line =
       buffer_->ReadLine(cursor_, absl::InfinitePast());
   if (absl::IsDeadlineExceeded(line.status())) {
@@ -59,6 +63,10 @@ absl::StatusOr<std::string> OutputCursor::TryReadLine() {
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
+  // What is there needs no deadline.
+  if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
+    return *std::move(line);
+  }
   return buffer_->ReadLine(cursor_, DeadlineAfter(timeout));
 }
 

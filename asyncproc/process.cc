@@ -59,10 +59,10 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(Command command) {
   if (!pump.ok()) return internal::CannotStart(command, pump.status());
   auto out = std::make_shared<OutputBuffer>(command.output_buffer);
   auto err = std::make_shared<OutputBuffer>(command.output_buffer);
-  out->SetDriver((*pump)->waker());
-  err->SetDriver((*pump)->waker());
+  out->SetDriver((*pump)->driver());
+  err->SetDriver((*pump)->driver());
   absl::StatusOr<std::shared_ptr<ChildIo>> child =
-      ChildIo::Start(command, (*pump)->waker(), {out, err});
+      ChildIo::Start(command, (*pump)->driver(), {out, err});
   if (!child.ok()) return child.status();
   return absl::WrapUnique(new Process(std::move(command), *std::move(pump),
                                       *std::move(child), std::move(out),

@@ -118,6 +118,9 @@ class FaultyOs : public Base {
   ssize_t Write(int fd, const void* data, size_t size) override {
     return Fails(Method::kWrite) ? -1 : Base::Write(fd, data, size);
   }
+  ssize_t WriteQuietly(int fd, const void* data, size_t size) override {
+    return Fails(Method::kWrite) ? -1 : Base::WriteQuietly(fd, data, size);
+  }
   int Poll(pollfd* fds, nfds_t count, absl::Time deadline) override {
     return Fails(Method::kPoll) ? -1 : Base::Poll(fds, count, deadline);
   }

@@ -96,8 +96,34 @@ UniqueFd BrokenPipe() {
 
 // ---- WriteWithoutSigpipe
 
+// A kernel before 6.18.
+class OsWithoutQuietWrites : public internal::Os {
+ public:
+  ssize_t WriteQuietly(int, const void*, size_t) override {
+    errno = EOPNOTSUPP;
+    return -1;
+  }
+};
+
+// By the flag for it, and without.
+class WriteWithoutSigpipeTest : public testing::TestWithParam<bool> {
+ protected:
+  WriteWithoutSigpipeTest() {
+    if (!GetParam()) scoped_ = std::make_unique<internal::ScopedOs>(&os_);
+  }
+
+ private:
+  OsWithoutQuietWrites os_;
+  std::unique_ptr<internal::ScopedOs> scoped_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, WriteWithoutSigpipeTest, testing::Bool(),
+                         [](const auto& info) {
+                           return info.param ? "ByFlag" : "ByMask";
+                         });
+
 // WRT-05
-TEST(WriteWithoutSigpipeTest, ReportsABrokenPipeAsAnErrorAndNothingElse) {
+TEST_P(WriteWithoutSigpipeTest, ReportsABrokenPipeAsAnErrorAndNothingElse) {
   const SigpipeState restored;
   SigpipeState::Set(SIG_DFL);
   const UniqueFd fd = BrokenPipe();
@@ -114,7 +140,7 @@ TEST(WriteWithoutSigpipeTest, ReportsABrokenPipeAsAnErrorAndNothingElse) {
 int handled = 0;
 
 // WRT-05
-TEST(WriteWithoutSigpipeTest, DoesNotCallAHandlerOfTheHosts) {
+TEST_P(WriteWithoutSigpipeTest, DoesNotCallAHandlerOfTheHosts) {
   const SigpipeState restored;
   SigpipeState::Set([](int) { ++handled; });
   const UniqueFd fd = BrokenPipe();
@@ -126,7 +152,7 @@ TEST(WriteWithoutSigpipeTest, DoesNotCallAHandlerOfTheHosts) {
   EXPECT_EQ(handled, 1);  // Its own still reach it.
 }
 
-TEST(WriteWithoutSigpipeTest, LeavesAnIgnoredSigpipeIgnored) {
+TEST_P(WriteWithoutSigpipeTest, LeavesAnIgnoredSigpipeIgnored) {
   const SigpipeState restored;
   SigpipeState::Set(SIG_IGN);
   const UniqueFd fd = BrokenPipe();
@@ -137,7 +163,7 @@ TEST(WriteWithoutSigpipeTest, LeavesAnIgnoredSigpipeIgnored) {
   EXPECT_FALSE(IsPending(SIGPIPE));
 }
 
-TEST(WriteWithoutSigpipeTest, LeavesABlockedSigpipeBlockedAndNoneBehind) {
+TEST_P(WriteWithoutSigpipeTest, LeavesABlockedSigpipeBlockedAndNoneBehind) {
   const SigpipeState restored;
   SigpipeState::Block();
   const UniqueFd fd = BrokenPipe();
@@ -149,7 +175,7 @@ TEST(WriteWithoutSigpipeTest, LeavesABlockedSigpipeBlockedAndNoneBehind) {
 }
 
 // WRT-05
-TEST(WriteWithoutSigpipeTest, LeavesASigpipeThatWasPendingToTheHost) {
+TEST_P(WriteWithoutSigpipeTest, LeavesASigpipeThatWasPendingToTheHost) {
   const SigpipeState restored;
   SigpipeState::Block();
   raise(SIGPIPE);
@@ -160,7 +186,7 @@ TEST(WriteWithoutSigpipeTest, LeavesASigpipeThatWasPendingToTheHost) {
   EXPECT_TRUE(IsPending(SIGPIPE));
 }
 
-TEST(WriteWithoutSigpipeTest, IsAWriteOtherwise) {
+TEST_P(WriteWithoutSigpipeTest, IsAWriteOtherwise) {
   absl::StatusOr<Pipe> pipe = MakePipe();
   ASSERT_THAT(pipe, IsOk());
 

@@ -583,11 +583,12 @@ TEST(TerminateTreeTest, GoesOnUntilAlsoTheDescendantsHaveEnded) {
   EXPECT_FALSE(ProcessLives(stubborn));
 }
 
-// How many processes of this name there are.
+// How many processes of this name there are that have not ended.
 int Count(absl::string_view name) {
   int count = 0;
   for (const auto& stat : internal::ListProcesses()) {
-    if (stat.command == name && stat.state != 'Z') ++count;
+    const bool ended = stat.state == 'Z' || stat.state == 'X';
+    if (stat.command == name && !ended) ++count;
   }
   return count;
 }

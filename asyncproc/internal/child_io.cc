@@ -189,7 +189,7 @@ absl::Status ChildIo::AwaitSettled(absl::Time deadline) {
   const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return state_ == State::kDrained || state_ == State::kAbandoned;
   };
-  return Await(mu_, absl::Condition(&settled), deadline);
+  return driver_->Await(mu_, absl::Condition(&settled), deadline);
 }
 
 absl::Status ChildIo::AwaitEnded(absl::Time deadline) {
@@ -197,7 +197,7 @@ absl::Status ChildIo::AwaitEnded(absl::Time deadline) {
   const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return state_ != State::kRunning;
   };
-  return Await(mu_, absl::Condition(&ended), deadline);
+  return driver_->Await(mu_, absl::Condition(&ended), deadline);
 }
 
 int ChildIo::fd(Slot slot) const {
@@ -230,7 +230,7 @@ void ChildIo::Handle(Slot slot, short events) {
       if ((events & (POLLERR | POLLHUP)) != 0) {
         input_->OnBroken();
       } else {
-        input_->Advance();
+        AdvanceInput();
       }
       break;
     case kExit:
@@ -244,7 +244,7 @@ void ChildIo::Handle(Slot slot, short events) {
 }
 
 void ChildIo::HandleWake() {
-  if (input_ != nullptr) input_->Advance();
+  if (input_ != nullptr) AdvanceInput();
   for (Output& output : outputs_) {
     if (output.fd.valid() && output.sink->IsRefused()) CloseOutput(output);
     Sync(output);
@@ -289,6 +289,11 @@ bool ChildIo::OutputsAtEnd() const {
                       [](const Output& output) { return output.fd.valid(); });
 }
 
+void ChildIo::AdvanceInput() {
+  if (input_->pending() > kUsualPipe) GrowPipe(input_->fd());
+  input_->Advance();
+}
+
 void ChildIo::Advance(Output& output) {
   if (!output.fd.valid()) return;
   size_t taken = 0;
@@ -300,7 +305,7 @@ void ChildIo::Advance(Output& output) {
   }
   // What was in the pipe has been read, whatever was counted.
   output.owed = taken == 0 ? 0 : output.owed - std::min(output.owed, taken);
-  if (taken >= kUsualPipe) GrowPipe(output);
+  if (taken >= kUsualPipe) GrowPipe(output.fd.get());
   if (ended_seen_ && !settled_seen_ && taken > 0) {
     deadline_ = std::min(MonotonicNow() + drain_grace_, last_deadline_);
   }
@@ -328,12 +333,10 @@ void ChildIo::CloseOutput(Output& output) {
   output.owed = 0;
 }
 
-void ChildIo::GrowPipe(Output& output) {
-  if (!may_grow_pipes_ || fcntl(output.fd.get(), F_GETPIPE_SZ) >= kGrownPipe) {
-    return;
-  }
-  // Refused to a user who has many: then it stays as it is.
-  fcntl(output.fd.get(), F_SETPIPE_SZ, kGrownPipe);
+void ChildIo::GrowPipe(int fd) {
+  if (!may_grow_pipes_ || fcntl(fd, F_GETPIPE_SZ) >= kGrownPipe) return;
+  // Refused to a user who has many, and of a terminal: then it stays as it is.
+  fcntl(fd, F_SETPIPE_SZ, kGrownPipe);
 }
 
 void ChildIo::TryReap() {

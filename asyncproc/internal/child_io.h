@@ -146,12 +146,13 @@ class ChildIo {
   std::shared_ptr<ChildObserver> observer() const ABSL_LOCKS_EXCLUDED(mu_);
   void NoteExit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static bool IsWanted(const Output& output);
+  void AdvanceInput();
   void Advance(Output& output);
   // Counts what is in the pipe now among what has to be read, come what may.
   void Owe(Output& output);
   void Sync(Output& output);
   void CloseOutput(Output& output);
-  void GrowPipe(Output& output);
+  void GrowPipe(int fd);
   void TryReap();
   void OnEnded(absl::StatusOr<ExitStatus> status);
   bool OutputsAtEnd() const;

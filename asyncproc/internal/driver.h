@@ -1,6 +1,12 @@
 #ifndef ASYNCPROC_INTERNAL_DRIVER_H_
 #define ASYNCPROC_INTERNAL_DRIVER_H_
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/wait.h"
+
 namespace asyncproc::internal {
 
 // Whoever waits for the descriptors of a child and moves it on: a thread of its
@@ -16,6 +22,15 @@ class Driver {
   // `fd` is about to be closed, by the driver's own call: an epoll that still
   // had it would go on to report it for as long as another process shares it.
   virtual void BeforeClose(int /*fd*/) {}
+
+  // internal::Await, for a condition that the driver may bring about; one that
+  // lets the caller drive meanwhile does so. Who else makes `condition` true
+  // has to call Wake.
+  virtual absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
+                             absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    return internal::Await(mu, condition, deadline);
+  }
 };
 
 }  // namespace asyncproc::internal

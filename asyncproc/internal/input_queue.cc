@@ -12,7 +12,9 @@
 
 namespace asyncproc::internal {
 
-ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
+namespace {
+
+ssize_t WriteWithSigpipeBlocked(int fd, absl::string_view data) {
   sigset_t sigpipe, before, pending;
   sigemptyset(&sigpipe);
   sigaddset(&sigpipe, SIGPIPE);
@@ -31,6 +33,14 @@ ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   errno = error;
   return written;
+}
+
+}  // namespace
+
+ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
+  const ssize_t written = GetOs().WriteQuietly(fd, data.data(), data.size());
+  if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return written;
+  return WriteWithSigpipeBlocked(fd, data);
 }
 
 InputQueue::InputQueue(UniqueFd fd, Kind kind, size_t limit,
@@ -130,7 +140,8 @@ absl::Status InputQueue::Flush(absl::Time deadline) {
   const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return queue_.empty();
   };
-  if (absl::Status status = Await(mu_, absl::Condition(&done), deadline);
+  if (absl::Status status =
+          driver_->Await(mu_, absl::Condition(&done), deadline);
       !status.ok()) {
     return status;
   }

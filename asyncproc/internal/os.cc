@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,6 +69,13 @@ ssize_t Os::Read(int fd, void* data, size_t size) {
 
 ssize_t Os::Write(int fd, const void* data, size_t size) {
   return write(fd, data, size);
+}
+
+ssize_t Os::WriteQuietly(int fd, const void* data, size_t size) {
+  // As <linux/fs.h> has it since then.
+  constexpr int kNoSignal = 0x100;
+  iovec vector = {const_cast<void*>(data), size};
+  return pwritev2(fd, &vector, 1, -1, kNoSignal);
 }
 
 int Os::Poll(pollfd* fds, nfds_t count, absl::Time deadline) {

@@ -40,6 +40,9 @@ class Os {
 
   virtual ssize_t Read(int fd, void* data, size_t size);
   virtual ssize_t Write(int fd, const void* data, size_t size);
+  // pwritev2 with RWF_NOSIGNAL: as write, but EPIPE comes without SIGPIPE.
+  // Since Linux 6.18; EOPNOTSUPP or ENOSYS before, or for what is no pipe.
+  virtual ssize_t WriteQuietly(int fd, const void* data, size_t size);
   // Waits until `deadline`, which may lie in the past or be infinite.
   virtual int Poll(pollfd* fds, nfds_t count, absl::Time deadline);
   virtual int EpollCreate();

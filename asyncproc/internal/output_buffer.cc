@@ -213,7 +213,7 @@ void OutputBuffer::Release() {
     needed = std::min(needed, cursor.position);
   }
   while (segments_.size() > 1 && segments_.front().end() <= needed) {
-    segments_.pop_front();
+    segments_.erase(segments_.begin());
   }
   Segment& front = segments_.front();
   if (needed > front.start) {
@@ -248,9 +248,13 @@ void OutputBuffer::RemoveCursor(CursorRef cursor) {
 void OutputBuffer::CancelCursor(CursorRef cursor) {
   absl::MutexLock lock(&mu_);
   cursor->canceled = true;
+  if (driver_ != nullptr) driver_->Wake();
 }
 
 const OutputBuffer::Segment& OutputBuffer::SegmentOf(Cursor& cursor) {
+  if (segments_.size() == 1 && cursor.position >= segments_.front().start) {
+    return segments_.front();
+  }
   size_t i = 0;
   while (i + 1 < segments_.size() && cursor.position >= segments_[i].end()) {
     ++i;
@@ -274,8 +278,10 @@ bool OutputBuffer::Find(Cursor& cursor, absl::string_view delimiter,
     const uint64_t from =
         std::max({cursor.scanned, cursor.position, segment.start});
     if (from >= segment.end()) continue;
-    const size_t at = segment.bytes.view().find(
-        delimiter, static_cast<size_t>(from - segment.start));
+    const absl::string_view bytes = segment.bytes.view();
+    const auto start = static_cast<size_t>(from - segment.start);
+    const size_t at = delimiter.size() == 1 ? bytes.find(delimiter[0], start)
+                                            : bytes.find(delimiter, start);
     if (at != absl::string_view::npos) {
       cursor.scanned = segment.start + at;
       *match = {cursor.scanned, delimiter.size()};
@@ -303,15 +309,26 @@ std::string OutputBuffer::Take(Cursor& cursor, const Match& match) {
   while (cursor.position < match.begin) {
     const Segment& segment = SegmentOf(cursor);
     const uint64_t until = std::min(match.begin, segment.end());
-    absl::StrAppend(&taken,
-                    segment.bytes.view().substr(
-                        static_cast<size_t>(cursor.position - segment.start),
-                        static_cast<size_t>(until - cursor.position)));
+    const absl::string_view piece = segment.bytes.view().substr(
+        static_cast<size_t>(cursor.position - segment.start),
+        static_cast<size_t>(until - cursor.position));
+    if (taken.empty()) {
+      taken = std::string(piece);  // Mostly all of it, and faster.
+    } else {
+      absl::StrAppend(&taken, piece);
+    }
     cursor.position = until;
   }
   cursor.position += match.length;
   Release();
   return taken;
+}
+
+std::string OutputBuffer::TakeLine(Cursor& cursor, const Match& match) {
+  std::string line = Take(cursor, match);
+  if (match.length > 0 && !line.empty() && line.back() == '\r') line.pop_back();
+  ++cursor.lines;
+  return line;
 }
 
 std::string OutputBuffer::TakeAll(Cursor& cursor) {
@@ -392,6 +409,14 @@ bool OutputBuffer::AtEnd(CursorRef cursor) const {
   return AtEndLocked(*cursor);
 }
 
+absl::Status OutputBuffer::AwaitDriver(const absl::Condition& condition,
+                                       absl::Time deadline) {
+  // It may be replaced meanwhile.
+  const std::shared_ptr<Driver> driver = driver_;
+  return driver != nullptr ? driver->Await(mu_, condition, deadline)
+                           : Await(mu_, condition, deadline);
+}
+
 template <typename Ready>
 absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
                                       Ready ready) {
@@ -406,7 +431,7 @@ absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
   if (!done()) {
     Resume(/*wanted=*/true);
     ++waiting_;
-    absl::Status status = Await(mu_, absl::Condition(&done), deadline);
+    absl::Status status = AwaitDriver(absl::Condition(&done), deadline);
     --waiting_;
     if (!status.ok()) return status;
   }
@@ -418,6 +443,13 @@ absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
                      " bytes of output that are kept"));
   }
   return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
+}
+
+std::optional<std::string> OutputBuffer::TryReadLine(CursorRef cursor) {
+  absl::MutexLock lock(&mu_);
+  Match match;
+  if (cursor->canceled || !FindLine(*cursor, &match)) return std::nullopt;
+  return TakeLine(*cursor, match);
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
@@ -455,10 +487,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
     return TakeAll(*cursor);
   }
   if (!status.ok()) return status;
-  std::string line = Take(*cursor, match);
-  if (match.length > 0 && !line.empty() && line.back() == '\r') line.pop_back();
-  ++cursor->lines;
-  return line;
+  return TakeLine(*cursor, match);
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
@@ -502,7 +531,7 @@ absl::Status OutputBuffer::Sync(absl::Time deadline) {
   const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return finished_ || syncs_done_ >= mine;
   };
-  return Await(mu_, absl::Condition(&done), deadline);
+  return AwaitDriver(absl::Condition(&done), deadline);
 }
 
 ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {

@@ -4,10 +4,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -99,6 +100,10 @@ class OutputBuffer : public OutputSink {
   bool HasLine(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The next line, if there is one already; else nothing, whatever the reason.
+  std::optional<std::string> TryReadLine(CursorRef cursor)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Each waits until `deadline` for what it is to return. Errors:
   // kDeadlineExceeded, with nothing taken; kOutOfRange at the end; what Finish
   // was given there; kResourceExhausted when the bound leaves no room for what
@@ -185,10 +190,15 @@ class OutputBuffer : public OutputSink {
   size_t Unread(const Cursor& cursor) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PositionAfter(const Cursor& cursor, size_t size) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string TakeLine(Cursor& cursor, const Match& match)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string TakeAll(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AtEndLocked(const Cursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  absl::Status AwaitDriver(const absl::Condition& condition,
+                           absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits until `ready()`, or there is no point in waiting any longer.
   template <typename Ready>
   absl::Status AwaitReady(Cursor& cursor, absl::Time deadline, Ready ready)
@@ -201,7 +211,7 @@ class OutputBuffer : public OutputSink {
   std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
   ChildObserver::Stream stream_ ABSL_GUARDED_BY(mu_) =
       ChildObserver::Stream::kOut;
-  std::deque<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
+  std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
   std::list<Cursor> cursors_ ABSL_GUARDED_BY(mu_);
   ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.
   size_t read_size_ ABSL_GUARDED_BY(mu_);

@@ -5,10 +5,18 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "asyncproc/internal/driver_seat.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/waker.h"
 #include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
@@ -55,9 +63,125 @@ void DriveOnce(ChildIo& child, Waker& waker, absl::Time deadline) {
   child.HandleTime();
 }
 
-Pump::Pump(std::shared_ptr<Waker> waker) : shared_(std::make_shared<Shared>()) {
-  shared_->waker = std::move(waker);
+// What the thread, the callers and the child use; it may outlive the Pump.
+class Pump::SharedDriver : public Driver {
+ public:
+  explicit SharedDriver(std::shared_ptr<Waker> waker)
+      : waker_(std::move(waker)) {}
+
+  void Wake() override {
+    waker_->Wake();  // First: see DriverSeat::IsMine.
+    seat_.CallOwner();
+  }
+
+  absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
+                     absl::Time deadline) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // The thread.
+  void Run();
+
+  // Once: what to drive; null when there is nothing to.
+  void Start(std::shared_ptr<ChildIo> child) {
+    child_ = std::move(child);
+    started_.Notify();
+  }
+  bool started() const { return started_.HasBeenNotified(); }
+  // The thread is to end. When it returns, no caller drives any more.
+  void Stop();
+  // The thread is to end by itself.
+  void Detach();
+
+ private:
+  // Drives on the calling thread, until `condition` holds, the time is up, or
+  // somebody else is to do it. `mu` is held before and after. Returns whether
+  // the child is finished.
+  bool DriveForCaller(absl::Mutex& mu, const absl::Condition& condition,
+                      absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void DriveUntilWanted();
+  bool IsOver() const;
+
+  const std::shared_ptr<Waker> waker_;
+  DriverSeat seat_;
+  absl::Notification started_;
+  std::shared_ptr<ChildIo>
+      child_;  // Set before `started_`; whose has the seat.
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> detached_{false};
+};
+
+absl::Status Pump::SharedDriver::Await(absl::Mutex& mu,
+                                       const absl::Condition& condition,
+                                       absl::Time deadline) {
+  if (condition.Eval() || deadline == absl::InfinitePast()) {
+    return internal::Await(mu, condition, deadline);
+  }
+  mu.Unlock();
+  // What cancels a wait cannot end a poll.
+  const bool drives =
+      seat_.Enter(!WaitScope::IsCancelable(), [this] { waker_->Wake(); });
+  mu.Lock();
+  if (!drives) {
+    absl::Status status = internal::Await(mu, condition, deadline);
+    seat_.Exit(/*drove=*/false, /*urgent=*/false);
+    return status;
+  }
+  const bool finished = DriveForCaller(mu, condition, deadline);
+  seat_.Exit(/*drove=*/true, /*urgent=*/finished);
+  return internal::Await(mu, condition, deadline);
 }
+
+bool Pump::SharedDriver::DriveForCaller(absl::Mutex& mu,
+                                        const absl::Condition& condition,
+                                        absl::Time deadline) {
+  deadline = std::min(deadline, WaitScope::CurrentDeadline());
+  bool finished = false;
+  while (!condition.Eval() && MonotonicNow() < deadline && seat_.IsMine()) {
+    mu.Unlock();
+    DriveOnce(*child_, *waker_, deadline);
+    finished = child_->finished();
+    mu.Lock();
+  }
+  return finished;
+}
+
+void Pump::SharedDriver::Run() {
+  started_.WaitForNotification();
+  while (child_ != nullptr) {
+    seat_.Take();
+    DriveUntilWanted();
+    if (IsOver()) break;
+    seat_.Leave();
+  }
+  seat_.Close();
+  // Its descriptors are to be closed before the thread can be joined.
+  child_ = nullptr;
+}
+
+void Pump::SharedDriver::DriveUntilWanted() {
+  while (!IsOver() && !seat_.IsWanted()) {
+    DriveOnce(*child_, *waker_, absl::InfiniteFuture());
+  }
+}
+
+bool Pump::SharedDriver::IsOver() const {
+  if (child_->finished()) return true;
+  return detached_ ? child_->settled() : stop_.load();
+}
+
+void Pump::SharedDriver::Stop() {
+  stop_ = true;
+  seat_.Close();
+  waker_->Wake();
+  seat_.AwaitNoCaller();
+}
+
+void Pump::SharedDriver::Detach() {
+  detached_ = true;
+  Wake();
+}
+
+Pump::Pump(std::shared_ptr<SharedDriver> driver) : driver_(std::move(driver)) {}
 
 absl::StatusOr<std::unique_ptr<Pump>> Pump::Create() {
   absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
@@ -66,14 +190,10 @@ absl::StatusOr<std::unique_ptr<Pump>> Pump::Create() {
     SetSpawnFailure({SpawnStage::kPipe, errno}, &status);
     return status;
   }
-  auto pump = absl::WrapUnique(new Pump(*std::move(waker)));
-  absl::StatusOr<Thread> thread =
-      Thread::Start("asyncproc-pump", [shared = pump->shared_] {
-        shared->started.WaitForNotification();
-        Run(*shared);
-        // Its descriptors are to be closed before the thread can be joined.
-        shared->child = nullptr;
-      });
+  auto pump = absl::WrapUnique(
+      new Pump(std::make_shared<SharedDriver>(*std::move(waker))));
+  absl::StatusOr<Thread> thread = Thread::Start(
+      "asyncproc-pump", [driver = pump->driver_] { driver->Run(); });
   if (!thread.ok()) {
     absl::Status status = thread.status();
     SetSpawnFailure({SpawnStage::kThread, EAGAIN}, &status);
@@ -85,29 +205,19 @@ absl::StatusOr<std::unique_ptr<Pump>> Pump::Create() {
 
 Pump::~Pump() {
   // A detached thread must not see it: it looks at both flags, one by one.
-  if (thread_.running()) shared_->stop = true;
-  if (!shared_->started.HasBeenNotified()) shared_->started.Notify();
-  shared_->waker->Wake();
+  if (thread_.running()) driver_->Stop();
+  if (!driver_->started()) driver_->Start(nullptr);
 }
 
+std::shared_ptr<Driver> Pump::driver() const { return driver_; }
+
 void Pump::Drive(std::shared_ptr<ChildIo> child) {
-  shared_->child = std::move(child);
-  shared_->started.Notify();
+  driver_->Start(std::move(child));
 }
 
 void Pump::Detach() {
-  shared_->detached = true;
-  shared_->waker->Wake();
+  driver_->Detach();
   thread_.Detach();
-}
-
-void Pump::Run(Shared& shared) {
-  while (shared.child != nullptr) {
-    ChildIo& child = *shared.child;
-    if (child.finished()) return;
-    if (shared.detached ? child.settled() : shared.stop.load()) return;
-    DriveOnce(child, *shared.waker, absl::InfiniteFuture());
-  }
 }
 
 }  // namespace asyncproc::internal

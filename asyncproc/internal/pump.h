@@ -1,13 +1,12 @@
 #ifndef ASYNCPROC_INTERNAL_PUMP_H_
 #define ASYNCPROC_INTERNAL_PUMP_H_
 
-#include <atomic>
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/thread.h"
 #include "asyncproc/internal/waker.h"
 
@@ -18,7 +17,8 @@ namespace asyncproc::internal {
 void DriveOnce(ChildIo& child, Waker& waker, absl::Time deadline);
 
 // The thread that drives one child: drains its output, feeds its stdin, notices
-// its end. It sleeps while there is nothing to do, and ends when there is
+// its end. A caller that waits does that instead while it waits (see
+// DriverSeat). It sleeps while there is nothing to do, and ends when there is
 // nothing left to do.
 //
 // Made before the child, so that a thread that is not to be had is found out
@@ -33,8 +33,8 @@ class Pump {
   // Stops and waits for the thread.
   ~Pump();
 
-  // For the child to be: wakes this thread.
-  const std::shared_ptr<Waker>& waker() const { return shared_->waker; }
+  // For the child to be.
+  std::shared_ptr<Driver> driver() const;
 
   // Begins to drive `child`. Once.
   void Drive(std::shared_ptr<ChildIo> child);
@@ -43,19 +43,11 @@ class Pump {
   void Detach();
 
  private:
-  // What the thread uses; it may outlive the Pump.
-  struct Shared {
-    std::shared_ptr<Waker> waker;
-    absl::Notification started;
-    std::shared_ptr<ChildIo> child;  // Set before `started`.
-    std::atomic<bool> stop{false};
-    std::atomic<bool> detached{false};
-  };
+  class SharedDriver;
 
-  explicit Pump(std::shared_ptr<Waker> waker);
-  static void Run(Shared& shared);
+  explicit Pump(std::shared_ptr<SharedDriver> driver);
 
-  const std::shared_ptr<Shared> shared_;
+  const std::shared_ptr<SharedDriver> driver_;
   Thread thread_;
 };
 

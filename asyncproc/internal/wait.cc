@@ -124,6 +124,10 @@ absl::Time WaitScope::CurrentDeadline() {
                                   : current_scope->deadline_;
 }
 
+bool WaitScope::IsCancelable() {
+  return current_scope != nullptr && current_scope->HasCancellation();
+}
+
 bool WaitScope::IsCanceled() const {
   for (const WaitScope* scope = this; scope != nullptr; scope = scope->outer_) {
     if (scope->cancellation_ != nullptr && scope->cancellation_->canceled()) {

@@ -77,6 +77,8 @@ class WaitScope {
   static const WaitScope* Current();
   // The nearest deadline of this thread; InfiniteFuture: none.
   static absl::Time CurrentDeadline();
+  // Whether one of this thread can be canceled.
+  static bool IsCancelable();
 
  private:
   friend class Cancellation;

@@ -1,0 +1,225 @@
+// Who looks after a child: its own thread, or whoever waits for it.
+
+#include "asyncproc/internal/driver_seat.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/os.h"
+#include "asyncproc/process.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::DriverSeat;
+
+TEST(DriverSeatTest, IsTheCallersWhileTheOwnerIsPatient) {
+  DriverSeat seat;
+
+  EXPECT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
+  EXPECT_TRUE(seat.IsMine());
+  seat.Exit(/*drove=*/true, /*urgent=*/false);
+
+  seat.Take();  // Patience is over.
+  seat.Leave();
+}
+
+TEST(DriverSeatTest, IsLeftByTheOwnerForACaller) {
+  DriverSeat seat;
+  absl::Notification taken, hurried;
+  std::thread owner([&] {
+    seat.Take();
+    taken.Notify();
+    hurried.WaitForNotification();
+    EXPECT_TRUE(seat.IsWanted());
+    seat.Leave();
+    seat.Take();
+    EXPECT_FALSE(seat.IsWanted());
+    seat.Leave();
+  });
+  taken.WaitForNotification();
+
+  EXPECT_TRUE(seat.Enter(/*may_drive=*/true, [&] { hurried.Notify(); }));
+  seat.Exit(/*drove=*/true, /*urgent=*/true);
+
+  owner.join();
+}
+
+TEST(DriverSeatTest, IsTheOwnersWhileSeveralWait) {
+  DriverSeat seat;
+  ASSERT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
+  EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
+
+  seat.Exit(/*drove=*/true, /*urgent=*/false);
+  seat.Take();  // At once, and for good: nobody can take it.
+  EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
+
+  seat.Exit(/*drove=*/false, /*urgent=*/false);
+  seat.Exit(/*drove=*/false, /*urgent=*/false);
+  seat.Leave();
+}
+
+TEST(DriverSeatTest, IsTakenAtOnceForWhatACallerDidNotSee) {
+  DriverSeat seat;
+  ASSERT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
+  ASSERT_TRUE(seat.IsMine());
+  seat.CallOwner();
+  std::thread owner([&] {
+    seat.Take();
+    seat.Leave();
+  });
+
+  seat.Exit(/*drove=*/true, /*urgent=*/false);
+
+  owner.join();
+}
+
+TEST(DriverSeatTest, IsNoCallersOnceItIsClosed) {
+  DriverSeat seat;
+  ASSERT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
+  std::thread closer([&] {
+    seat.Close();
+    seat.AwaitNoCaller();
+  });
+
+  while (seat.IsMine()) absl::SleepFor(absl::Milliseconds(1));
+  seat.Exit(/*drove=*/true, /*urgent=*/false);
+
+  closer.join();
+  EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
+  seat.Exit(/*drove=*/false, /*urgent=*/false);
+}
+
+// Counts what is read, of anything, by the thread that made it.
+class CountsOwnReads : public internal::Os {
+ public:
+  ssize_t Read(int fd, void* data, size_t size) override {
+    if (pthread_equal(pthread_self(), self_) != 0) ++reads;
+    return Os::Read(fd, data, size);
+  }
+
+  std::atomic<int> reads{0};
+
+ private:
+  const pthread_t self_ = pthread_self();
+};
+
+TEST(WaitingTest, IsForWhatTheWaitingThreadReadsItself) {
+  CountsOwnReads os;
+  const internal::ScopedOs scoped(&os);
+  auto cat = MustSpawn(Command({"cat"}));
+
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_THAT(cat->Write("x\n"), IsOk());
+    AwaitLine(*cat, "x");
+  }
+
+  EXPECT_GE(os.reads, 50);
+}
+
+// Of all threads of the library, how often they have gone to sleep.
+int Naps() {
+  int naps = 0;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    bool ours = false;
+    for (std::string line; std::getline(status, line);) {
+      absl::string_view count = line;
+      int number;
+      if (absl::StartsWith(line, "Name:")) {
+        ours = absl::StrContains(line, "asyncproc-");
+      } else if (ours &&
+                 absl::ConsumePrefix(&count, "voluntary_ctxt_switches:") &&
+                 absl::SimpleAtoi(count, &number)) {
+        naps += number;
+      }
+    }
+  }
+  return naps;
+}
+
+TEST(WaitingTest, LeavesTheChildsThreadAsleep) {
+  auto cat = MustSpawn(Command({"cat"}));
+  std::thread sleeper([&] {
+    EXPECT_THAT(cat->out().ReadLine(kNeverReached), IsOkAndHolds("over"));
+  });
+  absl::SleepFor(kShort);
+  const int before = Naps();
+  absl::SleepFor(kShort * 5);
+  const int after = Naps();
+  EXPECT_THAT(cat->Write("over\n"), IsOk());
+  sleeper.join();
+
+  EXPECT_GT(before, 0);
+  EXPECT_LE(after - before, 1);
+}
+
+TEST(WaitingTest, EndsWhenTheProcessIsDestroyed) {
+  auto process = MustSpawn(Command({"cat"}));
+  OutputCursor cursor = process->out().NewCursor();
+  std::thread reader([&] {
+    EXPECT_THAT(cursor.ReadLine(kNeverReached),
+                HasCode(absl::StatusCode::kOutOfRange));
+  });
+  absl::SleepFor(absl::Milliseconds(5));  // Before or while: it is the same.
+
+  process = nullptr;
+
+  reader.join();
+}
+
+TEST(WaitingTest, OfOneThreadServesTheOthers) {
+  auto process = MustSpawn(
+      Command::Shell("echo out; read x; echo err >&2; read x; exit 3"));
+  std::thread waiter([&] {
+    EXPECT_THAT(process->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(3)));
+  });
+  std::thread reader([&] {
+    EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("err"));
+    EXPECT_THAT(process->Write("\n"), IsOk());
+  });
+
+  AwaitLine(*process, "out");
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  reader.join();
+  waiter.join();
+}
+
+// A caller that has gone away must not leave a child that writes alone.
+TEST(WaitingTest, DoesNotKeepTheOutputFromBeingReadAfterwards) {
+  auto process = MustSpawn(Command::Shell(
+      "echo ready; read x; head -c 300000 /dev/zero; echo done >&2"));
+  AwaitLine(*process, "ready");
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  while (process->out().stats().bytes < 300006) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("done"));
+}
+
+}  // namespace
+}  // namespace asyncproc
