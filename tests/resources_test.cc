@@ -181,6 +181,18 @@ TEST(ResourcesTest, AChildMayBeDeniedAnyDescriptor) {
   EXPECT_THAT(OutputOf(command), HasSubstr("ldconfig"));
 }
 
+TEST(ResourcesTest, ALimitThatCannotBeSetIsNamed) {
+  Command command({"true"});
+  command.rlimits[RLIMIT_STACK] = {8 << 20, RLIM_INFINITY};
+  // More than the kernel lets even root have.
+  command.rlimits[RLIMIT_NOFILE] = {1 << 30, 1 << 30};
+
+  auto process = Process::Spawn(command);
+
+  EXPECT_THAT(process, HasCode(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(process.status().message(), HasSubstr("RLIMIT_NOFILE"));
+}
+
 // A host that forbids itself descriptors once it has all it needs.
 TEST(ResourcesTest, AHostMayDenyItselfMoreDescriptors) {
   if (kSlowness > 1) GTEST_SKIP() << "sanitizers need descriptors";

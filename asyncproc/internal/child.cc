@@ -165,10 +165,11 @@ bool CloseOthers(const ChildPlan& plan) {
   return CloseListed(plan);
 }
 
-bool SetRlimits(const ChildPlan& plan) {
+bool SetRlimits(ChildPlan& plan) {
   for (size_t i = 0; i < plan.rlimit_count; ++i) {
     if (!Ok(syscall(SYS_prlimit64, 0, plan.rlimits[i].resource,
                     &plan.rlimits[i].limit, nullptr))) {
+      plan.refused_resource = plan.rlimits[i].resource;
       return false;
     }
   }

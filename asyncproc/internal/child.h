@@ -67,6 +67,8 @@ struct ChildPlan {
   // The candidate that `error` is about, when it is about one: null when none
   // was found.
   const char* volatile refused = nullptr;
+  // The limit that `error` is about, when it is about one.
+  volatile int refused_resource = -1;
   // It failed because it could not stop sharing descriptors.
   volatile bool could_not_unshare = false;
 };

@@ -137,6 +137,31 @@ std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
   return what;
 }
 
+std::string ResourceName(int resource) {
+  static constexpr std::pair<int, const char*> kNames[] = {
+      {RLIMIT_AS, "RLIMIT_AS"},
+      {RLIMIT_CORE, "RLIMIT_CORE"},
+      {RLIMIT_CPU, "RLIMIT_CPU"},
+      {RLIMIT_DATA, "RLIMIT_DATA"},
+      {RLIMIT_FSIZE, "RLIMIT_FSIZE"},
+      {RLIMIT_LOCKS, "RLIMIT_LOCKS"},
+      {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"},
+      {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"},
+      {RLIMIT_NICE, "RLIMIT_NICE"},
+      {RLIMIT_NOFILE, "RLIMIT_NOFILE"},
+      {RLIMIT_NPROC, "RLIMIT_NPROC"},
+      {RLIMIT_RSS, "RLIMIT_RSS"},
+      {RLIMIT_RTPRIO, "RLIMIT_RTPRIO"},
+      {RLIMIT_RTTIME, "RLIMIT_RTTIME"},
+      {RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"},
+      {RLIMIT_STACK, "RLIMIT_STACK"},
+  };
+  for (const auto& [number, name] : kNames) {
+    if (number == resource) return name;
+  }
+  return absl::StrCat("resource ", resource);
+}
+
 std::string WhatFailedInChild(const Command& command,
                               const SpawnRequest& request,
                               const SpawnResult& result,
@@ -145,6 +170,8 @@ std::string WhatFailedInChild(const Command& command,
   switch (result.failure.stage) {
     case SpawnStage::kProcessGroup:
       return absl::StrCat(stage, " to ", request.process_group.value_or(0));
+    case SpawnStage::kRlimits:
+      return absl::StrCat(stage, " of ", ResourceName(result.refused_resource));
     case SpawnStage::kNice:
       return absl::StrCat(stage, " to ", request.nice.value_or(0));
     case SpawnStage::kGroup:

@@ -134,6 +134,7 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
     }
     result.failure = {plan.stage, plan.error};
     if (plan.refused != nullptr) result.refused = plan.refused;
+    result.refused_resource = plan.refused_resource;
     return result;
   }
   result.pid = pid;

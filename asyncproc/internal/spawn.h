@@ -50,6 +50,7 @@ struct SpawnResult {
   // When exec failed: the candidate that was there and could not be executed.
   // Empty when none was there.
   std::string refused;
+  int refused_resource = -1;  // When a limit could not be set: which.
 };
 
 // Starts a child, and returns once it runs its program, or has failed to and
