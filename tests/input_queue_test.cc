@@ -142,6 +142,7 @@ int handled = 0;
 // WRT-05
 TEST_P(WriteWithoutSigpipeTest, DoesNotCallAHandlerOfTheHosts) {
   const SigpipeState restored;
+  handled = 0;
   SigpipeState::Set([](int) { ++handled; });
   const UniqueFd fd = BrokenPipe();
 

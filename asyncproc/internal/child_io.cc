@@ -290,8 +290,14 @@ bool ChildIo::OutputsAtEnd() const {
 }
 
 void ChildIo::AdvanceInput() {
-  if (input_->pending() > kUsualPipe) GrowPipe(input_->fd());
+  const size_t before = input_->pending();
   input_->Advance();
+  const size_t left = input_->pending();
+  input_taken_ += before - std::min(before, left);
+  // For a child that does read, and has more to come.
+  if (input_taken_ >= kUsualPipe && left >= kUsualPipe) {
+    GrowPipe(input_->fd());
+  }
 }
 
 void ChildIo::Advance(Output& output) {

@@ -171,6 +171,7 @@ class ChildIo {
   // The driver's.
   std::vector<Output> outputs_;  // From kOut on.
   std::unique_ptr<InputQueue> input_;
+  size_t input_taken_ = 0;  // From the queue, by the pipe.
   UniqueFd terminal_;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;
   std::unique_ptr<Reaper> reaper_;
