@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -47,7 +47,7 @@ class ResultsDirectory {
 
   std::string path_;
   // By the hash of a path, whose it is.
-  absl::flat_hash_map<size_t, int64_t> owners_;
+  std::unordered_map<size_t, int64_t> owners_;
 };
 
 // One name of a file for any value.
