@@ -346,7 +346,13 @@ void ChildIo::GrowPipe(int fd) {
 }
 
 void ChildIo::TryReap() {
-  // With its output at its end, it settles at once.
+  // With its output at its end, it settles at once. Mostly that is in the pipes
+  // by now: what it said last, and the end.
+  for (Output& output : outputs_) {
+    for (int i = 0; i < 2 && !group_wanted_ && IsWanted(output); ++i) {
+      Advance(output);
+    }
+  }
   const bool last = !group_wanted_ && OutputsAtEnd();
   if (auto status = reaper_->TryReap(last ? Reaper::Group::kForget
                                           : Reaper::Group::kRemember)) {
