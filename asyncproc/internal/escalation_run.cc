@@ -44,8 +44,11 @@ bool EscalationRun::Take(const EscalationStep& step) {
 
 Termination EscalationRun::Outcome() {
   Termination outcome;
-  if (ended_) outcome.ended_by_step = last_taken_;
-  outcome.survivors = targets_.Survivors();
+  if (ended_) {
+    outcome.ended_by_step = last_taken_;
+  } else {
+    outcome.survivors = targets_.Survivors();
+  }
   outcome.elapsed = elapsed();
   return outcome;
 }

@@ -36,8 +36,9 @@ std::string ReadFile(const std::string& path) {
   char buffer[1024];
   for (;;) {
     const ssize_t size = read(file.get(), buffer, sizeof(buffer));
-    if (size <= 0) return text;
-    text.append(buffer, static_cast<size_t>(size));
+    if (size > 0) text.append(buffer, static_cast<size_t>(size));
+    // These files give all they have, as far as there is room.
+    if (size < static_cast<ssize_t>(sizeof(buffer))) return text;
   }
 }
 

@@ -51,12 +51,6 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
   return true;
 }
 
-bool TerminationTargets::HasEnded(const Target& target) {
-  if (!target.pidfd.valid()) return IsGone(target.stat);
-  pollfd fd = {target.pidfd.get(), POLLIN, 0};
-  return GetOs().Poll(&fd, 1, absl::InfinitePast()) > 0;
-}
-
 bool TerminationTargets::Find() {
   DropEnded();
   bool found = false;
@@ -99,32 +93,44 @@ std::vector<ProcessStat> TerminationTargets::Related(
 }
 
 void TerminationTargets::DropEnded() {
-  for (auto it = targets_.begin(); it != targets_.end();) {
-    it = HasEnded(it->second) ? targets_.erase(it) : std::next(it);
+  std::vector<pollfd> fds;
+  for (const auto& [pid, target] : targets_) {
+    fds.push_back({target.pidfd.get(), POLLIN, 0});
+  }
+  if (GetOs().Poll(fds.data(), fds.size(), absl::InfinitePast()) < 0) return;
+  size_t i = 0;
+  for (auto it = targets_.begin(); it != targets_.end(); ++i) {
+    const bool ended =
+        fds[i].fd >= 0 ? fds[i].revents != 0 : IsGone(it->second.stat);
+    it = ended ? targets_.erase(it) : std::next(it);
   }
 }
 
 void TerminationTargets::Signal(int signal) {
-  Refresh();
+  if (signal != SIGKILL || scope_ == TerminationScope::kChild) {
+    Refresh();
+    SendToAll({signal, SIGCONT}, /*search=*/true);
+    return;
+  }
   // Who is stopped starts nobody, and is still there to find its children by;
   // who is killed first may have started one a moment ago that nobody knows.
-  if (signal == SIGKILL && scope_ != TerminationScope::kChild) {
-    SendToAll({SIGSTOP});
-  }
-  SendToAll({signal, SIGCONT});
+  SendToAll({SIGSTOP}, /*search=*/true);
+  SendToAll({SIGKILL, SIGCONT}, /*search=*/false);
+  all_killed_ = true;
 }
 
 bool TerminationTargets::Send(int signal) {
   Refresh();
   const bool child_lives = !child_.reaper().TryReap().has_value();
   if (!child_lives && targets_.empty()) return false;
-  SendToAll({signal});
+  SendToAll({signal}, /*search=*/true);
   return true;
 }
 
-void TerminationTargets::SendToAll(const std::vector<int>& signals) {
+void TerminationTargets::SendToAll(const std::vector<int>& signals,
+                                   bool search) {
   std::set<pid_t> signaled;
-  for (int search = 0; search < kMostSearches; ++search) {
+  for (int searches = 0; searches < kMostSearches; ++searches) {
     bool all_held = true;
     for (const auto& [pid, target] : targets_) {
       if (!target.pidfd.valid()) all_held = false;
@@ -144,7 +150,7 @@ void TerminationTargets::SendToAll(const std::vector<int>& signals) {
         }
       }
     }
-    if (scope_ == TerminationScope::kChild || !Find()) return;
+    if (scope_ == TerminationScope::kChild || !search || !Find()) return;
   }
 }
 
@@ -154,7 +160,9 @@ bool TerminationTargets::AwaitEnded(absl::Time deadline) {
   if (!child_ended) return false;
   if (scope_ == TerminationScope::kChild) return true;
   for (;;) {
-    Refresh();
+    // Where all have been killed, none can have come before those are gone.
+    DropEnded();
+    if (!all_killed_ || targets_.empty()) Refresh();
     if (targets_.empty()) return true;
     if (MonotonicNow() >= deadline || !CheckWaitScopes().ok()) return false;
     const UniqueFd& pidfd = targets_.begin()->second.pidfd;

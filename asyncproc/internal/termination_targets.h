@@ -54,8 +54,8 @@ class TerminationTargets {
     UniqueFd pidfd;  // Not valid where there is none to be had.
   };
 
-  static bool HasEnded(const Target& target);
-  void SendToAll(const std::vector<int>& signals);
+  // `search`: also to those that come meanwhile.
+  void SendToAll(const std::vector<int>& signals, bool search);
   // Whether it has found any that it did not know.
   bool Find();
   bool Hold(const ProcessStat& stat);
@@ -66,6 +66,7 @@ class TerminationTargets {
   ChildIo& child_;
   const TerminationScope scope_;
   std::map<pid_t, Target> targets_;  // Without the child.
+  bool all_killed_ = false;  // Those that were there, and stopped before.
 };
 
 }  // namespace asyncproc::internal
