@@ -26,7 +26,7 @@ namespace asyncproc::internal {
 class DriverSeat {
  public:
   // How long a child may be left alone by an owner that holds back.
-  static constexpr absl::Duration kPatience = absl::Milliseconds(1);
+  static constexpr absl::Duration kPatience = absl::Milliseconds(2);
 
   // ---- For the owner.
 

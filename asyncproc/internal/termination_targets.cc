@@ -114,9 +114,9 @@ void TerminationTargets::Signal(int signal) {
   }
   // Who is stopped starts nobody, and is still there to find its children by;
   // who is killed first may have started one a moment ago that nobody knows.
-  SendToAll({SIGSTOP}, /*search=*/true);
+  const bool found_all = SendToAll({SIGSTOP}, /*search=*/true);
   SendToAll({SIGKILL, SIGCONT}, /*search=*/false);
-  all_killed_ = true;
+  all_killed_ = found_all;
 }
 
 bool TerminationTargets::Send(int signal) {
@@ -127,11 +127,11 @@ bool TerminationTargets::Send(int signal) {
   return true;
 }
 
-void TerminationTargets::SendToAll(const std::vector<int>& signals,
+bool TerminationTargets::SendToAll(const std::vector<int>& signals,
                                    bool search) {
   std::set<pid_t> signaled;
+  bool all_held = true;
   for (int searches = 0; searches < kMostSearches; ++searches) {
-    bool all_held = true;
     for (const auto& [pid, target] : targets_) {
       if (!target.pidfd.valid()) all_held = false;
       if (!target.pidfd.valid() || !signaled.insert(pid).second) continue;
@@ -150,8 +150,11 @@ void TerminationTargets::SendToAll(const std::vector<int>& signals,
         }
       }
     }
-    if (scope_ == TerminationScope::kChild || !search || !Find()) return;
+    if (scope_ == TerminationScope::kChild || !search || !Find()) {
+      return all_held;
+    }
   }
+  return false;
 }
 
 bool TerminationTargets::AwaitEnded(absl::Time deadline) {
@@ -160,9 +163,11 @@ bool TerminationTargets::AwaitEnded(absl::Time deadline) {
   if (!child_ended) return false;
   if (scope_ == TerminationScope::kChild) return true;
   for (;;) {
-    // Where all have been killed, none can have come before those are gone.
-    DropEnded();
-    if (!all_killed_ || targets_.empty()) Refresh();
+    if (all_killed_) {
+      DropEnded();  // None can have come since.
+    } else {
+      Refresh();
+    }
     if (targets_.empty()) return true;
     if (MonotonicNow() >= deadline || !CheckWaitScopes().ok()) return false;
     const UniqueFd& pidfd = targets_.begin()->second.pidfd;

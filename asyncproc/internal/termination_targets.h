@@ -54,8 +54,9 @@ class TerminationTargets {
     UniqueFd pidfd;  // Not valid where there is none to be had.
   };
 
-  // `search`: also to those that come meanwhile.
-  void SendToAll(const std::vector<int>& signals, bool search);
+  // `search`: also to those that come meanwhile. Whether it has reached them
+  // all, each by its pidfd.
+  bool SendToAll(const std::vector<int>& signals, bool search);
   // Whether it has found any that it did not know.
   bool Find();
   bool Hold(const ProcessStat& stat);
@@ -66,7 +67,7 @@ class TerminationTargets {
   ChildIo& child_;
   const TerminationScope scope_;
   std::map<pid_t, Target> targets_;  // Without the child.
-  bool all_killed_ = false;  // Those that were there, and stopped before.
+  bool all_killed_ = false;          // And stopped before: there are no others.
 };
 
 }  // namespace asyncproc::internal
