@@ -518,6 +518,19 @@ TEST(HeadAndTailTest, ReadsExactlySoManyBytesAcrossTheGap) {
   EXPECT_THAT(b.Exactly(2), IsOkAndHolds("yz"));
 }
 
+TEST(HeadAndTailTest, RefusesToWaitForMoreThanTheTailWhenTheHeadWasTaken) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abc");
+
+  EXPECT_THAT(b.Exactly(3), IsOkAndHolds("abc"));
+  EXPECT_THAT(b.Exactly(5), HasCode(kNotYet));  // One of the head is to come.
+  EXPECT_THAT(b.Exactly(6), HasCode(absl::StatusCode::kResourceExhausted));
+  b.buffer.Append("defgh");
+  EXPECT_THAT(b.Exactly(1), IsOkAndHolds("d"));
+  EXPECT_THAT(b.Exactly(5), HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(b.Exactly(4), IsOkAndHolds("efgh"));
+}
+
 TEST(HeadAndTailTest, KeepsATailWhenTheHeadWasTaken) {
   Buffered b(OutputBound::HeadAndTail(8));
   b.buffer.Append("abcdef");

@@ -178,7 +178,7 @@ void OutputBuffer::ApplyBound() {
 }
 
 void OutputBuffer::SplitHeadAndTail() {
-  const size_t head = bound_.bytes() / 2;
+  const size_t head = HeadSize();
   const size_t tail = bound_.bytes() - head;
   const uint64_t start = segments_.front().start;
   if (segments_.size() == 1 && start < head && Buffered() > bound_.bytes()) {
@@ -506,15 +506,25 @@ absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
   return Take(*cursor, match);
 }
 
+size_t OutputBuffer::MostUnread(const Cursor& cursor) const {
+  if (bound_.policy() != OutputBound::Policy::kHeadAndTail) {
+    return bound_.bytes();
+  }
+  // Of the head, only what the cursor has not passed.
+  const size_t head = HeadSize();
+  return bound_.bytes() -
+         static_cast<size_t>(std::min<uint64_t>(cursor.position, head));
+}
+
 absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
                                                       size_t size,
                                                       absl::Time deadline) {
-  if (size > bound_.bytes()) {
+  absl::MutexLock lock(&mu_);
+  if (size > MostUnread(*cursor)) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(size, " bytes are more than the ", bound_.bytes(),
+        absl::StrCat(size, " bytes are more than the ", MostUnread(*cursor),
                      " bytes of output that are kept"));
   }
-  absl::MutexLock lock(&mu_);
   absl::Status status =
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
         return Unread(*cursor) >= size;

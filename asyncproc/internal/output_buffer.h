@@ -192,6 +192,10 @@ class OutputBuffer : public OutputSink {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string TakeLine(Cursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of HeadAndTail's bound, and of any what may at most be there for a cursor.
+  size_t HeadSize() const { return bound_.bytes() / 2; }
+  size_t MostUnread(const Cursor& cursor) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string TakeAll(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AtEndLocked(const Cursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
