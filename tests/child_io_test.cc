@@ -42,6 +42,13 @@ class ChildIoTest : public testing::Test {
     return fd.revents;
   }
 
+  // Waits until nobody has the other end of `slot` any more.
+  void AwaitHangup(ChildIo::Slot slot) {
+    while ((AwaitEvent(slot) & POLLHUP) == 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  }
+
   std::string Out() { return output_->Read(out_); }
 
   std::unique_ptr<ChildIo> child_;
@@ -95,6 +102,8 @@ TEST_F(ChildIoTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
   for (const bool wanted : {true, false}) {
     Start(command);
     child_->set_group_wanted(wanted);
+    AwaitHangup(ChildIo::kOut);
+    AwaitHangup(ChildIo::kErr);
     // Its output is still to be read.
     child_->Handle(ChildIo::kExit, AwaitEvent(ChildIo::kExit));
 
