@@ -49,11 +49,12 @@ struct Output {
 //
 // Thread safety: any thread may call anything at any time; only the destructor
 // must not overlap another call.
-// Ownership: the Process owns the child, the pipes and one thread. Its
-// destructor does with a child that still runs what Command::on_destroy says
-// (kill it and reap it, as a rule), and leaves no thread, descriptor or zombie
-// behind. A child that it may not kill, for it is another user's by now, it
-// leaves as OnDestroy::Detach does.
+// Ownership: the Process owns the child, the pipes and one thread, which looks
+// after them; a caller that waits does that itself meanwhile. The destructor
+// does with a child that still runs what Command::on_destroy says (kill it and
+// reap it, as a rule), and leaves no thread, descriptor or zombie behind. A
+// child that it may not kill, for it is another user's by now, it leaves as
+// OnDestroy::Detach does.
 // Blocking: only Wait, WaitFor, Flush and Terminate block. They also end, with
 // kDeadlineExceeded or kCancelled, when a WithTimeout or a CancellationScope of
 // the calling thread says so. The destructor blocks for the moment that a
