@@ -3,6 +3,7 @@
 #include "asyncproc/internal/driver_seat.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <filesystem>
@@ -26,6 +27,7 @@
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/library_threads.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -187,6 +189,28 @@ TEST(WaitingTest, EndsWhenTheProcessIsDestroyed) {
   process = nullptr;
 
   reader.join();
+}
+
+// A process that it left behind holds its output: nobody waits for that one.
+TEST(WaitingTest, EndsWhenADetachedChildHasSettled) {
+  Command command = Command::Shell("sleep 1000 & echo $!; read x || exec true");
+  command.on_destroy = OnDestroy::Detach();
+  auto process = MustSpawn(command);
+  const auto holder = process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(holder, IsOk());
+  OutputCursor cursor = process->out().NewCursor(From::kNow);
+  std::thread reader([&] {
+    EXPECT_THAT(cursor.ReadLine(kNeverReached),
+                HasCode(absl::StatusCode::kOutOfRange));
+  });
+  // So that it waits by then, as a rule: it has to end in any case.
+  absl::SleepFor(kShort);
+
+  process = nullptr;
+
+  reader.join();
+  kill(std::stoi(*holder), SIGKILL);
+  AwaitNoLibraryThread();
 }
 
 TEST(WaitingTest, OfOneThreadServesTheOthers) {

@@ -89,7 +89,8 @@ class Pump::SharedDriver : public Driver {
   bool started() const { return started_.HasBeenNotified(); }
   // The thread is to end. When it returns, no caller drives any more.
   void Stop();
-  // The thread is to end by itself.
+  // The thread is to end by itself, when the child has settled: a caller that
+  // drove would not know of that.
   void Detach();
 
  private:
@@ -104,8 +105,8 @@ class Pump::SharedDriver : public Driver {
   const std::shared_ptr<Waker> waker_;
   DriverSeat seat_;
   absl::Notification started_;
-  std::shared_ptr<ChildIo>
-      child_;  // Set before `started_`; whose has the seat.
+  // Set before `started_`; then of whoever has the seat.
+  std::shared_ptr<ChildIo> child_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> detached_{false};
 };
@@ -178,7 +179,8 @@ void Pump::SharedDriver::Stop() {
 
 void Pump::SharedDriver::Detach() {
   detached_ = true;
-  Wake();
+  seat_.Close();
+  waker_->Wake();
 }
 
 Pump::Pump(std::shared_ptr<SharedDriver> driver) : driver_(std::move(driver)) {}
