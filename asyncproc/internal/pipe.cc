@@ -25,7 +25,7 @@ UniqueFd AboveStdio(UniqueFd fd) {
 UniqueFd OutOfTheWay(UniqueFd fd) {
   if (!fd.valid() || fd.get() >= kFirstOutOfTheWay) return fd;
   UniqueFd moved(GetOs().Duplicate(fd.get(), kFirstOutOfTheWay));
-  return moved.valid() ? std::move(moved) : std::move(fd);
+  return moved.valid() ? std::move(moved) : AboveStdio(std::move(fd));
 }
 
 absl::StatusOr<Pipe> MakePipe(size_t size) {

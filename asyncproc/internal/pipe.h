@@ -24,10 +24,10 @@ absl::StatusOr<Pipe> MakePipe(size_t size = 0);
 // errno set, when that fails.
 UniqueFd AboveStdio(UniqueFd fd);
 
-// For what stays open as long as a child lives: leaves the low numbers free, if
-// it can, and `fd` as it is otherwise. What a child is started with then has
-// low numbers however many children live, and of the descriptors that are open
-// only those below it are copied (see Spawn).
+// AboveStdio, for what stays open as long as a child lives: leaves the other
+// low numbers free too, if it can. What a child is started with then has low
+// numbers however many children live, and of the descriptors that are open only
+// those below it are copied (see Spawn).
 UniqueFd OutOfTheWay(UniqueFd fd);
 
 // Makes reads and writes return at once. Only for our own end of a pipe: the

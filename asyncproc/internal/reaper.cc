@@ -42,7 +42,7 @@ absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
     std::function<void()> on_exit) {
   if (!pidfd.valid()) {
     // It cannot name a stranger: the child has not been reaped yet.
-    pidfd = AboveStdio(OutOfTheWay(UniqueFd(GetOs().PidfdOpen(pid))));
+    pidfd = OutOfTheWay(UniqueFd(GetOs().PidfdOpen(pid)));
   }
   auto reaper =
       absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));

@@ -140,9 +140,7 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   result.pid = pid;
   // A pidfd that took the place of a closed standard stream would be written to
   // by whoever believes that it is one.
-  if (result.pidfd.valid()) {
-    result.pidfd = AboveStdio(OutOfTheWay(std::move(result.pidfd)));
-  }
+  result.pidfd = OutOfTheWay(std::move(result.pidfd));
   return result;
 }
 

@@ -11,7 +11,7 @@
 namespace asyncproc::internal {
 
 absl::StatusOr<std::shared_ptr<Waker>> Waker::Create() {
-  UniqueFd fd = AboveStdio(OutOfTheWay(UniqueFd(GetOs().EventFd())));
+  UniqueFd fd = OutOfTheWay(UniqueFd(GetOs().EventFd()));
   if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot make an eventfd");
   return std::shared_ptr<Waker>(new Waker(std::move(fd)));
 }
