@@ -50,7 +50,8 @@ struct Output {
 // Thread safety: any thread may call anything at any time; only the destructor
 // must not overlap another call.
 // Ownership: the Process owns the child, the pipes and one thread, which looks
-// after them; a caller that waits does that itself meanwhile. The destructor
+// after them; a caller that waits does that itself meanwhile, and the thread
+// goes on within two milliseconds after the last such call. The destructor
 // does with a child that still runs what Command::on_destroy says (kill it and
 // reap it, as a rule), and leaves no thread, descriptor or zombie behind. A
 // child that it may not kill, for it is another user's by now, it leaves as
