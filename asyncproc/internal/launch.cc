@@ -310,7 +310,7 @@ class Streams {
       moves_.push_back({slave, number});
     }
     // For all three: the flag belongs to what they are copies of.
-    return SetNonblocking(launched->terminal);
+    return MakeNonblocking(launched->terminal, SpawnStage::kTerminal);
   }
 
   absl::Status OpenStandard(Launched* launched) {
@@ -332,7 +332,7 @@ class Streams {
     if (!pipe.ok()) return pipe.status();
     *host_end = OutOfTheWay(std::move(pipe->write_end));
     Own(std::move(pipe->read_end), STDIN_FILENO);
-    return SetNonblocking(*host_end);
+    return MakeNonblocking(*host_end, SpawnStage::kPipe);
   }
 
   absl::Status OpenOutput(const Stdio& stream, int number, UniqueFd* host_end) {
@@ -343,20 +343,26 @@ class Streams {
       }
       *host_end = OutOfTheWay(std::move(pty->master));
       Own(std::move(pty->slave), number);
-      return SetNonblocking(*host_end);
+      return MakeNonblocking(*host_end, SpawnStage::kTerminal);
     }
     if (stream.kind() != Stdio::Kind::kPipe) return OpenOther(stream, number);
     absl::StatusOr<Pipe> pipe = OpenPipe();
     if (!pipe.ok()) return pipe.status();
     *host_end = OutOfTheWay(std::move(pipe->read_end));
     Own(std::move(pipe->write_end), number);
-    return SetNonblocking(*host_end);
+    return MakeNonblocking(*host_end, SpawnStage::kPipe);
   }
 
   absl::StatusOr<Pipe> OpenPipe() {
     absl::StatusOr<Pipe> pipe = MakePipe(command_.pipe_size);
     if (pipe.ok()) return pipe;
     return Failed(command_, SpawnStage::kPipe, errno, pipe.status());
+  }
+
+  absl::Status MakeNonblocking(const UniqueFd& fd, SpawnStage stage) {
+    absl::Status status = SetNonblocking(fd);
+    if (status.ok()) return status;
+    return Failed(command_, stage, errno, status);
   }
 
   absl::Status OpenOther(const Stdio& stream, int number) {

@@ -50,7 +50,7 @@ absl::StatusOr<Pipe> MakePipe(size_t size) {
 absl::Status SetNonblocking(const UniqueFd& fd) {
   const int flags = fcntl(fd.get(), F_GETFL);
   if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
-    return absl::ErrnoToStatus(errno, "cannot make a pipe nonblocking");
+    return absl::ErrnoToStatus(errno, "cannot make a descriptor nonblocking");
   }
   return absl::OkStatus();
 }
