@@ -9,6 +9,8 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "asyncproc/internal/asciicast.h"
+#include "asyncproc/internal/json_lines.h"
 #include "asyncproc/internal/os.h"
 
 namespace asyncproc {
@@ -29,7 +31,7 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
   }
   std::shared_ptr<Recorder> recorder = absl::WrapUnique(new Recorder(
       path, std::move(fd),
-      format == TranscriptFormat::kAsciinema ? internal::NewAsciinemaWriter()
+      format == TranscriptFormat::kAsciinema ? internal::NewAsciicastWriter()
                                              : internal::NewJsonLinesWriter()));
   absl::StatusOr<internal::Thread> thread = internal::Thread::Start(
       "asyncproc-rec", [recorder = recorder.get()] { recorder->WriteAll(); });

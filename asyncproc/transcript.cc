@@ -13,6 +13,9 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/asciicast.h"
+#include "asyncproc/internal/json_lines.h"
+#include "asyncproc/internal/transcript_detection.h"
 #include "asyncproc/internal/transcript_format.h"
 #include "asyncproc/internal/unique_fd.h"
 
@@ -87,10 +90,12 @@ absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
     const absl::string_view line = text.substr(0, text.find('\n'));
     const bool whole = line.size() < text.size();
     if (reader == nullptr) {
-      absl::StatusOr<std::unique_ptr<TranscriptReader>> begun =
-          TranscriptReader::Begin(line, &transcript.header);
-      if (!begun.ok()) return AtLine(number, begun.status());
-      reader = *std::move(begun);
+      absl::StatusOr<std::unique_ptr<TranscriptReader>> detected =
+          internal::DetectTranscript(line);
+      if (!detected.ok()) return AtLine(number, detected.status());
+      reader = *std::move(detected);
+      const absl::Status begun = reader->Begin(line, &transcript.header);
+      if (!begun.ok()) return AtLine(number, begun);
     } else {
       TranscriptEvent event;
       absl::StatusOr<bool> read = reader->Read(line, &event);
@@ -113,7 +118,7 @@ absl::StatusOr<Transcript> Transcript::Load(const std::string& path) {
 
 std::string Transcript::Format(TranscriptFormat format) const {
   const std::unique_ptr<TranscriptWriter> writer =
-      format == TranscriptFormat::kAsciinema ? internal::NewAsciinemaWriter()
+      format == TranscriptFormat::kAsciinema ? internal::NewAsciicastWriter()
                                              : internal::NewJsonLinesWriter();
   std::string text = writer->Begin(header);
   for (const TranscriptEvent& event : events) text += writer->Write(event);

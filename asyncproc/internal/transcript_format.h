@@ -1,7 +1,6 @@
 #ifndef ASYNCPROC_INTERNAL_TRANSCRIPT_FORMAT_H_
 #define ASYNCPROC_INTERNAL_TRANSCRIPT_FORMAT_H_
 
-#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -11,8 +10,10 @@
 
 namespace asyncproc::internal {
 
-// Writes a transcript down, event by event, as whole lines: what
-// TranscriptFormat says.
+// The two halves of a format: TranscriptFormat, in transcript.h, says which
+// there are.
+
+// Writes a transcript down, event by event, as whole lines.
 //
 // Thread safety: none of its own.
 class TranscriptWriter {
@@ -26,20 +27,19 @@ class TranscriptWriter {
   virtual std::string End() { return ""; }
 };
 
-std::unique_ptr<TranscriptWriter> NewJsonLinesWriter();
-std::unique_ptr<TranscriptWriter> NewAsciinemaWriter();
-
 // Reads one, line by line, without their ends.
+//
+// Thread safety: none of its own.
+// Errors: kInvalidArgument with what is wrong with the line. What `header` or
+// `event` holds then is not to be relied on.
 class TranscriptReader {
  public:
-  // By the first line. Errors: kInvalidArgument.
-  static absl::StatusOr<std::unique_ptr<TranscriptReader>> Begin(
-      absl::string_view line, TranscriptHeader* header);
-
   virtual ~TranscriptReader() = default;
 
-  // False: the line is none that says anything to us.
-  // Errors: kInvalidArgument.
+  // The first line.
+  virtual absl::Status Begin(absl::string_view line,
+                             TranscriptHeader* header) = 0;
+  // Each of the others. False: it is none that says anything to us.
   virtual absl::StatusOr<bool> Read(absl::string_view line,
                                     TranscriptEvent* event) = 0;
 };

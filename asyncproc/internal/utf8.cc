@@ -77,4 +77,10 @@ std::string Utf8Joiner::Finish() {
   return was_cut ? std::string(kReplacement) : "";
 }
 
+std::string ToUtf8(absl::string_view bytes) {
+  Utf8Joiner joiner;
+  std::string text = joiner.Push(bytes);
+  return text + joiner.Finish();
+}
+
 }  // namespace asyncproc::internal

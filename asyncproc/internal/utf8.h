@@ -25,6 +25,9 @@ class Utf8Joiner {
   std::string cut_;  // The beginning of a character; 3 bytes at most.
 };
 
+// Of bytes that are in one piece.
+std::string ToUtf8(absl::string_view bytes);
+
 }  // namespace asyncproc::internal
 
 #endif  // ASYNCPROC_INTERNAL_UTF8_H_
