@@ -349,6 +349,8 @@ INSTANTIATE_TEST_SUITE_P(
          "line 2: ", "\"code\" is no whole number"},
         {"CastOfVersion3", "{\"version\":3,\"term\":{}}\n",
          "line 1: ", "asciicast version 3; only 2 is known"},
+        {"CastOfNoVersion", "{\"version\":[2]}\n",
+         "line 1: ", "has a \"version\" that is no number"},
         {"CastWithoutSize", "{\"version\":2}\n",
          "line 1: ", "has no \"height\""},
         {"CastEventOfTwo", CastLine("[1, \"o\"]"),
@@ -372,6 +374,17 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(TranscriptTest, RefusesWhatIsNestedWithoutEnd) {
   EXPECT_THAT(Transcript::Parse(std::string(100'000, '[')), HasCode(kBad));
+}
+
+TEST(TranscriptTest, RefusesWhatIsNestedDeeplyToItsEnd) {
+  const std::string deep =
+      absl::StrCat(std::string(100'000, '['), std::string(100'000, ']'));
+
+  EXPECT_THAT(Transcript::Parse(deep), HasCode(kBad));
+  EXPECT_THAT(Transcript::Parse(absl::StrCat("{\"version\":", deep, "}")),
+              HasCode(kBad));
+  EXPECT_THAT(Transcript::Parse(absl::StrCat("{\"transcript\":", deep, "}")),
+              HasCode(kBad));
 }
 
 // ---- Files

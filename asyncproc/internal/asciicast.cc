@@ -107,14 +107,14 @@ class AsciicastWriter final : public TranscriptWriter {
 
 void CheckVersion(JsonMembers& members) {
   const Json* const version = members.Find("version");
-  if (version != nullptr && version->is_number_integer() &&
-      *version == kVersion) {
-    return;
+  // What is no number may be nested as deeply as it likes: to show that takes
+  // as deep a stack.
+  if (version == nullptr || !version->is_number()) {
+    members.Fail("has a \"version\" that is no number");
+  } else if (!version->is_number_integer() || *version != kVersion) {
+    members.Fail(absl::StrCat("is of asciicast version ", FormatJson(*version),
+                              "; only ", kVersion, " is known"));
   }
-  members.Fail(
-      absl::StrCat("is of asciicast version ",
-                   version == nullptr ? "" : Excerpt(FormatJson(*version)),
-                   "; only ", kVersion, " is known"));
 }
 
 absl::StatusOr<absl::Duration> ReadTime(const Json& seconds) {

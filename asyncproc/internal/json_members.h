@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;  // What is written keeps its order.
 // throws.
 absl::StatusOr<Json> ParseJson(absl::string_view text);
 
-// In one line, without its end. What is no UTF-8 is replaced.
+// In one line, without its end. What is no UTF-8 is replaced. It takes as much
+// of the stack as `json` is deep: nothing for what somebody else wrote.
 std::string FormatJson(const Json& json);
 
 // The beginning of what somebody else wrote, fit to be shown in an error.
