@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/process.h"
@@ -385,6 +386,17 @@ TEST(TranscriptTest, RefusesWhatIsNestedDeeplyToItsEnd) {
               HasCode(kBad));
   EXPECT_THAT(Transcript::Parse(absl::StrCat("{\"transcript\":", deep, "}")),
               HasCode(kBad));
+}
+
+// A minute, if each has to be compared with all before it.
+TEST(TranscriptTest, TakesNoLongerThanALineOfManyMembersIsLong) {
+  std::string line = "{\"us\":1,\"event\":\"in_closed\"";
+  for (int i = 0; i < 50'000; ++i) absl::StrAppend(&line, ",\"", i, "\":0");
+  const absl::Time begin = absl::Now();
+
+  EXPECT_THAT(MustParse(JsonLine(absl::StrCat(line, "}"))), testing::SizeIs(1));
+
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5) * kSlowness);
 }
 
 // ---- Files

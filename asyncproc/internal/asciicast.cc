@@ -33,11 +33,11 @@ class AsciicastWriter final : public TranscriptWriter {
  public:
   std::string Begin(const TranscriptHeader& header) override {
     const TerminalSize size = header.terminal.value_or(TerminalSize());
-    Json line = {{"version", kVersion},
-                 {"width", size.columns},
-                 {"height", size.rows},
-                 {"timestamp", absl::ToUnixSeconds(header.start)},
-                 {"command", ToUtf8(header.command)}};
+    OrderedJson line = {{"version", kVersion},
+                        {"width", size.columns},
+                        {"height", size.rows},
+                        {"timestamp", absl::ToUnixSeconds(header.start)},
+                        {"command", ToUtf8(header.command)}};
     has_terminal_ = header.terminal.has_value();
     if (!has_terminal_) line[kOurs] = {{"terminal", false}};
     return absl::StrCat(FormatJson(line), "\n");
@@ -95,7 +95,8 @@ class AsciicastWriter final : public TranscriptWriter {
   std::string Line(absl::string_view code, const std::string& text) const {
     const int64_t micros = absl::ToInt64Microseconds(time_);
     return absl::StrFormat("[%d.%06d, \"%s\", %s]\n", micros / 1'000'000,
-                           micros % 1'000'000, code, FormatJson(Json(text)));
+                           micros % 1'000'000, code,
+                           FormatJson(OrderedJson(text)));
   }
 
   bool has_terminal_ = true;
@@ -112,7 +113,7 @@ void CheckVersion(JsonMembers& members) {
   if (version == nullptr || !version->is_number()) {
     members.Fail("has a \"version\" that is no number");
   } else if (!version->is_number_integer() || *version != kVersion) {
-    members.Fail(absl::StrCat("is of asciicast version ", FormatJson(*version),
+    members.Fail(absl::StrCat("is of asciicast version ", version->dump(),
                               "; only ", kVersion, " is known"));
   }
 }

@@ -27,19 +27,19 @@ constexpr int64_t kMaxStartMicros = kMaxStartSeconds * 1'000'000;
 
 // ---- Writing
 
-void PutSize(Json& object, const TerminalSize& size) {
+void PutSize(OrderedJson& object, const TerminalSize& size) {
   object["rows"] = size.rows;
   object["columns"] = size.columns;
 }
 
-void PutUsage(Json& object, const ResourceUsage& usage) {
+void PutUsage(OrderedJson& object, const ResourceUsage& usage) {
   object["user_us"] = absl::ToInt64Microseconds(usage.user_time);
   object["system_us"] = absl::ToInt64Microseconds(usage.system_time);
   object["wall_us"] = absl::ToInt64Microseconds(usage.wall_time);
   object["max_rss_bytes"] = usage.max_rss_bytes;
 }
 
-void PutExit(Json& object, const TranscriptEvent& event) {
+void PutExit(OrderedJson& object, const TranscriptEvent& event) {
   if (!event.status.has_value()) {
     PutBytes(object, "unknown", event.data);
     return;
@@ -55,7 +55,7 @@ void PutExit(Json& object, const TranscriptEvent& event) {
   PutUsage(object, status.usage());
 }
 
-void PutEvent(Json& object, const TranscriptEvent& event) {
+void PutEvent(OrderedJson& object, const TranscriptEvent& event) {
   switch (event.kind) {
     case Kind::kIn:
     case Kind::kOut:
@@ -85,7 +85,7 @@ void PutEvent(Json& object, const TranscriptEvent& event) {
 class JsonLinesWriter final : public TranscriptWriter {
  public:
   std::string Begin(const TranscriptHeader& header) override {
-    Json line = {{"transcript", kVersion}};
+    OrderedJson line = {{"transcript", kVersion}};
     PutBytes(line, "command", header.command);
     line["start_us"] = absl::ToUnixMicros(header.start);
     if (header.terminal.has_value()) {
@@ -95,8 +95,8 @@ class JsonLinesWriter final : public TranscriptWriter {
   }
 
   std::string Write(const TranscriptEvent& event) override {
-    Json line = {{"us", absl::ToInt64Microseconds(event.time)},
-                 {"event", std::string(NameOf(event.kind))}};
+    OrderedJson line = {{"us", absl::ToInt64Microseconds(event.time)},
+                        {"event", std::string(NameOf(event.kind))}};
     PutEvent(line, event);
     return absl::StrCat(FormatJson(line), "\n");
   }

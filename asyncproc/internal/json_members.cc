@@ -26,9 +26,9 @@ absl::StatusOr<Json> ParseJson(absl::string_view text) {
       absl::StrCat("is no JSON, or not all of it: ", Excerpt(text)));
 }
 
-std::string FormatJson(const Json& json) {
+std::string FormatJson(const OrderedJson& json) {
   // Nothing that is no UTF-8 gets here; should it, that is no reason to throw.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 std::string Excerpt(absl::string_view text) {
@@ -108,7 +108,8 @@ std::string JsonMembers::Bytes(absl::string_view key) {
   return bytes;
 }
 
-void PutBytes(Json& object, absl::string_view key, absl::string_view bytes) {
+void PutBytes(OrderedJson& object, absl::string_view key,
+              absl::string_view bytes) {
   if (IsUtf8(bytes)) {
     object[std::string(key)] = std::string(bytes);
   } else {

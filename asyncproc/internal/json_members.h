@@ -11,15 +11,17 @@
 
 namespace asyncproc::internal {
 
-using Json = nlohmann::ordered_json;  // What is written keeps its order.
+// What is read: that finds a member, among however many, in no time.
+using Json = nlohmann::json;
+// What is written: that keeps the order in which its members were put there.
+using OrderedJson = nlohmann::ordered_json;
 
 // Of one value, and nothing behind it. Errors: kInvalidArgument; it never
 // throws.
 absl::StatusOr<Json> ParseJson(absl::string_view text);
 
-// In one line, without its end. What is no UTF-8 is replaced. It takes as much
-// of the stack as `json` is deep: nothing for what somebody else wrote.
-std::string FormatJson(const Json& json);
+// In one line, without its end. What is no UTF-8 is replaced.
+std::string FormatJson(const OrderedJson& json);
 
 // The beginning of what somebody else wrote, fit to be shown in an error.
 std::string Excerpt(absl::string_view text);
@@ -77,7 +79,8 @@ class JsonMembers {
 };
 
 // JSON is UTF-8: so what is not is put as base64, under another key.
-void PutBytes(Json& object, absl::string_view key, absl::string_view bytes);
+void PutBytes(OrderedJson& object, absl::string_view key,
+              absl::string_view bytes);
 
 }  // namespace asyncproc::internal
 
