@@ -162,6 +162,14 @@ TEST(CommandTest, RefusesNumbersOutOfRange) {
        },
        "soft limit"},
       {[](Command& c) { c.drain_grace = -absl::Seconds(1); }, "drain_grace"},
+      {[](Command& c) {
+         c.pty = Pty{-1, 80};
+       },
+       "a pty of -1 rows"},
+      {[](Command& c) {
+         c.pty = Pty{24, 65536};
+       },
+       "and 65536 columns"},
       {[](Command& c) { c.pipe_size = size_t{INT_MAX} + 1; }, "pipe_size"},
       {[](Command& c) { c.output_buffer = OutputBound::BlockChild(0); },
        "output_buffer"},
@@ -176,6 +184,11 @@ TEST(CommandTest, RefusesWhatContradictsItself) {
   ExpectRefused({
       {[](Command& c) {
          c.new_session = true;
+         c.process_group = ProcessGroup::Join(12345);
+       },
+       "cannot join group 12345"},
+      {[](Command& c) {
+         c.pty.emplace();
          c.process_group = ProcessGroup::Join(12345);
        },
        "cannot join group 12345"},
@@ -244,6 +257,31 @@ TEST(CommandTest, ExplainsWhatWouldBeDone) {
   }
 }
 
+TEST(CommandTest, ExplainsATerminal) {
+  Command command({"true"});
+  command.pty = Pty{24, 80};
+  EXPECT_THAT(command.Explain(), HasSubstr("24 rows, 80 columns, echo\n"));
+  EXPECT_THAT(command.Explain(), HasSubstr("session:     its own\n"));
+
+  command.pty->echo = false;
+  EXPECT_THAT(command.Explain(), HasSubstr("80 columns, no echo\n"));
+}
+
+TEST(CommandTest, ExplainsWhoItIsToBeAndWhatItMayUse) {
+  Command command({"true"});
+  command.group = 100;
+  command.supplementary_groups = {10, 20};
+  command.rlimits[RLIMIT_NOFILE] = {64, 128};
+  command.process_group = ProcessGroup::Join(12345);
+
+  const std::string text = command.Explain();
+
+  EXPECT_THAT(text, HasSubstr("group id:    100\n"));
+  EXPECT_THAT(text, HasSubstr("groups:      10 20\n"));
+  EXPECT_THAT(text, HasSubstr("64 of 128\n"));
+  EXPECT_THAT(text, HasSubstr("group:       12345\n"));
+}
+
 TEST(CommandTest, ExplainsThatThereIsNoSuchProgram) {
   Command command({"no-such-tool"});
   command.env.Set("PATH", "/nowhere:/neverwhere");
@@ -304,6 +342,7 @@ TEST(EnvironmentTest, SetsAndUnsetsWhatTheHostHas) {
 
 TEST(StdioTest, SaysWhatItIs) {
   EXPECT_EQ(Stdio::Pipe().ToString(), "pipe");
+  EXPECT_EQ(Stdio::LineBuffered().ToString(), "line-buffered");
   EXPECT_EQ(Stdio::Null().ToString(), "/dev/null");
   EXPECT_EQ(Stdio::Inherit().ToString(), "inherited");
   EXPECT_EQ(Stdio::Fd(7).ToString(), "descriptor 7");

@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -44,6 +47,13 @@ Diagnosis AwaitActivity(Process& process, Activity activity) {
 Diagnosis AwaitExplanation(Process& process, const std::string& part) {
   return AwaitDiagnosis(process,
                         Field(&Diagnosis::explanation, HasSubstr(part)));
+}
+
+// Ends a child and all below it.
+Escalation EndTree() {
+  Escalation escalation = Escalation::Standard(absl::ZeroDuration());
+  escalation.scope = TerminationScope::kTree;
+  return escalation;
 }
 
 TEST(DiagnoseTest, SeesThatItReadsItsStdin) {
@@ -150,6 +160,94 @@ TEST(DiagnoseTest, SeesThatItComputes) {
   auto process = MustSpawn(Command::Shell("while :; do :; done"));
 
   AwaitActivity(*process, Activity::kRunning);
+}
+
+TEST(DiagnoseTest, SeesWhatItWaitsFor) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write("file", "");
+  const std::string fifo = absl::StrCat(directory.path(), "/fifo");
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const auto python = [](const std::string& script) {
+    return Command({"python3", "-c", script});
+  };
+
+  const std::pair<Command, std::string> cases[] = {
+      {python("import socket; s = socket.socket(); s.listen(); s.accept()"),
+       "for a connection on descriptor 3 (socket:"},
+      {python(absl::StrCat("from fcntl import *; a = open('", file,
+                           "'); b = open('", file,
+                           "'); flock(a, LOCK_EX); flock(b, LOCK_EX)")),
+       "for the lock of a file on descriptor 4 (/"},
+      {Command({"cat", fifo}), "it opens a file, perhaps a FIFO"},
+      {python("import select; select.epoll().poll()"), "for events"},
+      {python("import select; select.poll().poll()"), "for events"},
+      {python("import select; select.select([], [], [])"), "for events"},
+      {python("import select; select.select([], [1], [1])\n"
+              "import signal; signal.pause()"),
+       "for a signal"},
+      {Command({Helper("await_io")}),
+       absl::StrCat("system call ", SYS_io_getevents)},
+  };
+  for (const auto& [command, explanation] : cases) {
+    const auto process = MustSpawn(command);
+    EXPECT_EQ(AwaitExplanation(*process, explanation).activity,
+              Activity::kWaiting);
+  }
+}
+
+TEST(DiagnoseTest, NamesTheTerminalThatItReads) {
+  Command command({"cat"});
+  command.pty.emplace();
+  const auto process = MustSpawn(command);
+
+  const Diagnosis found = AwaitExplanation(*process, "/dev/pts/");
+
+  EXPECT_EQ(found.activity, Activity::kReadingStdin);
+  EXPECT_FALSE(found.silent);
+}
+
+TEST(DiagnoseTest, SeesWhichChildItWaitsFor) {
+  const auto process =
+      MustSpawn(Command({"python3", "-c",
+                         "import os, subprocess\n"
+                         "subprocess.Popen(['sleep', '1000'])\n"
+                         "cat = subprocess.Popen(['cat'])\n"
+                         "print(cat.pid, flush=True)\n"
+                         "os.waitid(os.P_PID, cat.pid, os.WEXITED)"}));
+
+  const Diagnosis found = AwaitActivity(*process, Activity::kWaitingForChild);
+
+  ASSERT_EQ(found.waits_for.size(), 1u);
+  EXPECT_EQ(process->out().ReadLine(kNeverReached).value_or(""),
+            absl::StrCat(found.waits_for[0].pid));
+  EXPECT_THAT(process->Terminate(EndTree()), IsOk());
+}
+
+TEST(DiagnoseTest, SeesThatItWaitsInTheKernel) {
+  const auto process = MustSpawn(Command({Helper("vfork_and_wait")}));
+
+  const Diagnosis found = AwaitActivity(*process, Activity::kStuck);
+
+  EXPECT_EQ(found.state, 'D');
+}
+
+TEST(DiagnoseTest, SeesADebugger) {
+  const auto process = MustSpawn(Command({"cat"}));
+  const auto debugger =
+      MustSpawn(Command({Helper("trace"), absl::StrCat(process->pid())}));
+  AwaitLine(*debugger, "stopped");
+  const std::string name = absl::StrCat("its debugger, pid ", debugger->pid());
+
+  Diagnosis found = AwaitActivity(*process, Activity::kTraced);
+  EXPECT_THAT(found.explanation, HasSubstr(name));
+
+  // A debugger is told of the end first.
+  EXPECT_THAT(process->Signal(SIGKILL), IsOk());
+  found = AwaitActivity(*process, Activity::kZombie);
+  EXPECT_THAT(found.explanation, HasSubstr(name));
+  EXPECT_THAT(debugger->CloseStdin(), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGKILL)));
 }
 
 TEST(DiagnoseTest, SuspectsABufferWhenNothingIsSaid) {

@@ -248,6 +248,45 @@ void Talk(bool die_with_parent, const Fault& fault) {
       << *status;
 }
 
+// The same on a terminal, or with a terminal for stdout alone.
+void TalkOnTerminal(Command command, const Fault& fault) {
+  auto process = Process::Spawn(command);
+  if (!process.ok()) {
+    ExpectSpawnError(process.status(), fault);
+    return;
+  }
+  absl::Status fed = (*process)->Write("hello\n");
+  if (fed.ok()) fed = (*process)->CloseStdin();
+  if (fed.ok()) fed = (*process)->Flush(kNeverReached);
+  // Who cannot be written to cannot be told that this is the end, either.
+  if (!fed.ok()) (*process)->Signal(SIGKILL).IgnoreError();
+  const auto line = (*process)->out().ReadLine(kNeverReached);
+
+  EXPECT_THAT((*process)->WaitFor(kNeverReached), IsOk());
+  if (line.ok()) {
+    EXPECT_EQ(*line, "hello");
+    return;
+  }
+  EXPECT_THAT(line, HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_TRUE(fault.method == Method::kRead || !fed.ok());
+}
+
+void TalkOnPty(bool die_with_parent, const Fault& fault) {
+  Command command({"cat"});
+  command.pty.emplace();
+  command.pty->echo = false;
+  command.die_with_parent = die_with_parent;
+  TalkOnTerminal(command, fault);
+}
+
+void TalkLineBuffered(bool die_with_parent, const Fault& fault) {
+  Command command({"cat"});
+  command.out = Stdio::LineBuffered();
+  command.err = Stdio::Null();
+  command.die_with_parent = die_with_parent;
+  TalkOnTerminal(command, fault);
+}
+
 // An end by force, for one, for a tree, and by the destructor.
 void End(bool die_with_parent, const Fault& fault) {
   std::vector<std::unique_ptr<Process>> processes;
@@ -296,7 +335,7 @@ int InjectEach(const Fault& fault, Scenario scenario, bool die_with_parent) {
 // In all surroundings; the most injections of any.
 int InjectEverywhere(const Fault& fault) {
   int most = 0;
-  for (Scenario scenario : {Talk, End}) {
+  for (Scenario scenario : {Talk, TalkOnPty, TalkLineBuffered, End}) {
     for (bool die_with_parent : {false, true}) {
       most = std::max(
           {most, InjectEach<Os>(fault, scenario, die_with_parent),
@@ -313,10 +352,11 @@ INSTANTIATE_TEST_SUITE_P(
     Each, FaultInjectionTest,
     testing::Values(
         Fault{Method::kPipe2, EMFILE}, Fault{Method::kOpen, EACCES},
-        Fault{Method::kOpen, EMFILE}, Fault{Method::kEventFd, EMFILE},
-        Fault{Method::kClone, EAGAIN}, Fault{Method::kClone, ENOMEM},
-        Fault{Method::kClone, EMFILE}, Fault{Method::kPidfdOpen, ENOSYS},
-        Fault{Method::kPidfdOpen, EPERM}, Fault{Method::kPidfdOpen, EMFILE},
+        Fault{Method::kOpen, EMFILE}, Fault{Method::kOpen, ENOSPC}, Fault{Method::kEventFd, EMFILE},
+        Fault{Method::kDuplicate, EMFILE}, Fault{Method::kClone, EAGAIN},
+        Fault{Method::kClone, ENOMEM}, Fault{Method::kClone, EMFILE},
+        Fault{Method::kPidfdOpen, ENOSYS}, Fault{Method::kPidfdOpen, EPERM},
+        Fault{Method::kPidfdOpen, EMFILE},
         Fault{Method::kPidfdSendSignal, EPERM},
         Fault{Method::kPidfdSendSignal, ENOSYS},
         Fault{Method::kThreadCreate, EAGAIN}, Fault{Method::kRead, EIO},

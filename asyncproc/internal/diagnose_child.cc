@@ -57,6 +57,7 @@ class Doctor {
 
   Diagnosis Examine() {
     const std::optional<ProcessStat> stat = ReadProcessStat(pid_);
+    // It has ended a moment ago, or the host has no /proc.
     if (!stat.has_value()) {
       Say(Activity::kUnknown, "/proc does not show it");
       return std::move(found_);
@@ -104,7 +105,7 @@ class Doctor {
     } else if (threads > 1) {
       Say(Activity::kZombie, absl::StrCat("its main thread has ended, but ",
                                           threads - 1, " more run on"));
-    } else {
+    } else {  // A moment before it is reaped.
       Say(Activity::kZombie, "it has ended, and nobody has reaped it yet");
     }
   }
@@ -120,6 +121,7 @@ class Doctor {
     }
     if (first.has_value()) return ExamineCall(*first);
     if (found_.state == 'R') return Say(Activity::kRunning, "it is running");
+    // Its calls may not be looked at: it is another user's, or of a sandbox.
     Say(Activity::kWaiting, absl::StrCat("it waits in ", WaitChannel()));
   }
 
