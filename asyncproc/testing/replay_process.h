@@ -27,12 +27,12 @@ namespace asyncproc {
 // the child is not to be had, takes too long, or costs money; and the test
 // fails when the code begins to tell it something else.
 //
-//   auto transcript = asyncproc::Transcript::Load("testdata/login.jsonl");
+//   auto transcript = asyncproc::Transcript::Load("tests/data/login.jsonl");
 //   ASSERT_TRUE(transcript.ok()) << transcript.status();
 //   auto router = asyncproc::ReplayProcess::Start(*transcript);
 //   ASSERT_TRUE(router.ok()) << router.status();
-//   EXPECT_TRUE(Login(**router).ok());          // It takes an
-//   asyncproc::Child&. EXPECT_TRUE((*router)->CheckComplete().ok());
+//   EXPECT_TRUE(Login(**router).ok());  // It takes an asyncproc::Child&.
+//   EXPECT_TRUE((*router)->CheckComplete().ok());
 //
 // or, for a Repl, Repl::Over(dialect, *std::move(router)).
 //
