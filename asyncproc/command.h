@@ -39,8 +39,8 @@ class Stdio {
   };
   enum class FileMode {
     kRead,
-    kTruncate,  // Write from the start; made if it is not there (0666 &
-                // ~umask).
+    kTruncate,  // Write from the start; made, with mode 0666 less the umask, if
+                // it is not there.
     kAppend,    // Write at the end; made likewise.
   };
 
@@ -190,8 +190,8 @@ struct Command {
   // This command, run by another that takes it as its last arguments, byte for
   // byte: nice, env, sudo, srun.
   //
-  //   auto process = Process::Spawn(Command({"hostname"}).Via({"srun",
-  //   "-n1"}));
+  //   asyncproc::Command hostname({"hostname"});
+  //   auto process = asyncproc::Process::Spawn(hostname.Via({"srun", "-n1"}));
   //
   // Whether a signal to that other one reaches the command is for it to see to:
   // srun passes them on. `executable`, if set, takes the place of argv[0].
@@ -199,10 +199,10 @@ struct Command {
 
   // This command, run on `host` ("build1", "me@build1") by OpenSSH:
   //
-  //   Command make({"make", "test"});
+  //   asyncproc::Command make({"make", "test"});
   //   make.working_directory = "src";   // There; relative to the home.
   //   make.env.Set("CC", "clang");      // There, too.
-  //   auto process = Process::Spawn(make.OverSsh("build1"));
+  //   auto process = asyncproc::Process::Spawn(make.OverSsh("build1"));
   //
   // Arguments arrive there byte for byte, whatever is in them, as long as the
   // login shell is a POSIX one. The directory and what is changed in the

@@ -64,10 +64,11 @@ struct Expected {
 // Waits until a child says something.
 //
 //   asyncproc::Expect expect(process.get());
-//   auto prompt = expect.Await({Pattern::Literal("password: "),
-//                               Pattern::Regex("(?m)^(\\w+)\\$ "),
-//                               Pattern::Eof()},
-//                              absl::Seconds(10));
+//   auto prompt =
+//       expect.Await({asyncproc::Pattern::Literal("password: "),
+//                     asyncproc::Pattern::Regex("(?m)^(\\w+)\\$ "),
+//                     asyncproc::Pattern::Eof()},
+//                    absl::Seconds(10));
 //   if (!prompt.ok()) return prompt.status();   // It says what came instead.
 //   switch (prompt->index) ...
 //

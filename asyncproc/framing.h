@@ -41,7 +41,8 @@ struct FramedMessage {
 //   {"jsonrpc":"2.0"}
 //
 //   asyncproc::MessageReader reader(&server->out());
-//   asyncproc::WriteMessage(*server, request);
+//   absl::Status written = asyncproc::WriteMessage(*server, request);
+//   if (!written.ok()) return written;
 //   auto reply = reader.Read(absl::Seconds(5));
 //   if (!reply.ok()) return reply.status();
 //   Use(reply->body);

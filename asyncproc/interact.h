@@ -41,7 +41,8 @@ struct Interaction {
 // log in by program, then let them type; and back, when they type ^].
 //
 //   asyncproc::Expect expect(ssh.get());
-//   auto prompt = expect.Await(Pattern::Literal("$ "), absl::Seconds(10));
+//   auto prompt =
+//       expect.Await(asyncproc::Pattern::Literal("$ "), absl::Seconds(10));
 //   if (!prompt.ok()) return prompt.status();
 //   std::cout << prompt->match << "(^] ends this)\n" << std::flush;
 //   auto interaction = asyncproc::Interact(expect);

@@ -33,8 +33,9 @@ struct PipelineOptions {
 //
 //   auto pipeline = asyncproc::Pipeline::Spawn({{"sort"}, {"uniq", "-c"}});
 //   if (!pipeline.ok()) return pipeline.status();
-//   (*pipeline)->Write("b\na\nb\n");
-//   (*pipeline)->CloseStdin();
+//   absl::Status written = (*pipeline)->Write("b\na\nb\n");
+//   if (written.ok()) written = (*pipeline)->CloseStdin();
+//   if (!written.ok()) return written;
 //   auto status = (*pipeline)->WaitFor(absl::Seconds(10));
 //   std::string counts = (*pipeline)->Read();   // "      1 a\n      2 b\n"
 //

@@ -48,11 +48,13 @@ struct PollerOptions {
 //     }
 //   };
 //   Printer printer;
-//   printer.Run("disks", asyncproc::Command({"df", "-h"}));
-//   printer.Run("sums", asyncproc::Command({"bc", "-q"}), "6 * 7\n");
-//   printer.CloseInput("sums");
-//   absl::Status status = printer.Poll();       // OK: all have ended
-//   *printer.results().at("sums")               // exit status 0
+//   absl::Status status = printer.Run("disks", asyncproc::Command({"df"}));
+//   status.Update(
+//       printer.Run("sums", asyncproc::Command({"bc", "-q"}), "6 * 7\n"));
+//   status.Update(printer.CloseInput("sums"));
+//   status.Update(printer.Poll());  // OK: all have ended.
+//   if (!status.ok()) return status;
+//   std::cout << *printer.results().at("sums");  // exit status 0
 //
 // No child costs a thread: 2,000 of them are four descriptors and a few KiB
 // each, and nothing while they are silent. Start, stdin, end and escalation are
@@ -246,9 +248,11 @@ struct CollectedOutput {
 // A ProcessPoller that collects what each child says.
 //
 //   asyncproc::BufferingProcessPoller<int> poller;
-//   for (int i = 0; i < 3; ++i) poller.Run(i, commands[i]);
-//   absl::Status status = poller.Poll();
-//   poller.output(0).out
+//   absl::Status status;
+//   for (int i = 0; i < 3; ++i) status.Update(poller.Run(i, commands[i]));
+//   status.Update(poller.Poll());
+//   if (!status.ok()) return status;
+//   std::cout << poller.output(0).out;
 //
 // Output stays until its key is used again or removed. A subclass that has an
 // OnCreate or OnOutput of its own calls those here, too.

@@ -92,22 +92,24 @@ class ProcessTransport {
 //
 //   class Counter : public asyncproc::ProcessProtocol {
 //     void ConnectionMade() override {
-//       transport().Write("how many words are these\n");
-//       transport().CloseStdin();
+//       // That it reads nothing, its status will say.
+//       transport().Write("how many words are these\n").IgnoreError();
+//       transport().CloseStdin().IgnoreError();
 //     }
 //     void OutReceived(absl::string_view data) override { said_ += data; }
-//     void ProcessEnded(const absl::StatusOr<asyncproc::ExitStatus>&) override
-//     {
-//       std::cout << said_;   // 5
+//     void ProcessEnded(
+//         const absl::StatusOr<asyncproc::ExitStatus>&) override {
+//       std::cout << said_;  // 5
 //       reactor_.Stop();
 //     }
 //     ...
 //   };
 //   auto reactor = asyncproc::Reactor::Create();
 //   if (!reactor.ok()) return reactor.status();
-//   (*reactor)->Spawn(std::make_shared<Counter>(**reactor),
-//                     asyncproc::Command({"wc", "-w"}));
-//   absl::Status status = (*reactor)->Run();
+//   auto counter = std::make_shared<Counter>(**reactor);
+//   asyncproc::Command wc({"wc", "-w"});
+//   absl::Status status = (*reactor)->Spawn(counter, wc);
+//   if (status.ok()) status = (*reactor)->Run();
 //
 // The order: ConnectionMade is first. Then data as it comes, and for each pipe
 // ConnectionLost, once, behind its last data. ProcessExited, once, when the

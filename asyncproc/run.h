@@ -164,8 +164,7 @@ std::optional<RunFailure> GetRunFailure(const absl::Status& status);
 
 // What `command` says on stdout. Errors: as Run with `check`.
 //
-//   absl::StatusOr<std::string> kernel = asyncproc::CheckOutput({"uname",
-//   "-r"});
+//   auto kernel = asyncproc::CheckOutput({"uname", "-r"});  // "6.1.0-18\n"
 absl::StatusOr<std::string> CheckOutput(Command command);
 
 // What it says on stdout and stderr, in the order in which it is written: both

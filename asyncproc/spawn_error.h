@@ -9,7 +9,7 @@
 
 namespace asyncproc {
 
-// The step at which starting a child failed, in the order in which they run.
+// The step at which starting a child failed.
 enum class SpawnStage {
   kNone,          // It did not fail.
   kPipe,          // Making a pipe or an event descriptor, in the host.
@@ -18,7 +18,8 @@ enum class SpawnStage {
   kClone,         // Making the process.
   kSession,       // setsid
   kProcessGroup,  // setpgid
-  kTerminal,      // Making the pseudo-terminal the controlling one.
+  kTerminal,      // Making a pseudo-terminal, in the host, or making it the
+                  // controlling one, in the child.
   kDescriptors,   // Putting descriptors at their numbers in the child.
   kClose,         // Closing all the others.
   kRlimits,       // setrlimit

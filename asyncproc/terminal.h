@@ -15,8 +15,9 @@ namespace asyncproc {
 //   asyncproc::Command command({"python3", "-q"});
 //   command.pty = asyncproc::Pty{50, 132, /*echo=*/false};
 //   auto python = asyncproc::Process::Spawn(command);
-//   (*python)->Write("while True: pass\n\n");
-//   (*python)->pty()->SendInterrupt();
+//   if (!python.ok()) return python.status();
+//   absl::Status typed = (*python)->Write("while True: pass\n\n");
+//   if (typed.ok()) typed = (*python)->pty()->SendInterrupt();
 //
 // A terminal is in canonical mode unless the child changes that (programs with
 // line editing do): it hands over whole lines, of at most 4,095 bytes, cuts
@@ -43,9 +44,8 @@ class Terminal {
   absl::Status AwaitEcho(bool echo, absl::Duration timeout);
 
   // What a person types, behind what was written: the end of the input (^D;
-  // where the line is not empty, it takes two), interrupt (^C), quit (^\),
-  // suspend
-  // (^Z). The characters are those that the terminal is set to.
+  // where the line is not empty, it takes two), interrupt (^C), quit (^\), and
+  // suspend (^Z). The characters are those that the terminal is set to.
   // Errors: as Process::Write.
   absl::Status SendEof();
   absl::Status SendInterrupt();

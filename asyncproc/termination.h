@@ -44,10 +44,11 @@ enum class TerminationScope {
 // How to end a child, as data: each step is taken when the grace of the one
 // before is over, and the whole is over when all it is meant to end have ended.
 //
-//   Escalation gentle;
+//   using asyncproc::EscalationStep;
+//   asyncproc::Escalation gentle;
 //   gentle.steps = {EscalationStep::Signal(SIGINT, absl::Seconds(5)),
 //                   EscalationStep::Signal(SIGKILL, absl::Seconds(1))};
-//   gentle.scope = TerminationScope::kTree;
+//   gentle.scope = asyncproc::TerminationScope::kTree;
 //   auto termination = process->Terminate(gentle);
 struct Escalation {
   // Close stdin, SIGTERM, SIGKILL, with `grace` for each of the first two. A
