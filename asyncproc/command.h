@@ -145,7 +145,7 @@ struct SshOptions {
   // before the user's configuration and what is added here.
   std::vector<std::string> ssh = {"ssh"};
 
-  // OpenSSH's connection sharing: the first command to a host opens the
+  // OpenSSH's connection sharing: the first command to a machine opens the
   // connection, which then stays for `persist`, and others use it: a start
   // takes a round trip or two. Not done where `ssh` says how (-S, ControlPath).
   bool share_connection = true;
@@ -197,7 +197,7 @@ struct Command {
   // srun passes them on. `executable`, if set, takes the place of argv[0].
   Command Via(std::vector<std::string> prefix) const;
 
-  // This command, run on `host` ("build1", "me@build1") by OpenSSH:
+  // This command, run on `machine` ("build1", "me@build1") by OpenSSH:
   //
   //   asyncproc::Command make({"make", "test"});
   //   make.working_directory = "src";   // There; relative to the home.
@@ -224,7 +224,8 @@ struct Command {
   // is ended only when the whole connection is, which may be shared.
   // A signal that is to end the command there is one to end ssh here: none is
   // passed on.
-  Command OverSsh(absl::string_view host, const SshOptions& options = {}) const;
+  Command OverSsh(absl::string_view machine,
+                  const SshOptions& options = {}) const;
 
   // The program and its arguments, passed on byte for byte; no shell sees them.
   // A program with a slash in its name is that file, relative to

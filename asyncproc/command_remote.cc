@@ -165,7 +165,7 @@ Command Command::Via(std::vector<std::string> prefix) const {
   return command;
 }
 
-Command Command::OverSsh(absl::string_view host,
+Command Command::OverSsh(absl::string_view machine,
                          const SshOptions& options) const {
   Command command = *this;
   command.executable.clear();
@@ -178,7 +178,7 @@ Command Command::OverSsh(absl::string_view host,
   const std::vector<std::string> sharing = SharingWords(options);
   words.insert(words.end(), sharing.begin(), sharing.end());
   words.insert(words.end(),
-               {"--", std::string(host), RemoteLine(*this, options)});
+               {"--", std::string(machine), RemoteLine(*this, options)});
   return command;
 }
 
