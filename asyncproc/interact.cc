@@ -6,7 +6,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <termios.h>
 
 #include <algorithm>
 #include <memory>
@@ -20,6 +19,7 @@
 #include "asyncproc/internal/input_queue.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/raw_mode.h"
 #include "asyncproc/internal/thread.h"
 #include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/internal/wait.h"
@@ -48,40 +48,6 @@ constexpr size_t kBacklog = 64 * 1024;
 constexpr size_t kPiece = 4096;
 // Of a child that talks without end, before the user has a say again.
 constexpr size_t kShownAtOnce = 64 * 1024;
-
-// A terminal whose settings are put back when this goes away.
-class RawMode {
- public:
-  RawMode() = default;
-  ~RawMode() {
-    if (fd_ >= 0) Set(saved_).IgnoreError();  // It may be gone.
-  }
-  RawMode(const RawMode&) = delete;
-  RawMode& operator=(const RawMode&) = delete;
-
-  // Does nothing for what is no terminal.
-  absl::Status Enter(int fd) {
-    if (tcgetattr(fd, &saved_) < 0) return absl::OkStatus();
-    fd_ = fd;  // From here on: also a call that fails may have done a part.
-    termios raw = saved_;
-    cfmakeraw(&raw);
-    return Set(raw);
-  }
-
- private:
-  // Throws away nothing that was typed, and waits for nobody.
-  absl::Status Set(const termios& settings) {
-    while (tcsetattr(fd_, TCSANOW, &settings) < 0) {
-      if (errno != EINTR) {
-        return absl::ErrnoToStatus(errno, "cannot set the user's terminal");
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  int fd_ = -1;
-  termios saved_ = {};
-};
 
 // Another descriptor for the same terminal or pipe that never blocks: that is
 // not a thing to do to the user's own, which others share. Invalid where there
@@ -331,7 +297,7 @@ class InteractionRun {
   const UniqueFd nonblocking_in_;
   const UniqueFd nonblocking_out_;
   OutputWatcher watcher_;
-  RawMode raw_mode_;
+  internal::RawMode raw_mode_;
 
   int rows_ = 0;
   int columns_ = 0;

@@ -25,10 +25,10 @@ namespace {
 // All there are, in the order of the manual. A new one is added here.
 std::vector<Subcommand> Subcommands() {
   return {
-      Run(),
-      PoolCommand(),
+      RunSubcommand(),
+      PoolSubcommand(),
       ReplSubcommand(),
-      Replay(),
+      ReplaySubcommand(),
   };
 }
 
@@ -36,8 +36,8 @@ int Print(absl::string_view text) {
   return WriteAll(STDOUT_FILENO, text).ok() ? kSuccess : kOwnFailure;
 }
 
-int RunSubcommand(const Subcommand& subcommand,
-                  const std::vector<std::string>& arguments) {
+int Execute(const Subcommand& subcommand,
+            const std::vector<std::string>& arguments) {
   absl::StatusOr<Parsed> parsed = ParseOptions(subcommand, arguments);
   if (!parsed.ok()) {
     Complain(subcommand.name, parsed.status().message());
@@ -71,8 +71,7 @@ int Main(const std::vector<std::string>& arguments) {
   }
   for (const Subcommand& subcommand : subcommands) {
     if (subcommand.name == first) {
-      return RunSubcommand(subcommand,
-                           {arguments.begin() + 1, arguments.end()});
+      return Execute(subcommand, {arguments.begin() + 1, arguments.end()});
     }
   }
   Complain("", "there is no subcommand '" + first + "'; see asyncproc --help");

@@ -12,12 +12,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
 
 namespace asyncproc::cli {
 
 namespace {
+
+using internal::MonotonicNow;
 
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path);
@@ -44,7 +46,7 @@ std::vector<pid_t> Children() {
 void AdoptOrphans() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 std::vector<Survivor> EndOrphans(absl::Duration patience) {
-  const absl::Time start = absl::Now();
+  const absl::Time start = MonotonicNow();
   const absl::Time hard = start + absl::Seconds(1);
   bool asked = false;
   while (true) {
@@ -56,8 +58,8 @@ std::vector<Survivor> EndOrphans(absl::Duration patience) {
           {pid, std::string(absl::StripSuffix(
                     ReadFile(absl::StrCat("/proc/", pid, "/comm")), "\n"))});
     }
-    if (left.empty() || absl::Now() > start + patience) return left;
-    const bool kill_now = absl::Now() > hard;
+    if (left.empty() || MonotonicNow() > start + patience) return left;
+    const bool kill_now = MonotonicNow() > hard;
     if (!asked || kill_now) {
       for (const Survivor& orphan : left) {
         kill(orphan.pid, kill_now ? SIGKILL : SIGTERM);

@@ -116,7 +116,7 @@ int ReplayMain(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Subcommand Replay() {
+Subcommand ReplaySubcommand() {
   Subcommand replay;
   replay.name = "replay";
   replay.synopsis = "[--] FILE";

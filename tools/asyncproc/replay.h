@@ -6,7 +6,7 @@
 namespace asyncproc::cli {
 
 // asyncproc replay: shows what was recorded.
-Subcommand Replay();
+Subcommand ReplaySubcommand();
 
 }  // namespace asyncproc::cli
 

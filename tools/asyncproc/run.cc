@@ -23,6 +23,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
+#include "asyncproc/internal/raw_mode.h"
 #include "asyncproc/recorder.h"
 #include "re2/re2.h"
 #include "tools/asyncproc/console.h"
@@ -33,7 +34,6 @@
 #include "tools/asyncproc/run_job.h"
 #include "tools/asyncproc/run_report.h"
 #include "tools/asyncproc/signal_watcher.h"
-#include "tools/asyncproc/stdin_pump.h"
 
 ABSL_FLAG(bool, pty, false,
           "Give the command a terminal. Both of its streams are then stdout, "
@@ -74,8 +74,9 @@ const char kDescription[] =
     "The command reads asyncproc's own stdin: what it does not read stays "
     "there. With --pty and --record, and where --escalate has a 'close', "
     "asyncproc reads it for the command, a little ahead.\n\n"
-    "SIGINT, SIGQUIT and SIGWINCH are passed on to the command and all that "
-    "it has started. SIGTERM and SIGHUP are the first step of --escalate, and "
+    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to the "
+    "command and all that it has started. SIGTERM and SIGHUP are the first "
+    "step of --escalate, and "
     "the others follow; a second one is SIGKILL at once. A command that "
     "asyncproc ends leaves nothing behind, also no process that has gone to "
     "another session. When asyncproc itself is killed, so is the command.\n\n"
@@ -320,10 +321,14 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
         for (const auto& job : jobs) job->OnSignal(signal);
       });
   if (!watcher.ok()) return watcher.status();
-  std::optional<RawTerminal> raw;
-  if (absl::GetFlag(FLAGS_pty)) raw.emplace();
+  internal::RawMode raw;
+  if (absl::GetFlag(FLAGS_pty)) {
+    // Echo and Ctrl-C are the business of the command's own terminal.
+    absl::Status status = raw.Enter(STDIN_FILENO);
+    if (!status.ok()) return status;
+  }
   std::vector<RunReport> reports = RunAll(jobs);
-  raw.reset();
+  raw.Leave();
   if (whole_tree && (interrupted || Any(jobs, &RunJob::was_ended))) {
     for (const Survivor& survivor : EndOrphans(absl::Seconds(5))) {
       reports[0].survivors.push_back(survivor);
@@ -346,7 +351,7 @@ int RunMain(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Subcommand Run() {
+Subcommand RunSubcommand() {
   Subcommand run;
   run.name = "run";
   run.synopsis = "[--] COMMAND [ARGUMENT ...]";

@@ -6,7 +6,7 @@
 namespace asyncproc::cli {
 
 // asyncproc run: one command, from its start to its end.
-Subcommand Run();
+Subcommand RunSubcommand();
 
 }  // namespace asyncproc::cli
 

@@ -9,14 +9,16 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "asyncproc/diagnose.h"
+#include "asyncproc/internal/os.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/subcommand.h"
 
 namespace asyncproc::cli {
 
 namespace {
+
+using internal::MonotonicNow;
 
 // How long what is to be printed may wait for its reader when the command has
 // been ended by us: whoever sets a limit does not want to wait for ever.
@@ -51,7 +53,7 @@ RunReport RunJob::Run() {
   if (ready_pattern_ != nullptr) {
     options.on_line = [this](absl::string_view line) { OnLine(line); };
   }
-  start_ = last_output_ = absl::Now();
+  start_ = last_output_ = MonotonicNow();
   if (absl::Status status = Start(command_, options, &main_); !status.ok()) {
     report.error = std::string(status.message());
     report.exit_code = ExitCodeOfFailedStart(status);
@@ -64,7 +66,13 @@ RunReport RunJob::Run() {
     process_ = main_.process.get();
   }
   if (settings_.pump_stdin) {
-    pump_ = std::make_unique<StdinPump>(main_.process.get());
+    auto pump = StdinPump::Start(main_.process.get());
+    if (pump.ok()) {
+      pump_ = *std::move(pump);
+    } else {
+      Complain("run", pump.status().message());
+      main_.process->CloseStdin().IgnoreError();
+    }
   }
   const Why why = Supervise();
   was_ended_ = why != Why::kEnded;
@@ -97,7 +105,7 @@ RunJob::Why RunJob::Supervise() {
   CancellationScope scope(wake_);
   const ChildLimits& limits = settings_.limits;
   while (true) {
-    absl::Duration left = limits.timeout - (absl::Now() - start_);
+    absl::Duration left = limits.timeout - (MonotonicNow() - start_);
     if (limits.idle_timeout != absl::InfiniteDuration()) {
       left = std::min(left, limits.idle_timeout - IdleTime());
     }
@@ -108,7 +116,7 @@ RunJob::Why RunJob::Supervise() {
       return asked_by_ != 0 ? Why::kSignal : Why::kThen;
     }
     if (!absl::IsDeadlineExceeded(status.status())) return Why::kEnded;
-    if (absl::Now() - start_ >= limits.timeout) return Why::kTimeout;
+    if (MonotonicNow() - start_ >= limits.timeout) return Why::kTimeout;
     if (IdleTime() >= limits.idle_timeout) return Why::kIdle;
   }
 }
@@ -120,7 +128,7 @@ absl::Duration RunJob::IdleTime() {
   const bool busy =
       std::any_of(main_.printers.begin(), main_.printers.end(),
                   [](const auto& printer) { return printer->busy(); });
-  const absl::Time now = absl::Now();
+  const absl::Time now = MonotonicNow();
   if (bytes != seen_bytes_ || busy) last_output_ = now;
   seen_bytes_ = bytes;
   return now - last_output_;
@@ -160,8 +168,9 @@ void RunJob::End(Why why, RunReport* report) {
   }
   if (settings_.explain) {
     Explain(absl::StrCat("is ended because of ", report->ended_because,
-                         " after ", absl::FormatDuration(absl::Now() - start_),
-                         "; ", Diagnose(*main_.process).ToString()));
+                         " after ",
+                         absl::FormatDuration(MonotonicNow() - start_), "; ",
+                         Diagnose(*main_.process).ToString()));
   }
   const Escalation escalation = EscalationFor(why);
   const auto end = main_.process->Terminate(escalation);
@@ -232,9 +241,9 @@ void RunJob::Settle(Running* running) {
   running->process->err().Close();
   for (const auto& printer : running->printers) {
     uint64_t progress = printer->progress();
-    absl::Time last = absl::Now();
+    absl::Time last = MonotonicNow();
     while (!printer->AwaitEnd(absl::Milliseconds(50))) {
-      const absl::Time now = absl::Now();
+      const absl::Time now = MonotonicNow();
       if (printer->progress() != std::exchange(progress, printer->progress())) {
         last = now;
       }
@@ -259,7 +268,7 @@ void RunJob::OnLine(absl::string_view line) {
                              found.data(), groups + 1)) {
     return;
   }
-  const absl::Duration after = absl::Now() - start_;
+  const absl::Duration after = MonotonicNow() - start_;
   {
     absl::MutexLock lock(&mu_);
     ready_after_ = after;

@@ -6,22 +6,29 @@
 
 #include <cerrno>
 
+#include "absl/memory/memory.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "tools/asyncproc/subcommand.h"
 
 namespace asyncproc::cli {
 
-StdinPump::StdinPump(Process* process)
-    : process_(process),
-      stop_(eventfd(0, EFD_CLOEXEC)),
-      thread_([this] { Pump(); }) {}
+absl::StatusOr<std::unique_ptr<StdinPump>> StdinPump::Start(Process* process) {
+  internal::UniqueFd stop(eventfd(0, EFD_CLOEXEC));
+  if (!stop.valid()) {
+    return absl::ErrnoToStatus(errno, "cannot make a descriptor to wait for");
+  }
+  return absl::WrapUnique(new StdinPump(process, std::move(stop)));
+}
+
+StdinPump::StdinPump(Process* process, internal::UniqueFd stop)
+    : process_(process), stop_(std::move(stop)), thread_([this] { Pump(); }) {}
 
 StdinPump::~StdinPump() {
   stopped_.Cancel();
-  eventfd_write(stop_, 1);
+  eventfd_write(stop_.get(), 1);
   thread_.join();
-  close(stop_);
 }
 
 void StdinPump::Pump() {
@@ -43,24 +50,11 @@ void StdinPump::Pump() {
 }
 
 bool StdinPump::AwaitInput() const {
-  pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {stop_, POLLIN, 0}};
+  pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
   while (poll(ready, 2, -1) < 0) {
     if (errno != EINTR) return false;
   }
   return ready[1].revents == 0;
-}
-
-RawTerminal::RawTerminal() {
-  termios mode;
-  if (tcgetattr(STDIN_FILENO, &mode) != 0) return;
-  saved_ = mode;
-  cfmakeraw(&mode);
-  tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
-}
-
-void RawTerminal::Restore() {
-  if (saved_.has_value()) tcsetattr(STDIN_FILENO, TCSADRAIN, &*saved_);
-  saved_.reset();
 }
 
 }  // namespace asyncproc::cli

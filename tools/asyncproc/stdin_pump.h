@@ -1,14 +1,13 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_STDIN_PUMP_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_STDIN_PUMP_H_
 
-#include <termios.h>
-
-#include <functional>
-#include <optional>
+#include <memory>
 #include <thread>
+#include <utility>
 
-#include "absl/strings/string_view.h"
+#include "absl/status/statusor.h"
 #include "asyncproc/cancellation.h"
+#include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/process.h"
 
 namespace asyncproc::cli {
@@ -22,35 +21,23 @@ namespace asyncproc::cli {
 // Ownership: `process` outlives it; the destructor waits for its thread.
 class StdinPump {
  public:
-  explicit StdinPump(Process* process);
+  // Errors: as eventfd.
+  static absl::StatusOr<std::unique_ptr<StdinPump>> Start(Process* process);
+
   ~StdinPump();
   StdinPump(const StdinPump&) = delete;
   StdinPump& operator=(const StdinPump&) = delete;
 
  private:
+  StdinPump(Process* process, internal::UniqueFd stop);
+
   void Pump();
   bool AwaitInput() const;
 
   Process* const process_;
-  const int stop_;
+  const internal::UniqueFd stop_;
   const CancellationToken stopped_;
   std::thread thread_;
-};
-
-// While it lives, the terminal that is the tool's stdin, if it is one, passes
-// on every key as it is: for a child with a terminal of its own, whose
-// business echo and Ctrl-C are.
-class RawTerminal {
- public:
-  RawTerminal();
-  ~RawTerminal() { Restore(); }
-  RawTerminal(const RawTerminal&) = delete;
-  RawTerminal& operator=(const RawTerminal&) = delete;
-
-  void Restore();
-
- private:
-  std::optional<termios> saved_;
 };
 
 }  // namespace asyncproc::cli

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "asyncproc/internal/os.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/pool/screen_text.h"
@@ -20,6 +21,8 @@
 
 namespace asyncproc::cli {
 namespace {
+
+using internal::MonotonicNow;
 
 constexpr absl::Duration kPanelPeriod = absl::Milliseconds(100);
 // Of a line that the panel shows.
@@ -85,7 +88,7 @@ void Pool::Signal(int number) {
 }
 
 int Pool::Run() {
-  begin_ = absl::Now();
+  begin_ = MonotonicNow();
   auto printer = Printer::Start(options_.printer, [this] { Wake(); });
   if (!printer.ok()) {
     Complain("pool", printer.status().message());
@@ -116,7 +119,7 @@ bool Pool::IsOver() const {
 void Pool::Await() {
   const bool panel = options_.progress == PoolOptions::Progress::kPanel;
   const absl::Duration timeout =
-      panel ? next_panel_ - absl::Now() : absl::InfiniteDuration();
+      panel ? next_panel_ - MonotonicNow() : absl::InfiniteDuration();
   if (running() == 0)
     return bell_.Wait(std::max(timeout, absl::ZeroDuration()));
   const absl::Status status = Poll(std::max(timeout, absl::ZeroDuration()));
@@ -193,6 +196,7 @@ void Pool::Start(Job job) {
   const int slot = *free_.begin();
   Running run(std::move(job), &store_);
   run.start = absl::Now();
+  run.begin = MonotonicNow();
   run.line = options_.command.Fill(run.job.values, run.job.number, slot);
   if (files_.results.has_value()) {
     auto files = files_.results->Open(run.job.number, run.job.values);
@@ -320,7 +324,7 @@ void Pool::End(Ended ended, int slot, const ResourceUsage& usage) {
   record.number = ended.run.job.number;
   record.host = HostOf(slot);
   record.start = ended.run.start;
-  record.runtime = absl::Now() - ended.run.start;
+  record.runtime = MonotonicNow() - ended.run.begin;
   record.received = ended.run.out.size() + ended.run.err.size();
   record.command = ended.run.line;
   ended.run.files.reset();
@@ -342,7 +346,7 @@ void Pool::Trace(const Ended& ended, int slot, const ResourceUsage& usage) {
   span.row_name = options_.hosts.empty()
                       ? absl::StrCat("slot ", slot)
                       : absl::StrCat("slot ", slot, " on ", HostOf(slot));
-  span.start = ended.run.start;
+  span.start = ended.run.begin;
   span.length = ended.record.runtime;
   span.outcome = ended.outcome.words;
   span.details = {
@@ -475,7 +479,7 @@ int Pool::ExitCode() const {
 
 void Pool::ShowPanel() {
   if (options_.progress != PoolOptions::Progress::kPanel) return;
-  const absl::Time now = absl::Now();
+  const absl::Time now = MonotonicNow();
   if (continued_.exchange(false)) printer_->ForgetPanel();
   if (screen_changed_.exchange(false)) next_panel_ = now;
   if (now < next_panel_) return;
@@ -485,10 +489,10 @@ void Pool::ShowPanel() {
 }
 
 PanelModel Pool::Model() const {
-  const absl::Time now = absl::Now();
+  const absl::Time now = MonotonicNow();
   PanelModel model;
   for (const auto& [slot, run] : running_) {
-    model.running.push_back({slot, now - run.start, run.line, run.said,
+    model.running.push_back({slot, now - run.begin, run.line, run.said,
                              run.killed || run.timed_out});
   }
   model.failed = failed_;

@@ -110,7 +110,8 @@ class Pool : private ProcessPoller<int> {
 
     Job job;
     std::string line;
-    absl::Time start;
+    absl::Time start;  // As people count it.
+    absl::Time begin;  // As MonotonicNow does: no clock that is set counts.
     StoredOutput out, err;
     std::optional<ResultFiles> files;
     bool timed_out = false;

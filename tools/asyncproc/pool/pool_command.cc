@@ -20,7 +20,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "asyncproc/internal/os.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
@@ -187,7 +187,7 @@ absl::StatusOr<PoolFiles> FilesFromFlags(absl::string_view title) {
     files.results = *std::move(results);
   }
   if (const std::string path = absl::GetFlag(FLAGS_trace); !path.empty()) {
-    auto trace = TraceWriter::Create(path, title, absl::Now());
+    auto trace = TraceWriter::Create(path, title, internal::MonotonicNow());
     if (!trace.ok()) return trace.status();
     files.trace = *std::move(trace);
   }
@@ -295,7 +295,7 @@ const char kDescription[] =
 
 }  // namespace
 
-Subcommand PoolCommand() {
+Subcommand PoolSubcommand() {
   Subcommand pool;
   pool.name = "pool";
   pool.synopsis = "[COMMAND] [::: VALUE ...] ...";

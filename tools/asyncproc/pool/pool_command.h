@@ -6,7 +6,7 @@
 namespace asyncproc::cli {
 
 // asyncproc pool: many commands, so many at once.
-Subcommand PoolCommand();
+Subcommand PoolSubcommand();
 
 }  // namespace asyncproc::cli
 

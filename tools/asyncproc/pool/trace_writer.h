@@ -22,7 +22,7 @@ struct TraceSpan {
   std::string name;
   int row = 0;
   std::string row_name;  // Of the first span of a row.
-  absl::Time start;
+  absl::Time start;      // On the clock of `origin`.
   absl::Duration length;
   // "ok", or what went wrong: "failed", "timed out". The latter are in the
   // colour of a failure (where the viewer takes colours from a trace), and have
@@ -41,6 +41,7 @@ struct TraceSpan {
 // Blocking: as writes to a file do.
 class TraceWriter {
  public:
+  // `origin`: what times are counted from.
   // Errors: as open; kInvalidArgument for what is no regular file.
   static absl::StatusOr<TraceWriter> Create(const std::string& path,
                                             absl::string_view title,
