@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -110,6 +111,37 @@ TEST(DriverSeatTest, IsNoCallersOnceItIsClosed) {
   closer.join();
   EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
   seat.Exit(/*drove=*/false, /*urgent=*/false);
+}
+
+// However soon after it began to be patient the last caller came and went.
+TEST(DriverSeatTest, IsTakenWhenItHasBeenEmptyForAsLongAsTheOwnerIsPatient) {
+  const absl::Duration kEarly = DriverSeat::kPatience / 8;
+  absl::Duration soonest = absl::InfiniteDuration();
+  for (int rounds = 0; rounds < 20;) {
+    DriverSeat seat;
+    absl::Notification begun;
+    absl::Time begin, taken;
+    std::thread owner([&] {
+      begin = internal::MonotonicNow();
+      begun.Notify();
+      seat.Take();
+      taken = internal::MonotonicNow();
+      seat.Leave();
+    });
+    begun.WaitForNotification();
+    absl::SleepFor(kEarly);
+    const absl::Time entered = internal::MonotonicNow();
+    EXPECT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
+    seat.Exit(/*drove=*/true, /*urgent=*/false);
+    const absl::Time left = internal::MonotonicNow();
+    owner.join();
+    // Others that run on the machine may have made it late.
+    if (entered < begin + kEarly || left > begin + 4 * kEarly) continue;
+    ++rounds;
+    soonest = std::min(soonest, taken - left);
+  }
+
+  EXPECT_LT(soonest, DriverSeat::kPatience * 1.25);
 }
 
 // Counts what is read, of anything, by the thread that made it.

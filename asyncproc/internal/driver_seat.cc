@@ -1,9 +1,12 @@
 #include "asyncproc/internal/driver_seat.h"
 
+#include "asyncproc/internal/os.h"
+
 namespace asyncproc::internal {
 
 void DriverSeat::Take() {
   absl::MutexLock lock(&mu_);
+  empty_since_ = MonotonicNow();
   while (!IsDeserted()) {
   }
   // However long a caller for whom it was left takes to sit down.
@@ -17,7 +20,10 @@ void DriverSeat::Take() {
 
 bool DriverSeat::IsDeserted() {
   const uint64_t visits = visits_;
-  if (mu_.AwaitWithTimeout(absl::Condition(&urgent_), kPatience)) return true;
+  const absl::Duration patience =
+      holder_ == Holder::kNobody ? empty_since_ + kPatience - MonotonicNow()
+                                 : kPatience;
+  if (mu_.AwaitWithTimeout(absl::Condition(&urgent_), patience)) return true;
   if (visits != visits_) return false;
   if (holder_ == Holder::kNobody) return true;
   // A long wait: there is no need to look again before it is over.
@@ -66,6 +72,7 @@ void DriverSeat::Exit(bool drove, bool urgent) {
   --waiting_;
   if (!drove) return;
   holder_ = Holder::kNobody;
+  empty_since_ = MonotonicNow();
   if (urgent || called_ || waiting_ > 0) urgent_ = true;
 }
 

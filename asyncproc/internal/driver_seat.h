@@ -25,7 +25,8 @@ namespace asyncproc::internal {
 // taken: all others may be held.
 class DriverSeat {
  public:
-  // How long a child may be left alone by an owner that holds back.
+  // For how long an owner that holds back leaves a child alone, from when the
+  // last caller has left.
   static constexpr absl::Duration kPatience = absl::Milliseconds(2);
 
   // ---- For the owner.
@@ -73,7 +74,8 @@ class DriverSeat {
   bool called_ ABSL_GUARDED_BY(mu_) = false;  // Since a caller last looked.
   bool urgent_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  uint64_t visits_ ABSL_GUARDED_BY(mu_) = 0;  // Times that a caller drove.
+  uint64_t visits_ ABSL_GUARDED_BY(mu_) = 0;     // Times that a caller drove.
+  absl::Time empty_since_ ABSL_GUARDED_BY(mu_);  // Where the owner is patient.
 };
 
 }  // namespace asyncproc::internal
