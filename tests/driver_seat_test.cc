@@ -36,6 +36,8 @@ namespace {
 
 using internal::DriverSeat;
 
+const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
+
 TEST(DriverSeatTest, IsTheCallersWhileTheOwnerIsPatient) {
   DriverSeat seat;
 
@@ -275,6 +277,24 @@ TEST(WaitingTest, DoesNotKeepTheOutputFromBeingReadAfterwards) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("done"));
+}
+
+// Whoever asks again and again without any time to wait, or next to none, must
+// not keep the child's thread from looking after it.
+TEST(PollingTest, DoesNotLeaveTheChildAlone) {
+  for (absl::Duration timeout :
+       {absl::ZeroDuration(), absl::Nanoseconds(1), absl::Microseconds(1)}) {
+    const absl::Time start = internal::MonotonicNow();
+    for (int round = 0; round < 20; ++round) {
+      auto ends = MustSpawn(Command({"true"}));
+      while (!ends->WaitFor(timeout).ok()) {
+      }
+      auto says = MustSpawn(Command({"echo", "hello"}));
+      while (!says->out().ReadLine(timeout).ok()) {
+      }
+    }
+    EXPECT_LT(internal::MonotonicNow() - start, kSoon) << timeout;
+  }
 }
 
 }  // namespace

@@ -114,7 +114,10 @@ class Pump::SharedDriver : public Driver {
 absl::Status Pump::SharedDriver::Await(absl::Mutex& mu,
                                        const absl::Condition& condition,
                                        absl::Time deadline) {
-  if (condition.Eval() || deadline == absl::InfinitePast()) {
+  // Who has no time to wait leaves the child to whoever looks after it: the
+  // owner holds back after each caller, and would find no time between those.
+  if (condition.Eval() ||
+      MonotonicNow() >= std::min(deadline, WaitScope::CurrentDeadline())) {
     return internal::Await(mu, condition, deadline);
   }
   mu.Unlock();
@@ -137,12 +140,15 @@ bool Pump::SharedDriver::DriveForCaller(absl::Mutex& mu,
                                         absl::Time deadline) {
   deadline = std::min(deadline, WaitScope::CurrentDeadline());
   bool finished = false;
-  while (!condition.Eval() && MonotonicNow() < deadline && seat_.IsMine()) {
+  // At least once, though a short time may be up by now: the owner has held
+  // back for it.
+  do {
+    if (condition.Eval() || !seat_.IsMine()) break;
     mu.Unlock();
     DriveOnce(*child_, *waker_, deadline);
     finished = child_->finished();
     mu.Lock();
-  }
+  } while (MonotonicNow() < deadline);
   return finished;
 }
 
