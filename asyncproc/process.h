@@ -97,7 +97,8 @@ class Process final : public Child {
   // End-of-file for the child, behind what was written. Again: does nothing. On
   // a terminal, it is typed (^D); the terminal stays open. Errors:
   // kFailedPrecondition when stdin is not a pipe, or the child closed it before
-  // it had got everything.
+  // it had got everything; kResourceExhausted when there is no memory to queue
+  // what is typed: then nothing has been done.
   absl::Status CloseStdin() override;
 
   // What has arrived since the last call, maybe nothing.

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/pty_pair.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -384,6 +385,70 @@ TEST_F(InputQueueTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
 
   EXPECT_EQ(ReadAll(), std::string(10000, 'a') + std::string(room, 'c'));
   EXPECT_EQ(queue_->undelivered(), 0);
+}
+
+// A terminal in raw mode, which takes and gives any byte.
+class TerminalInputQueueTest : public InputQueueTest {
+ protected:
+  void SetUp() override {
+    InputQueueTest::SetUp();
+    absl::StatusOr<PtyPair> pty = MakeRawPty();
+    ASSERT_THAT(pty, IsOk());
+    ASSERT_THAT(SetNonblocking(pty->master), IsOk());
+    ASSERT_THAT(SetNonblocking(pty->slave), IsOk());
+    reader_ = std::move(pty->slave);
+    terminal_ = UniqueFd(dup(pty->master.get()));
+    queue_ = std::make_unique<InputQueue>(
+        std::move(pty->master), InputQueue::Kind::kTerminal, kLimit, waker_);
+  }
+
+  // Until no further byte may wait.
+  size_t Fill() {
+    size_t written = 0;
+    for (size_t size = kLimit; size > 0; size /= 2) {
+      while (queue_->Write(std::string(size - 1, 'x') + "\n").ok()) {
+        written += size;
+      }
+    }
+    EXPECT_EQ(queue_->pending(), kLimit);
+    return written;
+  }
+
+  // Reads until that has come, driving the queue.
+  std::string ReadUntil(const std::string& end) {
+    std::string all;
+    while (all.size() < end.size() ||
+           all.compare(all.size() - end.size(), end.size(), end) != 0) {
+      queue_->Advance();
+      pollfd poll_fd = {reader_.get(), POLLIN, 0};
+      if (poll(&poll_fd, 1, kTooLong) == 0) break;
+      all += ReadSome(reader_, 100000);
+    }
+    return all;
+  }
+
+  UniqueFd terminal_;  // It stays open when the queue is closed.
+
+  static constexpr size_t kLimit = 1 << 16;
+  static constexpr int kTooLong = 30 * 1000;
+};
+
+TEST_F(TerminalInputQueueTest, ClosesBehindAllThatMayWait) {
+  const size_t written = Fill();
+
+  EXPECT_THAT(queue_->Close(), IsOk());
+
+  EXPECT_EQ(ReadUntil("\4").size(), written + 1);
+  EXPECT_EQ(queue_->undelivered(), 0);
+}
+
+TEST_F(TerminalInputQueueTest, TypesItsEndWhenAllThatMayWaitIsDropped) {
+  const size_t written = Fill();
+
+  EXPECT_TRUE(queue_->Abort());
+
+  EXPECT_EQ(ReadUntil("\4\4").size(), written - kLimit + 2);
+  EXPECT_EQ(queue_->undelivered(), kLimit);
 }
 
 }  // namespace

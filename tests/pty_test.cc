@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
@@ -181,6 +182,29 @@ TEST(PtyTest, SetSizeTellsTheChild) {
 }
 
 // PTY-08
+TEST(PtyTest, CloseStdinTypesTheEndBehindAllThatMayWait) {
+  Command command = OnTerminal(
+      Command::Shell("echo ready; kill -STOP $$; cat > /dev/null; echo done"),
+      /*echo=*/false);
+  command.input_limit = 100000;
+  auto process = MustSpawn(command);
+  AwaitLine(*process, "ready");
+  while (process->state() != ProcessState::kStopped) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  while (process->Write(std::string(999, 'x') + "\n").ok()) {
+  }
+  while (process->Write("\n").ok()) {
+  }
+
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_THAT(process->Signal(SIGCONT), IsOk());
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("done"));
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
 TEST(PtyTest, TerminateTypesTheEndOfTheInputFirst) {
   auto process = MustSpawn(OnTerminal(Command({"cat"})));
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,7 +73,7 @@ absl::Status InputQueue::Write(absl::string_view data) {
   return WriteLocked(data);
 }
 
-absl::Status InputQueue::WriteLocked(absl::string_view data, Noted noted) {
+absl::Status InputQueue::WriteLocked(absl::string_view data) {
   if (data.empty()) return absl::OkStatus();
   if (absl::Status status = CheckDelivered(); !status.ok()) return status;
   if (broken_) {
@@ -88,7 +89,7 @@ absl::Status InputQueue::WriteLocked(absl::string_view data, Noted noted) {
     absl::Status status = terminal_->Type(fd_.get(), data);
     if (!status.ok()) return status;
   }
-  if (observer_ != nullptr && noted == Noted::kYes) observer_->OnInput(data);
+  if (observer_ != nullptr) observer_->OnInput(data);
   if (queue_.empty()) WriteSome(&data);
   if (broken_) {
     undelivered_ += data.size();
@@ -107,11 +108,18 @@ absl::Status InputQueue::WriteLocked(absl::string_view data, Noted noted) {
 absl::Status InputQueue::Close() {
   absl::MutexLock lock(&mu_);
   if (closing_) return CheckDelivered();
-  if (observer_ != nullptr && !broken_) observer_->OnInputClosed();
-  // Should it not get there, neither did what was written before.
-  if (terminal_.has_value()) {
-    WriteLocked(terminal_->EndOfInput(fd_.get()), Noted::kNo).IgnoreError();
+  std::string typed;
+  if (terminal_.has_value() && !broken_) {
+    typed = terminal_->EndOfInput(fd_.get());
+    if (queue_.Reserve(typed.size()) == nullptr) {
+      return absl::ResourceExhaustedError(
+          "no memory to queue the end of the input");
+    }
   }
+  if (observer_ != nullptr && !broken_) observer_->OnInputClosed();
+  absl::string_view rest = typed;
+  if (queue_.empty() && !rest.empty()) WriteSome(&rest);
+  if (!broken_) queue_.Append(rest);  // There is room.
   closing_ = true;
   driver_->Wake();
   return CheckDelivered();
@@ -120,7 +128,7 @@ absl::Status InputQueue::Close() {
 bool InputQueue::Abort() {
   absl::MutexLock lock(&mu_);
   const bool was_closed = closing_ && queue_.empty();
-  const bool was_open = !broken_ && fd_.valid() && !was_closed;
+  bool was_open = !broken_ && fd_.valid() && !was_closed;
   if (observer_ != nullptr && was_open && !closing_) {
     observer_->OnInputClosed();
   }
@@ -128,7 +136,7 @@ bool InputQueue::Abort() {
   if (terminal_.has_value() && was_open) {
     // Twice, because what was dropped may have ended a line.
     std::string eof = terminal_->EndOfInput(fd_.get());
-    queue_.Append(std::string(2, eof[0]));
+    was_open = queue_.Append(std::string(2, eof[0]));
   }
   closing_ = true;
   driver_->Wake();

@@ -59,13 +59,16 @@ class InputQueue {
   // more can be written after it. Errors: as Write.
   absl::Status TypeEof() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // End-of-file behind what is waiting. A second call does nothing.
+  // End-of-file behind what is waiting, whatever the limit. A second call does
+  // nothing.
   // Errors: kFailedPrecondition when the child has closed its end, and not all
-  // was delivered.
+  // was delivered. kResourceExhausted, of a terminal, when there is no memory
+  // to queue it: then nothing has been done.
   absl::Status Close() ABSL_LOCKS_EXCLUDED(mu_);
 
   // End-of-file now; what is waiting is dropped, and counted as not delivered.
-  // False when it was closed already: the child has seen its end-of-file.
+  // False when the child gets none by that: it was closed already, or there is
+  // no memory to queue what to type into a terminal.
   bool Abort() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Waits until the pipe has taken all that was written.
@@ -88,8 +91,7 @@ class InputQueue {
   void OnBroken() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  enum class Noted { kYes, kNo };
-  absl::Status WriteLocked(absl::string_view data, Noted noted = Noted::kYes)
+  absl::Status WriteLocked(absl::string_view data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes what fits from the front of `data`, once, and drops that from it.
   void WriteSome(absl::string_view* data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
