@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/wait.h"
 #include "re2/re2.h"
 
 namespace asyncproc {
@@ -32,6 +33,14 @@ constexpr size_t kHalfMarker = 16;
 
 // What an error shows of a reply that did not end.
 constexpr size_t kShown = 200;
+
+// The end of `text`, quoted.
+std::string Shown(absl::string_view text) {
+  return absl::StrCat("\"",
+                      absl::CHexEscape(text.substr(
+                          text.size() - std::min(text.size(), kShown))),
+                      "\"");
+}
 
 absl::Duration Until(absl::Time deadline) {
   return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
@@ -135,26 +144,31 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
       return status;
     }
   }
+  if (unanswered_ && !Recover("a statement was canceled").ok()) return broken_;
+  const absl::Time start = MonotonicNow();
   const absl::Time deadline = DeadlineAfter(timeout);
   absl::StatusOr<Reply> reply = dialect_.wrap != nullptr
                                     ? EvalMarked(statement, deadline)
                                     : EvalPrompted(statement, deadline);
   if (!absl::IsDeadlineExceeded(reply.status())) return reply;
-  const absl::string_view said = out_.buffer();
-  const std::string shown = absl::CHexEscape(
-      said.substr(said.size() - std::min(said.size(), kShown)));
-  const absl::Status recovered = Recover();
-  if (!recovered.ok()) {
-    broken_ = absl::FailedPreconditionError(
-        absl::StrCat("the session is lost since \"",
-                     absl::CHexEscape(statement), "\" timed out"));
-  }
+  // The time of this thread may have been up before that of this call.
+  const absl::Duration taken = std::min(
+      timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
+  const std::string said = Said();
+  const absl::Status recovered =
+      Recover(absl::StrCat("\"", absl::CHexEscape(statement), "\" timed out"));
   return absl::DeadlineExceededError(absl::StrCat(
       "\"", absl::CHexEscape(statement), "\" was not done after ",
-      absl::FormatDuration(timeout), "; it had said \"", shown, "\"",
-      child_->err().LastLines("stderr"), "; ",
+      absl::FormatDuration(taken), said, "; ",
       recovered.ok() ? "it was interrupted, and the session goes on"
                      : "it could not be interrupted, and the session is lost"));
+}
+
+std::string Repl::Said() {
+  const std::string err = absl::StrCat(err_.buffer(), child_->err().Peek());
+  return absl::StrCat("; it had said ", Shown(out_.buffer()),
+                      err.empty() ? "" : ", on stderr ",
+                      err.empty() ? "" : Shown(err));
 }
 
 absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
@@ -162,6 +176,7 @@ absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
   absl::StatusOr<ReplMarker> marker = NewMarker(*child_);
   if (!marker.ok()) return marker.status();
   const std::string text = dialect_.wrap(statement, *marker);
+  unanswered_ = true;
   if (absl::Status status = child_->Write(text); !status.ok()) {
     return Failed(status, statement);
   }
@@ -184,6 +199,7 @@ absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
   } else {
     return Failed(synced, statement);
   }
+  unanswered_ = false;
   if (status == "incomplete" ||
       (!dialect_.incomplete.empty() &&
        RE2::PartialMatch(reply.err, dialect_.incomplete))) {
@@ -224,6 +240,7 @@ absl::StatusOr<std::string> Repl::AwaitMarker(Expect& expect,
 
 absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
                                          absl::Time deadline) {
+  unanswered_ = true;
   if (absl::Status status = child_->Write(absl::StrCat(statement, "\n"));
       !status.ok()) {
     return Failed(status, statement);
@@ -232,6 +249,7 @@ absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
       out_.Await(Pattern::Regex(absl::StrCat("(?:", dialect_.prompt, ")\\z")),
                  Until(deadline));
   if (!prompt.ok()) return Failed(prompt.status(), statement);
+  unanswered_ = false;
   Reply reply;
   reply.out = AsWritten(std::move(prompt->before), statement);
   reply.prompt = std::move(prompt->match);
@@ -241,7 +259,18 @@ absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
   return reply;
 }
 
-absl::Status Repl::Recover() {
+absl::Status Repl::Recover(absl::string_view why) {
+  absl::Status status = Resynchronize();
+  if (!status.ok() && broken_.ok()) {
+    broken_ = absl::FailedPreconditionError(
+        absl::StrCat("the session is lost since ", why));
+  }
+  return status;
+}
+
+absl::Status Repl::Resynchronize() {
+  // With its own time: without it, the session would be lost.
+  const internal::WaitShield shield;
   child_->Interrupt(dialect_.interrupted).IgnoreError();
   const absl::Time deadline = DeadlineAfter(kRecoveryPatience);
   // A new marker: all before it is late.
@@ -249,12 +278,13 @@ absl::Status Repl::Recover() {
   // The prompt after an empty line; and, as it looks the same, that of the
   // interrupted statement: until there is silence.
   absl::Status status = EvalPrompted("", deadline).status();
-  while (status.ok()) {
+  while (status.ok() && MonotonicNow() < deadline) {
     const absl::StatusOr<Expected> more = out_.Await(
         {Pattern::Regex(dialect_.prompt), Pattern::Timeout()}, kSilence);
     if (!more.ok()) return more.status();
-    if (more->index == 1) break;
+    if (more->index == 1) return absl::OkStatus();
   }
+  status.Update(absl::DeadlineExceededError("its prompt comes and comes"));
   return status;
 }
 

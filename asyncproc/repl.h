@@ -98,7 +98,9 @@ struct ReplDialect {
 // Thread safety: one thread at a time.
 // Ownership: owns the child; the destructor does as that one's.
 // Blocking: Start for as long as the program takes to start, 20 s at the most;
-// Eval up to its timeout and, when that is over, two more seconds.
+// Eval up to its timeout. Where a statement has to be interrupted, this one
+// whose time is up or one before it that was canceled, Eval takes up to two
+// more seconds for that, which no WithTimeout or CancellationScope shortens.
 class Repl {
  public:
   // Errors: as Process::Spawn; kDeadlineExceeded when it does not answer, or
@@ -121,6 +123,8 @@ class Repl {
   // goes on; if not, all further calls get kFailedPrecondition.
   // kInvalidArgument for a statement that is not complete (a `def` without its
   // end): the session goes on. kFailedPrecondition when the program has ended.
+  // kCancelled by a CancellationScope: the statement runs on, and is
+  // interrupted when the next one comes.
   absl::StatusOr<Reply> Eval(absl::string_view statement,
                              absl::Duration timeout);
 
@@ -146,8 +150,12 @@ class Repl {
                                           const std::string& marker,
                                           absl::Time deadline,
                                           std::string* status);
-  // Interrupts what runs, and throws away what it says.
-  absl::Status Recover();
+  // Interrupts what runs, and throws away what it says. If that fails, the
+  // session is lost: `why`.
+  absl::Status Recover(absl::string_view why);
+  absl::Status Resynchronize();
+  // What it has said since the last reply, for a message.
+  std::string Said();
   absl::Status Failed(const absl::Status& why, absl::string_view statement);
 
   const ReplDialect dialect_;
@@ -155,7 +163,8 @@ class Repl {
   Process* process_ = nullptr;  // The same, if Start has made it.
   Expect out_;
   Expect err_;
-  absl::Status broken_;  // Why the session cannot go on.
+  bool unanswered_ = false;  // The end of a reply is still to come.
+  absl::Status broken_;      // Why the session cannot go on.
 };
 
 }  // namespace asyncproc

@@ -8,10 +8,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
+#include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
 #include "asyncproc/repl_dialects.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -117,6 +121,19 @@ TEST_P(DialectTest, GoesOnAfterAStatementThatTookTooLong) {
   auto late = repl->Eval(GetParam().endless, kShort);
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+
+  EXPECT_EQ(MustEval(*repl, GetParam().sum).out, GetParam().sum_reply);
+}
+
+TEST_P(DialectTest, GoesOnAfterTheTimeOfItsThreadWasUp) {
+  auto repl = MustStart(GetParam().dialect());
+
+  auto late = WithTimeout(kShort, [&] {
+    return repl->Eval(GetParam().endless, absl::InfiniteDuration());
+  });
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+  EXPECT_THAT(late.status().message(), Not(HasSubstr("inf")));
 
   EXPECT_EQ(MustEval(*repl, GetParam().sum).out, GetParam().sum_reply);
 }
@@ -298,6 +315,60 @@ TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {
   }
 }
 
+// Evaluates `statement`, which says "started", until it has done so.
+absl::Status EvalUntilStarted(Repl& repl, absl::string_view statement) {
+  const CancellationToken token;
+  const auto tap = repl.child().out().AddTap([token](absl::string_view piece) {
+    if (absl::StrContains(piece, "started")) token.Cancel();
+  });
+  EXPECT_THAT(tap, IsOk());
+  const CancellationScope scope(token);
+  return repl.Eval(statement, kNeverReached).status();
+}
+
+TEST(ReplTest, NeverTakesTheAnswerToACanceledStatementForTheNextOne) {
+  auto sh = MustStart(ShDialect());
+
+  EXPECT_THAT(EvalUntilStarted(*sh,
+                               "trap 'echo late; echo late >&2' INT; "
+                               "echo started; sleep 1000; echo later"),
+              HasCode(absl::StatusCode::kCancelled));
+  const Reply next = MustEval(*sh, "echo new");
+
+  EXPECT_EQ(next.out, "new\n");
+  EXPECT_EQ(next.err, "");
+}
+
+TEST(ReplTest, SaysWhenASessionIsLostToACanceledStatement) {
+  auto python = MustStart(PythonDialect());
+
+  EXPECT_THAT(
+      EvalUntilStarted(*python,
+                       "import signal, time\n"
+                       "_ = signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+                       "print('started', flush=True)\n"
+                       "time.sleep(1000)"),
+      HasCode(absl::StatusCode::kCancelled));
+
+  for (int i = 0; i < 2; ++i) {
+    auto next = python->Eval("1", kNeverReached);
+    EXPECT_THAT(next, HasCode(absl::StatusCode::kFailedPrecondition));
+    EXPECT_THAT(next.status().message(), HasSubstr("the session is lost"));
+  }
+}
+
+TEST(ReplTest, ShowsWhatAStatementSaidAndNotItsOwnMarks) {
+  auto sh = MustStart(ShDialect());
+  MustEval(*sh, "echo earlier >&2");
+
+  auto late = sh->Eval("echo now >&2; echo here; sleep 1000",
+                       absl::Seconds(1) * kSlowness);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(),
+              HasSubstr("it had said \"here\\n\", on stderr \"now\\n\"; "));
+}
+
 TEST(ReplTest, SaysWhenASessionIsLost) {
   ReplDialect dialect = PythonDialect();
   auto python = MustStart(dialect);
@@ -329,6 +400,31 @@ TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
   EXPECT_THAT(python->Eval("while True: pass\n", kShort),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
+// Its prompt never stops to come when it is interrupted.
+ReplDialect RestlessDialect() {
+  ReplDialect dialect;
+  dialect.command = Command({"python3", "-c",
+                             "import signal, sys, time\n"
+                             "def talk(*_):\n"
+                             "  while True:\n"
+                             "    print('> ', end='', flush=True)\n"
+                             "    time.sleep(0.05)\n"
+                             "signal.signal(signal.SIGINT, talk)\n"
+                             "print('> ', end='', flush=True)\n"
+                             "while True: signal.pause()\n"});
+  dialect.prompt = "> ";
+  return dialect;
+}
+
+TEST(ReplTest, GivesUpAProgramWhosePromptNeverStopsToCome) {
+  auto restless = MustStart(RestlessDialect());
+
+  auto late = restless->Eval("x", kShort);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(), HasSubstr("the session is lost"));
 }
 
 TEST(ReplTest, NewDialectsAreTenLines) {
