@@ -107,7 +107,7 @@ struct Enclosure {
 };
 
 // Refuses a statement that ends within one of `enclosures`. `outside`: what is
-// in none of them.
+// in none of them, with a space in the place of each.
 absl::Status CheckClosed(absl::string_view statement,
                          const std::vector<Enclosure>& enclosures,
                          std::string* outside = nullptr) {
@@ -127,7 +127,9 @@ absl::Status CheckClosed(absl::string_view statement,
         inside = &enclosure;
         break;
       }
-      if (inside == nullptr && outside != nullptr) outside->push_back(rest[0]);
+      if (outside != nullptr) {
+        outside->push_back(inside == nullptr ? rest[0] : ' ');
+      }
     }
     rest.remove_prefix(step);
   }
@@ -155,16 +157,21 @@ absl::Status CheckSql(absl::string_view statement) {
   static const LazyRE2 kTrigger = {
       "(?is)^\\s*create\\s+(?:temp\\s+|temporary\\s+)?trigger\\b"};
   static const LazyRE2 kEnd = {"(?i)\\bend\\s*;?\\s*$"};
-  if (RE2::PartialMatch(statement, *kTrigger) &&
-      !RE2::PartialMatch(statement, *kEnd)) {
+  std::string outside;
+  absl::Status status = CheckClosed(statement,
+                                    {{"'", "'", "a string"},
+                                     {"\"", "\"", "a name"},
+                                     {"`", "`", "a name"},
+                                     {"[", "]", "a name"},
+                                     {"/*", "*/", "a comment"},
+                                     {"--", "\n", ""}},
+                                    &outside);
+  if (!status.ok()) return status;
+  if (RE2::PartialMatch(outside, *kTrigger) &&
+      !RE2::PartialMatch(outside, *kEnd)) {
     return Incomplete(statement, "a trigger has no \"end\"");
   }
-  return CheckClosed(statement, {{"'", "'", "a string"},
-                                 {"\"", "\"", "a name"},
-                                 {"`", "`", "a name"},
-                                 {"[", "]", "a name"},
-                                 {"/*", "*/", "a comment"},
-                                 {"--", "\n", ""}});
+  return absl::OkStatus();
 }
 
 bool IsWordCharacter(char c) {
@@ -224,6 +231,22 @@ size_t SizeOfPsqlToken(absl::string_view text, absl::string_view* name) {
   size_t word = 0;
   while (word < text.size() && IsWordCharacter(text[word])) ++word;
   return std::max<size_t>(word, 1);
+}
+
+// Whether a ";" has to be added. One too many would reset :ERROR.
+bool LacksPsqlEnd(absl::string_view statement) {
+  char last = ';';  // Of what is neither a comment nor a space.
+  for (absl::string_view rest = statement; !rest.empty();) {
+    absl::string_view ignored;
+    const absl::string_view token =
+        rest.substr(0, SizeOfPsqlToken(rest, &ignored));
+    rest.remove_prefix(token.size());
+    if (!absl::StartsWith(token, "--") && !absl::StartsWith(token, "/*") &&
+        !absl::ascii_isspace(static_cast<unsigned char>(token.back()))) {
+      last = token.back();
+    }
+  }
+  return last != ';' && !absl::StartsWith(statement, "\\");
 }
 
 absl::Status CheckPsql(absl::string_view statement) {
@@ -341,11 +364,8 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
   dialect.echoes = true;
   dialect.check = CheckSql;
   dialect.wrap = [](absl::string_view statement, const ReplMarker& marker) {
-    const absl::string_view last =
-        absl::StripTrailingAsciiWhitespace(statement);
-    const bool needs_end = !last.empty() && !absl::StartsWith(last, ".") &&
-                           !absl::EndsWith(last, ";");
-    return absl::StrCat(statement, needs_end ? "\n;" : "", "\n.print \"",
+    // It minds no ";" too many.
+    return absl::StrCat(statement, "\n;\n.print \"",
                         Disguised(absl::StrCat(marker.head, marker.tail)),
                         "\"\n");
   };
@@ -363,14 +383,11 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
   dialect.command.pty = Pty{24, 80, /*echo=*/false};
   dialect.check = CheckPsql;
   dialect.wrap = [](absl::string_view statement, const ReplMarker& marker) {
-    const absl::string_view last =
-        absl::StripTrailingAsciiWhitespace(statement);
-    const bool needs_end = !last.empty() && !absl::StartsWith(last, "\\") &&
-                           !absl::EndsWith(last, ";");
     // Commands of psql's own leave the last error as it is.
-    return absl::StrCat(
-        "\\set ERROR false\n", statement, needs_end ? "\n;" : "", "\n\\echo '",
-        Disguised(absl::StrCat(marker.head, marker.tail)), "' :ERROR\n");
+    return absl::StrCat("\\set ERROR false\n", statement,
+                        LacksPsqlEnd(statement) ? "\n;" : "", "\n\\echo '",
+                        Disguised(absl::StrCat(marker.head, marker.tail)),
+                        "' :ERROR\n");
   };
   return dialect;
 }

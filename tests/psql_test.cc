@@ -159,6 +159,11 @@ TEST_F(PsqlTest, RepliesToWhatItIsAskedAndRemembersIt) {
   EXPECT_EQ(Eval("\\echo fine").status, 0);
   EXPECT_EQ(Eval("select 1").status, 0);
 
+  EXPECT_EQ(Eval("select 1 -- done;").out, "1\n");
+  EXPECT_EQ(Eval("select 2 /* done; */").out, "2\n");
+  const Reply commented = Eval("select nope; -- done");
+  EXPECT_EQ(commented.status, 1) << commented.out;
+
   // What looks like an end is none, and a prompt is but text.
   EXPECT_EQ(
       Eval("select ';', e'\\'(', $$ ' $$, /* /* ' */ ( */ 'postgres=# '").out,

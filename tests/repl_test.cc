@@ -234,6 +234,23 @@ TEST(PythonTest, TakesAnyBytesThatAreText) {
       "\"'\\ \xC3\xA4 \xE2\x96\x81 7\n");
 }
 
+TEST(NodeTest, TakesQuotesAndBackslashes) {
+  auto node = MustStart(NodeDialect());
+
+  EXPECT_EQ(MustEval(*node, "console.log(\"'\\\\\\t'\")").out, "'\\\t'\n");
+}
+
+TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
+  auto sqlite = MustStart(Sqlite3Dialect());
+
+  EXPECT_EQ(MustEval(*sqlite, "select 1 -- done;").out, "1\n");
+  EXPECT_EQ(MustEval(*sqlite, "select 2 /* done; */").out, "2\n");
+  EXPECT_EQ(MustEval(*sqlite, "select 3; -- done").out, "3\n");
+  EXPECT_EQ(MustEval(*sqlite, ".print 4\nselect 5").out, "4\n5\n");
+  EXPECT_EQ(MustEval(*sqlite, "-- nothing").out, "");
+  EXPECT_EQ(MustEval(*sqlite, "select ';'").out, ";\n");
+}
+
 // REPL-08
 TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
   for (const ReplDialect& dialect : {ShDialect(), BashDialect()}) {
@@ -276,9 +293,12 @@ TEST(IncompleteTest, IsToldFromWhatIsComplete) {
       {Sqlite3Dialect(),
        {"select ';'", "select 1 -- '", "select 'it''s'",
         "create table t(x); create trigger x after insert on t begin select 1; "
-        "end;"},
+        "end;",
+        "-- three\ncreate trigger y after insert on t begin select 1; end -- "
+        ";"},
        {"select 'a", "select \"a", "select 1 /* ",
-        "create trigger x after insert on t begin select 1;"}},
+        "create trigger x after insert on t begin select 1;",
+        "/**/ create trigger x after insert on t begin select 1; -- end"}},
       {GdbDialect(),
        {"if 1\nprint 2\nend", "python\nif True:\n  print('if')\nend",
         "python print('if')", "define f\nif 1\nend\nend",
