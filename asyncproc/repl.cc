@@ -26,6 +26,7 @@ using internal::MonotonicNow;
 
 constexpr absl::Duration kStartPatience = absl::Seconds(20);
 constexpr absl::Duration kRecoveryPatience = absl::Seconds(2);
+constexpr int kInterrupts = 2;  // Within that time.
 constexpr absl::Duration kSilence = absl::Milliseconds(200);
 
 // Of a marker, each half.
@@ -271,12 +272,20 @@ absl::Status Repl::Recover(absl::string_view why) {
 absl::Status Repl::Resynchronize() {
   // With its own time: without it, the session would be lost.
   const internal::WaitShield shield;
-  child_->Interrupt(dialect_.interrupted).IgnoreError();
-  const absl::Time deadline = DeadlineAfter(kRecoveryPatience);
-  // A new marker: all before it is late.
-  if (dialect_.wrap != nullptr) return EvalMarked("", deadline).status();
-  // The prompt after an empty line; and, as it looks the same, that of the
-  // interrupted statement: until there is silence.
+  absl::Status status;
+  // The first may come before the program has begun with the statement.
+  for (int i = 0; i < kInterrupts; ++i) {
+    child_->Interrupt(dialect_.interrupted).IgnoreError();
+    const absl::Time deadline = DeadlineAfter(kRecoveryPatience / kInterrupts);
+    // A new marker: all before it is late.
+    status = dialect_.wrap != nullptr ? EvalMarked("", deadline).status()
+                                      : AwaitLastPrompt(deadline);
+    if (!absl::IsDeadlineExceeded(status)) break;
+  }
+  return status;
+}
+
+absl::Status Repl::AwaitLastPrompt(absl::Time deadline) {
   absl::Status status = EvalPrompted("", deadline).status();
   while (status.ok() && MonotonicNow() < deadline) {
     const absl::StatusOr<Expected> more = out_.Await(

@@ -154,6 +154,9 @@ class Repl {
   // session is lost: `why`.
   absl::Status Recover(absl::string_view why);
   absl::Status Resynchronize();
+  // The prompt after an empty line; and, as it looks the same, that of the
+  // interrupted statement: until there is silence.
+  absl::Status AwaitLastPrompt(absl::Time deadline);
   // What it has said since the last reply, for a message.
   std::string Said();
   absl::Status Failed(const absl::Status& why, absl::string_view statement);

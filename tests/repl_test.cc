@@ -389,6 +389,22 @@ TEST(ReplTest, ShowsWhatAStatementSaidAndNotItsOwnMarks) {
               HasSubstr("it had said \"here\\n\", on stderr \"now\\n\"; "));
 }
 
+// As when the first comes before the program has begun with the statement.
+TEST(ReplTest, InterruptsAgainWhatOneInterruptDoesNotEnd) {
+  auto python = MustStart(PythonDialect());
+  MustEval(*python,
+           "import signal, time\n"
+           "def later(*_):\n"
+           "  signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+           "_ = signal.signal(signal.SIGINT, later)");
+
+  auto late = python->Eval("time.sleep(1000)", kShort);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
 TEST(ReplTest, SaysWhenASessionIsLost) {
   ReplDialect dialect = PythonDialect();
   auto python = MustStart(dialect);
