@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +32,7 @@ namespace {
 
 using internal::ScopedOs;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -611,6 +614,143 @@ TEST(TerminateTreeTest, OutrunsATreeThatGrowsAllTheTime) {
   for (const auto& stat : internal::ListProcesses()) {
     if (stat.command == name) kill(stat.pid, SIGKILL);
   }
+}
+
+// Lets something happen between the first look at the processes that there are
+// and the second one: when the first SIGSTOP is about to be sent.
+class OsWithInterlude : public internal::Os {
+ public:
+  explicit OsWithInterlude(std::function<void()> interlude)
+      : interlude_(std::move(interlude)) {}
+
+  int PidfdSendSignal(int pidfd, int signal) override {
+    if (signal == SIGSTOP && interlude_ != nullptr) {
+      std::exchange(interlude_, nullptr)();
+    }
+    return Os::PidfdSendSignal(pidfd, signal);
+  }
+
+ private:
+  std::function<void()> interlude_;
+};
+
+TEST(TerminateTreeTest, FindsWhoComesAfterTheFirstLook) {
+  auto process = MustSpawn(
+      Command::Shell("trap 'sleep 1000 & echo $!' USR1; sleep 1000 & echo $!; "
+                     "while :; do wait; done"));
+  std::vector<pid_t> pids = {ReadPid(*process)};
+  OsWithInterlude os([&] {
+    EXPECT_THAT(process->Signal(SIGUSR1), IsOk());
+    pids.push_back(ReadPid(*process));
+  });
+  ScopedOs scoped_os(&os);
+
+  auto termination =
+      process->Terminate(Only(SIGKILL, kNeverReached, TerminationScope::kTree));
+
+  ASSERT_THAT(termination, IsOk());
+  EXPECT_THAT(termination->survivors, IsEmpty());
+  EXPECT_THAT(pids, SizeIs(2));
+  for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << pid;
+}
+
+TEST(TerminateGroupTest, FindsWhoJoinsAfterTheFirstLook) {
+  const pid_t stranger = fork();
+  ASSERT_GE(stranger, 0);
+  if (stranger == 0) {
+    for (;;) pause();
+  }
+  Command command({"sleep", "1000"});
+  command.process_group = ProcessGroup::New();
+  auto process = MustSpawn(command);
+  OsWithInterlude os([&] { EXPECT_EQ(setpgid(stranger, process->pid()), 0); });
+  ScopedOs scoped_os(&os);
+
+  auto termination = process->Terminate(
+      Only(SIGKILL, kNeverReached, TerminationScope::kGroup));
+
+  ASSERT_THAT(termination, IsOk());
+  EXPECT_FALSE(ProcessLives(stranger));
+  kill(stranger, SIGKILL);
+  int status;
+  EXPECT_EQ(waitpid(stranger, &status, 0), stranger);
+}
+
+// A process that does something before it obeys its first SIGSTOP.
+class OsWithSlowStop : public internal::Os {
+ public:
+  explicit OsWithSlowStop(std::function<void()> before_stop)
+      : before_stop_(std::move(before_stop)) {}
+
+  int PidfdSendSignal(int pidfd, int signal) override {
+    if (signal != SIGSTOP || pidfd_ >= 0) {
+      return Os::PidfdSendSignal(pidfd, signal);
+    }
+    pidfd_ = pidfd;
+    return 0;
+  }
+  int Poll(pollfd* fds, nfds_t count, absl::Time deadline) override {
+    // Somebody waits for what cannot be polled.
+    const bool waits = count == 0 && deadline > absl::InfinitePast();
+    if (waits && pidfd_ >= 0 && before_stop_ != nullptr) {
+      std::exchange(before_stop_, nullptr)();
+      Os::PidfdSendSignal(pidfd_, SIGSTOP);
+    }
+    return Os::Poll(fds, count, deadline);
+  }
+
+ private:
+  std::function<void()> before_stop_;
+  int pidfd_ = -1;
+};
+
+TEST(TerminateTreeTest, FindsWhoIsStartedBeforeItsParentStops) {
+  auto process =
+      MustSpawn(Command::Shell("trap 'sleep 1000 & echo $!' USR1; echo ready; "
+                               "while :; do read line; done"));
+  AwaitLine(*process, "ready");
+  std::vector<pid_t> pids;
+  OsWithSlowStop os([&] {
+    EXPECT_THAT(process->Signal(SIGUSR1), IsOk());
+    pids.push_back(ReadPid(*process));
+  });
+  ScopedOs scoped_os(&os);
+
+  auto termination =
+      process->Terminate(Only(SIGKILL, kNeverReached, TerminationScope::kTree));
+
+  ASSERT_THAT(termination, IsOk());
+  EXPECT_THAT(termination->survivors, IsEmpty());
+  EXPECT_THAT(pids, SizeIs(1));
+  for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << pid;
+}
+
+internal::ProcessStat Stat(pid_t pid, pid_t parent, char state = 'S') {
+  internal::ProcessStat stat;
+  stat.pid = pid;
+  stat.parent = parent;
+  stat.state = state;
+  return stat;
+}
+
+TEST(FindStrangersTest, AreThoseWhoseAncestorsAreAllKnown) {
+  EXPECT_THAT(internal::FindStrangers(
+                  {Stat(40, 30), Stat(30, 1), Stat(1, 0), Stat(2, 0)}, {50}),
+              ElementsAre(1, 2, 30, 40));
+}
+
+TEST(FindStrangersTest, AreNoneOfTheFamilyNorBelowIt) {
+  EXPECT_THAT(internal::FindStrangers(
+                  {Stat(1, 0), Stat(30, 1), Stat(40, 30), Stat(50, 40)}, {30}),
+              ElementsAre(1));
+}
+
+TEST(FindStrangersTest, HaveNoAncestorThatMayHaveEndedMeanwhile) {
+  // Below one that is not there any more, and below one that is a zombie.
+  EXPECT_THAT(internal::FindStrangers({Stat(1, 0), Stat(30, 20), Stat(40, 30),
+                                       Stat(50, 1, 'Z'), Stat(60, 50)},
+                                      {70}),
+              ElementsAre(1));
 }
 
 TEST(TerminateGroupTest, ReachesTheGroupAlsoWithoutPidfds) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <memory>
 
 #include "absl/strings/numbers.h"
@@ -72,12 +73,16 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
   if (open == std::string::npos || close == std::string::npos) {
     return std::nullopt;
   }
-  const std::vector<absl::string_view> fields = absl::StrSplit(
-      absl::string_view(text).substr(close + 1), ' ', absl::SkipEmpty());
   constexpr size_t kStartTime = 19;
+  std::array<absl::string_view, kStartTime + 1> fields;
+  size_t count = 0;
+  for (absl::string_view field : absl::StrSplit(
+           absl::string_view(text).substr(close + 1), ' ', absl::SkipEmpty())) {
+    fields[count++] = field;
+    if (count == fields.size()) break;
+  }
   ProcessStat stat;
-  if (fields.size() <= kStartTime || fields[0].empty() ||
-      !absl::SimpleAtoi(fields[1], &stat.parent) ||
+  if (count < fields.size() || !absl::SimpleAtoi(fields[1], &stat.parent) ||
       !absl::SimpleAtoi(fields[2], &stat.group) ||
       !absl::SimpleAtoi(fields[3], &stat.session) ||
       !absl::SimpleAtoi(fields[kStartTime], &stat.start_time)) {
@@ -89,14 +94,36 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
   return stat;
 }
 
-std::vector<ProcessStat> ListProcesses() {
+std::vector<ProcessStat> ListProcesses(const std::set<pid_t>& left_out) {
   std::vector<ProcessStat> processes;
   for (int pid : ListNumbers("/proc")) {
+    if (left_out.count(pid) > 0) continue;
     if (std::optional<ProcessStat> stat = ReadProcessStat(pid)) {
       processes.push_back(*std::move(stat));
     }
   }
   return processes;
+}
+
+std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
+                              const std::set<pid_t>& family) {
+  // From those without a parent downwards. A child of a stranger that lives is
+  // one as well, whichever of them was read first: had it another parent in
+  // between, then that was no descendant either. The children of a zombie have
+  // gone to another parent.
+  std::set<pid_t> strangers;
+  for (size_t before = 0; before <= strangers.size();) {
+    before = strangers.size() + 1;
+    for (const ProcessStat& stat : all) {
+      const bool has_strange_parent =
+          stat.parent == 0 || strangers.count(stat.parent) > 0;
+      if (has_strange_parent && stat.state != 'Z' &&
+          family.count(stat.pid) == 0) {
+        strangers.insert(stat.pid);
+      }
+    }
+  }
+  return strangers;
 }
 
 std::vector<ProcessStat> ListGroup(pid_t leader) {

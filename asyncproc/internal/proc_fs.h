@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,15 @@ struct ProcessStat {
 // Nothing when there is no such process, or no /proc.
 std::optional<ProcessStat> ReadProcessStat(pid_t pid);
 
-// Every process that /proc shows, in no order. What has ended meanwhile is left
-// out.
-std::vector<ProcessStat> ListProcesses();
+// Every process that /proc shows, in no order, but for those `left_out`. What
+// has ended meanwhile is not among them either.
+std::vector<ProcessStat> ListProcesses(const std::set<pid_t>& left_out = {});
+
+// Those among `all` that are no descendants of the `family`, and never will be:
+// who is left without a parent goes to an ancestor that it has. Who has lost
+// one while `all` was read is not among them, wherever it went.
+std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
+                              const std::set<pid_t>& family);
 
 // The living members of a process group but its leader.
 std::vector<ProcessStat> ListGroup(pid_t leader);

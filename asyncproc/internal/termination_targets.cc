@@ -16,15 +16,33 @@ namespace {
 // A group or tree that forks faster than it can be read is not chased for ever.
 constexpr int kMostSearches = 20;
 
+// How long to wait for SIGSTOP to be obeyed, and how often to look.
+constexpr absl::Duration kStopGrace = absl::Milliseconds(10);
+constexpr absl::Duration kStopInterval = absl::Microseconds(50);
+
 // How often to look whether a process has ended that there is no pidfd for.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(10);
 
-// Whether the process that `stat` was read of is there no more: if its number
-// had changed hands, the two times it started would differ.
-bool IsGone(const ProcessStat& stat) {
+// How long what was found out about a pid holds: too short a time for all other
+// numbers to be used up, and for this one to become another process's.
+constexpr absl::Duration kPidsLast = absl::Milliseconds(20);
+
+// What has become of the process that `stat` was read of; 'X' when it is there
+// no more: if its number had changed hands, the two times it started would
+// differ.
+char StateNow(const ProcessStat& stat) {
   const std::optional<ProcessStat> now = ReadProcessStat(stat.pid);
-  return !now.has_value() || now->start_time != stat.start_time ||
-         now->state == 'Z' || now->state == 'X';
+  return now.has_value() && now->start_time == stat.start_time ? now->state
+                                                               : 'X';
+}
+
+bool IsEnd(char state) { return state == 'Z' || state == 'X'; }
+
+bool IsGone(const ProcessStat& stat) { return IsEnd(StateNow(stat)); }
+
+bool HasStopped(const ProcessStat& stat) {
+  const char state = StateNow(stat);
+  return IsEnd(state) || state == 'T' || state == 't';
 }
 
 }  // namespace
@@ -48,16 +66,30 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
   // Looked at after that was opened, it is what was opened.
   if (IsGone(stat)) return false;
   targets_[stat.pid] = std::move(target);
+  known_.insert(stat.pid);
   return true;
 }
 
 bool TerminationTargets::Find() {
   DropEnded();
   bool found = false;
-  for (const ProcessStat& stat : Related(ListProcesses())) {
+  for (const ProcessStat& stat : Look()) {
     if (Hold(stat)) found = true;
   }
   return found;
+}
+
+std::vector<ProcessStat> TerminationTargets::Look() {
+  if (MonotonicNow() < known_until_) {
+    std::vector<ProcessStat> related = Related(ListProcesses(known_));
+    if (MonotonicNow() < known_until_) return related;
+  }
+  known_until_ = MonotonicNow() + kPidsLast;
+  const std::vector<ProcessStat> all = ListProcesses();
+  std::vector<ProcessStat> related = Related(all);
+  known_ = Strangers(all, related);
+  for (const auto& [pid, target] : targets_) known_.insert(pid);
+  return related;
 }
 
 std::vector<ProcessStat> TerminationTargets::Related(
@@ -92,6 +124,29 @@ std::vector<ProcessStat> TerminationTargets::Related(
   return related;
 }
 
+std::set<pid_t> TerminationTargets::Strangers(
+    const std::vector<ProcessStat>& all,
+    const std::vector<ProcessStat>& related) const {
+  const pid_t leader = child_.reaper().pid();
+  std::set<pid_t> family = {leader};
+  for (const auto& [pid, target] : targets_) family.insert(pid);
+  for (const ProcessStat& stat : related) family.insert(stat.pid);
+  std::set<pid_t> strangers = FindStrangers(all, family);
+  if (!child_.reaper().leads_group()) return strangers;
+  // Any other process of its session may join the group; but none can join the
+  // session.
+  std::set<pid_t> sessions;
+  for (const ProcessStat& stat : all) {
+    if (stat.pid == leader || stat.group == leader) {
+      sessions.insert(stat.session);
+    }
+  }
+  for (const ProcessStat& stat : all) {
+    if (sessions.count(stat.session) > 0) strangers.erase(stat.pid);
+  }
+  return strangers;
+}
+
 void TerminationTargets::DropEnded() {
   std::vector<pollfd> fds;
   for (const auto& [pid, target] : targets_) {
@@ -114,9 +169,36 @@ void TerminationTargets::Signal(int signal) {
   }
   // Who is stopped starts nobody, and is still there to find its children by;
   // who is killed first may have started one a moment ago that nobody knows.
-  const bool found_all = SendToAll({SIGSTOP}, /*search=*/true);
-  SendToAll({SIGKILL, SIGCONT}, /*search=*/false);
-  all_killed_ = found_all;
+  all_killed_ = StopAll();
+  SendToAll({SIGKILL}, /*search=*/false);
+}
+
+bool TerminationTargets::StopAll() {
+  for (int searches = 0; searches < kMostSearches; ++searches) {
+    const bool all_held = SendToAll({SIGSTOP}, /*search=*/false);
+    // Who was about to start another process does so before it obeys.
+    const bool all_stopped = AwaitStopped();
+    if (!Find()) return all_held && all_stopped;
+  }
+  return false;
+}
+
+bool TerminationTargets::AwaitStopped() {
+  const absl::Time deadline = MonotonicNow() + kStopGrace;
+  const auto await = [deadline](const auto& has_stopped) {
+    while (!has_stopped()) {
+      if (MonotonicNow() >= deadline) return false;
+      GetOs().Poll(nullptr, 0, MonotonicNow() + kStopInterval);
+    }
+    return true;
+  };
+  for (const auto& [pid, target] : targets_) {
+    const ProcessStat& stat = target.stat;
+    if (!await([&stat] { return HasStopped(stat); })) return false;
+  }
+  Reaper& reaper = child_.reaper();
+  return await(
+      [&reaper] { return reaper.IsStopped() || reaper.TryReap().has_value(); });
 }
 
 bool TerminationTargets::Send(int signal) {

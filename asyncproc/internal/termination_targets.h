@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -57,17 +58,32 @@ class TerminationTargets {
   // `search`: also to those that come meanwhile. Whether it has reached them
   // all, each by its pidfd.
   bool SendToAll(const std::vector<int>& signals, bool search);
+  // Has all of them stopped, also those that come meanwhile. Whether it has
+  // reached them all.
+  bool StopAll();
+  // Whether all have obeyed a SIGSTOP before long, or ended.
+  bool AwaitStopped();
   // Whether it has found any that it did not know.
   bool Find();
   bool Hold(const ProcessStat& stat);
-  // The pids among `all` that belong to the scope through one that lives.
+  // Those of the scope that there are; but none that it has found before if
+  // that was a moment ago.
+  std::vector<ProcessStat> Look();
+  // Those among `all` that belong to the scope through one that lives.
   std::vector<ProcessStat> Related(const std::vector<ProcessStat>& all);
+  // Those among `all`, which is all that there are, that can never come to
+  // belong to the scope.
+  std::set<pid_t> Strangers(const std::vector<ProcessStat>& all,
+                            const std::vector<ProcessStat>& related) const;
   void DropEnded();
 
   ChildIo& child_;
   const TerminationScope scope_;
   std::map<pid_t, Target> targets_;  // Without the child.
-  bool all_killed_ = false;          // And stopped before: there are no others.
+  // Whom there is no need to look at again: targets and strangers.
+  std::set<pid_t> known_;
+  absl::Time known_until_ = absl::InfinitePast();
+  bool all_killed_ = false;  // And stopped before: there are no others.
 };
 
 }  // namespace asyncproc::internal
