@@ -13,11 +13,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/process.h"
+#include "asyncproc/process_poller.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/fake_os.h"
@@ -215,18 +218,34 @@ TEST(ReaperTest, SignalsByPidWhereThePidfdIsRefused) {
   }
 }
 
-// Such as sudo, to a host that is not root.
-TEST(ReaperTest, DoesNotWaitForAChildThatItMayNotKill) {
-  class NotAllowed : public OsThatRefusesToSignal {
-   public:
-    NotAllowed() : OsThatRefusesToSignal(EPERM) {}
-    int Kill(pid_t, int) override {
-      errno = EPERM;
-      return -1;
-    }
-  };
+// What is started is such as sudo, to a host that is not root.
+template <typename Base>
+class OsThatMayNotKill : public Base {
+ public:
+  int PidfdSendSignal(int, int) override { return Fail(); }
+  int Kill(pid_t, int) override { return Fail(); }
+
+ private:
+  static int Fail() {
+    errno = EPERM;
+    return -1;
+  }
+};
+
+// Of a child that the library has let go of.
+void ExpectReapedInTheBackground(pid_t pid) {
+  EXPECT_TRUE(ProcessLives(pid));
+  kill(pid, SIGKILL);
+  while (internal::ReadProcessStat(pid).has_value()) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  AwaitNoLibraryThread();
+}
+
+template <typename Base>
+void ExpectNoWaitForAChildThatMayNotBeKilled() {
   // Never deleted, as in ReaperTest.
-  static auto* const os = new NotAllowed;
+  static auto* const os = new OsThatMayNotKill<Base>;
   ScopedOs scoped_os(os);
   auto process = MustSpawn(Command({"sleep", "1000"}));
   const pid_t pid = process->pid();
@@ -235,13 +254,48 @@ TEST(ReaperTest, DoesNotWaitForAChildThatItMayNotKill) {
 
   process = nullptr;
 
-  EXPECT_TRUE(ProcessLives(pid));
-  kill(pid, SIGKILL);
-  // It is reaped in the background.
-  while (internal::ReadProcessStat(pid).has_value()) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  AwaitNoLibraryThread();
+  ExpectReapedInTheBackground(pid);
+}
+
+TEST(ReaperTest, DoesNotWaitForAChildThatItMayNotKill) {
+  ExpectNoWaitForAChildThatMayNotBeKilled<Os>();
+}
+
+TEST(ReaperFallbackTest, DoesNotWaitForAChildThatItMayNotKill) {
+  ExpectNoWaitForAChildThatMayNotBeKilled<OsWithoutPidfds>();
+}
+
+template <typename Base>
+void ExpectThatAPollerLetsGoOfAChildThatMayNotBeKilled() {
+  class Poller : public ProcessPoller<int> {
+   public:
+    absl::Status OnOutput(const int&, ChildStream,
+                          absl::string_view data) override {
+      EXPECT_TRUE(absl::SimpleAtoi(data, &pid));
+      return absl::OkStatus();
+    }
+    pid_t pid = 0;
+  };
+  static auto* const os = new OsThatMayNotKill<Base>;
+  ScopedOs scoped_os(os);
+  auto poller = std::make_unique<Poller>();
+  EXPECT_THAT(poller->Run(1, Command::Shell("echo $$; exec sleep 1000")),
+              IsOk());
+  EXPECT_THAT(poller->PollUntil([&] { return poller->pid > 0; }, kNeverReached),
+              IsOk());
+  const pid_t pid = poller->pid;
+
+  poller = nullptr;
+
+  ExpectReapedInTheBackground(pid);
+}
+
+TEST(ReaperTest, OfAPollerLetsGoOfAChildThatItMayNotKill) {
+  ExpectThatAPollerLetsGoOfAChildThatMayNotBeKilled<Os>();
+}
+
+TEST(ReaperFallbackTest, OfAPollerLetsGoOfAChildThatItMayNotKill) {
+  ExpectThatAPollerLetsGoOfAChildThatMayNotBeKilled<OsWithoutPidfds>();
 }
 
 // THR-03: with pidfds and without.

@@ -64,7 +64,8 @@ class ChildIo {
       const Command& command, std::shared_ptr<Driver> driver, Sinks sinks,
       const std::vector<int>& further_pipes = {});
 
-  // REQUIRES: the child has ended. Closes all pipes; each sink is finished.
+  // REQUIRES: the child has ended, or was let go. Closes all pipes; each sink
+  // is finished.
   ~ChildIo();
 
   Reaper& reaper() { return *reaper_; }

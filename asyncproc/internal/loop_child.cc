@@ -1,7 +1,6 @@
 #include "asyncproc/internal/loop_child.h"
 
 #include <errno.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/diagnose_child.h"
 #include "asyncproc/internal/os.h"
-#include "asyncproc/internal/thread.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -31,18 +29,6 @@ absl::Status Validate(const ChildLimits& limits) {
     return absl::InvalidArgumentError("a timeout of a child is negative");
   }
   return limits.escalation.Validate();
-}
-
-// Of a child that may not be killed, and that nobody but this will wait for.
-void ReapLater(pid_t pid) {
-  absl::StatusOr<Thread> thread = Thread::Start("asyncproc-wait", [pid] {
-    siginfo_t info;
-    while (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
-                          WEXITED | __WALL, nullptr) < 0 &&
-           errno == EINTR) {
-    }
-  });
-  if (thread.ok()) thread->Detach();
 }
 
 }  // namespace
@@ -140,7 +126,7 @@ LoopChild::~LoopChild() {
   escalation_ = nullptr;
   if (timer_.has_value()) loop_.Cancel(*timer_);
   if (io_ != nullptr && !io_->ended() && !io_->reaper().KillAndReap()) {
-    ReapLater(reaper().pid());
+    reaper().LetGo();
   }
   io_ = nullptr;
   loop_.Remove(id_);

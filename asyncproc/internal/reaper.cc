@@ -4,8 +4,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <memory>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os.h"
@@ -29,7 +31,23 @@ ExitStatus ToExitStatus(const siginfo_t& info, const rusage& usage,
   return status;
 }
 
+// Until the child has ended. Reaps it unless `options` has WNOWAIT.
+void AwaitByPid(pid_t pid, int options) {
+  siginfo_t info;
+  while (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
+                        WEXITED | __WALL | options, nullptr) < 0 &&
+         errno == EINTR) {
+  }
+}
+
 }  // namespace
+
+// What the thread that waits shares with a Reaper that may be gone by then.
+struct Reaper::Waiting {
+  absl::Mutex mu;
+  std::function<void()> on_exit ABSL_GUARDED_BY(mu);  // Null: let go.
+  bool reaped ABSL_GUARDED_BY(mu) = false;            // When it was let go.
+};
 
 Reaper::Reaper(pid_t pid, UniqueFd pidfd, bool leads_group)
     : pid_(pid),
@@ -47,22 +65,42 @@ absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
   auto reaper =
       absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));
   if (reaper->pidfd_.valid()) return reaper;
-  reaper->on_exit_ = std::move(on_exit);
+  auto waiting = std::make_shared<Waiting>();
+  {
+    absl::MutexLock lock(&waiting->mu);
+    waiting->on_exit = std::move(on_exit);
+  }
   absl::StatusOr<Thread> waiter =
-      Thread::Start("asyncproc-wait", [reaper = reaper.get()] {
-        siginfo_t info;
-        while (GetOs().Waitid(P_PID, reaper->pid_, &info,
-                              WEXITED | WNOWAIT | __WALL, nullptr) < 0 &&
-               errno == EINTR) {
+      Thread::Start("asyncproc-wait", [pid, waiting] {
+        AwaitByPid(pid, WNOWAIT);
+        absl::MutexLock lock(&waiting->mu);
+        if (waiting->on_exit != nullptr) {
+          waiting->on_exit();
+        } else if (!waiting->reaped) {
+          AwaitByPid(pid, 0);
         }
-        reaper->on_exit_();
       });
   if (!waiter.ok()) return waiter.status();
+  reaper->waiting_ = std::move(waiting);
   reaper->waiter_ = *std::move(waiter);
   return reaper;
 }
 
 Reaper::~Reaper() = default;
+
+void Reaper::LetGo() {
+  if (waiting_ != nullptr) {
+    absl::MutexLock lock(&waiting_->mu);
+    waiting_->on_exit = nullptr;
+    waiting_->reaped = TryReap(Group::kForget).has_value();
+    waiter_.Detach();
+    return;
+  }
+  absl::StatusOr<Thread> thread =
+      Thread::Start("asyncproc-wait", [pid = pid_] { AwaitByPid(pid, 0); });
+  // Without a thread, it stays a zombie until this program ends.
+  if (thread.ok()) thread->Detach();
+}
 
 int Reaper::Waitid(siginfo_t* info, int options, rusage* usage) const {
   *info = {};

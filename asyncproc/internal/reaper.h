@@ -35,7 +35,7 @@ class Reaper {
  public:
   // `leads_group`: the child is the leader of a process group.
   // `on_exit` is called at most once, on a thread of the Reaper's own, and only
-  // where exit_fd() is -1.
+  // where exit_fd() is -1. It only takes note: a lock is held.
   // Errors: kResourceExhausted when that thread is needed and cannot be
   // started. The child is untouched by that; whoever started it must still end
   // it.
@@ -43,7 +43,7 @@ class Reaper {
       pid_t pid, UniqueFd pidfd, bool leads_group,
       std::function<void()> on_exit);
 
-  // REQUIRES: the child has ended, or exit_fd() is not -1.
+  // REQUIRES: the child has ended, or exit_fd() is not -1, or it was let go.
   ~Reaper();
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
@@ -85,7 +85,13 @@ class Reaper {
   // at once: we may not kill it, for it has another user's identity by now.
   bool KillAndReap() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // For a child that we may not kill: a thread that nobody waits for reaps it
+  // when it has ended; `on_exit` is not called from now on. The last call.
+  void LetGo() ABSL_LOCKS_EXCLUDED(mu_);
+
  private:
+  struct Waiting;
+
   Reaper(pid_t pid, UniqueFd pidfd, bool leads_group);
 
   std::optional<absl::StatusOr<ExitStatus>> TryReapLocked(
@@ -99,7 +105,7 @@ class Reaper {
   const UniqueFd pidfd_;
   const bool leads_group_;
   const absl::Time start_;
-  std::function<void()> on_exit_;
+  std::shared_ptr<Waiting> waiting_;  // Null where there is a pidfd.
   Thread waiter_;
 
   absl::Mutex mu_;
