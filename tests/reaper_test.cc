@@ -191,6 +191,33 @@ TEST(ReaperFallbackTest, IsNotNeededWhereThePidfdCanBeOpenedLater) {
               IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
+// Linux 5.2 and 5.3.
+class OsThatCannotWaitByPidfd : public Os {
+ public:
+  int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
+             rusage* usage) override {
+    if (type != static_cast<idtype_t>(P_PIDFD)) {
+      return Os::Waitid(type, id, info, options, usage);
+    }
+    errno = EINVAL;
+    return -1;
+  }
+};
+
+TEST(ReaperFallbackTest, IsForAKernelThatHasPidfdsButCannotWaitByThem) {
+  OsThatCannotWaitByPidfd os;
+  ScopedOs scoped_os(&os);
+  auto ends = MustSpawn(Command::Shell("exit 7"));
+  auto runs = MustSpawn(Command({"sleep", "1000"}));
+
+  EXPECT_THAT(ends->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(7)));
+  EXPECT_TRUE(runs->IsAlive());
+  EXPECT_THAT(runs->Signal(SIGTERM), IsOk());
+  EXPECT_THAT(runs->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+}
+
 // A filter of an old container that lets clone pass, but not the newer calls.
 class OsThatRefusesToSignal : public Os {
  public:

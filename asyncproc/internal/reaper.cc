@@ -31,6 +31,16 @@ ExitStatus ToExitStatus(const siginfo_t& info, const rusage& usage,
   return status;
 }
 
+// Linux 5.2 and 5.3 have pidfds, but no waitid by them; those of 5.2 cannot be
+// polled either.
+bool CanBeWaitedFor(const UniqueFd& pidfd) {
+  siginfo_t info;
+  return GetOs().Waitid(static_cast<idtype_t>(P_PIDFD),
+                        static_cast<id_t>(pidfd.get()), &info,
+                        WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 ||
+         errno != EINVAL;
+}
+
 // Until the child has ended. Reaps it unless `options` has WNOWAIT.
 void AwaitByPid(pid_t pid, int options) {
   siginfo_t info;
@@ -62,6 +72,7 @@ absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
     // It cannot name a stranger: the child has not been reaped yet.
     pidfd = OutOfTheWay(UniqueFd(GetOs().PidfdOpen(pid)));
   }
+  if (pidfd.valid() && !CanBeWaitedFor(pidfd)) pidfd.Reset();
   auto reaper =
       absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));
   if (reaper->pidfd_.valid()) return reaper;

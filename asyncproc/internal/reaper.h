@@ -26,8 +26,9 @@ namespace asyncproc::internal {
 // or signals it. Both happen under one lock, so that no signal goes to a number
 // that the kernel may already have given to a stranger.
 //
-// The end of the child is known by its pidfd. Where there is none, a thread
-// waits for it, without reaping, and calls `on_exit`.
+// The end of the child is known by its pidfd. Where there is none, or none that
+// can be waited for (before Linux 5.4), a thread waits for it, without reaping,
+// and calls `on_exit`.
 //
 // Thread safety: all methods may be called from any thread; none blocks but
 // KillAndReap.
