@@ -119,7 +119,11 @@ absl::Status InputQueue::Close() {
   if (observer_ != nullptr && !broken_) observer_->OnInputClosed();
   absl::string_view rest = typed;
   if (queue_.empty() && !rest.empty()) WriteSome(&rest);
-  if (!broken_) queue_.Append(rest);  // There is room.
+  if (broken_) {
+    undelivered_ += rest.size();
+  } else {
+    queue_.Append(rest);  // There is room.
+  }
   closing_ = true;
   driver_->Wake();
   return CheckDelivered();
