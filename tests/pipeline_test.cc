@@ -1,15 +1,19 @@
 #include "asyncproc/pipeline.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
 #include "asyncproc/process.h"
+#include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -229,6 +233,26 @@ TEST(PipelineTest, IsKilledByItsDestructor) {
 
   EXPECT_FALSE(ProcessLives(first));
   EXPECT_FALSE(ProcessLives(second));
+}
+
+TEST(PipelineTest, SaysByWhatAStartFailedThatHasNoPipesLeft) {
+  class NoPipes : public internal::Os {
+   public:
+    int Pipe2(int*, int) override {
+      errno = ENFILE;
+      return -1;
+    }
+  } os;
+  internal::ScopedOs scoped(&os);
+
+  const auto pipeline = Pipeline::Spawn({{"echo"}, {"cat"}});
+
+  EXPECT_THAT(pipeline, HasCode(absl::StatusCode::kResourceExhausted));
+  const std::optional<SpawnFailure> failure =
+      GetSpawnFailure(pipeline.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->stage, SpawnStage::kPipe);
+  EXPECT_EQ(failure->error_number, ENFILE);
 }
 
 }  // namespace

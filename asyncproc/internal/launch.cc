@@ -73,13 +73,15 @@ absl::Status Failed(const Command& command, SpawnFailure failure,
   return status;
 }
 
-// `status` is that of making something in the host.
-absl::Status Failed(const Command& command, SpawnStage stage, int error,
+// `status` is that of making something in the host, and says by which errno it
+// failed.
+absl::Status Failed(const Command& command, SpawnStage stage,
                     const absl::Status& status) {
   absl::Status failed(status.code(),
                       absl::StrCat("cannot start ", ShellQuote(command.argv[0]),
                                    ": ", status.message()));
-  SetSpawnFailure({stage, error}, &failed);
+  const SpawnFailure cause = GetSpawnFailure(status).value_or(SpawnFailure());
+  SetSpawnFailure({stage, cause.error_number}, &failed);
   return failed;
 }
 
@@ -292,15 +294,14 @@ class Streams {
   absl::Status OpenTerminal(Launched* launched) {
     absl::StatusOr<PtyPair> pty = MakePty(*command_.pty);
     if (!pty.ok()) {
-      return Failed(command_, SpawnStage::kTerminal, errno, pty.status());
+      return Failed(command_, SpawnStage::kTerminal, pty.status());
     }
     launched->terminal = OutOfTheWay(std::move(pty->master));
     const int master = launched->terminal.get();
-    launched->in =
-        OutOfTheWay(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
-    launched->out =
-        OutOfTheWay(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
-    if (!launched->in.valid() || !launched->out.valid()) {
+    for (UniqueFd* const copy : {&launched->in, &launched->out}) {
+      *copy =
+          OutOfTheWay(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
+      if (copy->valid()) continue;
       return Failed(command_, {SpawnStage::kTerminal, errno},
                     "cannot copy a descriptor");
     }
@@ -339,7 +340,7 @@ class Streams {
     if (stream.kind() == Stdio::Kind::kLineBuffered) {
       absl::StatusOr<PtyPair> pty = MakeRawPty();
       if (!pty.ok()) {
-        return Failed(command_, SpawnStage::kTerminal, errno, pty.status());
+        return Failed(command_, SpawnStage::kTerminal, pty.status());
       }
       *host_end = OutOfTheWay(std::move(pty->master));
       Own(std::move(pty->slave), number);
@@ -356,13 +357,13 @@ class Streams {
   absl::StatusOr<Pipe> OpenPipe() {
     absl::StatusOr<Pipe> pipe = MakePipe(command_.pipe_size);
     if (pipe.ok()) return pipe;
-    return Failed(command_, SpawnStage::kPipe, errno, pipe.status());
+    return Failed(command_, SpawnStage::kPipe, pipe.status());
   }
 
   absl::Status MakeNonblocking(const UniqueFd& fd, SpawnStage stage) {
     absl::Status status = SetNonblocking(fd);
     if (status.ok()) return status;
-    return Failed(command_, stage, errno, status);
+    return Failed(command_, stage, status);
   }
 
   absl::Status OpenOther(const Stdio& stream, int number) {
@@ -500,7 +501,9 @@ absl::StatusOr<Launched> Launch(const Command& command,
   if (command.die_with_parent) {
     auto parent = ParentThread::Start(*request, &result);
     if (!parent.ok()) {
-      return Failed(command, SpawnStage::kThread, EAGAIN, parent.status());
+      absl::Status status = parent.status();
+      SetSpawnFailure({SpawnStage::kThread, EAGAIN}, &status);
+      return Failed(command, SpawnStage::kThread, status);
     }
     launched.parent = *std::move(parent);
   } else {

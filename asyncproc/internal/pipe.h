@@ -17,7 +17,8 @@ struct Pipe {
 };
 
 // `size` is the capacity in bytes to ask for; 0 is the kernel's own choice.
-// Errors: kResourceExhausted when no descriptor is left.
+// Errors: kResourceExhausted when no descriptor is left. With a SpawnFailure of
+// SpawnStage::kPipe.
 absl::StatusOr<Pipe> MakePipe(size_t size = 0);
 
 // For what opened a descriptor: moves it out of 0, 1 and 2. Not valid, with
@@ -31,7 +32,8 @@ UniqueFd AboveStdio(UniqueFd fd);
 UniqueFd OutOfTheWay(UniqueFd fd);
 
 // Makes reads and writes return at once. Only for our own end of a pipe: the
-// flag belongs to the open file, which other processes may share.
+// flag belongs to the open file, which other processes may share. Errors: with
+// a SpawnFailure of SpawnStage::kPipe.
 absl::Status SetNonblocking(const UniqueFd& fd);
 
 }  // namespace asyncproc::internal

@@ -6,21 +6,23 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
-#include <utility>
-
 #include "absl/status/status.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe.h"
+#include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
 namespace {
 
 absl::Status Failed(const char* what) {
+  const int error = errno;
   // ENOSPC: as many terminals as the system has are in use.
-  if (errno == ENOSPC) {
-    return absl::ResourceExhaustedError("no pseudo-terminal is left");
-  }
-  return absl::ErrnoToStatus(errno, what);
+  absl::Status status =
+      error == ENOSPC
+          ? absl::ResourceExhaustedError("no pseudo-terminal is left")
+          : absl::ErrnoToStatus(error, what);
+  SetSpawnFailure({SpawnStage::kTerminal, error}, &status);
+  return status;
 }
 
 absl::StatusOr<PtyPair> OpenPair() {

@@ -15,10 +15,11 @@ struct PtyPair {
 };
 
 // Errors: kResourceExhausted when there is no descriptor or terminal to be had.
+// With a SpawnFailure of SpawnStage::kTerminal.
 absl::StatusOr<PtyPair> MakePty(const Pty& options);
 
 // One that passes bytes on as they are, in both directions, and echoes nothing:
-// a pipe that programs take for a terminal.
+// a pipe that programs take for a terminal. Errors: as MakePty.
 absl::StatusOr<PtyPair> MakeRawPty();
 
 }  // namespace asyncproc::internal

@@ -194,8 +194,9 @@ Pump::Pump(std::shared_ptr<SharedDriver> driver) : driver_(std::move(driver)) {}
 absl::StatusOr<std::unique_ptr<Pump>> Pump::Create() {
   absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
   if (!waker.ok()) {
+    const int error = errno;
     absl::Status status = waker.status();
-    SetSpawnFailure({SpawnStage::kPipe, errno}, &status);
+    SetSpawnFailure({SpawnStage::kPipe, error}, &status);
     return status;
   }
   auto pump = absl::WrapUnique(

@@ -4,7 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "absl/memory/memory.h"
+#include "absl/status/status.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe.h"
 
@@ -12,7 +12,12 @@ namespace asyncproc::internal {
 
 absl::StatusOr<std::shared_ptr<Waker>> Waker::Create() {
   UniqueFd fd = OutOfTheWay(UniqueFd(GetOs().EventFd()));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot make an eventfd");
+  if (!fd.valid()) {
+    const int error = errno;
+    absl::Status status = absl::ErrnoToStatus(error, "cannot make an eventfd");
+    errno = error;
+    return status;
+  }
   return std::shared_ptr<Waker>(new Waker(std::move(fd)));
 }
 

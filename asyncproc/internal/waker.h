@@ -16,7 +16,7 @@ namespace asyncproc::internal {
 // Thread safety: all methods may be called from any thread.
 class Waker : public Driver {
  public:
-  // Errors: kResourceExhausted.
+  // Errors: kResourceExhausted. errno says by what, too.
   static absl::StatusOr<std::shared_ptr<Waker>> Create();
 
   // Readable from a Wake until the next Reset.
