@@ -71,10 +71,12 @@ using TimeoutResult = typename internal::TimeoutResultOf<
 // `f` runs on this thread, and is never abandoned nor undone in the middle: it
 // is made to return. At the deadline, on this thread,
 //
-// - every blocking call of this library ends with kDeadlineExceeded; those that
-//   begin later do so at once. Process::Terminate takes no further step then.
-//   What is there to be had without waiting is still returned, and the
-//   destructor of Process still does its work in full;
+// - every call of this library that waits for a child ends with
+//   kDeadlineExceeded; those that begin later do so at once. Process::Terminate
+//   takes no further step then. What is there to be had without waiting is
+//   still returned. What tidies up still does its work in full: destructors,
+//   TapHandle::Remove, which waits for a tap that is being called, and
+//   Recorder::Close, which waits until all has been written;
 // - every system call that a signal can interrupt fails with EINTR, at the
 //   deadline and every few milliseconds until `f` returns. So read, poll,
 //   accept, waitpid or nanosleep end, unless their caller tries again: code

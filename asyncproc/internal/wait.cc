@@ -117,8 +117,6 @@ WaitScope::~WaitScope() {
   scopes.erase(std::find(scopes.begin(), scopes.end(), this));
 }
 
-const WaitScope* WaitScope::Current() { return current_scope; }
-
 absl::Time WaitScope::CurrentDeadline() {
   return current_scope == nullptr ? absl::InfiniteFuture()
                                   : current_scope->deadline_;

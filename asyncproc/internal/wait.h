@@ -7,7 +7,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -15,8 +14,9 @@ namespace asyncproc::internal {
 
 // Waits until `condition` holds, or `deadline`, a point on MonotonicNow's
 // clock, has passed, or a WaitScope of this thread ends it. The one place where
-// a caller of this library blocks, but for those that wait for a descriptor
-// (see NextLook).
+// a caller waits for the child, but for those that wait for a descriptor (see
+// NextLook). Where a caller waits for another thread of this library, to have
+// its lock or its end, which takes a moment, no scope has a say.
 //
 // What is there wins: when `condition` holds, it is OK whatever has run out.
 // Without time to wait (`deadline` has passed), no scope has a say in it: a
@@ -73,8 +73,6 @@ class WaitScope {
   WaitScope(const WaitScope&) = delete;
   WaitScope& operator=(const WaitScope&) = delete;
 
-  // The innermost of this thread; null: none.
-  static const WaitScope* Current();
   // The nearest deadline of this thread; InfiniteFuture: none.
   static absl::Time CurrentDeadline();
   // Whether one of this thread can be canceled.
