@@ -8,8 +8,10 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/diagnose_child.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/output_sink.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -60,6 +62,12 @@ class LoopChild::Sink final : public OutputSink {
 
   bool HasRoom() const override { return !child_->paused_; }
   bool IsRefused() const override { return refused_; }
+  // Nobody waits by it, so that the next is never called; and a child of a loop
+  // is not observed: see Start.
+  uint64_t WantedSync() const override { return 0; }
+  void Synced(uint64_t /*wanted*/) override {}
+  void Observe(std::shared_ptr<ChildObserver> /*observer*/,
+               ChildObserver::Stream /*stream*/) override {}
   Progress progress() const override { return {bytes_, 0, finished_}; }
 
   int number() const { return number_; }

@@ -113,7 +113,7 @@ void OutputBuffer::Synced(uint64_t wanted) {
   syncs_done_ = wanted;
 }
 
-bool OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
+void OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
                            ChildObserver::Stream stream) {
   absl::MutexLock lock(&mu_);
   observer_ = std::move(observer);
@@ -123,7 +123,6 @@ bool OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
     if (!bytes.empty()) observer_->OnOutput(stream_, bytes);
   }
   if (finished_) observer_->OnOutputClosed(stream_);
-  return true;
 }
 
 OutputBuffer::Progress OutputBuffer::progress() const {

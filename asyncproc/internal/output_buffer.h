@@ -82,7 +82,7 @@ class OutputBuffer : public OutputSink {
   uint64_t WantedSync() const override ABSL_LOCKS_EXCLUDED(mu_);
   void Synced(uint64_t wanted) override ABSL_LOCKS_EXCLUDED(mu_);
 
-  bool Observe(std::shared_ptr<ChildObserver> observer,
+  void Observe(std::shared_ptr<ChildObserver> observer,
                ChildObserver::Stream stream) override ABSL_LOCKS_EXCLUDED(mu_);
 
   Progress progress() const override ABSL_LOCKS_EXCLUDED(mu_);

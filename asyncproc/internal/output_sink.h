@@ -33,15 +33,12 @@ class OutputSink {
   virtual bool IsRefused() const = 0;
   // Not 0 when somebody waits for all that is in the pipe; what to call Synced
   // with when it has been read.
-  virtual uint64_t WantedSync() const { return 0; }
-  virtual void Synced(uint64_t /*wanted*/) {}
+  virtual uint64_t WantedSync() const = 0;
+  virtual void Synced(uint64_t wanted) = 0;
 
-  // From now on, `observer` is told; and at once, of what is still there. False
-  // where that cannot be.
-  virtual bool Observe(std::shared_ptr<ChildObserver> /*observer*/,
-                       ChildObserver::Stream /*stream*/) {
-    return false;
-  }
+  // From now on, `observer` is told; and at once, of what is still there.
+  virtual void Observe(std::shared_ptr<ChildObserver> observer,
+                       ChildObserver::Stream stream) = 0;
 
   // How far it is, for people to be told. May be called by any thread where
   // the sink may be used by any.
