@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,6 +22,7 @@
 #include "asyncproc/internal/output_sink.h"
 #include "asyncproc/internal/reaper.h"
 #include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/termination.h"
 
 namespace asyncproc::internal {
 

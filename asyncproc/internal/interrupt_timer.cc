@@ -11,7 +11,6 @@
 #include "absl/base/const_init.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "asyncproc/internal/os.h"
 
 // Missing in older glibc.
 #ifndef sigev_notify_thread_id

@@ -25,6 +25,7 @@
 #include "asyncproc/internal/pty_pair.h"
 #include "asyncproc/internal/spawn.h"
 #include "asyncproc/internal/thread.h"
+#include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
 

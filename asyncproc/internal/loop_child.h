@@ -19,6 +19,8 @@
 #include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/escalation_run.h"
 #include "asyncproc/internal/event_loop.h"
+#include "asyncproc/internal/input_queue.h"
+#include "asyncproc/internal/reaper.h"
 #include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/termination.h"
 

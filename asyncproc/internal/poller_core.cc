@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/input_queue.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/wait.h"
 
