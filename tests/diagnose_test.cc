@@ -1,6 +1,7 @@
 #include "asyncproc/diagnose.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -9,14 +10,17 @@
 #include <string>
 #include <utility>
 
+#include "absl/log/check.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/proc_file.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -311,6 +315,41 @@ TEST(DiagnoseTest, IsPartOfTheErrorOfAWaitThatTimedOut) {
   EXPECT_THAT(
       status.status().message(),
       HasSubstr("still runs after 50ms: it waits for input on its stdin"));
+}
+
+// As in a container, where the host is root but may not debug.
+void GiveUpDebugging() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2];
+  CHECK_EQ(syscall(SYS_capget, &header, data), 0);
+  data[0].effective &= ~(1u << CAP_SYS_PTRACE);
+  data[0].permitted &= ~(1u << CAP_SYS_PTRACE);
+  CHECK_EQ(syscall(SYS_capset, &header, data), 0);
+}
+
+// Its system call can be opened there, but not read.
+TEST(DiagnoseTest, TellsLessOfAChildThatMayNotBeLookedInto) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    GiveUpDebugging();
+    auto process = MustSpawn(Command({Helper("undumpable")}));
+    AwaitLine(*process, "ready");
+
+    EXPECT_THAT(process->WaitFor(kShort),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    AwaitExplanation(*process, "it waits in an unknown place");
+  });
+}
+
+TEST(ProcFileTest, IsNoMoreThanCouldBeRead) {
+  TemporaryDirectory directory;
+
+  EXPECT_EQ(internal::ReadFile(directory.path()), "");
+  EXPECT_EQ(internal::ReadFile(directory.path() + "/missing"), "");
+  EXPECT_THAT(internal::ListNumbers(directory.path() + "/missing"),
+              testing::IsEmpty());
+  const std::string long_text(3 * 1024, 'x');
+  EXPECT_EQ(internal::ReadFile(directory.Write("7", long_text)), long_text);
+  EXPECT_THAT(internal::ListNumbers(directory.path()), testing::ElementsAre(7));
 }
 
 }  // namespace

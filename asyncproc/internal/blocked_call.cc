@@ -1,6 +1,5 @@
 #include "asyncproc/internal/blocked_call.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
@@ -12,15 +11,12 @@
 #include <array>
 #include <climits>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
-#include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "asyncproc/internal/proc_file.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -76,11 +72,6 @@ constexpr KnownCall kKnownCalls[] = {
     {SYS_epoll_wait, Kind::kEvent},
 #endif
 };
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 Kind KindOf(long number) {
   for (const KnownCall& call : kKnownCalls) {
@@ -186,15 +177,8 @@ std::optional<BlockedCall> ReadBlockedCall(pid_t pid, pid_t thread) {
 }
 
 std::vector<pid_t> ListThreads(pid_t pid) {
-  std::vector<pid_t> threads;
-  const std::string directory = absl::StrCat("/proc/", pid, "/task");
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
-                                                closedir);
-  if (dir == nullptr) return threads;
-  while (const dirent* const entry = readdir(dir.get())) {
-    pid_t thread;
-    if (absl::SimpleAtoi(entry->d_name, &thread)) threads.push_back(thread);
-  }
+  std::vector<pid_t> threads =
+      ListNumbers(absl::StrCat("/proc/", pid, "/task"));
   std::sort(threads.begin(), threads.end(), [pid](pid_t a, pid_t b) {
     return a != b && (a == pid || (b != pid && a < b));
   });

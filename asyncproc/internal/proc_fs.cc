@@ -1,47 +1,17 @@
 #include "asyncproc/internal/proc_fs.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <memory>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/proc_file.h"
 
 namespace asyncproc::internal {
 namespace {
-
-// The names in a directory that are numbers; none if it cannot be read.
-std::vector<int> ListNumbers(const std::string& directory) {
-  std::vector<int> numbers;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
-                                                closedir);
-  if (dir == nullptr) return numbers;
-  while (const dirent* const entry = readdir(dir.get())) {
-    int number;
-    if (absl::SimpleAtoi(entry->d_name, &number)) numbers.push_back(number);
-  }
-  return numbers;
-}
-
-// What there is; nothing of a process that ends meanwhile. No std::ifstream:
-// its iterators throw when a read fails, as it does then.
-std::string ReadFile(const std::string& path) {
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text;
-  char buffer[1024];
-  for (;;) {
-    const ssize_t size = read(file.get(), buffer, sizeof(buffer));
-    if (size > 0) text.append(buffer, static_cast<size_t>(size));
-    // These files give all they have, as far as there is room.
-    if (size < static_cast<ssize_t>(sizeof(buffer))) return text;
-  }
-}
 
 bool IsOpenForWriting(pid_t pid, int fd) {
   // The links say so by the permissions that lstat gives them.

@@ -1,42 +1,37 @@
 #include "tools/asyncproc/orphans.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/proc_file.h"
 
 namespace asyncproc::cli {
 
 namespace {
 
 using internal::MonotonicNow;
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
+using internal::ReadFile;
 
 // All children of this process, by whichever thread.
 std::vector<pid_t> Children() {
   std::vector<pid_t> children;
-  const std::unique_ptr<DIR, int (*)(DIR*)> tasks(opendir("/proc/self/task"),
-                                                  closedir);
-  if (tasks == nullptr) return children;
-  while (const dirent* const task = readdir(tasks.get())) {
-    if (task->d_name[0] == '.') continue;
-    std::ifstream list(
-        absl::StrCat("/proc/self/task/", task->d_name, "/children"));
-    for (pid_t pid; list >> pid;) children.push_back(pid);
+  for (int task : internal::ListNumbers("/proc/self/task")) {
+    const std::string list =
+        ReadFile(absl::StrCat("/proc/self/task/", task, "/children"));
+    for (absl::string_view name : absl::StrSplit(list, ' ')) {
+      pid_t pid;
+      if (absl::SimpleAtoi(name, &pid)) children.push_back(pid);
+    }
   }
   return children;
 }
