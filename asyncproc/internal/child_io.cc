@@ -303,9 +303,9 @@ void ChildIo::AdvanceInput() {
 void ChildIo::Advance(Output& output) {
   if (!output.fd.valid()) return;
   size_t taken = 0;
-  const OutputSink::Fed fed =
+  const PipeSink::Fed fed =
       output.sink->Feed(output.fd.get(), output.owed, &taken);
-  if (fed == OutputSink::Fed::kEnd) {
+  if (fed == PipeSink::Fed::kEnd) {
     CloseOutput(output);
     return;
   }

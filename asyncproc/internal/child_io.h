@@ -19,7 +19,7 @@
 #include "asyncproc/internal/driver.h"
 #include "asyncproc/internal/input_queue.h"
 #include "asyncproc/internal/launch.h"
-#include "asyncproc/internal/output_sink.h"
+#include "asyncproc/internal/pipe_sink.h"
 #include "asyncproc/internal/reaper.h"
 #include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/termination.h"
@@ -55,7 +55,7 @@ class ChildIo {
     kAbandoned,  // Settled, with an output that somebody else holds open.
   };
 
-  using Sinks = std::vector<std::shared_ptr<OutputSink>>;
+  using Sinks = std::vector<std::shared_ptr<PipeSink>>;
 
   // Starts `command`. `sinks`: of stdout, of stderr, and of a further pipe from
   // the child for each of its descriptors in `further_pipes`.
@@ -73,7 +73,7 @@ class ChildIo {
   InputQueue* input() { return input_.get(); }
   // The master of the child's terminal; -1 when it has none.
   int terminal() const { return terminal_.get(); }
-  const OutputSink& output(Slot slot) const {
+  const PipeSink& output(Slot slot) const {
     return *outputs_[slot - kOut].sink;
   }
   // Names the pipe in /proc; 0 when the stream is not a pipe.
@@ -135,7 +135,7 @@ class ChildIo {
  private:
   struct Output {
     UniqueFd fd;
-    std::shared_ptr<OutputSink> sink;
+    std::shared_ptr<PipeSink> sink;
     ino_t inode = 0;
     size_t owed = 0;  // Bytes in the pipe that are read whatever the bound.
   };

@@ -169,7 +169,7 @@ class Doctor {
 
   void ExamineOutput(ChildIo::Slot slot) {
     const char* const name = slot == ChildIo::kOut ? "stdout" : "stderr";
-    const OutputSink& sink = child_.output(slot);
+    const PipeSink& sink = child_.output(slot);
     if (sink.HasRoom()) {
       // We are about to read on.
       return Say(Activity::kWritingOutput, absl::StrCat("it writes ", name));

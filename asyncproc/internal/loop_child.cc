@@ -11,7 +11,7 @@
 #include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/diagnose_child.h"
 #include "asyncproc/internal/os.h"
-#include "asyncproc/internal/output_sink.h"
+#include "asyncproc/internal/pipe_sink.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -35,7 +35,7 @@ absl::Status Validate(const ChildLimits& limits) {
 
 }  // namespace
 
-class LoopChild::Sink final : public OutputSink {
+class LoopChild::Sink final : public PipeSink {
  public:
   Sink(LoopChild* child, int number) : child_(child), number_(number) {}
 
@@ -109,7 +109,7 @@ absl::StatusOr<std::unique_ptr<LoopChild>> LoopChild::Start(
   const std::shared_ptr<void> unowned;
   ChildIo::Sinks sinks;
   for (Sink& sink : child->sinks_) {
-    sinks.push_back(std::shared_ptr<OutputSink>(unowned, &sink));
+    sinks.push_back(std::shared_ptr<PipeSink>(unowned, &sink));
   }
   absl::StatusOr<std::unique_ptr<ChildIo>> io =
       ChildIo::Start(command, std::shared_ptr<Driver>(unowned, child.get()),

@@ -19,7 +19,7 @@
 #include "asyncproc/internal/byte_queue.h"
 #include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/driver.h"
-#include "asyncproc/internal/output_sink.h"
+#include "asyncproc/internal/pipe_sink.h"
 #include "asyncproc/output_bound.h"
 
 namespace asyncproc::internal {
@@ -32,7 +32,7 @@ namespace asyncproc::internal {
 //
 // Thread safety: all methods may be called from any thread, those of the
 // producer by one at a time. None calls anybody back.
-class OutputBuffer : public OutputSink {
+class OutputBuffer : public PipeSink {
  public:
   // Where one reader is. Made and used by OutputBuffer alone.
   struct Cursor {

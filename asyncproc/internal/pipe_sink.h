@@ -1,5 +1,5 @@
-#ifndef ASYNCPROC_INTERNAL_OUTPUT_SINK_H_
-#define ASYNCPROC_INTERNAL_OUTPUT_SINK_H_
+#ifndef ASYNCPROC_INTERNAL_PIPE_SINK_H_
+#define ASYNCPROC_INTERNAL_PIPE_SINK_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace asyncproc::internal {
 
 // Where one stream of a child's output goes. The child's driver calls it, one
 // call at a time.
-class OutputSink {
+class PipeSink {
  public:
   enum class Fed {
     kMore,   // As many bytes as were asked for: there may be more.
@@ -20,7 +20,7 @@ class OutputSink {
     kEnd,    // End-of-file, or an error.
   };
 
-  virtual ~OutputSink() = default;
+  virtual ~PipeSink() = default;
 
   // Reads once from `fd`, which is nonblocking, and takes what it reads: not
   // less than `owed` bytes over all calls, even if it would rather not.
@@ -52,4 +52,4 @@ class OutputSink {
 
 }  // namespace asyncproc::internal
 
-#endif  // ASYNCPROC_INTERNAL_OUTPUT_SINK_H_
+#endif  // ASYNCPROC_INTERNAL_PIPE_SINK_H_
