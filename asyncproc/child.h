@@ -47,13 +47,14 @@ class Child {
   virtual OutputStream& out() = 0;
   virtual OutputStream& err() = 0;
 
-  virtual absl::StatusOr<ExitStatus> Wait(int flags) = 0;
+  virtual absl::StatusOr<ExitStatus> Wait(int flags = 0) = 0;
   virtual absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) = 0;
 
   virtual absl::Status Signal(int signal) = 0;
   virtual absl::Status Signal(int signal, TerminationScope scope) = 0;
   virtual absl::Status Interrupt(TerminationScope scope) = 0;
-  virtual absl::StatusOr<ExitStatus> Terminate(absl::Duration grace) = 0;
+  virtual absl::StatusOr<ExitStatus> Terminate(
+      absl::Duration grace = absl::Seconds(1)) = 0;
 
   virtual bool IsAlive() = 0;
   virtual ProcessState state() = 0;

@@ -144,8 +144,8 @@ std::string FrameMessage(absl::string_view body,
   return message;
 }
 
-absl::Status WriteMessage(Process& process, absl::string_view body) {
-  return process.Write(FrameMessage(body));
+absl::Status WriteMessage(Child& child, absl::string_view body) {
+  return child.Write(FrameMessage(body));
 }
 
 }  // namespace asyncproc

@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
 #include "asyncproc/output_stream.h"
-#include "asyncproc/process.h"
 
 namespace asyncproc {
 
@@ -62,11 +62,13 @@ class MessageReader {
 
   // The next message, complete.
   // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on where
-  // this one stopped. kOutOfRange at the end of the stream. kDataLoss when it
-  // ends in the middle of a message. kInvalidArgument for what is no header, or
-  // for a length that is missing, none, given twice with two values, or larger
-  // than `largest`: it quotes what it found. After those two, there is no way
-  // to tell where a message begins: the same error comes again and again.
+  // this one stopped. kResourceExhausted for a body, or a line, that is larger
+  // than what OutputBound::BlockChild lets arrive. kOutOfRange at the end of
+  // the stream. kDataLoss when it ends in the middle of a message.
+  // kInvalidArgument for what is no header, or for a length that is missing,
+  // none, given twice with two values, or larger than `largest`: it quotes what
+  // it found. After those two, there is no way to tell where a message begins:
+  // the same error comes again and again.
   absl::StatusOr<FramedMessage> Read(absl::Duration timeout);
 
  private:
@@ -88,7 +90,7 @@ std::string FrameMessage(absl::string_view body,
                          absl::string_view content_type = "");
 
 // Writes one message to the child's stdin. Errors: as Process::Write.
-absl::Status WriteMessage(Process& process, absl::string_view body);
+absl::Status WriteMessage(Child& child, absl::string_view body);
 
 }  // namespace asyncproc
 

@@ -8,7 +8,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
+#include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
+#include "asyncproc/testing/replay_process.h"
+#include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -168,6 +172,49 @@ TEST(MessageReaderTest, TalksToALanguageServer) {
   EXPECT_THAT(server->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_EQ(server->ReadErr(), "got initialize\ngot echo\ngot shutdown\n");
+}
+
+TEST(MessageReaderTest, TakesNoMessageOfHeadersWithoutEnd) {
+  std::string headers;
+  for (int i = 0; i <= 100; ++i) absl::StrAppend(&headers, "x", i, ": y\r\n");
+  auto process = Saying(headers);
+  MessageReader reader(&process->out());
+
+  auto message = reader.Read(kNeverReached);
+
+  EXPECT_THAT(message, HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(message.status().message(), HasSubstr("too many headers"));
+}
+
+TEST(MessageReaderTest, SaysWhenABodyIsLargerThanWhatTheBoundLetsArrive) {
+  Command command({"cat"});
+  command.output_buffer = OutputBound::BlockChild(1000);
+  auto process = MustSpawn(command);
+  ASSERT_THAT(WriteMessage(*process, std::string(2000, 'x')), IsOk());
+  MessageReader reader(&process->out());
+
+  EXPECT_THAT(reader.Read(kNeverReached),
+              HasCode(absl::StatusCode::kResourceExhausted));
+}
+
+// What a program that drives a language server can be tested with.
+TEST(WriteMessageTest, TalksToARecordingToo) {
+  Transcript transcript;
+  TranscriptEvent event;
+  event.kind = TranscriptEvent::Kind::kIn;
+  event.data = FrameMessage("hello");
+  transcript.events.push_back(event);
+  event.kind = TranscriptEvent::Kind::kOut;
+  event.data = FrameMessage("and you?");
+  transcript.events.push_back(event);
+  auto replay = ReplayProcess::Start(transcript, ReplayProcess::Pace::kAtOnce);
+  ASSERT_THAT(replay, IsOk());
+  Child& child = **replay;
+
+  ASSERT_THAT(WriteMessage(child, "hello"), IsOk());
+
+  MessageReader reader(&child.out());
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "and you?");
 }
 
 }  // namespace
