@@ -505,5 +505,37 @@ TEST(ReplayProcessTest, GivesTheRepliesOfAnAsciinemaRecordingToo) {
   EXPECT_EQ(reply->out, "42\n");
 }
 
+TEST(ReplayProcessTest, IsTerminatedWhereTheRecordingBreaksOff) {
+  for (const Pace pace : {Pace::kAtOnce, Pace::kRealTime}) {
+    auto child = MustReplay({Data(Kind::kInClosed, "")}, pace);
+
+    auto end = child->Terminate();
+
+    EXPECT_THAT(end, HasCode(absl::StatusCode::kDataLoss));
+    EXPECT_THAT(end.status().message(), HasSubstr("was not recorded"));
+  }
+}
+
+TEST(ReplayProcessTest, LosesTheStatusThatWasLostThen) {
+  auto child =
+      MustReplay({Data(Kind::kResize, ""), Data(Kind::kMark, "half of it"),
+                  Data(Kind::kExit, "taken by someone else")});
+
+  auto end = child->Wait();
+
+  EXPECT_THAT(end, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(end.status().message(), "taken by someone else");
+}
+
+TEST(ReplayProcessTest, WaitsInTheWaysThatAProcessKnows) {
+  auto child = MustReplay({Exit(ExitStatus::Exited(0))});
+
+  EXPECT_THAT(child->Wait(WUNTRACED),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  Child& any = *child;
+  EXPECT_THAT(any.Wait(), IsOk());
+  EXPECT_THAT(any.Terminate(), IsOk());
+}
+
 }  // namespace
 }  // namespace asyncproc

@@ -321,6 +321,11 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
   };
   Happen();
   while (diverged_.ok() && !exit_.has_value()) {
+    // The thread, if there is one, has yet to come to it.
+    if (Next() == nullptr) {
+      End();
+      break;
+    }
     if (Next()->kind != Kind::kInClosed && Next()->kind != Kind::kSignal) {
       return Diverge("its termination");
     }
