@@ -41,6 +41,9 @@ constexpr size_t kInputAhead = 256 * 1024;
 // How often an escalation looks whether descendants have ended.
 constexpr absl::Duration kSlice = absl::Milliseconds(10);
 
+// What has been killed lets go of the output, if not in the same moment.
+constexpr absl::Duration kTimeToLetGo = absl::Milliseconds(50);
+
 // Smaller output is copied, rather than kept in memory with room for more.
 constexpr size_t kWorthKeeping = 64 * 1024;
 
@@ -165,7 +168,8 @@ class Session {
       const absl::string_view piece = input_.substr(0, kInputAhead);
       if (absl::Status status = input->Write(piece); !status.ok()) {
         input_closed_ = true;
-        if (!absl::IsInvalidArgument(status)) return absl::OkStatus();
+        // That the child has closed its end is its own affair.
+        if (absl::IsFailedPrecondition(status)) return absl::OkStatus();
         reason_ = RunFailureReason::kInput;
         return status;
       }
@@ -173,7 +177,6 @@ class Session {
     }
     if (!input_.empty()) return absl::OkStatus();
     input_closed_ = true;
-    // That the child has closed its end is its own affair.
     input->Close().IgnoreError();
     return absl::OkStatus();
   }
@@ -199,11 +202,11 @@ class Session {
   }
 
   absl::Status CheckLimits() {
-    if (HasEnded()) return absl::OkStatus();
     if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
       reason_ = RunFailureReason::kInterrupted;
       return status;
     }
+    if (HasEnded()) return absl::OkStatus();
     const absl::Time now = MonotonicNow();
     if (const uint64_t arrived = out_.arrived() + err_.arrived();
         arrived != arrived_) {
@@ -222,10 +225,15 @@ class Session {
   }
 
   // Ends the child by the escalation, and then for good. Where this thread's
-  // time is up, there is none for an escalation.
+  // time is up, there is none for an escalation, nor for what others may say.
   void End() {
     const internal::WaitShield shield;
-    if (reason_ == RunFailureReason::kInterrupted) {
+    const bool interrupted = reason_ == RunFailureReason::kInterrupted;
+    absl::Time patience = absl::InfiniteFuture();
+    if (interrupted && HasEnded()) {
+      patience = absl::InfinitePast();
+    } else if (interrupted) {
+      patience = DeadlineAfter(kTimeToLetGo);
       internal::TerminationTargets(*child_, options_.escalation.scope)
           .Signal(SIGKILL);
     } else {
@@ -235,7 +243,13 @@ class Session {
       LeaveBehind();
       return;
     }
-    while (!child_->settled()) DriveSome(absl::InfiniteFuture());
+    while (!child_->settled()) {
+      if (child_->ended() && MonotonicNow() >= patience) {
+        child_->SettleNow();
+      } else {
+        DriveSome(child_->ended() ? patience : absl::InfiniteFuture());
+      }
+    }
   }
 
   // A child that has become somebody whom we may not kill: somebody has to reap

@@ -118,15 +118,19 @@ struct RunResult {
 // Thread safety: may be called from any thread, from many at once.
 // Blocking: until the child has ended; see RunOptions::timeout. It starts no
 // thread. When a WithTimeout or CancellationScope of this thread ends the wait,
-// the child and, as `escalation` says, its group or tree get SIGKILL at once.
+// the child and, as `escalation` says, its group or tree get SIGKILL at once. A
+// child that has ended by then is left as it is, and so is what it left behind:
+// Run returns what there is, with RunFailureReason::kInterrupted and, where its
+// output is still open, an ExitStatus::output_complete that is false.
 // Errors: as Process::Spawn, if the child cannot be started. kInvalidArgument,
 // before it is, for what contradicts itself: input or a sink for a stream that
 // is no pipe, a limit that is none, an escalation of no steps.
 // kDeadlineExceeded when a limit ended it, also if it then exits with 0.
 // kAborted when it fails and `check` is set. What a sink returned. kDataLoss as
-// Process::Wait. All messages have the command, quoted for a shell, and the
-// last lines of both streams; and all but those of a child that was never
-// started have a RunFailure.
+// Process::Wait. kResourceExhausted also without memory for the input. All
+// messages have the command, quoted for a shell, and the last lines of both
+// streams; and all but those of a child that was never started have a
+// RunFailure.
 absl::StatusOr<RunResult> Run(Command command, const RunOptions& options = {});
 
 // Why Run returned an error.
@@ -136,7 +140,8 @@ enum class RunFailureReason {
   kExit,         // It failed, and RunOptions::check is set.
   kInterrupted,  // By a WithTimeout or CancellationScope around it.
   kSink,         // on_out or on_err returned an error.
-  kInput,        // A terminal does not take such input: see Terminal.
+  kInput,        // A terminal does not take such input (see Terminal), or there
+                 // is no memory for it.
   kStatusLost,   // Somebody else has taken its status: result.status is void.
 };
 

@@ -1,9 +1,18 @@
 #include "asyncproc/run.h"
 
+#include <errno.h>
+#include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <fstream>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,10 +22,14 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/os.h"
 #include "asyncproc/process.h"
+#include "asyncproc/termination.h"
 #include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/library_threads.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -525,6 +538,144 @@ TEST(RunTest, EndsWithTheTimeOfItsThread) {
   EXPECT_TRUE(AwaitProcessEnd(std::stoi(std::string(failure->result.out))));
 }
 
+absl::Duration ThreadTime() {
+  timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return absl::DurationFromTimespec(used);
+}
+
+TEST(RunTest, DoesNotWaitForTheRestWhenTheTimeOfItsThreadIsUp) {
+  Command command = Command::Shell("sleep 1000 & echo $!");
+  command.drain_grace = kNeverReached;
+  const absl::Duration before = ThreadTime();
+
+  auto result = WithTimeout(absl::Seconds(1) * kSlowness,
+                            [&] { return asyncproc::Run(command); });
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kInterrupted);
+  EXPECT_EQ(failure->result.status, ExitStatus::Exited(0));
+  EXPECT_FALSE(failure->result.status.output_complete());
+  EXPECT_LT(failure->result.elapsed, kNeverReached / 2);
+  EXPECT_LT(ThreadTime() - before, absl::Milliseconds(500) * kSlowness);
+  // What has been left behind is left alone.
+  const pid_t left = std::stoi(std::string(failure->result.out));
+  EXPECT_TRUE(ProcessLives(left));
+  kill(left, SIGKILL);
+}
+
+// What RLIMIT_DATA counts of this process.
+rlim_t DataSize() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word && word != "VmData:") {
+  }
+  rlim_t kib = 0;
+  status >> kib;
+  return kib * 1024;
+}
+
+TEST(RunTest, EndsTheChildWhenThereIsNoMemoryForItsInput) {
+  if (kSlowness > 1) GTEST_SKIP() << "sanitizers need the memory";
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    RunOptions options = WithInput(std::string(8 << 20, 'x'));
+    options.timeout = kNeverReached;
+    // What Abseil makes once and keeps.
+    ASSERT_THAT(RunInTime(Command({"cat"}), WithInput("x")), IsOk());
+    // Small things are to be had, from what is given back here.
+    malloc_trim(0);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    free(malloc(100 * 1024));
+    const rlimit little = {DataSize() + 150 * 1024, RLIM_INFINITY};
+    setrlimit(RLIMIT_DATA, &little);
+
+    auto result = asyncproc::Run(Command({"sleep", "1000"}), options);
+
+    const rlimit everything = {RLIM_INFINITY, RLIM_INFINITY};
+    setrlimit(RLIMIT_DATA, &everything);
+    EXPECT_THAT(result, HasCode(absl::StatusCode::kResourceExhausted));
+    auto failure = GetRunFailure(result.status());
+    ASSERT_TRUE(failure.has_value()) << result.status();
+    EXPECT_EQ(failure->reason, RunFailureReason::kInput);
+  });
+}
+
+TEST(RunTest, EndsTheChildWhoseTerminalDoesNotTakeItsInput) {
+  Command command = Command({"cat"});
+  command.pty.emplace();
+
+  auto result = RunInTime(command, WithInput(std::string(5000, 'x') + "\n"));
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kInvalidArgument));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kInput);
+}
+
+// Somebody else's child, whom we may not kill. `threads`: whether there are
+// any.
+class OsOfAnotherUser : public internal::Os {
+ public:
+  explicit OsOfAnotherUser(bool threads) : threads_(threads) {}
+
+  int PidfdSendSignal(int, int signal) override { return Refuse(signal); }
+  int Kill(pid_t, int signal) override { return Refuse(signal); }
+  int ThreadCreate(pthread_t* thread, const pthread_attr_t* attributes,
+                   void* (*entry)(void*), void* arg) override {
+    return threads_ ? Os::ThreadCreate(thread, attributes, entry, arg) : EAGAIN;
+  }
+  bool gave_up() const { return gave_up_; }
+
+ private:
+  int Refuse(int signal) {
+    if (signal == SIGKILL) gave_up_ = true;
+    errno = EPERM;
+    return -1;
+  }
+
+  const bool threads_;
+  std::atomic<bool> gave_up_{false};
+};
+
+// Without a thread to leave it to, it has to be waited for.
+TEST(RunTest, LeavesAChildThatItMayNotKill) {
+  for (const bool threads : {true, false}) {
+    // Never deleted: what is left behind uses it.
+    auto* const os = new OsOfAnotherUser(threads);
+    internal::ScopedOs scoped_os(os);
+    std::thread killer;
+    pid_t pid = 0;
+    RunOptions options;
+    options.timeout = absl::Seconds(1);
+    options.escalation.steps = {EscalationStep::Signal(SIGTERM, kShort)};
+    options.on_out = [&](absl::string_view said) {
+      pid = std::stoi(std::string(said));
+      if (threads) return absl::OkStatus();
+      killer = std::thread([&, pid] {
+        while (!os->gave_up()) std::this_thread::yield();
+        kill(pid, SIGKILL);
+      });
+      return absl::OkStatus();
+    };
+
+    auto result =
+        asyncproc::Run(Command::Shell("echo $$; exec sleep 1000"), options);
+
+    EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+    if (threads) {
+      EXPECT_THAT(result.status().message(), HasSubstr("it runs on"));
+      EXPECT_TRUE(ProcessLives(pid));
+      kill(pid, SIGKILL);
+    } else {
+      killer.join();
+    }
+    AwaitNoLibraryThread();
+  }
+}
+
 // WST-07
 TEST(RunTest, SaysWhenSomebodyElseTookTheStatus) {
   struct sigaction ignore = {}, before;
@@ -560,6 +711,30 @@ TEST(CombinedOutputTest, KeepsTheOrderInWhichBothWereWritten) {
 TEST(CheckTest, TellsSuccessFromFailure) {
   EXPECT_THAT(Check({"true"}), IsOk());
   EXPECT_THAT(Check({"false"}), HasCode(absl::StatusCode::kAborted));
+}
+
+TEST(RunFailureReasonTest, PrintsItself) {
+  using Reason = RunFailureReason;
+  std::ostringstream names;
+  for (const Reason reason :
+       {Reason::kTimeout, Reason::kIdleTimeout, Reason::kExit, Reason::kSink,
+        Reason::kInterrupted, Reason::kInput, Reason::kStatusLost}) {
+    names << reason << ", ";
+  }
+
+  EXPECT_EQ(names.str(),
+            "timeout, idle timeout, exit, sink, interrupted, input, "
+            "status lost, ");
+}
+
+TEST(CapturedOutputTest, ComparesAndPrintsAsItsBytes) {
+  const CapturedOutput output(absl::Cord("a\0b"));
+  std::ostringstream printed;
+  printed << output;
+
+  EXPECT_EQ(printed.str(), "a");
+  EXPECT_TRUE(output != "b");
+  EXPECT_FALSE(output != "a");
 }
 
 }  // namespace

@@ -272,6 +272,10 @@ void ChildIo::Finish() {
   if (result_.has_value()) NoteExit();
 }
 
+void ChildIo::SettleNow() {
+  if (ended_seen_ && !settled_seen_) Settle();
+}
+
 void ChildIo::Abandon() {
   for (Output& output : outputs_) {
     if (output.fd.valid()) CloseOutput(output);

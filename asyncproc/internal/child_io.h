@@ -123,6 +123,8 @@ class ChildIo {
   void HandleTime() ABSL_LOCKS_EXCLUDED(mu_);
   // The last call: reads what an ended child still has in its pipes.
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
+  // No longer waits for what others may still write to an ended child's pipes.
+  void SettleNow() ABSL_LOCKS_EXCLUDED(mu_);
   // Of a settled child: closes the pipes that others still hold open.
   void Abandon();
   // There is nothing left to wait for.
