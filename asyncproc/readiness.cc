@@ -65,12 +65,12 @@ class LineCheck : public ReadyCondition::Check {
 
   absl::StatusOr<bool> Look(Readiness* readiness) override {
     bool at_end = true;
-    const absl::Time enough = MonotonicNow() + kLongestLook;
     for (OutputCursor& cursor : cursors_) {
+      const absl::Time enough = MonotonicNow() + kLongestLook / cursors_.size();
       absl::StatusOr<std::string> line = cursor.TryReadLine();
       for (; line.ok(); line = cursor.TryReadLine()) {
         if (Matches(*line, readiness)) return true;
-        if (MonotonicNow() >= enough) return false;
+        if (MonotonicNow() >= enough) break;
       }
       // A line that the bound has no room for is none that can be waited for.
       if (absl::IsResourceExhausted(line.status())) cursor.Read();

@@ -44,7 +44,8 @@ class ReadyCondition {
   static ReadyCondition Probe(absl::string_view what,
                               std::function<bool()> probe);
 
-  // "a line that matches /port (\d+)/ on stdout", "TCP port localhost:80" ...
+  // "a line that matches /port (\d+)/ on stdout", "a connection to localhost
+  // port 80" ...
   const std::string& ToString() const { return description_; }
 
   // For WaitUntilReady: one wait for one process.
@@ -89,10 +90,10 @@ struct Readiness {
 //
 // Thread safety: any thread may wait, also several for one process.
 // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten.
-// It looks a hundred times per second at least. Errors: kAborted as soon as the
-// child ends first, with its exit status; kDeadlineExceeded, with what the
-// child was found to be doing (see Diagnose); both with the last lines of both
-// streams. A child that says the line and then ends was ready.
+// Between two looks there are never more than 10 ms. Errors: kAborted as soon
+// as the child ends first, with its exit status; kDeadlineExceeded, with what
+// the child was found to be doing (see Diagnose); both with the last lines of
+// both streams. A child that says the line and then ends was ready.
 // kFailedPrecondition when no such line can come any more: the streams are at
 // their end, or were never pipes. kInvalidArgument for a pattern that is none,
 // or an impossible host, port or path.

@@ -9,6 +9,7 @@
 
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -17,6 +18,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
 #include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
@@ -271,6 +273,46 @@ TEST(WaitUntilReadyTest, IsNotHeldUpByAChildThatTalksWithoutEnd) {
   auto process = MustSpawn(command);
 
   EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::Line("ready"), kShort),
+              HasCode(kDeadlineExceeded));
+}
+
+TEST(WaitUntilReadyTest, LooksAtStderrThoughStdoutHasNoEnd) {
+  Command command = Command::Shell("echo ready >&2; exec yes");
+  command.output_buffer = OutputBound::DropOldest(1 << 20);
+  auto process = MustSpawn(command);
+  // More lines than there is time to look at.
+  ASSERT_THAT(process->out().ReadExactly(1 << 19, kNeverReached), IsOk());
+
+  auto ready = WaitUntilReady(*process, ReadyCondition::Line("^ready$"),
+                              absl::Seconds(5) * kSlowness);
+
+  EXPECT_THAT(ready, IsOk());
+}
+
+// A socket that nobody takes connections from, with as many as wait for that
+// as it lets.
+TEST(WaitUntilReadyTest, TriesAgainWhenAnAttemptToConnectGetsLost) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  const internal::UniqueFd listener(
+      socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(listener.get(), name, size), 0);
+  ASSERT_EQ(getsockname(listener.get(), name, &size), 0);
+  ASSERT_EQ(listen(listener.get(), 0), 0);
+  std::vector<internal::UniqueFd> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.emplace_back(
+        socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    connect(waiting.back().get(), name, size);
+  }
+  const auto condition =
+      ReadyCondition::TcpPort("127.0.0.1", ntohs(address.sin_port));
+
+  EXPECT_THAT(WaitUntilReady(*process, condition, absl::Milliseconds(1500)),
               HasCode(kDeadlineExceeded));
 }
 
