@@ -102,9 +102,11 @@ class ProcessPoller : private internal::PollerCore::Client {
   // yet. In either case it stays open, for SendInput, until CloseInput.
   // Errors: kAlreadyExists while a child of that key has not ended;
   // kInvalidArgument for input when command.in is no pipe, or a command or
-  // limits that make no sense; and as Process::Spawn when it is started at
-  // once. Then there is no such child, and no callback. One that is queued and
-  // cannot be started later comes to OnFailure.
+  // limits that make no sense; kResourceExhausted for input that exceeds
+  // Command::input_limit; and, when it is started at once, as Process::Spawn,
+  // and kInvalidArgument for input that a terminal does not take. Then there is
+  // no such child, and no callback. One that is queued and cannot be started
+  // later comes to OnFailure.
   absl::Status Run(const Key& key, Command command,
                    std::optional<std::string> input = std::nullopt,
                    const ChildLimits& limits = ChildLimits());
@@ -142,8 +144,9 @@ class ProcessPoller : private internal::PollerCore::Client {
 
   // Handles what happens until all children have ended, which is OK, also when
   // there is none. A timeout of zero handles what has happened.
-  // Errors: kDeadlineExceeded when time is up first; kCancelled after Stop; the
-  // error of a callback; kFailedPrecondition from a callback. After each of
+  // Errors: kDeadlineExceeded when time is up first, that of a WithTimeout too;
+  // kCancelled after Stop, "stopped", and by a CancellationScope, "canceled";
+  // the error of a callback; kFailedPrecondition from a callback. After each of
   // them another Poll goes on.
   absl::Status Poll(absl::Duration timeout = absl::InfiniteDuration()) {
     return core_.Poll(timeout, nullptr);

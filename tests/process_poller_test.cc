@@ -643,6 +643,76 @@ TEST(ProcessPollerTest, TreatsAQueuedChildAsOneThatIsThere) {
   EXPECT_THAT(poller.log, testing::Contains("failure terminated: CANCELLED"));
 }
 
+TEST(ProcessPollerTest, RefusesAQueuedChildAsItWouldOneThatIsStarted) {
+  for (const size_t max_running : {0, 1}) {
+    Recorder poller(PollerOptions{max_running});
+    ASSERT_THAT(poller.Run("first", Echo(), ""), IsOk());
+    ChildLimits limits;
+    limits.timeout = -absl::Seconds(1);
+    Command closed = Echo();
+    closed.out = Stdio::Fd(1000);
+    Command small = Echo();
+    small.input_limit = 10;
+
+    EXPECT_THAT(poller.Run("limits", Echo(), std::nullopt, limits),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_THAT(poller.Run("closed", closed),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_THAT(poller.Run("small", small, "eleven byte"),
+                HasCode(absl::StatusCode::kResourceExhausted));
+    EXPECT_THAT(poller.CloseInput("first"), IsOk());
+    EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+    EXPECT_EQ(poller.results().size(), 1);
+  }
+}
+
+TEST(ProcessPollerTest, TakesNoMoreInputForAQueuedChildThanItMay) {
+  Recorder poller(PollerOptions{1});
+  Command small = Echo();
+  small.input_limit = 10;
+  ASSERT_THAT(poller.Run("first", Echo(), ""), IsOk());
+  ASSERT_THAT(poller.Run("small", small, "12345"), IsOk());
+
+  EXPECT_THAT(poller.SendInput("small", "67890"), IsOk());
+  EXPECT_THAT(poller.SendInput("small", "1"),
+              HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(poller.CloseInput("first"), IsOk());
+  EXPECT_THAT(poller.CloseInput("small"), IsOk());
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  EXPECT_EQ(poller.output("small").out, "1234567890");
+}
+
+TEST(ProcessPollerTest, RefusesInputThatATerminalDoesNotTake) {
+  Recorder poller(PollerOptions{1});
+  Command command = Echo();
+  command.pty.emplace();
+  const std::string line = std::string(5000, 'x') + "\n";
+
+  EXPECT_THAT(poller.Run("started", command, line),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  ASSERT_THAT(poller.Run("first", Command({"true"})), IsOk());
+  ASSERT_THAT(poller.Run("queued", command, line), IsOk());
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  EXPECT_THAT(poller.results().at("queued"),
+              testing::Optional(HasCode(absl::StatusCode::kInvalidArgument)));
+}
+
+TEST(ProcessPollerTest, NeedsNoCallbacks) {
+  ProcessPoller<int> poller(PollerOptions{1});
+  ChildLimits limits;
+  limits.timeout = kShort;
+  ASSERT_THAT(poller.Run(1, Sleeper(), std::nullopt, limits), IsOk());
+  ASSERT_THAT(poller.Run(2, Command({"/no/such/file"})), IsOk());
+
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  EXPECT_THAT(poller.results().at(1), EndedBy(ExitStatus::Signaled(SIGTERM)));
+  EXPECT_THAT(poller.results().at(2),
+              testing::Optional(HasCode(absl::StatusCode::kNotFound)));
+}
+
 // ---- Waiting for something.
 
 TEST(ProcessPollerTest, PollsUntilThePredicateIsTrue) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/diagnose_child.h"
+#include "asyncproc/internal/launch.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/pipe_sink.h"
 
@@ -85,17 +86,25 @@ class LoopChild::Sink final : public PipeSink {
 LoopChild::LoopChild(EventLoop& loop, Listener& listener, uint64_t cookie)
     : loop_(loop), listener_(listener), id_(loop.Add(this)), cookie_(cookie) {}
 
+absl::Status CheckLoopChild(const Command& command, const ChildLimits& limits) {
+  if (command.observer != nullptr) {
+    return absl::InvalidArgumentError(
+        "a child of many that one thread drives cannot be recorded");
+  }
+  absl::Status status = Validate(limits);
+  status.Update(CheckCommand(command));
+  return status;
+}
+
 absl::StatusOr<std::unique_ptr<LoopChild>> LoopChild::Start(
     EventLoop& loop, Listener& listener, uint64_t cookie,
     const Command& command, const std::vector<int>& further_pipes,
     const ChildLimits& limits) {
-  if (absl::Status status = Validate(limits); !status.ok()) return status;
+  if (absl::Status status = CheckLoopChild(command, limits); !status.ok()) {
+    return status;
+  }
   if (further_pipes.size() + ChildIo::kUsualSlots >= EventLoop::kMostSlots) {
     return absl::InvalidArgumentError("too many further pipes");
-  }
-  if (command.observer != nullptr) {
-    return absl::InvalidArgumentError(
-        "a child of many that one thread drives cannot be recorded");
   }
   auto child = absl::WrapUnique(new LoopChild(loop, listener, cookie));
   child->sinks_.reserve(further_pipes.size() + 2);

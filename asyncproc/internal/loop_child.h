@@ -42,6 +42,10 @@ struct ChildEvent {
   std::string data;
 };
 
+// Whether such a child makes sense, for one that is to be started later.
+// Errors: kInvalidArgument.
+absl::Status CheckLoopChild(const Command& command, const ChildLimits& limits);
+
 // A child that an EventLoop drives. It calls nobody back: what happens to it
 // becomes events, which are taken one by one, when it suits.
 //
@@ -60,8 +64,7 @@ class LoopChild final : public Driver, public EventLoop::Watcher {
   };
 
   // `cookie` is for the owner's use. Loop and listener must outlive it.
-  // Errors: as ChildIo::Start; kInvalidArgument for limits that make no sense;
-  // kResourceExhausted.
+  // Errors: as ChildIo::Start and CheckLoopChild; kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<LoopChild>> Start(
       EventLoop& loop, Listener& listener, uint64_t cookie,
       const Command& command, const std::vector<int>& further_pipes,

@@ -11,6 +11,21 @@
 #include "asyncproc/internal/wait.h"
 
 namespace asyncproc::internal {
+namespace {
+
+// As an InputQueue says it of a child that runs and reads nothing.
+absl::Status CheckQueuedInput(const Command& command, size_t size) {
+  if (command.input_limit == 0 || size <= command.input_limit) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat(size,
+                   " bytes for the stdin of a child that is to be run "
+                   "exceed the limit of ",
+                   command.input_limit));
+}
+
+}  // namespace
 
 PollerCore::PollerCore(Client& client, size_t max_running)
     : client_(client), max_running_(max_running) {}
@@ -47,7 +62,9 @@ absl::StatusOr<PollerCore::Id> PollerCore::Run(Command command,
     absl::Status status = Start(id, command, input.value_or(""), limits);
     if (!status.ok()) return status;
   } else {
-    if (absl::Status status = command.Validate(); !status.ok()) return status;
+    absl::Status status = CheckLoopChild(command, limits);
+    status.Update(CheckQueuedInput(command, input.value_or("").size()));
+    if (!status.ok()) return status;
     auto waiting = std::make_unique<Waiting>();
     *waiting = {std::move(command), limits, std::move(input)};
     entries_[id].waiting = std::move(waiting);
@@ -65,7 +82,7 @@ absl::Status PollerCore::Start(Id id, const Command& command,
   if (!input.empty()) {
     absl::Status status = (*child)->input()->Write(input);
     // That the child does not read it is not known here, nor an error.
-    if (absl::IsResourceExhausted(status)) {
+    if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
       children_->Remove(*child);
       return status;
     }
@@ -97,8 +114,11 @@ absl::Status PollerCore::SendInput(Id id, absl::string_view data) {
   if (entry.waiting->input_closed) {
     return absl::FailedPreconditionError("stdin has been closed");
   }
-  entry.waiting->input->append(data.data(), data.size());
-  return absl::OkStatus();
+  std::string& input = *entry.waiting->input;
+  absl::Status status =
+      CheckQueuedInput(entry.waiting->command, input.size() + data.size());
+  if (status.ok()) input.append(data.data(), data.size());
+  return status;
 }
 
 absl::Status PollerCore::CloseInput(Id id) {
