@@ -143,7 +143,10 @@ absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
       continue;
     }
     if (until_all_ended && children_.empty()) return absl::OkStatus();
-    if (last) return absl::DeadlineExceededError("not stopped in time");
+    if (last) {
+      return absl::DeadlineExceededError(
+          children_.empty() ? "not stopped in time" : "children still run");
+    }
     last = internal::MonotonicNow() >= deadline;
     if (!last) {
       absl::Status status = internal::CheckWaitScopes();

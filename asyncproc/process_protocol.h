@@ -194,8 +194,9 @@ class Reactor {
                      const ChildLimits& limits = ChildLimits());
 
   // Handles what happens until Stop is called, which is OK.
-  // Errors: kDeadlineExceeded when time is up first; kFailedPrecondition when
-  // it is running. Another Run goes on.
+  // Errors: kDeadlineExceeded when time is up first, that of a WithTimeout too;
+  // kCancelled by a CancellationScope; kFailedPrecondition when it is running.
+  // Another Run goes on.
   absl::Status Run(absl::Duration timeout = absl::InfiniteDuration())
       ABSL_LOCKS_EXCLUDED(mu_);
 

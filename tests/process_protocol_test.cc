@@ -17,6 +17,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -476,6 +478,44 @@ TEST(ExampleTest, RunsThreeCommands) {
             "checker complained: no such page\n"
             "sleeper: takes too long\n"
             "sleeper: signal 15 (Terminated)\n");
+}
+
+TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {
+  auto reactor = MustCreate();
+  auto protocol = std::make_shared<ProcessProtocol>();
+  Command command({"sleep", "1000"});
+  command.in = Stdio::Null();
+  ChildLimits limits;
+  limits.timeout = kShort;
+  ASSERT_THAT(reactor->Spawn(protocol, command, {}, limits), IsOk());
+
+  EXPECT_THAT(protocol->transport().Write("x"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(protocol->transport().CloseStdin(),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(protocol->transport().CloseStderr(), IsOk());
+
+  // Nobody has to hear that it took too long.
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+}
+
+TEST(ReactorTest, EndsWithTheTimeOfItsThread) {
+  auto reactor = MustCreate();
+  ASSERT_THAT(reactor->Spawn(std::make_shared<ProcessProtocol>(),
+                             Command({"sleep", "1000"})),
+              IsOk());
+
+  EXPECT_THAT(reactor->Run(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  const absl::Status late = reactor->RunUntilAllEnded(kShort);
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.message(), HasSubstr("children still run"));
+  EXPECT_THAT(WithTimeout(kShort, [&] { return reactor->Run(); }),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  const CancellationToken token;
+  token.Cancel();
+  const CancellationScope scope(token);
+  EXPECT_THAT(reactor->Run(), HasCode(absl::StatusCode::kCancelled));
 }
 
 }  // namespace
