@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -12,11 +13,25 @@
 #include "asyncproc/internal/asciicast.h"
 #include "asyncproc/internal/json_lines.h"
 #include "asyncproc/internal/os.h"
+#include "asyncproc/internal/pipe.h"
 
 namespace asyncproc {
 
 using internal::MonotonicNow;
 using Kind = TranscriptEvent::Kind;
+
+namespace {
+
+// Empties a file, and makes it one that nobody else may read; a device or a
+// pipe stays as it is.
+bool MakeOwn(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) < 0) return false;
+  return !S_ISREG(info.st_mode) ||
+         (fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0);
+}
+
+}  // namespace
 
 std::shared_ptr<Recorder> Recorder::InMemory() {
   return absl::WrapUnique(new Recorder("", internal::UniqueFd(), nullptr));
@@ -24,9 +39,12 @@ std::shared_ptr<Recorder> Recorder::InMemory() {
 
 absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
     const std::string& path, TranscriptFormat format) {
-  internal::UniqueFd fd(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd.valid()) {
+  // Where there is a file already, it is emptied only when nobody else may read
+  // it. Not a descriptor that a child takes for a standard stream of this
+  // program's.
+  internal::UniqueFd fd = internal::OutOfTheWay(internal::UniqueFd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
+  if (!fd.valid() || !MakeOwn(fd.get())) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot record to ", path));
   }
   std::shared_ptr<Recorder> recorder = absl::WrapUnique(new Recorder(

@@ -1,10 +1,14 @@
 #include "asyncproc/recorder.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +25,8 @@
 #include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
+#include "tests/refused_calls.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -305,9 +311,14 @@ TEST(RecorderTest, RecordsWhatRunDoes) {
 }
 
 TEST(RecorderTest, IsRefusedWhereManyAreDrivenByOne) {
-  ProcessPoller<int> poller;
+  ProcessPoller<int> poller(PollerOptions{1});
   EXPECT_THAT(poller.Run(1, Recorded(Command({"cat"}), Recorder::InMemory())),
               HasCode(absl::StatusCode::kInvalidArgument));
+  ASSERT_THAT(poller.Run(1, Command({"true"})), IsOk());
+  // One that would have to wait, too.
+  EXPECT_THAT(poller.Run(2, Recorded(Command({"cat"}), Recorder::InMemory())),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 }
 
 // ---- To a file
@@ -426,6 +437,65 @@ TEST(RecorderTest, HasASessionOfARepl) {
   EXPECT_THAT(transcript.BytesOf(Kind::kIn), HasSubstr("6*7\n"));
   EXPECT_THAT(transcript.BytesOf(Kind::kOut), HasSubstr("42\n"));
   EXPECT_EQ(Events(transcript).back(), "exit status 0");
+}
+
+TEST(RecorderFileTest, IsForNobodyElseToReadThoughItWasThere) {
+  TemporaryDirectory directory;
+  const std::string path =
+      directory.Write("a.jsonl", "what was in the file", 0644);
+
+  auto recorder = Recorder::ToFile(path);
+
+  ASSERT_THAT(recorder, IsOk());
+  struct stat info;
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600);
+  EXPECT_THAT((*recorder)->Close(), IsOk());
+  EXPECT_THAT(directory.Read("a.jsonl"), Not(HasSubstr("was in")));
+}
+
+TEST(RecorderFileTest, LeavesAFileThatItCannotMakeItsOwnAsItWas) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    Refuse({SYS_fchmod, EPERM});
+    TemporaryDirectory directory;
+    const std::string path = directory.Write("a.jsonl", "theirs");
+
+    EXPECT_THAT(Recorder::ToFile(path),
+                HasCode(absl::StatusCode::kPermissionDenied));
+
+    EXPECT_EQ(directory.Read("a.jsonl"), "theirs");
+  });
+}
+
+TEST(RecorderFileTest, IsNoStandardStreamOfAChild) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    TemporaryDirectory directory;
+    close(STDIN_FILENO);
+
+    auto recorder = Recorder::ToFile(directory.path() + "/a.jsonl");
+
+    ASSERT_THAT(recorder, IsOk());
+    EXPECT_LT(fcntl(STDIN_FILENO, F_GETFD), 0);
+  });
+}
+
+// WST-07
+TEST(RecorderTest, HasThatTheStatusWasTakenBySomebodyElse) {
+  struct sigaction ignore = {}, before;
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGCHLD, &ignore, &before);
+  const auto recorder = Recorder::InMemory();
+
+  EXPECT_THAT(asyncproc::Run(Recorded(Command({"true"}), recorder)),
+              HasCode(absl::StatusCode::kDataLoss));
+
+  sigaction(SIGCHLD, &before, nullptr);
+  const Transcript transcript = recorder->transcript();
+  ASSERT_FALSE(transcript.events.empty());
+  const TranscriptEvent& last = transcript.events.back();
+  EXPECT_EQ(last.kind, Kind::kExit);
+  EXPECT_EQ(last.status, std::nullopt);
+  EXPECT_THAT(last.data, HasSubstr("taken by someone else"));
 }
 
 }  // namespace
