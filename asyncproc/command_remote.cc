@@ -147,8 +147,11 @@ std::vector<std::string> SharingWords(const SshOptions& options) {
       SaysHowToShare(options.ssh)) {
     return {};
   }
-  const int64_t persist =
-      std::max<int64_t>(1, absl::ToInt64Seconds(options.persist));
+  const std::string persist =
+      options.persist == absl::InfiniteDuration()
+          ? "yes"
+          : absl::StrCat(
+                std::max<int64_t>(1, absl::ToInt64Seconds(options.persist)));
   return {"-o", "ControlMaster=auto",
           "-o", absl::StrCat("ControlPath=", path),
           "-o", absl::StrCat("ControlPersist=", persist)};

@@ -1,6 +1,7 @@
 // Command::Via and Command::OverSsh, by a real sshd.
 
 #include <signal.h>
+#include <stdlib.h>
 
 #include <memory>
 #include <string>
@@ -14,11 +15,13 @@
 #include "asyncproc/process.h"
 #include "asyncproc/run.h"
 #include "tests/loopback_sshd.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -122,7 +125,7 @@ TEST_F(OverSshTest, CanClearTheEnvironment) {
       absl::StrSplit(OutputOf(There(command)), '\n', absl::SkipEmpty());
 
   EXPECT_THAT(lines, testing::IsSupersetOf({"ONLY=this", "strange.name=too"}));
-  EXPECT_THAT(lines, Not(testing::Contains(HasSubstr("HOME="))));
+  EXPECT_THAT(lines, Not(Contains(HasSubstr("HOME="))));
 }
 
 TEST_F(OverSshTest, IsRefusedForAVariableThatIsNone) {
@@ -285,6 +288,45 @@ TEST_F(OverSshTest, FailsAsSshDoesForAHostThatIsNone) {
     EXPECT_EQ(result->status, ExitStatus::Exited(255)) << host;
     EXPECT_THAT(std::string(result->err), Not(IsEmpty()));
   }
+}
+
+TEST(OverSshWordsTest, SayHowLongAConnectionIsKept) {
+  SshOptions options;
+  options.control_path = "/x";
+  const auto words = [&options] {
+    return Command({"true"}).OverSsh("there", options).argv;
+  };
+
+  options.persist = absl::InfiniteDuration();
+  EXPECT_THAT(words(), Contains("ControlPersist=yes"));
+  options.persist = absl::Minutes(1);
+  EXPECT_THAT(words(), Contains("ControlPersist=60"));
+  options.persist = absl::ZeroDuration();
+  EXPECT_THAT(words(), Contains("ControlPersist=1"));
+}
+
+TEST(OverSshWordsTest, TakeARelativeDirectoryForNothingElse) {
+  Command command({"true"});
+  command.working_directory = "-";
+
+  EXPECT_THAT(command.OverSsh("there", SshOptions()).argv.back(),
+              HasSubstr(" ./- "));
+}
+
+TEST(OverSshWordsTest, PutTheSocketWhereItsPathFits) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    const auto words = [] {
+      return Command({"true"}).OverSsh("there", SshOptions()).argv;
+    };
+
+    setenv("HOME", "/home/tester", 1);
+    setenv("XDG_RUNTIME_DIR", "/run/user/1000", 1);
+    EXPECT_THAT(words(), Contains("ControlPath=/run/user/1000/asyncproc-%C"));
+    setenv("XDG_RUNTIME_DIR", "relative", 1);
+    EXPECT_THAT(words(), Contains("ControlPath=~/.ssh/asyncproc-%C"));
+    setenv("HOME", ("/" + std::string(100, 'x')).c_str(), 1);
+    EXPECT_THAT(words(), Not(Contains(HasSubstr("ControlPath"))));
+  });
 }
 
 }  // namespace
