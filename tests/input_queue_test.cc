@@ -18,6 +18,8 @@
 #include "asyncproc/internal/pty_pair.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
+#include "tests/scarce_memory.h"
 #include "tests/testing.h"
 
 namespace asyncproc::internal {
@@ -385,6 +387,24 @@ TEST_F(InputQueueTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
 
   EXPECT_EQ(ReadAll(), std::string(10000, 'a') + std::string(room, 'c'));
   EXPECT_EQ(queue_->undelivered(), 0);
+}
+
+TEST_F(InputQueueTest, SaysHowMuchThereIsNoMemoryFor) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([this] {
+    constexpr size_t kMuch = 8 * 1024 * 1024;
+    const std::string data(kMuch, 'x');
+    LeaveMemory(kMuch / 2);
+
+    const absl::Status status = queue_->Write(data);
+
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+    const size_t taken = ReadAll().size();
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(std::to_string(kMuch - taken)));
+    EXPECT_THAT(queue_->Write("more"), IsOk());
+    EXPECT_EQ(ReadAll(), "more");
+  });
 }
 
 // A terminal in raw mode, which takes and gives any byte.

@@ -20,6 +20,8 @@
 #include "asyncproc/internal/proc_fs.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
+#include "tests/scarce_memory.h"
 #include "tests/testing.h"
 
 namespace asyncproc::internal {
@@ -821,6 +823,50 @@ TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
 
   EXPECT_EQ(recent.size(), 1024);
   EXPECT_EQ(recent.substr(1020), "abab");
+}
+
+// ---- Without memory
+
+constexpr size_t kMuch = 8 * 1024 * 1024;
+
+// In a host of its own.
+void ExpectFailedForWantOfMemory(Buffered& output) {
+  EXPECT_TRUE(output.buffer.IsFinished());
+  // As it is: there is no room for a copy.
+  output.buffer.TakeMemory(output.reader);
+  EXPECT_THAT(output.Some(), HasCode(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(OutputBufferTest, EndsWithAnErrorWhenThereIsNoMemoryToKeepMore) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    const std::string piece(kMuch, 'x');
+    Buffered output;
+    LeaveMemory(kMuch + kMuch / 2);
+
+    output.buffer.Append(piece);
+    EXPECT_FALSE(output.buffer.IsFinished());
+    output.buffer.Append(piece);
+
+    ExpectFailedForWantOfMemory(output);
+  });
+}
+
+TEST(HeadAndTailTest, EndsWithAnErrorWhenThereIsNoMemoryForTheTail) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    const std::string piece(kMuch, 'x');
+    Buffered output(OutputBound::HeadAndTail(2 * kMuch));
+    // For as much again as it is going to have, but not for its half.
+    LeaveMemory(4 * kMuch + kMuch / 2);
+
+    output.buffer.Append(piece);
+    output.buffer.Append(piece);
+    EXPECT_FALSE(output.buffer.IsFinished());
+    output.buffer.Append("x");
+
+    ExpectFailedForWantOfMemory(output);
+  });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
@@ -238,6 +239,16 @@ TEST(ProcessProtocolTest, ReceivesFromFurtherPipes) {
   EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
 
   EXPECT_EQ(further->log, "5:five\n5 lost\n");
+}
+
+TEST(ProcessProtocolTest, HasNoMoreFurtherPipesThanTheReactorCanTellApart) {
+  std::vector<int> many(1000);
+  std::iota(many.begin(), many.end(), 3);
+  const auto reactor = MustCreate();
+
+  EXPECT_THAT(reactor->Spawn(std::make_unique<ProcessProtocol>(),
+                             Command({"true"}), many),
+              HasCode(absl::StatusCode::kInvalidArgument));
 }
 
 TEST(ProcessProtocolTest, LosesNoConnectionThatItNeverHad) {

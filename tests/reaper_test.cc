@@ -245,6 +245,16 @@ TEST(ReaperTest, SignalsByPidWhereThePidfdIsRefused) {
   }
 }
 
+// Somebody else has reaped it, a moment ago.
+TEST(ReaperTest, SaysThatTheChildHasEndedWhenASignalFindsNone) {
+  OsThatRefusesToSignal os(ESRCH);
+  auto process = MustSpawn(Command({"cat"}));
+  {
+    ScopedOs scoped_os(&os);
+    EXPECT_THAT(process->Signal(SIGTERM), HasCode(absl::StatusCode::kNotFound));
+  }
+}
+
 // What is started is such as sudo, to a host that is not root.
 template <typename Base>
 class OsThatMayNotKill : public Base {

@@ -22,6 +22,7 @@ TEST(RequiredTextTest, IsTheLongestThatEveryMatchHas) {
   EXPECT_EQ(RequiredText("ab{2,3}cd{ef"), "cd{ef");
   EXPECT_EQ(RequiredText("[]x]ab[^]y]"), "ab");
   EXPECT_EQ(RequiredText("[[:alpha:]x]ab"), "ab");
+  EXPECT_EQ(RequiredText("a\\tb\\r\\n?"), "a\tb\r");
   EXPECT_EQ(RequiredText("\\x{41}b\\x42cd\\pLe\\101f"), "cd");
 }
 

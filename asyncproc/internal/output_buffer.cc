@@ -353,7 +353,7 @@ uint64_t OutputBuffer::PositionAfter(const Cursor& cursor, size_t size) const {
       position = segment.end();
     }
   }
-  return position;
+  return position;  // There are `size` bytes: it does not come to this.
 }
 
 bool OutputBuffer::AtEndLocked(const Cursor& cursor) const {
@@ -548,6 +548,7 @@ ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {
   cursor->position = end();
   ByteQueue memory = std::move(segments_.front().bytes);
   for (size_t i = 1; i < segments_.size(); ++i) {
+    // It fits: they have been there together, before the middle was dropped.
     if (!memory.Append(segments_[i].bytes.view())) {
       dropped_ += segments_[i].bytes.size();
     }
