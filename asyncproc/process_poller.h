@@ -20,15 +20,13 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/child_limits.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/poller_core.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
-
-// Which of a child's two outputs.
-enum class ChildStream { kOut, kErr };
 
 struct PollerOptions {
   // The most children that run at once: further ones wait in a queue, and are
@@ -213,7 +211,7 @@ class ProcessPoller : private internal::PollerCore::Client {
   struct Search {
     std::string text;
     // By child and stream, the end of what it said: a match may go on.
-    absl::flat_hash_map<std::pair<Id, bool>, std::string> tails;
+    absl::flat_hash_map<std::pair<Id, ChildStream>, std::string> tails;
     absl::flat_hash_set<Id> left;
     std::optional<Key> found;
   };
@@ -221,13 +219,13 @@ class ProcessPoller : private internal::PollerCore::Client {
   absl::StatusOr<Id> Find(const Key& key) const;
   // A copy: the callback may remove the key.
   Key KeyOf(Id id) const { return *keys_.at(id); }
-  void Look(Id id, bool is_err, absl::string_view data);
+  void Look(Id id, ChildStream stream, absl::string_view data);
 
   absl::Status HandleStarted(Id id) final { return OnCreate(KeyOf(id)); }
-  absl::Status HandleOutput(Id id, bool is_err, absl::string_view data) final {
-    if (search_ != nullptr) Look(id, is_err, data);
-    return OnOutput(KeyOf(id), is_err ? ChildStream::kErr : ChildStream::kOut,
-                    data);
+  absl::Status HandleOutput(Id id, ChildStream stream,
+                            absl::string_view data) final {
+    if (search_ != nullptr) Look(id, stream, data);
+    return OnOutput(KeyOf(id), stream, data);
   }
   absl::Status HandleTimeout(Id id, const absl::Status& why) final {
     return OnTimeout(KeyOf(id), why);
@@ -415,11 +413,11 @@ absl::StatusOr<Key> ProcessPoller<Key, Hash>::PollUntilSays(
 }
 
 template <typename Key, typename Hash>
-void ProcessPoller<Key, Hash>::Look(Id id, bool is_err,
+void ProcessPoller<Key, Hash>::Look(Id id, ChildStream stream,
                                     absl::string_view data) {
   if (search_->found.has_value() || !search_->left.contains(id)) return;
   if (internal::FindAcross(search_->text, data,
-                           &search_->tails[{id, is_err}])) {
+                           &search_->tails[{id, stream}])) {
     search_->found = KeyOf(id);
   }
 }

@@ -53,12 +53,12 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(1);
 class LineCheck : public ReadyCondition::Check {
  public:
   LineCheck(std::shared_ptr<const RE2> regex, Process& process,
-            ReadyCondition::Stream stream)
+            std::optional<ChildStream> stream)
       : regex_(std::move(regex)) {
-    if (stream != ReadyCondition::Stream::kErr) {
+    if (stream != ChildStream::kErr) {
       cursors_.push_back(process.out().NewCursor(From::kOldest));
     }
-    if (stream != ReadyCondition::Stream::kOut) {
+    if (stream != ChildStream::kOut) {
       cursors_.push_back(process.err().NewCursor(From::kOldest));
     }
   }
@@ -246,16 +246,9 @@ absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> CheckSockets(
   return std::make_unique<SocketCheck>(*addresses);
 }
 
-const char* NameOf(ReadyCondition::Stream stream) {
-  switch (stream) {
-    case ReadyCondition::Stream::kOut:
-      return "stdout";
-    case ReadyCondition::Stream::kErr:
-      return "stderr";
-    case ReadyCondition::Stream::kEither:
-      break;
-  }
-  return "stdout or stderr";
+const char* NameOf(std::optional<ChildStream> stream) {
+  if (!stream.has_value()) return "stdout or stderr";
+  return *stream == ChildStream::kOut ? "stdout" : "stderr";
 }
 
 }  // namespace
@@ -263,7 +256,8 @@ const char* NameOf(ReadyCondition::Stream stream) {
 ReadyCondition::ReadyCondition(std::string description, Factory factory)
     : description_(std::move(description)), factory_(std::move(factory)) {}
 
-ReadyCondition ReadyCondition::Line(absl::string_view pattern, Stream stream) {
+ReadyCondition ReadyCondition::Line(absl::string_view pattern,
+                                    std::optional<ChildStream> stream) {
   RE2::Options options;
   options.set_log_errors(false);
   auto regex = std::make_shared<const RE2>(pattern, options);

@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/process.h"
 
 namespace asyncproc {
@@ -17,14 +19,12 @@ namespace asyncproc {
 // several processes.
 class ReadyCondition {
  public:
-  enum class Stream { kOut, kErr, kEither };
-
   // It says a line in which RE2's `pattern` matches
   // (https://github.com/google/re2/wiki/Syntax), anywhere unless the pattern
   // has "^" and "$". The line has to be complete, or the last: a prompt is
-  // none; see Expect for that.
+  // none; see Expect for that. Without a stream, it may say it on either.
   static ReadyCondition Line(absl::string_view pattern,
-                             Stream stream = Stream::kEither);
+                             std::optional<ChildStream> stream = std::nullopt);
 
   // A TCP port accepts a connection, which is closed at once. `host` is an
   // address, IPv4 or IPv6, or "localhost"; other names are not looked up, since

@@ -118,12 +118,13 @@ void Recorder::OnInputClosed() { NoteData(Kind::kInClosed, ""); }
 
 void Recorder::OnInputBroken() { NoteData(Kind::kInBroken, ""); }
 
-void Recorder::OnOutput(Stream stream, absl::string_view bytes) {
-  NoteData(stream == Stream::kOut ? Kind::kOut : Kind::kErr, bytes);
+void Recorder::OnOutput(ChildStream stream, absl::string_view bytes) {
+  NoteData(stream == ChildStream::kOut ? Kind::kOut : Kind::kErr, bytes);
 }
 
-void Recorder::OnOutputClosed(Stream stream) {
-  NoteData(stream == Stream::kOut ? Kind::kOutClosed : Kind::kErrClosed, "");
+void Recorder::OnOutputClosed(ChildStream stream) {
+  NoteData(stream == ChildStream::kOut ? Kind::kOutClosed : Kind::kErrClosed,
+           "");
 }
 
 void Recorder::OnLetters(absl::string_view letters) {

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/thread.h"
@@ -89,8 +90,8 @@ class Recorder final : public internal::ChildObserver,
   void OnInput(absl::string_view bytes) override;
   void OnInputClosed() override;
   void OnInputBroken() override;
-  void OnOutput(Stream stream, absl::string_view bytes) override;
-  void OnOutputClosed(Stream stream) override;
+  void OnOutput(ChildStream stream, absl::string_view bytes) override;
+  void OnOutputClosed(ChildStream stream) override;
   void OnSignal(int signal, TerminationScope scope) override;
   void OnResize(int rows, int columns) override;
   void OnLetters(absl::string_view letters) override;

@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/process.h"
 #include "asyncproc/readiness.h"
 #include "asyncproc/repl.h"
@@ -68,7 +69,7 @@ class Server {
     EXPECT_THAT(
         WaitUntilReady(*process_,
                        ReadyCondition::Line("ready to accept connections",
-                                            ReadyCondition::Stream::kErr),
+                                            ChildStream::kErr),
                        kNeverReached),
         IsOk());
   }

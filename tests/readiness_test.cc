@@ -17,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/internal/unique_fd.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
@@ -31,7 +32,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Stream = ReadyCondition::Stream;
 
 constexpr absl::StatusCode kDeadlineExceeded =
     absl::StatusCode::kDeadlineExceeded;
@@ -98,11 +98,11 @@ TEST(WaitUntilReadyTest, LooksAtTheStreamsThatItIsTold) {
       WaitUntilReady(*process, ReadyCondition::Line("ready"), kNeverReached),
       IsOk());
   EXPECT_THAT(
-      WaitUntilReady(*process, ReadyCondition::Line("ready", Stream::kErr),
+      WaitUntilReady(*process, ReadyCondition::Line("ready", ChildStream::kErr),
                      kNeverReached),
       IsOk());
   EXPECT_THAT(
-      WaitUntilReady(*process, ReadyCondition::Line("ready", Stream::kOut),
+      WaitUntilReady(*process, ReadyCondition::Line("ready", ChildStream::kOut),
                      kShort),
       HasCode(kDeadlineExceeded));
 }

@@ -12,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/internal/os.h"
 #include "asyncproc/internal/wait.h"
 #include "asyncproc/spawn_error.h"
@@ -84,8 +85,8 @@ bool ChildIo::Observe(std::shared_ptr<ChildObserver> observer) {
   observer_ = std::move(observer);
   // Input first: what comes of it is told later, then.
   if (input_ != nullptr) input_->Observe(observer_);
-  outputs_[0].sink->Observe(observer_, ChildObserver::Stream::kOut);
-  outputs_[1].sink->Observe(observer_, ChildObserver::Stream::kErr);
+  outputs_[0].sink->Observe(observer_, ChildStream::kOut);
+  outputs_[1].sink->Observe(observer_, ChildStream::kErr);
   if (state_ == State::kDrained || state_ == State::kAbandoned) NoteExit();
   return true;
 }

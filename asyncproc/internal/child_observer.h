@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/termination.h"
 
@@ -25,8 +26,6 @@ namespace internal {
 // Thread safety: all methods may be called from any thread.
 class ChildObserver {
  public:
-  enum class Stream { kOut, kErr };
-
   virtual ~ChildObserver() = default;
 
   // Before `command` is started, or when a child that runs is observed from now
@@ -41,8 +40,8 @@ class ChildObserver {
   virtual void OnInputClosed() = 0;
   virtual void OnInputBroken() = 0;
 
-  virtual void OnOutput(Stream stream, absl::string_view bytes) = 0;
-  virtual void OnOutputClosed(Stream stream) = 0;
+  virtual void OnOutput(ChildStream stream, absl::string_view bytes) = 0;
+  virtual void OnOutputClosed(ChildStream stream) = 0;
 
   // A signal that is about to be sent to a child that has not ended.
   virtual void OnSignal(int signal, TerminationScope scope) = 0;

@@ -8,6 +8,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/diagnose_child.h"
 #include "asyncproc/internal/launch.h"
@@ -68,7 +69,7 @@ class LoopChild::Sink final : public PipeSink {
   uint64_t WantedSync() const override { return 0; }
   void Synced(uint64_t /*wanted*/) override {}
   void Observe(std::shared_ptr<ChildObserver> /*observer*/,
-               ChildObserver::Stream /*stream*/) override {}
+               ChildStream /*stream*/) override {}
   Progress progress() const override { return {bytes_, 0, finished_}; }
 
   int number() const { return number_; }

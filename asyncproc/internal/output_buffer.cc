@@ -114,7 +114,7 @@ void OutputBuffer::Synced(uint64_t wanted) {
 }
 
 void OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
-                           ChildObserver::Stream stream) {
+                           ChildStream stream) {
   absl::MutexLock lock(&mu_);
   observer_ = std::move(observer);
   stream_ = stream;

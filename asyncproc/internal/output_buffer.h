@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/internal/byte_queue.h"
 #include "asyncproc/internal/child_observer.h"
 #include "asyncproc/internal/driver.h"
@@ -83,7 +84,7 @@ class OutputBuffer : public PipeSink {
   void Synced(uint64_t wanted) override ABSL_LOCKS_EXCLUDED(mu_);
 
   void Observe(std::shared_ptr<ChildObserver> observer,
-               ChildObserver::Stream stream) override ABSL_LOCKS_EXCLUDED(mu_);
+               ChildStream stream) override ABSL_LOCKS_EXCLUDED(mu_);
 
   Progress progress() const override ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -213,8 +214,7 @@ class OutputBuffer : public PipeSink {
   mutable absl::Mutex mu_;
   std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
-  ChildObserver::Stream stream_ ABSL_GUARDED_BY(mu_) =
-      ChildObserver::Stream::kOut;
+  ChildStream stream_ ABSL_GUARDED_BY(mu_) = ChildStream::kOut;
   std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
   std::list<Cursor> cursors_ ABSL_GUARDED_BY(mu_);
   ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/internal/child_observer.h"
 
 namespace asyncproc::internal {
@@ -38,7 +39,7 @@ class PipeSink {
 
   // From now on, `observer` is told; and at once, of what is still there.
   virtual void Observe(std::shared_ptr<ChildObserver> observer,
-                       ChildObserver::Stream stream) = 0;
+                       ChildStream stream) = 0;
 
   // How far it is, for people to be told. May be called by any thread where
   // the sink may be used by any.

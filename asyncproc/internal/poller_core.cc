@@ -253,7 +253,10 @@ absl::Status PollerCore::Dispatch(ChildSet::Event event) {
     case ChildEvent::Kind::kStarted:
       return client_.HandleStarted(id);
     case ChildEvent::Kind::kOutput:
-      return client_.HandleOutput(id, event.what.fd == STDERR_FILENO,
+      return client_.HandleOutput(id,
+                                  event.what.fd == STDERR_FILENO
+                                      ? ChildStream::kErr
+                                      : ChildStream::kOut,
                                   event.what.data);
     case ChildEvent::Kind::kTimedOut:
       return client_.HandleTimeout(

@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/child_limits.h"
+#include "asyncproc/child_stream.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/child_set.h"
@@ -40,7 +41,7 @@ class PollerCore {
    public:
     virtual ~Client() = default;
     virtual absl::Status HandleStarted(Id id) = 0;
-    virtual absl::Status HandleOutput(Id id, bool is_err,
+    virtual absl::Status HandleOutput(Id id, ChildStream stream,
                                       absl::string_view data) = 0;
     virtual absl::Status HandleTimeout(Id id, const absl::Status& why) = 0;
     // The last one; the id is not known any more.
