@@ -74,7 +74,7 @@ std::string Pattern::ToString() const {
     case Kind::kTimeout:
       return "TIMEOUT";
   }
-  return "";
+  return "";  // There is no other kind.
 }
 
 // One search for several patterns in a text that grows.

@@ -26,7 +26,7 @@ absl::string_view NameOf(TerminationScope scope) {
     case TerminationScope::kTree:
       return "its tree";
   }
-  return "nobody";
+  return "nobody";  // There is no other scope.
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ std::string TranscriptEvent::ToString() const {
       return status.has_value() ? status->ToString()
                                 : absl::StrCat("an unknown end: ", data);
   }
-  return "nothing";
+  return "nothing";  // There is no other kind.
 }
 
 bool operator==(const TranscriptEvent& a, const TranscriptEvent& b) {

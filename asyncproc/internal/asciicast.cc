@@ -68,7 +68,7 @@ class AsciicastWriter final : public TranscriptWriter {
       case Kind::kMark:
         return Marker(event);
     }
-    return "";
+    return "";  // There is no other kind.
   }
 
   std::string End() override {

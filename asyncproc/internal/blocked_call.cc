@@ -206,7 +206,7 @@ pid_t ReadTracer(pid_t pid) {
       return tracer;
     }
   }
-  return 0;
+  return 0;  // It is there no more.
 }
 
 }  // namespace asyncproc::internal

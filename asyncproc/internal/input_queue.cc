@@ -62,9 +62,6 @@ void InputQueue::NoteResize(int rows, int columns) {
 
 absl::Status InputQueue::TypeEof() {
   absl::MutexLock lock(&mu_);
-  if (!terminal_.has_value()) {
-    return absl::FailedPreconditionError("stdin is not a terminal");
-  }
   return WriteLocked(terminal_->EndOfInput(fd_.get()));
 }
 

@@ -55,8 +55,8 @@ class InputQueue {
   // were not taken.
   absl::Status Write(absl::string_view data) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // For a terminal: the end of the input behind what is waiting, as Close, but
-  // more can be written after it. Errors: as Write.
+  // REQUIRES: stdin is a terminal. The end of the input behind what is waiting,
+  // as Close, but more can be written after it. Errors: as Write.
   absl::Status TypeEof() ABSL_LOCKS_EXCLUDED(mu_);
 
   // End-of-file behind what is waiting, whatever the limit. A second call does

@@ -162,7 +162,7 @@ std::string ResourceName(int resource) {
   for (const auto& [number, name] : kNames) {
     if (number == resource) return name;
   }
-  return absl::StrCat("resource ", resource);
+  return absl::StrCat("resource ", resource);  // Of a later kernel.
 }
 
 std::string WhatFailedInChild(const Command& command,
@@ -248,7 +248,7 @@ int OpenFlags(const Stdio& stream) {
     case Stdio::FileMode::kAppend:
       return O_WRONLY | O_CREAT | O_APPEND;
   }
-  return O_RDONLY;
+  return O_RDONLY;  // There is no other mode.
 }
 
 // Whether the host's `fd` can become `number` of the child.
@@ -390,7 +390,7 @@ class Streams {
         return absl::OkStatus();
       case Stdio::Kind::kPipe:
       case Stdio::Kind::kLineBuffered:
-        break;
+        break;  // These have been opened already.
     }
     return absl::OkStatus();
   }

@@ -153,6 +153,7 @@ LoopChild::~LoopChild() {
 absl::StatusOr<ExitStatus> LoopChild::status() {
   if (auto result = io_->result()) return *std::move(result);
   if (auto result = io_->reaper().TryReap()) return *std::move(result);
+  // Not called before the end has been told.
   return absl::UnavailableError("the process still runs");
 }
 

@@ -101,7 +101,7 @@ size_t SizeOfGroup(absl::string_view text) {
     }
     ++at;
   }
-  return text.size();
+  return text.size();  // RE2 refuses a group without an end.
 }
 
 // Whether a group is only flags for what follows it: "(?m)".

@@ -180,7 +180,7 @@ bool TerminationTargets::StopAll() {
     const bool all_stopped = AwaitStopped();
     if (!Find()) return all_held && all_stopped;
   }
-  return false;
+  return false;  // See kMostSearches.
 }
 
 bool TerminationTargets::AwaitStopped() {
@@ -236,7 +236,7 @@ bool TerminationTargets::SendToAll(const std::vector<int>& signals,
       return all_held;
     }
   }
-  return false;
+  return false;  // See kMostSearches.
 }
 
 bool TerminationTargets::AwaitEnded(absl::Time deadline) {

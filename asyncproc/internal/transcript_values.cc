@@ -40,7 +40,7 @@ absl::string_view NameOf(Kind kind) {
   for (const KindName& known : kKindNames) {
     if (known.kind == kind) return known.name;
   }
-  return "";
+  return "";  // All have names.
 }
 
 std::optional<Kind> KindOf(absl::string_view name) {
@@ -54,7 +54,7 @@ absl::string_view NameOf(TerminationScope scope) {
   for (const ScopeName& known : kScopeNames) {
     if (known.scope == scope) return known.name;
   }
-  return "";
+  return "";  // All have names.
 }
 
 std::optional<TerminationScope> ScopeOf(absl::string_view name) {

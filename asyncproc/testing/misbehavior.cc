@@ -125,6 +125,7 @@ absl::StatusOr<Command> Misbehavior::Build() const {
     const std::string path = FindIn(root);
     if (!path.empty()) return BuildWith(path);
   }
+  // Only for a program that was taken away from its runfiles.
   return absl::NotFoundError(
       absl::StrCat("there is no ", kProgram, " in a folder of ",
                    absl::StrJoin(roots, ", "), "; ", kVariable, " is not set"));
