@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -34,6 +35,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/forked_host.h"
+#include "tests/own_host.h"
+#include "tests/refused_calls.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -199,6 +202,25 @@ TEST(UserTest, IsNotGivenByWhoMayNot) {
   command.supplementary_groups = {0};
   EXPECT_EQ(FailureWithoutPrivileges(command),
             absl::StrCat("setgroups ", EPERM));
+}
+
+// When the groups have been given: a sandbox may refuse one and not the other.
+TEST(UserTest, IsNamedWhenItAloneIsRefused) {
+  SKIP_UNLESS_ROOT();
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    Command command({"true"});
+    command.user = kNobody;
+    Refuse({SYS_setresuid, EPERM});
+
+    auto process = Process::Spawn(command);
+
+    ASSERT_THAT(process, HasCode(absl::StatusCode::kPermissionDenied));
+    EXPECT_THAT(std::string(process.status().message()),
+                HasSubstr(absl::StrCat(kNobody)));
+    const auto failure = GetSpawnFailure(process.status());
+    ASSERT_TRUE(failure.has_value());
+    EXPECT_EQ(failure->stage, SpawnStage::kUser);
+  });
 }
 
 // SEC-03

@@ -506,6 +506,29 @@ TEST(InteractWithoutTerminalTest, FeedsALargeFileNoFasterThanTheChildReads) {
   EXPECT_EQ(all.size(), lines.size() + 200000);
 }
 
+TEST(InteractWithoutTerminalTest, ShowsAFloodToAFileThatTakesAnyAmount) {
+  TemporaryDirectory directory;
+  auto in = internal::MakePipe();
+  ASSERT_THAT(in, IsOk());
+  UniqueFd out(open(directory.Write("out", "").c_str(), O_WRONLY | O_CLOEXEC));
+  auto flood = MustSpawn(OnTerminal(Command({"seq", "300000"})));
+  // All of it is there before any is shown.
+  ASSERT_THAT(flood->WaitFor(kNeverReached), IsOk());
+  Expect expect(flood.get());
+  InteractOptions options;
+  options.in = in->read_end.get();
+  options.out = out.get();
+  options.timeout = kNeverReached;
+
+  auto end = Interact(expect, options);
+
+  ASSERT_THAT(end, IsOk());
+  EXPECT_EQ(end->end, InteractionEnd::kChildEnded);
+  const std::string shown = directory.Read("out");
+  EXPECT_THAT(shown, StartsWith("1\r\n2\r\n"));
+  EXPECT_THAT(shown, EndsWith("\r\n300000\r\n"));
+}
+
 TEST_F(InteractTest, RefusesAChildWithoutATerminal) {
   auto cat = MustSpawn(Command({"cat"}));
   Expect expect(cat.get());

@@ -11,6 +11,7 @@
 #include "asyncproc/testing/misbehavior.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -156,6 +157,17 @@ TEST(MisbehaviorTest, SaysWhatItCannotDo) {
 TEST(MisbehaviorTest, IsTheProgramThatIsNamed) {
   EXPECT_THAT(Misbehavior().Sleep(absl::Seconds(2)).BuildWith("/x/y").argv,
               ElementsAre("/x/y", "sleep=2000"));
+}
+
+TEST(MisbehaviorTest, IsTheProgramThatTheEnvironmentNames) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    setenv("ASYNCPROC_MISBEHAVE", "/x/y", /*overwrite=*/1);
+
+    const auto command = Misbehavior().Hang().Build();
+
+    ASSERT_THAT(command, IsOk());
+    EXPECT_THAT(command->argv, ElementsAre("/x/y", "hang"));
+  });
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ TEST(PipelineTest, PassesWhatIsWrittenThroughAllStages) {
       {{"cat"}, {"grep", "--line-buffered", "zxcvbn"}, {"tr", "a-z", "A-Z"}});
 
   ASSERT_THAT(pipeline->Write("one\na zxcvbn b\nthree\n"), IsOk());
+  ASSERT_THAT(pipeline->Flush(kNeverReached), IsOk());
   ASSERT_THAT(pipeline->CloseStdin(), IsOk());
 
   EXPECT_THAT(pipeline->WaitFor(kNeverReached),
@@ -160,9 +161,11 @@ TEST(PipelineTest, RefusesContradictions) {
   session[1].new_session = true;
   std::vector<Command> detached(1, Command({"cat"}));
   detached[0].on_destroy = OnDestroy::Detach();
+  std::vector<Command> terminal(1, Command({"cat"}));
+  terminal[0].pty.emplace();
 
-  for (const auto& commands :
-       {std::vector<Command>(), to_file, from_file, session, detached}) {
+  for (const auto& commands : {std::vector<Command>(), to_file, from_file,
+                               session, detached, terminal}) {
     EXPECT_THAT(Pipeline::Spawn(commands),
                 HasCode(absl::StatusCode::kInvalidArgument));
   }
@@ -200,16 +203,20 @@ TEST(PipelineTest, TerminateEndsWhatIsLeftWhenTheLeaderHasEnded) {
   EXPECT_TRUE(AwaitProcessEnd(std::stoi(*grandchild)));
 }
 
+// Before the leader of the group ends, or after.
 TEST(PipelineTest, TerminateReachesAStageThatLeftTheGroup) {
-  auto pipeline = MustSpawnPipeline(
-      {{"true"},
-       {"python3", "-c",
-        "import os, sys, time; os.setsid(); print('ready', file=sys.stderr); "
-        "time.sleep(1000)"}});
-  ASSERT_THAT(pipeline->err(1).ReadLine(kNeverReached), IsOkAndHolds("ready"));
+  for (const char* leader : {"cat", "true"}) {
+    auto pipeline = MustSpawnPipeline(
+        {{leader},
+         {"python3", "-c",
+          "import os, sys, time; os.setsid(); print('ready', file=sys.stderr); "
+          "time.sleep(1000)"}});
+    ASSERT_THAT(pipeline->err(1).ReadLine(kNeverReached),
+                IsOkAndHolds("ready"));
 
-  EXPECT_THAT(pipeline->Terminate(kShort),
-              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+    EXPECT_THAT(pipeline->Terminate(kShort),
+                IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+  }
 }
 
 TEST(PipelineTest, SignalsAllStages) {

@@ -625,7 +625,11 @@ TEST(ProcessPollerTest, TreatsAQueuedChildAsOneThatIsThere) {
               HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(poller.SendInput("mute", "c"),
               HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(poller.CloseInput("mute"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(poller.SendSignal("fed", SIGTERM),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(poller.GetPid("fed"),
               HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(poller.Terminate("terminated"), IsOk());
   EXPECT_THAT(poller.Remove("removed"), IsOk());

@@ -251,6 +251,23 @@ TEST(ProcessProtocolTest, HasNoMoreFurtherPipesThanTheReactorCanTellApart) {
               HasCode(absl::StatusCode::kInvalidArgument));
 }
 
+// The end of the child is the end of its input, whoever else could read that.
+TEST(ProcessProtocolTest, LosesTheInputThatAGrandchildHoldsOpen) {
+  const auto recorder = std::make_shared<Recorder>();
+  recorder->on_made = [&] {
+    EXPECT_THAT(recorder->transport().Write(std::string(1'000'000, 'x')),
+                IsOk());
+  };
+
+  Record(Command::Shell("exec 3<&0; sleep 1000 <&3 >&2 & echo $!"), recorder);
+
+  EXPECT_THAT(recorder->log,
+              UnorderedElementsAre("made", "in lost", "out lost", "err lost",
+                                   "exited", "ended"));
+  EXPECT_EQ(recorder->log.back(), "ended");
+  EXPECT_EQ(kill(std::stoi(recorder->out), SIGKILL), 0);
+}
+
 TEST(ProcessProtocolTest, LosesNoConnectionThatItNeverHad) {
   const auto recorder = std::make_shared<Recorder>();
   Command command({"true"});

@@ -157,7 +157,22 @@ TEST(PtyTest, SendInterruptReachesTheChildAsASignal) {
               IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
 }
 
-TEST(PtyTest, SendSuspendStopsTheChildAndSendQuitEndsIt) {
+// That it stops is up to the child: one that leads its session, as this one
+// does, is not stopped by a terminal.
+TEST(PtyTest, SendSuspendReachesTheChildAsASignal) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("trap 'echo suspended; exit 5' TSTP; echo ready; "
+                     "while :; do sleep 0.01; done")));
+  EXPECT_THAT(process->out().ReadUntil("ready\r\n", kNeverReached), IsOk());
+
+  EXPECT_THAT(process->pty()->SendSuspend(), IsOk());
+
+  EXPECT_THAT(process->out().ReadUntil("suspended", kNeverReached), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(5)));
+}
+
+TEST(PtyTest, SendQuitReachesTheChildAsASignal) {
   Command command = OnTerminal(Command({"cat"}));
   command.rlimits[RLIMIT_CORE] = {0, 0};
   auto process = MustSpawn(command);

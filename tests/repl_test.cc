@@ -438,6 +438,19 @@ TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
 }
 
+TEST(ReplTest, SaysHowAProgramThatPromptsHasEnded) {
+  ReplDialect dialect;
+  dialect.command = Command::Shell("printf '> '; exit 3");
+  dialect.prompt = "> ";
+  auto gone = MustStart(dialect);
+  ASSERT_THAT(gone->process().WaitFor(kNeverReached), IsOk());
+
+  auto reply = gone->Eval("x", kNeverReached);
+
+  EXPECT_THAT(reply, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(reply.status().message(), HasSubstr("exit status 3"));
+}
+
 // Its prompt never stops to come when it is interrupted.
 ReplDialect RestlessDialect() {
   ReplDialect dialect;

@@ -496,6 +496,8 @@ TEST(RunTest, RefusesContradictions) {
     EXPECT_THAT(asyncproc::Run(command, options),
                 HasCode(absl::StatusCode::kInvalidArgument));
   }
+  EXPECT_THAT(asyncproc::Run(Command(std::vector<std::string>())),
+              HasCode(absl::StatusCode::kInvalidArgument));
   Command to_file({"true"});
   to_file.out = Stdio::Null();
   EXPECT_THAT(CheckOutput(to_file),

@@ -136,6 +136,22 @@ TEST(EscalationTest, IsCheckedBeforeAnythingIsDone) {
   EXPECT_THAT(process->Write("still open"), IsOk());
 }
 
+TEST(SignalTest, RefusesWhatIsNoSignalInEachScope) {
+  auto process = MustSpawn(Command({"cat"}));
+
+  for (int number : {-1, SIGRTMAX + 1}) {
+    EXPECT_THAT(process->Signal(number),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    for (const TerminationScope scope :
+         {TerminationScope::kChild, TerminationScope::kGroup,
+          TerminationScope::kTree}) {
+      EXPECT_THAT(process->Signal(number, scope),
+                  HasCode(absl::StatusCode::kInvalidArgument));
+    }
+  }
+  EXPECT_TRUE(process->IsAlive());
+}
+
 // TRM-01
 TEST(TerminateTest, EndsACooperativeChildByEndOfFileAlone) {
   for (const Command& command :

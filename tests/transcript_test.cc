@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -315,6 +316,9 @@ INSTANTIATE_TEST_SUITE_P(
          "{\"transcript\":1,\"command\":\"\",\"start_us\":0,"
          "\"terminal\":{\"rows\":1,\"columns\":65536}}",
          "line 1: ", "\"columns\" is no whole number"},
+        {"NoTerminal",
+         "{\"transcript\":1,\"command\":\"\",\"start_us\":0,\"terminal\":1}",
+         "line 1: ", "\"terminal\" is no object"},
         {"CutOff", JsonLine("{\"us\":1,\"event\":\"out_closed\"}\n{\"us\":2,"),
          "line 3: ", "is no JSON, or not all of it: {\\\"us\\\":2,"},
         {"NoObject", JsonLine("[1]"), "line 2: ", "is no object"},
@@ -372,6 +376,36 @@ INSTANTIATE_TEST_SUITE_P(
     [](const testing::TestParamInfo<BadCase>& info) {
       return info.param.name;
     });
+
+TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
+  std::vector<std::string> shown;
+  for (const TranscriptEvent& event : EveryKind().events) {
+    std::ostringstream out;
+    out << event;
+    shown.push_back(out.str());
+  }
+  shown.erase(shown.begin() + 1);  // All bytes.
+
+  EXPECT_THAT(
+      shown,
+      testing::ElementsAre(
+          "letters \"abcd\"", "out \"\\xe2\\x82\"", "out \"\\xac\"",
+          "err \"\\x00\\\"\\\\\\n\\x7f\"", "mark \"half way\"",
+          "a terminal of 24 rows and 80 columns", "signal 2 to the child",
+          "signal 15 to its group", "signal 64 to its tree", "the end of stdin",
+          "stdin closed by the child", "the end of stdout", "the end of stderr",
+          "exit status 255", "signal 11 (Segmentation fault, core dumped)",
+          "an unknown end: taken by someone else"));
+}
+
+TEST(TranscriptEventTest, IsAnotherWhereAnyPartDiffers) {
+  const TranscriptEvent event = Data(Kind::kOut, 3, "x");
+
+  EXPECT_EQ(event, Data(Kind::kOut, 3, "x"));
+  EXPECT_NE(event, Data(Kind::kErr, 3, "x"));
+  EXPECT_NE(event, Data(Kind::kOut, 4, "x"));
+  EXPECT_NE(event, Data(Kind::kOut, 3, "y"));
+}
 
 TEST(TranscriptTest, RefusesWhatIsNestedWithoutEnd) {
   EXPECT_THAT(Transcript::Parse(std::string(100'000, '[')), HasCode(kBad));
