@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -646,7 +647,8 @@ class OsOfAnotherUser : public internal::Os {
 TEST(RunTest, LeavesAChildThatItMayNotKill) {
   for (const bool threads : {true, false}) {
     // Never deleted: what is left behind uses it.
-    auto* const os = new OsOfAnotherUser(threads);
+    static auto* const each = new std::map<bool, OsOfAnotherUser>;
+    auto* const os = &each->try_emplace(threads, threads).first->second;
     internal::ScopedOs scoped_os(os);
     std::thread killer;
     pid_t pid = 0;
