@@ -55,8 +55,10 @@ std::string SignalState() {
 }
 
 void AwaitStopped(Process& process) {
-  while (process.state() != ProcessState::kStopped) {
-    ASSERT_EQ(process.state(), ProcessState::kRunning);
+  for (;;) {
+    const ProcessState state = process.state();
+    if (state == ProcessState::kStopped) return;
+    ASSERT_EQ(state, ProcessState::kRunning);
     absl::SleepFor(absl::Milliseconds(1));
   }
 }
