@@ -240,7 +240,7 @@ class InteractionRun {
         MonotonicNow() + (room ? kTimeBetweenLooks : kBacklogPause);
     typed_ = false;
     const int ready = GetOs().Poll(fds, 3, std::min(look, NextLook(deadline_)));
-    if (ready < 0 && errno != EINTR) {
+    if (ready < 0 && errno != EINTR) {  // The kernel has no memory.
       return absl::ErrnoToStatus(errno, "cannot wait for the user");
     }
     // What is there goes first, but not for ever.
@@ -252,6 +252,7 @@ class InteractionRun {
     }
     if (ready <= 0) return absl::OkStatus();
     if (((fds[0].revents | fds[2].revents) & POLLNVAL) != 0) {
+      // They were open at the start.
       return absl::InvalidArgumentError(
           absl::StrCat("descriptor ", options_.in, " or ", options_.out,
                        " of the user's terminal is not open"));

@@ -134,6 +134,7 @@ absl::Status Transcript::Save(const std::string& path,
   absl::Status written = WriteAll(fd.get(), Format(format), fresh);
   if (!written.ok()) return written;
   if (fchmod(fd.get(), ModeFor(path)) < 0 || fsync(fd.get()) < 0) {
+    // The disk is full or broken, and says so only now.
     return Failed("write", fresh);
   }
   if (rename(fresh.c_str(), path.c_str()) < 0) return Failed("replace", path);

@@ -285,5 +285,12 @@ TEST(ExpectTimeTest, IsLinearInOutputThatDoesNotMatch) {
   EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
 }
 
+TEST(PatternTest, IsShownAsWhatItIs) {
+  EXPECT_EQ(Pattern::Literal("a\n").ToString(), "\"a\\n\"");
+  EXPECT_EQ(Pattern::Regex("a+").ToString(), "/a+/");
+  EXPECT_EQ(Pattern::Eof().ToString(), "EOF");
+  EXPECT_EQ(Pattern::Timeout().ToString(), "TIMEOUT");
+}
+
 }  // namespace
 }  // namespace asyncproc

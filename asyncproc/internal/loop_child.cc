@@ -313,6 +313,7 @@ void LoopChild::AdvanceEscalation() {
     WatchSlot(io_->slot_count(), -1, 0).IgnoreError();
     survivor_.Reset();
   } else if (io_->ended() && !WatchSurvivor().ok()) {
+    // No descriptor, or no memory, is left.
     retry_ = MonotonicNow() + kRetry;
   }
 }
