@@ -390,7 +390,7 @@ class Streams {
         return absl::OkStatus();
       case Stdio::Kind::kPipe:
       case Stdio::Kind::kLineBuffered:
-        break;  // These have been opened already.
+        break;  // Who calls this opens those.
     }
     return absl::OkStatus();
   }
