@@ -524,9 +524,9 @@ TEST(InteractWithoutTerminalTest, ShowsAFloodToAFileThatTakesAnyAmount) {
 
   ASSERT_THAT(end, IsOk());
   EXPECT_EQ(end->end, InteractionEnd::kChildEnded);
-  const std::string shown = directory.Read("out");
-  EXPECT_THAT(shown, StartsWith("1\r\n2\r\n"));
-  EXPECT_THAT(shown, EndsWith("\r\n300000\r\n"));
+  std::string numbers;
+  for (int i = 1; i <= 300000; ++i) absl::StrAppend(&numbers, i, "\r\n");
+  EXPECT_TRUE(directory.Read("out") == numbers);
 }
 
 TEST_F(InteractTest, RefusesAChildWithoutATerminal) {

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <deque>
 #include <fstream>
-#include <map>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -646,10 +646,10 @@ class OsOfAnotherUser : public internal::Os {
 // Without a thread to leave it to, it has to be waited for.
 TEST(RunTest, LeavesAChildThatItMayNotKill) {
   for (const bool threads : {true, false}) {
-    // Never deleted: what is left behind uses it.
-    static auto* const each = new std::map<bool, OsOfAnotherUser>;
-    auto* const os = &each->try_emplace(threads, threads).first->second;
-    internal::ScopedOs scoped_os(os);
+    // Never deleted: what is left behind uses it, and may not have begun to.
+    static auto* const kept = new std::deque<OsOfAnotherUser>;
+    OsOfAnotherUser& os = kept->emplace_back(threads);
+    internal::ScopedOs scoped_os(&os);
     std::thread killer;
     pid_t pid = 0;
     RunOptions options;
@@ -659,7 +659,7 @@ TEST(RunTest, LeavesAChildThatItMayNotKill) {
       pid = std::stoi(std::string(said));
       if (threads) return absl::OkStatus();
       killer = std::thread([&, pid] {
-        while (!os->gave_up()) std::this_thread::yield();
+        while (!os.gave_up()) std::this_thread::yield();
         kill(pid, SIGKILL);
       });
       return absl::OkStatus();
