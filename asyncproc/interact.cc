@@ -149,7 +149,7 @@ class InteractionRun {
   absl::StatusOr<Interaction> Run() {
     if (absl::Status status = watcher_.Start(); !status.ok()) return status;
     if (absl::Status status = raw_mode_.Enter(options_.in); !status.ok()) {
-      return status;
+      return status;  // It has gone since it was asked for its settings.
     }
     for (;;) {
       if (absl::Status status = Fill(); !status.ok()) return status;

@@ -197,7 +197,7 @@ absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
              synced.ok()) {
     // The program wrote it before it went on to the marker.
     reply.err = child_->err().Read();
-  } else {
+  } else {  // The time was up just after the marker.
     return Failed(synced, statement);
   }
   unanswered_ = false;

@@ -56,7 +56,7 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
       !absl::SimpleAtoi(fields[2], &stat.group) ||
       !absl::SimpleAtoi(fields[3], &stat.session) ||
       !absl::SimpleAtoi(fields[kStartTime], &stat.start_time)) {
-    return std::nullopt;
+    return std::nullopt;  // No kernel writes such a line.
   }
   stat.pid = pid;
   stat.command = text.substr(open + 1, close - open - 1);
