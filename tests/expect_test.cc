@@ -10,9 +10,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
+#include "tests/scarce_memory.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -283,6 +286,29 @@ TEST(ExpectTimeTest, IsLinearInOutputThatDoesNotMatch) {
   EXPECT_GT(found->before.size(), 50000000);
   // Quadratic, it would take minutes.
   EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
+}
+
+TEST(ExpectMemoryTest, SaysHowMuchThereIsNoMemoryFor) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    constexpr size_t kMuch = 32 * 1024 * 1024;
+    auto process = MustSpawn(
+        Command::Shell(absl::StrCat("head -c ", kMuch, " /dev/zero; cat")));
+    while (process->out().stats().bytes < kMuch) {
+      ASSERT_TRUE(process->IsAlive());
+    }
+    Expect expect(process.get());
+    // For whom it is still kept where it has arrived.
+    const OutputCursor other = process->out().NewCursor();
+    // For the string in which it is taken, not for the buffer as well.
+    LeaveMemory(kMuch + kMuch / 2);
+
+    auto found = expect.Await({Pattern::Literal("x")}, kNeverReached);
+
+    EXPECT_THAT(found, HasCode(absl::StatusCode::kResourceExhausted));
+    EXPECT_THAT(std::string(found.status().message()),
+                HasSubstr(absl::StrCat(kMuch, " bytes")));
+  });
 }
 
 TEST(PatternTest, IsShownAsWhatItIs) {

@@ -462,6 +462,26 @@ TEST_F(TerminalInputQueueTest, ClosesBehindAllThatMayWait) {
   EXPECT_EQ(queue_->undelivered(), 0);
 }
 
+TEST_F(TerminalInputQueueTest, StaysOpenWithoutMemoryForItsEnd) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([this] {
+    constexpr size_t kMuch = 8 * 1024 * 1024;
+    InputQueue queue(UniqueFd(dup(terminal_.get())),
+                     InputQueue::Kind::kTerminal, /*limit=*/0, waker_);
+    ASSERT_THAT(queue.Write(std::string(kMuch, '\n')), IsOk());
+    LeaveMemory(kMuch / 2);
+
+    EXPECT_THAT(queue.Close(), HasCode(absl::StatusCode::kResourceExhausted));
+
+    // Where so much has gone, there is room.
+    while (queue.pending() > kMuch / 3) {
+      ASSERT_FALSE(ReadSome(reader_, 4096).empty());
+      queue.Advance();
+    }
+    EXPECT_THAT(queue.Close(), IsOk());
+  });
+}
+
 TEST_F(TerminalInputQueueTest, TypesItsEndWhenAllThatMayWaitIsDropped) {
   const size_t written = Fill();
 

@@ -284,6 +284,8 @@ TEST(RecorderTest, IsOfOneChildAndAChildHasOne) {
   EXPECT_THAT(second.status().message(),
               HasSubstr("has recorded another child: cat"));
   EXPECT_THAT(Recorder::InMemory()->Attach(*process), HasCode(kPrecondition));
+  auto other = MustSpawn(Command({"cat"}));
+  EXPECT_THAT(recorder->Attach(*other), HasCode(kPrecondition));
 }
 
 TEST(RecorderTest, CanBeUsedAgainWhenNothingWasStarted) {

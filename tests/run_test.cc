@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -37,6 +38,7 @@ namespace asyncproc {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Optional;
 
 // Runs it, with a limit that it does not reach.
 absl::StatusOr<RunResult> RunInTime(Command command, RunOptions options = {}) {
@@ -192,7 +194,9 @@ TEST(RunTest, EndsTheChildWhenASinkFails) {
   int calls = 0;
   options.on_out = [&](absl::string_view) {
     ++calls;
-    return absl::OutOfRangeError("seen enough");
+    absl::Status enough = absl::OutOfRangeError("seen enough");
+    enough.SetPayload("tests/why", absl::Cord("two lines"));
+    return enough;
   };
 
   auto result = RunInTime(Command({"yes"}), options);
@@ -200,6 +204,8 @@ TEST(RunTest, EndsTheChildWhenASinkFails) {
   EXPECT_THAT(result, HasCode(absl::StatusCode::kOutOfRange));
   EXPECT_EQ(calls, 1);
   EXPECT_THAT(result.status().message(), HasSubstr("yes: seen enough"));
+  EXPECT_THAT(result.status().GetPayload("tests/why"),
+              Optional(absl::Cord("two lines")));
   auto failure = GetRunFailure(result.status());
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->reason, RunFailureReason::kSink);
