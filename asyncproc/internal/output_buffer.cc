@@ -297,27 +297,33 @@ bool OutputBuffer::Find(Cursor& cursor, absl::string_view delimiter,
 
 bool OutputBuffer::FindLine(Cursor& cursor, Match* match) {
   const Segment& segment = SegmentOf(cursor);
-  if (Find(cursor, "\n", match) && match->begin < segment.end()) return true;
+  if (Find(cursor, "\n", match) && match->begin < segment.end()) {
+    const auto at = static_cast<size_t>(match->begin - segment.start);
+    if (match->begin > cursor.position &&
+        segment.bytes.view()[at - 1] == '\r') {
+      *match = {match->begin - 1, 2};
+    }
+    return true;
+  }
   const bool cut_off = &segment != &segments_.back() || finished_;
   if (!cut_off || cursor.position == segment.end()) return false;
   *match = {segment.end(), 0};
   return true;
 }
 
+absl::string_view OutputBuffer::NextPiece(Cursor& cursor, uint64_t end) {
+  const Segment& segment = SegmentOf(cursor);
+  const uint64_t begin = cursor.position;
+  cursor.position = std::max(begin, std::min(end, segment.end()));
+  return segment.bytes.view().substr(
+      static_cast<size_t>(begin - segment.start),
+      static_cast<size_t>(cursor.position - begin));
+}
+
 std::string OutputBuffer::Take(Cursor& cursor, const Match& match) {
-  std::string taken;
+  std::string taken(NextPiece(cursor, match.begin));  // Mostly all of it.
   while (cursor.position < match.begin) {
-    const Segment& segment = SegmentOf(cursor);
-    const uint64_t until = std::min(match.begin, segment.end());
-    const absl::string_view piece = segment.bytes.view().substr(
-        static_cast<size_t>(cursor.position - segment.start),
-        static_cast<size_t>(until - cursor.position));
-    if (taken.empty()) {
-      taken = std::string(piece);  // Mostly all of it, and faster.
-    } else {
-      absl::StrAppend(&taken, piece);
-    }
-    cursor.position = until;
+    absl::StrAppend(&taken, NextPiece(cursor, match.begin));
   }
   cursor.position += match.length;
   Release();
@@ -325,10 +331,8 @@ std::string OutputBuffer::Take(Cursor& cursor, const Match& match) {
 }
 
 std::string OutputBuffer::TakeLine(Cursor& cursor, const Match& match) {
-  std::string line = Take(cursor, match);
-  if (match.length > 0 && !line.empty() && line.back() == '\r') line.pop_back();
   ++cursor.lines;
-  return line;
+  return Take(cursor, match);
 }
 
 std::string OutputBuffer::TakeAll(Cursor& cursor) {

@@ -183,6 +183,9 @@ class OutputBuffer : public PipeSink {
   // Whether there is a line to take: complete, or cut off by a gap or the end.
   bool FindLine(Cursor& cursor, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes what is before `end`, up to a gap at the most.
+  absl::string_view NextPiece(Cursor& cursor, uint64_t end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes what is before the match, and skips the match.
   std::string Take(Cursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
