@@ -19,7 +19,9 @@ struct EscalationStep {
   // Closes the child's stdin, and drops what was still to be written to it.
   // Skipped, grace and all, where stdin is not a pipe or is closed already.
   static EscalationStep CloseStdin(absl::Duration grace);
-  // Sends `signal`; and SIGCONT, so that a stopped child takes it.
+  // Sends `signal`; and SIGCONT, so that a stopped child takes it. The child
+  // gets it last of its scope: a shell that waits for its own may have ended by
+  // itself by then, and with another status.
   static EscalationStep Signal(int signal, absl::Duration grace);
 
   int signal = 0;  // 0: close stdin.
