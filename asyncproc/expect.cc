@@ -237,14 +237,18 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
 }
 
 absl::Status Expect::Fill(absl::Time deadline) {
-  absl::StatusOr<std::string> more = cursor_->ReadSome(
-      deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
-                                         : deadline - MonotonicNow());
-  if (!more.ok()) return more.status();
-  if (!buffer_.Append(*more)) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "no memory to keep ", more->size(), " bytes of output more"));
+  if (without_room_.empty()) {
+    absl::StatusOr<std::string> more = cursor_->ReadSome(
+        deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
+                                           : deadline - MonotonicNow());
+    if (!more.ok()) return more.status();
+    without_room_ = *std::move(more);
   }
+  if (!buffer_.Append(without_room_)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no memory to keep ", without_room_.size(), " bytes of output more"));
+  }
+  without_room_ = std::string();  // Which frees it, and clear() would not.
   return absl::OkStatus();
 }
 

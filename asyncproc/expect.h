@@ -102,7 +102,8 @@ class Expect {
   // among the patterns, and kOutOfRange likewise for the end and Eof(): both
   // name the patterns, what was there instead, and the state of the child, and
   // take nothing. kInvalidArgument for no pattern, or a regex that is none.
-  // What reading fails with.
+  // kResourceExhausted without memory for more: TakeBuffer makes room for what
+  // has come. What reading fails with.
   absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
                                  absl::Duration timeout);
   absl::StatusOr<Expected> Await(const Pattern& pattern,
@@ -134,6 +135,7 @@ class Expect {
   Process* const process_ = nullptr;  // The same, if it is one.
   OutputCursor* const cursor_;
   internal::ByteQueue buffer_;
+  std::string without_room_;  // Read, and to go behind that.
   size_t window_ = 0;
   size_t lookback_ = 64 * 1024;
 };
