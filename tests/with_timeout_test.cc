@@ -388,7 +388,8 @@ TEST(WithTimeoutTest, InnerDeadlineLeavesTheOuterItsTime) {
 
 // TMO-09
 TEST(WithTimeoutTest, LeavesTheAlarmOfTheHostAlone) {
-  static std::atomic<int> alarms{0};
+  static std::atomic<int> alarms;
+  alarms = 0;
   struct sigaction action = {}, before, after;
   action.sa_handler = [](int) { ++alarms; };
   ASSERT_EQ(sigaction(SIGALRM, &action, &before), 0);
