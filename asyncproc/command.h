@@ -286,7 +286,10 @@ struct Command {
   size_t input_limit = 0;
 
   // The capacity in bytes of each of the child's pipes. 0: the kernel's (64 KiB
-  // as a rule), and more for an output that proves to need it.
+  // as a rule), and more for an output that proves to need it. What the kernel
+  // does not let this user have is refused with kPermissionDenied: a single
+  // pipe is limited (/proc/sys/fs/pipe-max-size), and all of them together
+  // (pipe-user-pages-soft).
   size_t pipe_size = 0;
 
   // When the child has ended and some other process still holds its output
