@@ -520,6 +520,17 @@ TEST(HeadAndTailTest, ReadsExactlySoManyBytesAcrossTheGap) {
   EXPECT_THAT(b.Exactly(2), IsOkAndHolds("yz"));
 }
 
+TEST(HeadAndTailTest, TakesNothingAtTheGapWhereNothingIsAskedFor) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.AddCursor(/*at_oldest=*/true);  // For whom the head stays.
+  b.buffer.Append("abcd.........wxyz");
+
+  EXPECT_THAT(b.Exactly(4), IsOkAndHolds("abcd"));
+  EXPECT_THAT(b.Exactly(0), IsOkAndHolds(""));
+  EXPECT_THAT(b.Exactly(4), IsOkAndHolds("wxyz"));
+  EXPECT_EQ(b.Dropped(), 9);
+}
+
 TEST(HeadAndTailTest, RefusesToWaitForMoreThanTheTailWhenTheHeadWasTaken) {
   Buffered b(OutputBound::HeadAndTail(8));
   b.buffer.Append("abc");

@@ -313,7 +313,7 @@ bool OutputBuffer::FindLine(Cursor& cursor, Match* match) {
 
 absl::string_view OutputBuffer::NextPiece(Cursor& cursor, uint64_t end) {
   const Segment& segment = SegmentOf(cursor);
-  const uint64_t begin = cursor.position;
+  const uint64_t begin = cursor.position;  // Behind `end`, if that is a gap's.
   cursor.position = std::max(begin, std::min(end, segment.end()));
   return segment.bytes.view().substr(
       static_cast<size_t>(begin - segment.start),
