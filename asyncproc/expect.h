@@ -102,8 +102,8 @@ class Expect {
   // among the patterns, and kOutOfRange likewise for the end and Eof(): both
   // name the patterns, what was there instead, and the state of the child, and
   // take nothing. kInvalidArgument for no pattern, or a regex that is none.
-  // kResourceExhausted without memory for more: TakeBuffer makes room for what
-  // has come. What reading fails with.
+  // kResourceExhausted without memory for what has come, which is kept for the
+  // next call. What reading fails with.
   absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
                                  absl::Duration timeout);
   absl::StatusOr<Expected> Await(const Pattern& pattern,
