@@ -112,8 +112,8 @@ void WithLimit(benchmark::State& state, rlim_t wanted) {
 
 void ManyDescriptors(benchmark::State& state) { WithLimit(state, 1'000'000); }
 void FewDescriptors(benchmark::State& state) { WithLimit(state, 1024); }
-ASYNCPROC_BENCHMARK(ManyDescriptors, "spawn_1m_fds/asyncproc");
-ASYNCPROC_BENCHMARK(FewDescriptors, "spawn_1m_fds/limit");
+ASYNCPROC_BENCHMARK(ManyDescriptors, "spawn_many_fds/asyncproc");
+ASYNCPROC_BENCHMARK(FewDescriptors, "spawn_many_fds/limit");
 
 }  // namespace
 }  // namespace asyncproc::bench
