@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 

@@ -15,7 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "asyncproc/internal/path_search.h"
+#include "asyncproc/internal/spawn/path_search.h"
 
 namespace asyncproc {
 namespace {

@@ -1,6 +1,6 @@
 #include "asyncproc/diagnose.h"
 
-#include "asyncproc/internal/diagnose_child.h"
+#include "asyncproc/internal/end/diagnose_child.h"
 
 namespace asyncproc {
 

@@ -11,9 +11,9 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/required_text.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/required_text.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/child.h"
-#include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
 #include "re2/re2.h"

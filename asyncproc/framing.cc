@@ -7,7 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 
 namespace asyncproc {
 

@@ -16,14 +16,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "asyncproc/internal/input_queue.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/pipe.h"
-#include "asyncproc/internal/raw_mode.h"
-#include "asyncproc/internal/thread.h"
-#include "asyncproc/internal/unique_fd.h"
-#include "asyncproc/internal/wait.h"
-#include "asyncproc/internal/waker.h"
+#include "asyncproc/internal/io/input_queue.h"
+#include "asyncproc/internal/io/raw_mode.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/os/waker.h"
+#include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
 
@@ -88,7 +89,7 @@ class OutputWatcher {
 
   // What it woke for has been taken: it may wake again.
   void Taken() {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     taken_ = true;
   }
 
@@ -96,7 +97,7 @@ class OutputWatcher {
   void Watch() {
     const internal::WaitScope scope(cancellation_);
     while (cursor_->AwaitSome(absl::InfiniteDuration()).ok()) {
-      absl::MutexLock lock(&mu_);
+      internal::MutexLock lock(mu_);
       taken_ = false;
       waker_->Wake();
       if (!internal::Await(mu_, absl::Condition(&taken_),

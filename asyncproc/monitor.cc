@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 
 namespace asyncproc {
 
@@ -41,7 +42,7 @@ absl::StatusOr<std::unique_ptr<ProgressParser>> ProgressParser::Create(
 void ProgressParser::Feed(absl::string_view piece) {
   std::vector<Call> calls;
   {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     while (!piece.empty()) {
       if (std::exchange(after_return_, false) && piece.front() == '\n') {
         piece.remove_prefix(1);
@@ -62,7 +63,7 @@ void ProgressParser::Feed(absl::string_view piece) {
 void ProgressParser::Finish() {
   std::vector<Call> calls;
   {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     if (!line_.empty()) EndLine(/*by_return=*/true, &calls);
   }
   CallBack(calls);

@@ -8,9 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/proc_fs.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
@@ -100,12 +101,12 @@ struct TapHandle::Runner {
       if (!piece.ok()) break;
       tap(*piece);
     }
-    absl::MutexLock lock(&mu);
+    internal::MutexLock lock(mu);
     done = true;
   }
 
   bool AwaitDone() ABSL_LOCKS_EXCLUDED(mu) {
-    absl::MutexLock lock(&mu);
+    internal::MutexLock lock(mu);
     return internal::Await(mu, absl::Condition(&done), absl::InfiniteFuture())
         .ok();
   }

@@ -15,9 +15,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/byte_queue.h"
-#include "asyncproc/internal/output_buffer.h"
-#include "asyncproc/internal/thread.h"
+#include "asyncproc/internal/io/byte_queue.h"
+#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/internal/os/thread.h"
 
 namespace asyncproc {
 

@@ -8,10 +8,10 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "asyncproc/internal/launch.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/pipe.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/spawn/launch.h"
 
 namespace asyncproc {
 

@@ -10,13 +10,13 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "asyncproc/internal/diagnose_child.h"
-#include "asyncproc/internal/escalation_run.h"
-#include "asyncproc/internal/launch.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/output_buffer.h"
-#include "asyncproc/internal/termination_targets.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/end/diagnose_child.h"
+#include "asyncproc/internal/end/escalation_run.h"
+#include "asyncproc/internal/end/termination_targets.h"
+#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 

@@ -23,7 +23,7 @@
 #include "asyncproc/child_stream.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/poller_core.h"
+#include "asyncproc/internal/loop/poller_core.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {

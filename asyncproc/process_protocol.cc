@@ -4,23 +4,24 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
 using internal::ChildEvent;
 using internal::EventLoop;
-using internal::LoopChild;
+using internal::PolledChild;
 
-absl::StatusOr<LoopChild*> ProcessTransport::Child() const {
+absl::StatusOr<PolledChild*> ProcessTransport::Child() const {
   if (child_ != nullptr) return child_;
   if (pid_ != 0) return absl::NotFoundError("the child has ended");
   return absl::FailedPreconditionError("the child has not been started");
 }
 
 absl::Status ProcessTransport::Write(absl::string_view data) {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   if (!child.ok()) return child.status();
   if ((*child)->input() != nullptr) return (*child)->input()->Write(data);
   return absl::FailedPreconditionError("stdin of the child is not a pipe");
@@ -35,19 +36,19 @@ absl::Status ProcessTransport::WriteSequence(
 }
 
 absl::Status ProcessTransport::CloseStdin() {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   if (!child.ok()) return child.status();
   if ((*child)->input() != nullptr) return (*child)->input()->Close();
   return absl::FailedPreconditionError("stdin of the child is not a pipe");
 }
 
 absl::Status ProcessTransport::CloseChildFd(int fd) {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   return child.ok() ? (*child)->CloseOutput(fd) : child.status();
 }
 
 absl::Status ProcessTransport::LoseConnection() {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   if (!child.ok()) return child.status();
   if ((*child)->input() != nullptr) (*child)->input()->Close().IgnoreError();
   (*child)->CloseOutputs();
@@ -55,24 +56,24 @@ absl::Status ProcessTransport::LoseConnection() {
 }
 
 absl::Status ProcessTransport::SignalProcess(int signal) {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   return child.ok() ? (*child)->reaper().Signal(signal) : child.status();
 }
 
 absl::Status ProcessTransport::Terminate(Escalation escalation) {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   return child.ok() ? (*child)->Terminate(std::move(escalation))
                     : child.status();
 }
 
 absl::Status ProcessTransport::PauseProducing() {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   if (child.ok()) (*child)->Pause();
   return child.status();
 }
 
 absl::Status ProcessTransport::ResumeProducing() {
-  absl::StatusOr<LoopChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = Child();
   if (child.ok()) (*child)->Resume();
   return child.status();
 }
@@ -112,7 +113,7 @@ absl::Status Reactor::Spawn(std::shared_ptr<ProcessProtocol> protocol,
   if (transport.pid_ != 0) {
     return absl::FailedPreconditionError("the protocol has been used already");
   }
-  absl::StatusOr<LoopChild*> child =
+  absl::StatusOr<PolledChild*> child =
       children_.Start(last_cookie_ + 1, command, further_pipes, limits);
   if (!child.ok()) return child.status();
   transport.child_ = *child;
@@ -157,13 +158,13 @@ absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
 }
 
 bool Reactor::TakeStop() {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   return std::exchange(stopped_, false);
 }
 
 void Reactor::Stop() {
   {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     stopped_ = true;
   }
   loop_->Post([] {});
@@ -179,7 +180,7 @@ void Reactor::CallFromThread(std::function<void()> function) {
 }
 
 void Reactor::Dispatch(internal::ChildSet::Event event) {
-  LoopChild* const child = event.child;
+  PolledChild* const child = event.child;
   // A copy: the protocol lives until it has been called.
   const std::shared_ptr<ProcessProtocol> protocol =
       protocols_.at(child->cookie());

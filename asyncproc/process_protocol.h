@@ -20,9 +20,9 @@
 #include "asyncproc/child_limits.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/child_set.h"
-#include "asyncproc/internal/event_loop.h"
-#include "asyncproc/internal/loop_child.h"
+#include "asyncproc/internal/loop/child_set.h"
+#include "asyncproc/internal/loop/event_loop.h"
+#include "asyncproc/internal/loop/polled_child.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
@@ -79,10 +79,10 @@ class ProcessTransport {
  private:
   friend class Reactor;
 
-  absl::StatusOr<internal::LoopChild*> Child() const;
+  absl::StatusOr<internal::PolledChild*> Child() const;
 
-  internal::LoopChild* child_ = nullptr;  // Null before its start and behind
-                                          // its end.
+  internal::PolledChild* child_ = nullptr;  // Null before its start and behind
+                                            // its end.
   pid_t pid_ = 0;
 };
 

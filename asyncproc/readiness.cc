@@ -17,9 +17,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/unique_fd.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/wait/wait.h"
 #include "re2/re2.h"
 
 namespace asyncproc {

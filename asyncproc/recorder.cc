@@ -10,10 +10,11 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "asyncproc/internal/asciicast.h"
-#include "asyncproc/internal/json_lines.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/transcript/asciicast.h"
+#include "asyncproc/internal/transcript/json_lines.h"
 
 namespace asyncproc {
 
@@ -42,7 +43,7 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
   // Where there is a file already, it is emptied only when nobody else may read
   // it. Not a descriptor that a child takes for a standard stream of this
   // program's.
-  internal::UniqueFd fd = internal::OutOfTheWay(internal::UniqueFd(
+  internal::UniqueFd fd = internal::MoveToHighFd(internal::UniqueFd(
       open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
   if (!fd.valid() || !MakeOwn(fd.get())) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot record to ", path));
@@ -54,7 +55,7 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
   absl::StatusOr<internal::Thread> thread = internal::Thread::Start(
       "asyncproc-rec", [recorder = recorder.get()] { recorder->WriteAll(); });
   if (!thread.ok()) return thread.status();
-  absl::MutexLock lock(&recorder->closing_);
+  internal::MutexLock lock(recorder->closing_);
   recorder->thread_ = *std::move(thread);
   return recorder;
 }
@@ -73,7 +74,7 @@ absl::Status Recorder::Attach(Process& process) {
 }
 
 absl::Status Recorder::OnStart(const Command& command) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (closed_ || started_) {
     return absl::FailedPreconditionError(
         closed_ ? "its recorder has been closed"
@@ -92,12 +93,12 @@ absl::Status Recorder::OnStart(const Command& command) {
 }
 
 void Recorder::OnStartFailed() {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   started_ = false;
 }
 
 void Recorder::Note(TranscriptEvent event) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (closed_ || !started_ || !failure_.ok()) return;
   event.time = absl::Trunc(MonotonicNow() - begin_, absl::Microseconds(1));
   events_.push_back(std::move(event));
@@ -158,21 +159,21 @@ void Recorder::OnExit(const absl::StatusOr<ExitStatus>& status) {
 }
 
 Transcript Recorder::transcript() const {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (to_file_) return {};
   return {header_, events_};
 }
 
 absl::Status Recorder::Close() {
   {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     closed_ = true;
   }
   {
-    absl::MutexLock lock(&closing_);
+    internal::MutexLock lock(closing_);
     thread_.Join();
   }
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   return failure_;
 }
 
@@ -185,7 +186,7 @@ void Recorder::WriteAll() {
     std::vector<TranscriptEvent> events;
     TranscriptHeader header;
     {
-      absl::MutexLock lock(&mu_);
+      internal::MutexLock lock(mu_);
       mu_.Await(absl::Condition(&due));
       last = closed_;
       events.swap(events_);
@@ -197,7 +198,7 @@ void Recorder::WriteAll() {
     if (last) lines += writer_->End();
     absl::Status status = Write(lines);
     if (status.ok()) continue;
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     failure_ = std::move(status);
     events_.clear();
     return;

@@ -14,8 +14,8 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
 #include "re2/re2.h"
 
 namespace asyncproc {

@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 namespace {

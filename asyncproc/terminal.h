@@ -4,7 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/input_queue.h"
+#include "asyncproc/internal/io/input_queue.h"
 
 namespace asyncproc {
 

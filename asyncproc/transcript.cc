@@ -13,11 +13,11 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/asciicast.h"
-#include "asyncproc/internal/json_lines.h"
-#include "asyncproc/internal/transcript_detection.h"
-#include "asyncproc/internal/transcript_format.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/transcript/asciicast.h"
+#include "asyncproc/internal/transcript/json_lines.h"
+#include "asyncproc/internal/transcript/transcript_detection.h"
+#include "asyncproc/internal/transcript/transcript_format.h"
 
 namespace asyncproc {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 
 namespace asyncproc {
 namespace internal {

@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/interrupt_timer.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/wait/interrupt_timer.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 

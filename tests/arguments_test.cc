@@ -14,7 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/path_search.h"
+#include "asyncproc/internal/spawn/path_search.h"
 #include "asyncproc/process.h"
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"

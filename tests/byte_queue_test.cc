@@ -1,4 +1,4 @@
-#include "asyncproc/internal/byte_queue.h"
+#include "asyncproc/internal/io/byte_queue.h"
 
 #include <cstdint>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "asyncproc/internal/child_io.h"
+#include "asyncproc/internal/io/child_io.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -11,8 +11,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/waker.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/waker.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"

@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/proc_file.h"
+#include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -1,6 +1,6 @@
 // Who looks after a child: its own thread, or whoever waits for it.
 
-#include "asyncproc/internal/driver_seat.h"
+#include "asyncproc/internal/io/driver_seat.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -24,7 +24,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -1,4 +1,4 @@
-#include "asyncproc/internal/event_loop.h"
+#include "asyncproc/internal/loop/event_loop.h"
 
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,10 +14,10 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/child_set.h"
-#include "asyncproc/internal/loop_child.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/pipe.h"
+#include "asyncproc/internal/loop/child_set.h"
+#include "asyncproc/internal/loop/polled_child.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/fake_os.h"
@@ -144,7 +144,7 @@ ChildEvent NextEvent(EventLoop& loop, ChildSet& children) {
   }
 }
 
-TEST(LoopChildTest, TellsItsLifeInOrder) {
+TEST(PolledChildTest, TellsItsLifeInOrder) {
   const auto loop = MustCreate();
   ChildSet children(*loop);
   auto child = children.Start(7, Command::Shell("cat; exit 3"), {}, {});
@@ -171,7 +171,7 @@ TEST(LoopChildTest, TellsItsLifeInOrder) {
   EXPECT_THAT((*child)->status(), IsOkAndHolds(ExitStatus::Exited(3)));
 }
 
-TEST(LoopChildTest, ReadsFurtherPipes) {
+TEST(PolledChildTest, ReadsFurtherPipes) {
   const auto loop = MustCreate();
   ChildSet children(*loop);
   auto child =
@@ -190,7 +190,7 @@ TEST(LoopChildTest, ReadsFurtherPipes) {
   EXPECT_EQ(data[7], "seven\n");
 }
 
-TEST(LoopChildTest, RefusesAFurtherPipeThatIsSomethingElse) {
+TEST(PolledChildTest, RefusesAFurtherPipeThatIsSomethingElse) {
   const auto loop = MustCreate();
   ChildSet children(*loop);
 
@@ -201,7 +201,7 @@ TEST(LoopChildTest, RefusesAFurtherPipeThatIsSomethingElse) {
   }
 }
 
-TEST(LoopChildTest, IsKilledWhenItIsRemoved) {
+TEST(PolledChildTest, IsKilledWhenItIsRemoved) {
   const auto loop = MustCreate();
   ChildSet children(*loop);
   auto child = children.Start(0, Command({"sleep", "1000"}), {}, {});
@@ -214,7 +214,7 @@ TEST(LoopChildTest, IsKilledWhenItIsRemoved) {
   EXPECT_FALSE(children.TakeEvent().has_value());
 }
 
-TEST(LoopChildTest, EndsWithoutAPidfd) {
+TEST(PolledChildTest, EndsWithoutAPidfd) {
   OsWithoutPidfds os;
   const ScopedOs scoped(&os);
   const auto loop = MustCreate();
@@ -235,7 +235,7 @@ class NoRoom : public Os {
   }
 };
 
-TEST(LoopChildTest, IsNotStartedWhereTheLoopHasNoRoom) {
+TEST(PolledChildTest, IsNotStartedWhereTheLoopHasNoRoom) {
   const auto loop = MustCreate();
   ChildSet children(*loop);
   NoRoom os;
@@ -254,7 +254,7 @@ class NotPermitted : public Os {
   }
 };
 
-TEST(LoopChildTest, IsLeftToItselfWhereItMayNotBeKilled) {
+TEST(PolledChildTest, IsLeftToItselfWhereItMayNotBeKilled) {
   const auto loop = MustCreate();
   auto children = std::make_unique<ChildSet>(*loop);
   auto child = children->Start(0, Command({"cat"}), {}, {});

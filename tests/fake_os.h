@@ -6,7 +6,7 @@
 
 #include <atomic>
 
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 
 namespace asyncproc {
 

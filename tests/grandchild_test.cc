@@ -14,7 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -1,4 +1,4 @@
-#include "asyncproc/internal/input_queue.h"
+#include "asyncproc/internal/io/input_queue.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,9 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/pipe.h"
-#include "asyncproc/internal/pty_pair.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/spawn/pty_pair.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/own_host.h"

@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/proc/proc_fs.h"
 
 namespace asyncproc {
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -23,12 +24,12 @@ class RecordingSink : public absl::LogSink {
   RecordingSink() { absl::AddLogSink(this); }
   ~RecordingSink() override { absl::RemoveLogSink(this); }
   void Send(const absl::LogEntry& entry) override {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     lines_.push_back(absl::StrCat(absl::LogSeverityName(entry.log_severity()),
                                   " ", entry.text_message()));
   }
   std::vector<std::string> lines() {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     return lines_;
   }
 

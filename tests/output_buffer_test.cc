@@ -1,4 +1,4 @@
-#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/io/output_buffer.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -15,9 +15,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/pipe.h"
-#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/proc/proc_fs.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/own_host.h"

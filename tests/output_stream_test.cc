@@ -18,7 +18,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
-#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -38,13 +39,13 @@ class Recorder {
  public:
   Tap tap() {
     return [this](absl::string_view piece) {
-      absl::MutexLock lock(&mu_);
+      internal::MutexLock lock(mu_);
       pieces_.push_back(std::string(piece));
     };
   }
 
   std::vector<std::string> pieces() {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     return pieces_;
   }
   std::string All() {
@@ -55,7 +56,7 @@ class Recorder {
 
   // Waits until it was called so often.
   void AwaitPieces(size_t count) {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       return pieces_.size() >= count;
     };

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"

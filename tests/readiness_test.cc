@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/child_stream.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
 #include "asyncproc/with_timeout.h"

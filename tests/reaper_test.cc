@@ -1,4 +1,4 @@
-#include "asyncproc/internal/reaper.h"
+#include "asyncproc/internal/end/reaper.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,7 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "asyncproc/process_poller.h"
 #include "gmock/gmock.h"

@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/process.h"
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"

@@ -1,4 +1,4 @@
-#include "asyncproc/internal/required_text.h"
+#include "asyncproc/internal/text/required_text.h"
 
 #include <random>
 #include <string>

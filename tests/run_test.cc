@@ -24,7 +24,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "asyncproc/termination.h"
 #include "asyncproc/with_timeout.h"

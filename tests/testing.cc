@@ -13,7 +13,7 @@
 #include "absl/log/check.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "asyncproc/internal/proc_fs.h"
+#include "asyncproc/internal/proc/proc_fs.h"
 
 namespace asyncproc {
 

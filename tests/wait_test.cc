@@ -20,7 +20,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -22,7 +22,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/expect.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/process.h"
 #include "asyncproc/pty.h"
 #include "gmock/gmock.h"

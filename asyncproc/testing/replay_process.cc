@@ -8,8 +8,9 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/wait.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/transcript_event.h"
 
@@ -63,7 +64,7 @@ absl::StatusOr<std::unique_ptr<ReplayProcess>> ReplayProcess::Start(
     if (!thread.ok()) return thread.status();
     replay->thread_ = *std::move(thread);
   } else {
-    absl::MutexLock lock(&replay->mu_);
+    internal::MutexLock lock(replay->mu_);
     replay->Happen();
   }
   return replay;
@@ -80,7 +81,7 @@ ReplayProcess::ReplayProcess(Transcript transcript, Pace pace)
 
 ReplayProcess::~ReplayProcess() {
   {
-    absl::MutexLock lock(&mu_);
+    internal::MutexLock lock(mu_);
     stop_ = true;
   }
   thread_.Join();
@@ -183,7 +184,7 @@ absl::Status ReplayProcess::Diverge(absl::string_view instead) {
 }
 
 absl::Status ReplayProcess::Write(absl::string_view data) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   return WriteLocked(data);
 }
 
@@ -215,12 +216,12 @@ absl::Status ReplayProcess::WriteLocked(absl::string_view data) {
 }
 
 absl::Status ReplayProcess::Flush(absl::Duration /*timeout*/) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   return diverged_;
 }
 
 absl::Status ReplayProcess::CloseStdin() {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (!diverged_.ok() || in_closed_) return diverged_;
   Happen();
   const TranscriptEvent* const next = Next();
@@ -242,13 +243,13 @@ absl::StatusOr<ExitStatus> ReplayProcess::Wait(int flags) {
         absl::StrCat("Wait knows no flags but WNOHANG: ", flags));
   }
   if ((flags & WNOHANG) == 0) return WaitFor(absl::InfiniteDuration());
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (!diverged_.ok()) return diverged_;
   return exit_.value_or(absl::UnavailableError("the process still runs"));
 }
 
 absl::StatusOr<ExitStatus> ReplayProcess::WaitFor(absl::Duration timeout) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return exit_.has_value() || !diverged_.ok();
   };
@@ -269,7 +270,7 @@ absl::Status ReplayProcess::Signal(int signal) {
 }
 
 absl::Status ReplayProcess::Signal(int signal, TerminationScope scope) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   return SignalLocked(signal, scope);
 }
 
@@ -298,7 +299,7 @@ absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
 }
 
 absl::Status ReplayProcess::Interrupt(TerminationScope scope) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (!diverged_.ok()) return diverged_;
   if (!transcript_.header.terminal.has_value()) {
     return SignalLocked(SIGINT, scope);
@@ -315,7 +316,7 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
   if (grace < absl::ZeroDuration()) {
     return absl::InvalidArgumentError("the grace is negative");
   }
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   const auto asking = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return exit_.has_value() || IsAsking();
   };
@@ -340,12 +341,12 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
 }
 
 bool ReplayProcess::IsAlive() {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   return !exit_.has_value();
 }
 
 ProcessState ReplayProcess::state() {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (!exit_.has_value()) return ProcessState::kRunning;
   return out_buffer_->IsFinished() && err_buffer_->IsFinished()
              ? ProcessState::kDrained
@@ -359,7 +360,7 @@ std::string ReplayProcess::DebugString() const {
 }
 
 absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (!diverged_.ok()) return diverged_;
   Happen();
   const TranscriptEvent* const next = Next();
@@ -373,7 +374,7 @@ absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
 }
 
 absl::Status ReplayProcess::CheckComplete() const {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   if (!diverged_.ok()) return diverged_;
   for (size_t i = next_; i < transcript_.events.size(); ++i) {
     const TranscriptEvent& event = transcript_.events[i];
@@ -387,7 +388,7 @@ absl::Status ReplayProcess::CheckComplete() const {
 }
 
 void ReplayProcess::Run() {
-  absl::MutexLock lock(&mu_);
+  internal::MutexLock lock(mu_);
   while (!stop_) {
     absl::Time due = absl::InfiniteFuture();
     if (!IsAsking()) due = asked_ + (Next()->time - asked_then_);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncproc/internal/spawn.h"
+#include "asyncproc/internal/spawn/spawn.h"
 
 namespace asyncproc {
 namespace {

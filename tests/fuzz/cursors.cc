@@ -19,8 +19,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/output_bound.h"
 #include "tests/fuzz/input.h"
 

@@ -16,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/expect.h"
-#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/io/output_buffer.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/output_stream.h"
 #include "re2/re2.h"

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/output_buffer.h"
+#include "asyncproc/internal/io/output_buffer.h"
 #include "asyncproc/output_bound.h"
 #include "tests/fuzz/input.h"
 

@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
-#include "asyncproc/internal/path_search.h"
+#include "asyncproc/internal/spawn/path_search.h"
 #include "tests/fuzz/input.h"
 
 namespace asyncproc {

@@ -12,8 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os.h"
-#include "asyncproc/internal/proc_file.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/proc_file.h"
 
 namespace asyncproc::cli {
 

@@ -23,7 +23,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
-#include "asyncproc/internal/raw_mode.h"
+#include "asyncproc/internal/io/raw_mode.h"
 #include "asyncproc/recorder.h"
 #include "re2/re2.h"
 #include "tools/asyncproc/console.h"

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/subcommand.h"
 

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "asyncproc/cancellation.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/process.h"
 
 namespace asyncproc::cli {

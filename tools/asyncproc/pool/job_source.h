@@ -15,8 +15,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "asyncproc/internal/thread.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/os/unique_fd.h"
 
 namespace asyncproc::cli {
 

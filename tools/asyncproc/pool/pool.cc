@@ -13,7 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/pool/screen_text.h"

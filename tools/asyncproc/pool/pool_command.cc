@@ -20,7 +20,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "asyncproc/internal/os.h"
+#include "asyncproc/internal/os/os.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"

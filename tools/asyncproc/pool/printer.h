@@ -16,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/thread.h"
+#include "asyncproc/internal/os/thread.h"
 #include "tools/asyncproc/pool/output_store.h"
 #include "tools/asyncproc/pool/panel.h"
 

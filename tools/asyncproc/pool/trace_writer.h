@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/unique_fd.h"
+#include "asyncproc/internal/os/unique_fd.h"
 
 namespace asyncproc::cli {
 

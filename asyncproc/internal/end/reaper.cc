@@ -1,0 +1,222 @@
+#include "asyncproc/internal/end/reaper.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+
+namespace asyncproc::internal {
+namespace {
+
+ExitStatus ToExitStatus(const siginfo_t& info, const rusage& usage,
+                        absl::Duration wall_time) {
+  ExitStatus status =
+      info.si_code == CLD_EXITED
+          ? ExitStatus::Exited(info.si_status)
+          : ExitStatus::Signaled(info.si_status, info.si_code == CLD_DUMPED);
+  ResourceUsage used;
+  used.user_time = absl::DurationFromTimeval(usage.ru_utime);
+  used.system_time = absl::DurationFromTimeval(usage.ru_stime);
+  used.wall_time = wall_time;
+  used.max_rss_bytes = int64_t{usage.ru_maxrss} * 1024;
+  status.set_usage(used);
+  return status;
+}
+
+// Linux 5.2 and 5.3 have pidfds, but no waitid by them; those of 5.2 cannot be
+// polled either.
+bool CanBeWaitedFor(const UniqueFd& pidfd) {
+  siginfo_t info;
+  return GetOs().Waitid(static_cast<idtype_t>(P_PIDFD),
+                        static_cast<id_t>(pidfd.get()), &info,
+                        WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 ||
+         errno != EINVAL;
+}
+
+// Until the child has ended. Reaps it unless `options` has WNOWAIT.
+void AwaitByPid(pid_t pid, int options) {
+  siginfo_t info;
+  while (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
+                        WEXITED | __WALL | options, nullptr) < 0 &&
+         errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+// What the thread that waits shares with a Reaper that may be gone by then.
+struct Reaper::Waiting {
+  absl::Mutex mu;
+  std::function<void()> on_exit ABSL_GUARDED_BY(mu);  // Null: let go.
+  bool reaped ABSL_GUARDED_BY(mu) = false;            // When it was let go.
+};
+
+Reaper::Reaper(pid_t pid, UniqueFd pidfd, bool leads_group)
+    : pid_(pid),
+      pidfd_(std::move(pidfd)),
+      leads_group_(leads_group),
+      start_(MonotonicNow()) {}
+
+absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
+    pid_t pid, UniqueFd pidfd, bool leads_group,
+    std::function<void()> on_exit) {
+  if (!pidfd.valid()) {
+    // It cannot name a stranger: the child has not been reaped yet.
+    pidfd = MoveToHighFd(UniqueFd(GetOs().PidfdOpen(pid)));
+  }
+  if (pidfd.valid() && !CanBeWaitedFor(pidfd)) pidfd.Reset();
+  auto reaper =
+      absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));
+  if (reaper->pidfd_.valid()) return reaper;
+  auto waiting = std::make_shared<Waiting>();
+  {
+    MutexLock lock(waiting->mu);
+    waiting->on_exit = std::move(on_exit);
+  }
+  absl::StatusOr<Thread> waiter =
+      Thread::Start("asyncproc-wait", [pid, waiting] {
+        AwaitByPid(pid, WNOWAIT);
+        MutexLock lock(waiting->mu);
+        if (waiting->on_exit != nullptr) {
+          waiting->on_exit();
+        } else if (!waiting->reaped) {
+          AwaitByPid(pid, 0);
+        }
+      });
+  if (!waiter.ok()) return waiter.status();
+  reaper->waiting_ = std::move(waiting);
+  reaper->waiter_ = *std::move(waiter);
+  return reaper;
+}
+
+Reaper::~Reaper() = default;
+
+void Reaper::Detach() {
+  if (waiting_ != nullptr) {
+    MutexLock lock(waiting_->mu);
+    waiting_->on_exit = nullptr;
+    waiting_->reaped = TryReap(Group::kForget).has_value();
+    waiter_.Detach();
+    return;
+  }
+  absl::StatusOr<Thread> thread =
+      Thread::Start("asyncproc-wait", [pid = pid_] { AwaitByPid(pid, 0); });
+  // Without a thread, it stays a zombie until this program ends.
+  if (thread.ok()) thread->Detach();
+}
+
+int Reaper::Waitid(siginfo_t* info, int options, rusage* usage) const {
+  *info = {};
+  const bool by_pidfd = pidfd_.valid();
+  int result;
+  do {
+    result = GetOs().Waitid(by_pidfd ? static_cast<idtype_t>(P_PIDFD) : P_PID,
+                            static_cast<id_t>(by_pidfd ? pidfd_.get() : pid_),
+                            info, options, usage);
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
+std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReap(Group group) {
+  MutexLock lock(mu_);
+  return TryReapLocked(group);
+}
+
+std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked(Group group) {
+  if (result_.has_value()) return result_;
+  siginfo_t info;
+  if (leads_group_ && group == Group::kRemember &&
+      Waitid(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
+      info.si_pid != 0) {
+    group_left_behind_ = ListGroup(pid_);
+  }
+  rusage usage = {};
+  if (Waitid(&info, WEXITED | WNOHANG | __WALL, &usage) < 0) {
+    result_ = absl::DataLossError(absl::StrCat(
+        "exit status of process ", pid_,
+        " taken by someone else: the program ignores SIGCHLD or waits for any "
+        "child"));
+  } else if (info.si_pid != 0) {
+    result_ = ToExitStatus(info, usage, MonotonicNow() - start_);
+  }
+  return result_;
+}
+
+absl::Status Reaper::CheckRunning() {
+  if (!TryReapLocked().has_value()) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
+}
+
+absl::Status Reaper::SignalError(int signal) const {
+  const int error = errno;
+  if (error == ESRCH) {
+    return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
+  }
+  return absl::ErrnoToStatus(
+      error, absl::StrCat("cannot send signal ", signal, " to process ", pid_));
+}
+
+absl::Status Reaper::Signal(int signal) {
+  MutexLock lock(mu_);
+  if (absl::Status status = CheckRunning(); !status.ok()) return status;
+  int result = -1;
+  if (pidfd_.valid()) {
+    result = GetOs().PidfdSendSignal(pidfd_.get(), signal);
+    if (result < 0 && errno != ENOSYS && errno != EPERM) {
+      return SignalError(signal);
+    }
+  }
+  // Without a pidfd, or where a filter in front of the kernel knows clone but
+  // not this call. It has not been reaped: its number is its own.
+  if (result < 0) result = GetOs().Kill(pid_, signal);
+  return result < 0 ? SignalError(signal) : absl::OkStatus();
+}
+
+absl::Status Reaper::SignalGroup(int signal) {
+  MutexLock lock(mu_);
+  siginfo_t info;
+  const bool has_its_number =
+      leads_group_ && !result_.has_value() &&
+      Waitid(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0;
+  if (!has_its_number) {
+    return absl::NotFoundError(
+        absl::StrCat("process ", pid_, " leads no group any more"));
+  }
+  return GetOs().Kill(-pid_, signal) < 0 ? SignalError(signal)
+                                         : absl::OkStatus();
+}
+
+std::vector<ProcessStat> Reaper::GroupLeftBehind() {
+  MutexLock lock(mu_);
+  return group_left_behind_;
+}
+
+bool Reaper::IsStopped() {
+  MutexLock lock(mu_);
+  if (TryReapLocked().has_value()) return false;
+  siginfo_t info;
+  return Waitid(&info, WSTOPPED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 &&
+         info.si_pid != 0;
+}
+
+bool Reaper::KillAndReap() {
+  const absl::Status killed = Signal(SIGKILL);
+  if (!killed.ok() && !TryReap().has_value()) return false;
+  while (!TryReap().has_value()) {
+    siginfo_t info;
+    // Without reaping: that is done under the lock.
+    Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
+  }
+  return true;
+}
+
+}  // namespace asyncproc::internal

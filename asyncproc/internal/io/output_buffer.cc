@@ -1,0 +1,601 @@
+#include "asyncproc/internal/io/output_buffer.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// How much is read at once: little at first, so that a quiet child costs
+// little, and twice as much whenever that was too small. No more than half of a
+// processor's cache of its own (1 MiB is usual): whoever reads finds it there.
+constexpr size_t kFirstReadSize = 4 * 1024;
+constexpr size_t kLastReadSize = 512 * 1024;
+
+// From here on, a reader that takes all is given the memory instead of a copy
+// that is made while others wait.
+constexpr size_t kWorthHandingOver = 64 * 1024;
+
+// What is kept for messages.
+constexpr size_t kRecentSize = 1024;
+
+}  // namespace
+
+OutputBuffer::OutputBuffer(OutputBound bound)
+    : bound_(bound), segments_(1), read_size_(kFirstReadSize) {}
+
+void OutputBuffer::SetDriver(std::shared_ptr<Driver> driver) {
+  MutexLock lock(mu_);
+  driver_ = std::move(driver);
+}
+
+OutputBuffer::Fed OutputBuffer::Feed(int fd, size_t owed, size_t* taken) {
+  MutexLock lock(mu_);
+  *taken = 0;
+  if (finished_) return Fed::kEnd;
+  const size_t size = RoomToRead(owed);
+  char* const room = segments_.back().bytes.Reserve(size);
+  if (room == nullptr) {
+    FinishLocked(absl::ResourceExhaustedError(absl::StrCat(
+        "no memory to keep more than ", Buffered(), " bytes of output")));
+    return Fed::kEnd;
+  }
+  // It has been so much before that it is likely to be so again.
+  if (size == kLastReadSize) segments_.back().bytes.Populate(size);
+  ssize_t count;
+  do {
+    count = GetOs().Read(fd, room, size);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 && errno == EAGAIN) return Fed::kEmpty;
+  if (count <= 0) {
+    // EIO is how the end of a terminal looks from the other side.
+    FinishLocked(count == 0 || errno == EIO
+                     ? absl::OkStatus()
+                     : absl::ErrnoToStatus(errno, "cannot read the output"));
+    return Fed::kEnd;
+  }
+  *taken = static_cast<size_t>(count);
+  segments_.back().bytes.Commit(*taken);
+  OnGrown(*taken);
+  if (*taken < size) return Fed::kEmpty;
+  read_size_ = std::min(read_size_ * 2, kLastReadSize);
+  return Fed::kMore;
+}
+
+void OutputBuffer::Append(absl::string_view bytes) {
+  MutexLock lock(mu_);
+  if (finished_ || bytes.empty()) return;
+  if (!segments_.back().bytes.Append(bytes)) {
+    FinishLocked(absl::ResourceExhaustedError("no memory to keep the output"));
+    return;
+  }
+  OnGrown(bytes.size());
+}
+
+void OutputBuffer::Finish(absl::Status why) {
+  MutexLock lock(mu_);
+  FinishLocked(std::move(why));
+}
+
+void OutputBuffer::FinishLocked(absl::Status why) {
+  if (std::exchange(finished_, true)) return;
+  failure_ = std::move(why);
+  if (observer_ != nullptr) observer_->OnOutputClosed(stream_);
+}
+
+bool OutputBuffer::HasRoom() const {
+  MutexLock lock(mu_);
+  return !paused_;
+}
+
+bool OutputBuffer::IsRefused() const {
+  MutexLock lock(mu_);
+  return refused_;
+}
+
+bool OutputBuffer::IsFinished() const {
+  MutexLock lock(mu_);
+  return finished_;
+}
+
+uint64_t OutputBuffer::WantedSync() const {
+  MutexLock lock(mu_);
+  return syncs_done_ < syncs_wanted_ ? syncs_wanted_ : 0;
+}
+
+void OutputBuffer::Synced(uint64_t wanted) {
+  MutexLock lock(mu_);
+  syncs_done_ = wanted;
+}
+
+void OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
+                           ChildStream stream) {
+  MutexLock lock(mu_);
+  observer_ = std::move(observer);
+  stream_ = stream;
+  for (const Segment& segment : segments_) {
+    const absl::string_view bytes = segment.bytes.view();
+    if (!bytes.empty()) observer_->OnOutput(stream_, bytes);
+  }
+  if (finished_) observer_->OnOutputClosed(stream_);
+}
+
+OutputBuffer::Progress OutputBuffer::progress() const {
+  MutexLock lock(mu_);
+  return {end(), Buffered(), finished_};
+}
+
+uint64_t OutputBuffer::end() const { return segments_.back().end(); }
+
+size_t OutputBuffer::Buffered() const {
+  size_t size = 0;
+  for (const Segment& segment : segments_) size += segment.bytes.size();
+  return size;
+}
+
+size_t OutputBuffer::RoomToRead(size_t owed) const {
+  if (bound_.policy() != OutputBound::Policy::kBlockChild) return read_size_;
+  const size_t buffered = Buffered();
+  const size_t room = bound_.bytes() > buffered ? bound_.bytes() - buffered : 0;
+  return std::max<size_t>(1, std::min(std::max(room, owed), read_size_));
+}
+
+void OutputBuffer::OnGrown(size_t size) {
+  const absl::string_view bytes = segments_.back().bytes.view();
+  if (observer_ != nullptr) {
+    observer_->OnOutput(stream_, bytes.substr(bytes.size() - size));
+  }
+  const size_t recent = std::min(size, kRecentSize);
+  if (recent_.size() + recent > 2 * kRecentSize) {
+    recent_.erase(0, recent_.size() - kRecentSize);
+  }
+  absl::StrAppend(&recent_, bytes.substr(bytes.size() - recent));
+  if (cursors_.empty()) Release();
+  ApplyBound();
+  high_water_ = std::max(high_water_, Buffered());
+}
+
+void OutputBuffer::ApplyBound() {
+  switch (bound_.policy()) {
+    case OutputBound::Policy::kUnbounded:
+      break;
+    case OutputBound::Policy::kBlockChild:
+      if (Buffered() >= bound_.bytes()) paused_ = true;
+      break;
+    case OutputBound::Policy::kDropOldest:
+      KeepLast(bound_.bytes());
+      break;
+    case OutputBound::Policy::kHeadAndTail:
+      SplitHeadAndTail();
+      break;
+  }
+}
+
+void OutputBuffer::SplitHeadAndTail() {
+  const size_t head = HeadSize();
+  const size_t tail = bound_.bytes() - head;
+  const uint64_t start = segments_.front().start;
+  if (segments_.size() == 1 && start < head && Buffered() > bound_.bytes()) {
+    // The head stays where it is; all behind it goes to a segment of its own.
+    Segment behind;
+    behind.start = head;
+    const absl::string_view rest =
+        segments_.front().bytes.view().substr(head - start);
+    if (!behind.bytes.Append(rest)) {
+      FinishLocked(absl::ResourceExhaustedError("no memory for the output"));
+      return;
+    }
+    segments_.front().bytes.DropBack(rest.size());
+    segments_.push_back(std::move(behind));
+  }
+  if (segments_.size() > 1 || start >= head) KeepLast(tail);
+}
+
+void OutputBuffer::KeepLast(size_t kept) {
+  Segment& segment = segments_.back();
+  if (segment.bytes.size() <= kept) return;
+  const size_t excess = segment.bytes.size() - kept;
+  segment.bytes.Consume(excess);
+  segment.start += excess;
+  dropped_ += excess;
+  // The cursors find out in SegmentOf.
+}
+
+void OutputBuffer::Release() {
+  uint64_t needed = end();
+  for (const Cursor& cursor : cursors_) {
+    needed = std::min(needed, cursor.position);
+  }
+  while (segments_.size() > 1 && segments_.front().end() <= needed) {
+    segments_.erase(segments_.begin());
+  }
+  Segment& front = segments_.front();
+  if (needed > front.start) {
+    const size_t taken = static_cast<size_t>(needed - front.start);
+    front.bytes.Consume(taken);
+    front.start += taken;
+  }
+  Resume(/*wanted=*/waiting_ > 0);
+}
+
+void OutputBuffer::Resume(bool wanted) {
+  if (!paused_ || Buffered() >= bound_.bytes()) return;
+  if (!wanted && Buffered() > bound_.bytes() / 2) return;
+  paused_ = false;
+  if (driver_ != nullptr) driver_->Wake();
+}
+
+OutputBuffer::CursorRef OutputBuffer::AddCursor(bool at_oldest) {
+  MutexLock lock(mu_);
+  Cursor cursor;
+  cursor.position = at_oldest ? segments_.front().start : end();
+  cursor.scanned = cursor.position;
+  return cursors_.insert(cursors_.end(), std::move(cursor));
+}
+
+void OutputBuffer::RemoveCursor(CursorRef cursor) {
+  MutexLock lock(mu_);
+  cursors_.erase(cursor);
+  Release();
+}
+
+void OutputBuffer::CancelCursor(CursorRef cursor) {
+  MutexLock lock(mu_);
+  cursor->canceled = true;
+  if (driver_ != nullptr) driver_->Wake();
+}
+
+const OutputBuffer::Segment& OutputBuffer::SegmentOf(Cursor& cursor) {
+  if (segments_.size() == 1 && cursor.position >= segments_.front().start) {
+    return segments_.front();
+  }
+  size_t i = 0;
+  while (i + 1 < segments_.size() && cursor.position >= segments_[i].end()) {
+    ++i;
+  }
+  const Segment& segment = segments_[i];
+  if (cursor.position < segment.start) {
+    cursor.dropped += segment.start - cursor.position;
+    cursor.position = segment.start;
+  }
+  return segment;
+}
+
+bool OutputBuffer::Find(Cursor& cursor, absl::string_view delimiter,
+                        Match* match) {
+  SegmentOf(cursor);
+  if (cursor.delimiter != delimiter) {
+    cursor.delimiter = std::string(delimiter);
+    cursor.scanned = cursor.position;
+  }
+  for (const Segment& segment : segments_) {
+    const uint64_t from =
+        std::max({cursor.scanned, cursor.position, segment.start});
+    if (from >= segment.end()) continue;
+    const absl::string_view bytes = segment.bytes.view();
+    const auto start = static_cast<size_t>(from - segment.start);
+    const size_t at = delimiter.size() == 1 ? bytes.find(delimiter[0], start)
+                                            : bytes.find(delimiter, start);
+    if (at != absl::string_view::npos) {
+      cursor.scanned = segment.start + at;
+      *match = {cursor.scanned, delimiter.size()};
+      return true;
+    }
+    // A match may have begun in the last bytes, of which more are to come.
+    const uint64_t partial =
+        std::min<uint64_t>(delimiter.size() - 1, segment.bytes.size());
+    cursor.scanned = std::max(from, segment.end() - partial);
+  }
+  return false;
+}
+
+bool OutputBuffer::FindLine(Cursor& cursor, Match* match) {
+  const Segment& segment = SegmentOf(cursor);
+  if (Find(cursor, "\n", match) && match->begin < segment.end()) {
+    const auto at = static_cast<size_t>(match->begin - segment.start);
+    if (match->begin > cursor.position &&
+        segment.bytes.view()[at - 1] == '\r') {
+      *match = {match->begin - 1, 2};
+    }
+    return true;
+  }
+  const bool cut_off = &segment != &segments_.back() || finished_;
+  if (!cut_off || cursor.position == segment.end()) return false;
+  *match = {segment.end(), 0};
+  return true;
+}
+
+absl::string_view OutputBuffer::NextPiece(Cursor& cursor, uint64_t end) {
+  const Segment& segment = SegmentOf(cursor);
+  const uint64_t begin = cursor.position;  // Behind `end`, if that is a gap's.
+  cursor.position = std::max(begin, std::min(end, segment.end()));
+  return segment.bytes.view().substr(
+      static_cast<size_t>(begin - segment.start),
+      static_cast<size_t>(cursor.position - begin));
+}
+
+std::string OutputBuffer::Take(Cursor& cursor, const Match& match) {
+  std::string taken(NextPiece(cursor, match.begin));  // Mostly all of it.
+  while (cursor.position < match.begin) {
+    absl::StrAppend(&taken, NextPiece(cursor, match.begin));
+  }
+  cursor.position += match.length;
+  Release();
+  return taken;
+}
+
+std::string OutputBuffer::TakeLine(Cursor& cursor, const Match& match) {
+  ++cursor.lines;
+  return Take(cursor, match);
+}
+
+std::string OutputBuffer::TakeAll(Cursor& cursor) {
+  return Take(cursor, {end(), 0});
+}
+
+size_t OutputBuffer::Unread(const Cursor& cursor) const {
+  size_t size = 0;
+  for (const Segment& segment : segments_) {
+    const uint64_t from = std::max(cursor.position, segment.start);
+    if (from < segment.end()) size += static_cast<size_t>(segment.end() - from);
+  }
+  return size;
+}
+
+uint64_t OutputBuffer::PositionAfter(const Cursor& cursor, size_t size) const {
+  uint64_t position = cursor.position;
+  for (const Segment& segment : segments_) {
+    position = std::max(position, segment.start);
+    if (position + size <= segment.end()) return position + size;
+    if (position < segment.end()) {
+      size -= static_cast<size_t>(segment.end() - position);
+      position = segment.end();
+    }
+  }
+  return position;  // There are `size` bytes: it does not come to this.
+}
+
+bool OutputBuffer::AtEndLocked(const Cursor& cursor) const {
+  return finished_ && cursor.position >= end();
+}
+
+std::string OutputBuffer::Read(CursorRef cursor) {
+  ByteQueue taken;
+  {
+    MutexLock lock(mu_);
+    const bool hand_over = cursors_.size() == 1 && segments_.size() == 1 &&
+                           Buffered() >= kWorthHandingOver;
+    if (!hand_over) return TakeAll(*cursor);
+    SegmentOf(*cursor);
+    Segment& segment = segments_.front();
+    cursor->position = segment.end();
+    taken = std::move(segment.bytes);
+    segment.bytes = std::move(spare_);
+    segment.start = cursor->position;
+    Release();
+  }
+  std::string bytes(taken.view());
+  taken.Consume(taken.size());
+  MutexLock lock(mu_);
+  if (spare_.capacity() == 0) spare_ = std::move(taken);
+  return bytes;
+}
+
+std::string OutputBuffer::Peek(CursorRef cursor) {
+  MutexLock lock(mu_);
+  Resume(/*wanted=*/true);
+  std::string bytes;
+  for (const Segment& segment : segments_) {
+    const uint64_t from = std::max(cursor->position, segment.start);
+    if (from >= segment.end()) continue;
+    absl::StrAppend(&bytes, segment.bytes.view().substr(
+                                static_cast<size_t>(from - segment.start)));
+  }
+  return bytes;
+}
+
+bool OutputBuffer::HasLine(CursorRef cursor) {
+  MutexLock lock(mu_);
+  Match match;
+  if (FindLine(*cursor, &match)) return true;
+  Resume(/*wanted=*/true);
+  return false;
+}
+
+bool OutputBuffer::AtEnd(CursorRef cursor) const {
+  MutexLock lock(mu_);
+  return AtEndLocked(*cursor);
+}
+
+absl::Status OutputBuffer::AwaitDriver(const absl::Condition& condition,
+                                       absl::Time deadline) {
+  // It may be replaced meanwhile.
+  const std::shared_ptr<Driver> driver = driver_;
+  return driver != nullptr ? driver->Await(mu_, condition, deadline)
+                           : Await(mu_, condition, deadline);
+}
+
+template <typename Ready>
+absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
+                                      Ready ready) {
+  // It waits for more than the bound lets the child write.
+  const auto stuck = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return bound_.policy() == OutputBound::Policy::kBlockChild &&
+           end() - cursor.position >= bound_.bytes();
+  };
+  const auto done = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return cursor.canceled || ready() || finished_ || stuck();
+  };
+  if (!done()) {
+    Resume(/*wanted=*/true);
+    ++waiting_;
+    absl::Status status = AwaitDriver(absl::Condition(&done), deadline);
+    --waiting_;
+    if (!status.ok()) return status;
+  }
+  if (cursor.canceled) return absl::CancelledError("the reader was removed");
+  if (ready()) return absl::OkStatus();
+  if (!finished_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("what is waited for is longer than the ", bound_.bytes(),
+                     " bytes of output that are kept"));
+  }
+  return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
+}
+
+std::optional<std::string> OutputBuffer::TryReadLine(CursorRef cursor) {
+  MutexLock lock(mu_);
+  Match match;
+  if (cursor->canceled || !FindLine(*cursor, &match)) return std::nullopt;
+  return TakeLine(*cursor, match);
+}
+
+absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
+                                                   absl::Time deadline) {
+  MutexLock lock(mu_);
+  absl::Status status =
+      AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return cursor->position < end();
+      });
+  if (!status.ok()) return status;
+  return TakeAll(*cursor);
+}
+
+absl::Status OutputBuffer::AwaitSome(CursorRef cursor, absl::Time deadline) {
+  MutexLock lock(mu_);
+  return AwaitReady(*cursor, deadline,
+                    [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+                      return cursor->position < end();
+                    });
+}
+
+absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
+                                                   absl::Time deadline,
+                                                   LongLine long_line) {
+  MutexLock lock(mu_);
+  Match match;
+  absl::Status status =
+      AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return FindLine(*cursor, &match);
+      });
+  // There is no end of a line in what there is, and nothing more comes while
+  // that is not taken.
+  if (absl::IsResourceExhausted(status) && !finished_ &&
+      long_line == LongLine::kSplit) {
+    return TakeAll(*cursor);
+  }
+  if (!status.ok()) return status;
+  return TakeLine(*cursor, match);
+}
+
+absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
+                                                    absl::string_view delimiter,
+                                                    absl::Time deadline) {
+  if (delimiter.empty()) {
+    return absl::InvalidArgumentError("the delimiter to read until is empty");
+  }
+  MutexLock lock(mu_);
+  Match match;
+  absl::Status status =
+      AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return Find(*cursor, delimiter, &match);
+      });
+  if (!status.ok()) return status;
+  return Take(*cursor, match);
+}
+
+size_t OutputBuffer::MostUnread(const Cursor& cursor) const {
+  if (bound_.policy() != OutputBound::Policy::kHeadAndTail) {
+    return bound_.bytes();
+  }
+  // Of the head, only what the cursor has not passed.
+  const size_t head = HeadSize();
+  return bound_.bytes() -
+         static_cast<size_t>(std::min<uint64_t>(cursor.position, head));
+}
+
+absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
+                                                      size_t size,
+                                                      absl::Time deadline) {
+  MutexLock lock(mu_);
+  if (size > MostUnread(*cursor)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(size, " bytes are more than the ", MostUnread(*cursor),
+                     " bytes of output that are kept"));
+  }
+  absl::Status status =
+      AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return Unread(*cursor) >= size;
+      });
+  if (!status.ok()) return status;
+  return Take(*cursor, {PositionAfter(*cursor, size), 0});
+}
+
+absl::Status OutputBuffer::Sync(absl::Time deadline) {
+  MutexLock lock(mu_);
+  if (driver_ == nullptr) return absl::OkStatus();
+  const uint64_t mine = ++syncs_wanted_;
+  driver_->Wake();
+  const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return finished_ || syncs_done_ >= mine;
+  };
+  return AwaitDriver(absl::Condition(&done), deadline);
+}
+
+ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {
+  MutexLock lock(mu_);
+  cursor->position = end();
+  ByteQueue memory = std::move(segments_.front().bytes);
+  for (size_t i = 1; i < segments_.size(); ++i) {
+    // It fits: they have been there together, before the middle was dropped.
+    if (!memory.Append(segments_[i].bytes.view())) {
+      dropped_ += segments_[i].bytes.size();
+    }
+  }
+  segments_.clear();
+  segments_.emplace_back();
+  segments_.front().start = cursor->position;
+  return memory;
+}
+
+void OutputBuffer::Refuse() {
+  MutexLock lock(mu_);
+  refused_ = true;
+  if (driver_ != nullptr) driver_->Wake();
+}
+
+std::string OutputBuffer::Recent() const {
+  MutexLock lock(mu_);
+  return recent_.substr(recent_.size() - std::min(recent_.size(), kRecentSize));
+}
+
+OutputBuffer::Stats OutputBuffer::stats() const {
+  MutexLock lock(mu_);
+  Stats stats;
+  stats.bytes = end();
+  stats.dropped = dropped_;
+  stats.buffered = Buffered();
+  stats.high_water = high_water_;
+  return stats;
+}
+
+uint64_t OutputBuffer::lines(CursorRef cursor) const {
+  MutexLock lock(mu_);
+  return cursor->lines;
+}
+
+uint64_t OutputBuffer::dropped(CursorRef cursor) const {
+  MutexLock lock(mu_);
+  // Those that it has stepped over, and those that it will.
+  const uint64_t ahead = end() - std::min(end(), cursor->position);
+  return cursor->dropped + (ahead - Unread(*cursor));
+}
+
+}  // namespace asyncproc::internal

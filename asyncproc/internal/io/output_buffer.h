@@ -1,0 +1,239 @@
+#ifndef ASYNCPROC_INTERNAL_IO_OUTPUT_BUFFER_H_
+#define ASYNCPROC_INTERNAL_IO_OUTPUT_BUFFER_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/child_stream.h"
+#include "asyncproc/internal/io/byte_queue.h"
+#include "asyncproc/internal/io/child_observer.h"
+#include "asyncproc/internal/io/driver.h"
+#include "asyncproc/internal/io/pipe_sink.h"
+#include "asyncproc/output_bound.h"
+
+namespace asyncproc::internal {
+
+// One stream of a child's output between the one who reads the pipe (the
+// producer) and those who read what was read (each by a Cursor of its own).
+//
+// Bytes are numbered from the start of the stream. Those that every cursor has
+// taken are forgotten; so are those that the bound drops.
+//
+// Thread safety: all methods may be called from any thread, those of the
+// producer by one at a time. None calls anybody back.
+class OutputBuffer : public PipeSink {
+ public:
+  // Where one reader is. Made and used by OutputBuffer alone.
+  struct Cursor {
+    uint64_t position = 0;  // The next byte to take.
+    uint64_t scanned = 0;   // Up to here there is no `delimiter`.
+    std::string delimiter;
+    uint64_t lines = 0;    // Taken by this cursor.
+    uint64_t dropped = 0;  // Bytes that the bound took away from it.
+    bool canceled = false;
+  };
+  using CursorRef = std::list<Cursor>::iterator;
+
+  // A line that is longer than the bound lets arrive.
+  enum class LongLine {
+    kRefuse,  // Is kResourceExhausted; nothing is taken.
+    kSplit,   // Is taken in pieces, each as if it were a line.
+  };
+
+  struct Stats {
+    uint64_t bytes = 0;
+    uint64_t dropped = 0;
+    size_t buffered = 0;
+    size_t high_water = 0;
+  };
+
+  explicit OutputBuffer(OutputBound bound);
+
+  // ---- For the producer.
+
+  // Wakes it when a full buffer has room again, or nobody wants more.
+  void SetDriver(std::shared_ptr<Driver> driver) ABSL_LOCKS_EXCLUDED(mu_);
+  // Keeps what the bound allows. `owed`: bytes to read even if that exceeds
+  // BlockChild's bound.
+  Fed Feed(int fd, size_t owed, size_t* taken) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The same from memory.
+  void Append(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
+  void Finish(absl::Status why = absl::OkStatus()) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // False while BlockChild's bound is reached.
+  bool HasRoom() const override ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether a reader has said that it wants no more: the pipe is to be closed.
+  bool IsRefused() const override ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsFinished() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Not 0 when a reader waits for all that is in the pipe; what to call Synced
+  // with when it has been read.
+  uint64_t WantedSync() const override ABSL_LOCKS_EXCLUDED(mu_);
+  void Synced(uint64_t wanted) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  void Observe(std::shared_ptr<ChildObserver> observer,
+               ChildStream stream) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  Progress progress() const override ABSL_LOCKS_EXCLUDED(mu_);
+
+  // ---- For readers.
+
+  // At the oldest byte that is still there, or behind the newest.
+  CursorRef AddCursor(bool at_oldest) ABSL_LOCKS_EXCLUDED(mu_);
+  void RemoveCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+  // What waits or will wait by this cursor gets kCancelled.
+  void CancelCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+
+  std::string Read(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+  std::string Peek(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasLine(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+  bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The next line, if there is one already; else nothing, whatever the reason.
+  std::optional<std::string> TryReadLine(CursorRef cursor)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Each waits until `deadline` for what it is to return. Errors:
+  // kDeadlineExceeded, with nothing taken; kOutOfRange at the end; what Finish
+  // was given there; kResourceExhausted when the bound leaves no room for what
+  // is waited for; kCancelled.
+  absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status AwaitSome(CursorRef cursor, absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::string> ReadLine(CursorRef cursor, absl::Time deadline,
+                                       LongLine long_line = LongLine::kRefuse)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::string> ReadUntil(CursorRef cursor,
+                                        absl::string_view delimiter,
+                                        absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::string> ReadExactly(CursorRef cursor, size_t size,
+                                          absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits until all that is in the pipe now has been read from it. Errors:
+  // kDeadlineExceeded.
+  absl::Status Sync(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // All that there is for the one cursor, as the memory that it is in: large
+  // output is never there twice.
+  // REQUIRES: there is no other cursor, and nobody waits by this one.
+  ByteQueue TakeMemory(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // No more is wanted: what is there can still be read, then comes the end.
+  void Refuse() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The last KiB or so that arrived, whether or not it was taken.
+  std::string Recent() const ABSL_LOCKS_EXCLUDED(mu_);
+  Stats stats() const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t lines(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t dropped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // Bytes without a gap. There are two where HeadAndTail has dropped the
+  // middle.
+  struct Segment {
+    uint64_t start = 0;
+    ByteQueue bytes;
+    uint64_t end() const { return start + bytes.size(); }
+  };
+
+  // What a search at a cursor found: where the match begins and how long it is.
+  struct Match {
+    uint64_t begin = 0;
+    size_t length = 0;
+  };
+
+  uint64_t end() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t Buffered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t RoomToRead(size_t owed) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnGrown(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FinishLocked(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Drops what the bound does not allow.
+  void ApplyBound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SplitHeadAndTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Drops from the last segment all but its last `kept` bytes.
+  void KeepLast(size_t kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Forgets what every cursor has taken, and wakes a producer that waits.
+  void Release() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Lets a producer that waits go on: when half of the bound is free, so that
+  // it is not woken for every byte; or any of it, for a reader that has looked
+  // for what is not there yet. Never beyond the bound: another reader's bytes
+  // may fill it, and are waited for.
+  void Resume(bool wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // The segment that the cursor is in, once it has stepped over a gap.
+  const Segment& SegmentOf(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Find(Cursor& cursor, absl::string_view delimiter, Match* match)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether there is a line to take: complete, or cut off by a gap or the end.
+  bool FindLine(Cursor& cursor, Match* match)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes what is before `end`, up to a gap at the most.
+  absl::string_view NextPiece(Cursor& cursor, uint64_t end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes what is before the match, and skips the match.
+  std::string Take(Cursor& cursor, const Match& match)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Bytes that the cursor has yet to take; where it will be after `size` of
+  // them.
+  size_t Unread(const Cursor& cursor) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint64_t PositionAfter(const Cursor& cursor, size_t size) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string TakeLine(Cursor& cursor, const Match& match)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of HeadAndTail's bound, and of any what may at most be there for a cursor.
+  size_t HeadSize() const { return bound_.bytes() / 2; }
+  size_t MostUnread(const Cursor& cursor) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string TakeAll(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool AtEndLocked(const Cursor& cursor) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  absl::Status AwaitDriver(const absl::Condition& condition,
+                           absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Waits until `ready()`, or there is no point in waiting any longer.
+  template <typename Ready>
+  absl::Status AwaitReady(Cursor& cursor, absl::Time deadline, Ready ready)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const OutputBound bound_;
+
+  mutable absl::Mutex mu_;
+  std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
+  ChildStream stream_ ABSL_GUARDED_BY(mu_) = ChildStream::kOut;
+  std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
+  std::list<Cursor> cursors_ ABSL_GUARDED_BY(mu_);
+  ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.
+  size_t read_size_ ABSL_GUARDED_BY(mu_);
+  bool paused_ ABSL_GUARDED_BY(mu_) = false;  // BlockChild's bound was reached.
+  int waiting_ ABSL_GUARDED_BY(mu_) = 0;      // Readers in AwaitReady.
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t syncs_wanted_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t syncs_done_ ABSL_GUARDED_BY(mu_) = 0;
+  bool refused_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  std::string recent_ ABSL_GUARDED_BY(mu_);
+  uint64_t dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t high_water_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_IO_OUTPUT_BUFFER_H_

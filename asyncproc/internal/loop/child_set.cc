@@ -1,0 +1,45 @@
+#include "asyncproc/internal/loop/child_set.h"
+
+#include <signal.h>
+
+#include <utility>
+
+namespace asyncproc::internal {
+
+ChildSet::~ChildSet() {
+  // All at once, so that they end while the first is waited for.
+  for (const auto& [id, child] : children_) {
+    child->reaper().Signal(SIGKILL).IgnoreError();
+  }
+}
+
+absl::StatusOr<PolledChild*> ChildSet::Start(
+    uint64_t cookie, const Command& command,
+    const std::vector<int>& further_pipes, const ChildLimits& limits) {
+  absl::StatusOr<std::unique_ptr<PolledChild>> child =
+      PolledChild::Start(loop_, *this, cookie, command, further_pipes, limits);
+  if (!child.ok()) return child.status();
+  PolledChild* const started = child->get();
+  children_[started->id()] = *std::move(child);
+  return started;
+}
+
+void ChildSet::Remove(PolledChild* child) { children_.erase(child->id()); }
+
+void ChildSet::OnPending(PolledChild& child) { pending_.push_back(child.id()); }
+
+std::optional<ChildSet::Event> ChildSet::TakeEvent() {
+  while (!pending_.empty()) {
+    const auto found = children_.find(pending_.front());
+    if (found != children_.end()) {
+      PolledChild* const child = found->second.get();
+      if (std::optional<ChildEvent> event = child->TakeEvent()) {
+        return Event{child, *std::move(event)};
+      }
+    }
+    pending_.pop_front();
+  }
+  return std::nullopt;
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,62 @@
+#ifndef ASYNCPROC_INTERNAL_LOOP_CHILD_SET_H_
+#define ASYNCPROC_INTERNAL_LOOP_CHILD_SET_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "asyncproc/child_limits.h"
+#include "asyncproc/command.h"
+#include "asyncproc/internal/loop/event_loop.h"
+#include "asyncproc/internal/loop/polled_child.h"
+
+namespace asyncproc::internal {
+
+// The children on one EventLoop, and what happens to them as one sequence of
+// events. Whoever takes an event may do anything with the children before
+// taking the next one.
+//
+// Thread safety: for the thread of the loop.
+class ChildSet final : private PolledChild::Listener {
+ public:
+  // `loop` must outlive it.
+  explicit ChildSet(EventLoop& loop) : loop_(loop) {}
+  // Kills and reaps all that run.
+  ~ChildSet() override;
+  ChildSet(const ChildSet&) = delete;
+  ChildSet& operator=(const ChildSet&) = delete;
+
+  // Errors: as PolledChild::Start.
+  absl::StatusOr<PolledChild*> Start(uint64_t cookie, const Command& command,
+                                     const std::vector<int>& further_pipes,
+                                     const ChildLimits& limits);
+
+  // The child is killed and reaped if it still runs; it has no more events.
+  void Remove(PolledChild* child);
+
+  struct Event {
+    PolledChild* child;
+    ChildEvent what;
+  };
+  // Nothing: step the loop.
+  std::optional<Event> TakeEvent();
+
+  bool empty() const { return children_.empty(); }
+  size_t size() const { return children_.size(); }
+
+ private:
+  void OnPending(PolledChild& child) override;
+
+  EventLoop& loop_;
+  absl::flat_hash_map<EventLoop::WatcherId, std::unique_ptr<PolledChild>>
+      children_;
+  std::deque<EventLoop::WatcherId> pending_;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_LOOP_CHILD_SET_H_

@@ -1,0 +1,163 @@
+#ifndef ASYNCPROC_INTERNAL_LOOP_POLLED_CHILD_H_
+#define ASYNCPROC_INTERNAL_LOOP_POLLED_CHILD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/child_limits.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/end/escalation_run.h"
+#include "asyncproc/internal/end/reaper.h"
+#include "asyncproc/internal/io/child_io.h"
+#include "asyncproc/internal/io/driver.h"
+#include "asyncproc/internal/io/input_queue.h"
+#include "asyncproc/internal/loop/event_loop.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc::internal {
+
+// What has happened to a child.
+struct ChildEvent {
+  enum class Kind {
+    kStarted,       // Always the first.
+    kOutput,        // `data` from `fd`.
+    kOutputClosed,  // The last of `fd`.
+    kInputClosed,   // By either side.
+    kTimedOut,      // One of its limits: `data` says which. It is being ended.
+    kExited,        // It has been reaped.
+    kEnded,         // Always the last.
+  };
+  Kind kind;
+  int fd = -1;  // The child's number for it.
+  std::string data;
+};
+
+// Whether such a child makes sense, for one that is to be started later.
+// Errors: kInvalidArgument.
+absl::Status CheckPolledChild(const Command& command,
+                              const ChildLimits& limits);
+
+// A child that an EventLoop drives. It calls nobody back: what happens to it
+// becomes events, which are taken one by one, when it suits.
+//
+// The event kEnded comes when the child has been reaped, its output has
+// settled, and an escalation, if one was begun, is over. What others hold open
+// of its pipes is closed then.
+//
+// Thread safety: the methods are for the thread of the loop, but for Wake.
+class PolledChild final : public Driver, public EventLoop::Watcher {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // `child` has an event to take; once until TakeEvent has returned nothing.
+    virtual void OnPending(PolledChild& child) = 0;
+  };
+
+  // `cookie` is for the owner's use. Loop and listener must outlive it.
+  // Errors: as ChildIo::Start and CheckPolledChild; kResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<PolledChild>> Start(
+      EventLoop& loop, Listener& listener, uint64_t cookie,
+      const Command& command, const std::vector<int>& further_pipes,
+      const ChildLimits& limits);
+
+  // Kills and reaps it if it still runs.
+  ~PolledChild() override;
+
+  EventLoop::WatcherId id() const { return id_; }
+  uint64_t cookie() const { return cookie_; }
+  Reaper& reaper() { return io_->reaper(); }
+  // Null when stdin is not a pipe.
+  InputQueue* input() { return io_->input(); }
+  // REQUIRES: its kExited or kEnded has been taken.
+  absl::StatusOr<ExitStatus> status();
+
+  // Nothing while it is paused, or nothing has happened.
+  std::optional<ChildEvent> TakeEvent();
+
+  // Between the two its output is not read, and it has no events.
+  void Pause();
+  void Resume();
+
+  // No more of this output is wanted. Errors: kNotFound for one that is no pipe
+  // or is closed.
+  absl::Status CloseOutput(int fd);
+  // Of none of them.
+  void CloseOutputs();
+
+  // Begins to end it; an escalation that is under way is given up for this one.
+  // Errors: kInvalidArgument.
+  absl::Status Terminate(Escalation escalation);
+
+  // For the child: see Driver.
+  void Wake() override;
+  void BeforeClose(int fd) override;
+  // For the loop.
+  void OnEvents(int slot, uint32_t events) override;
+
+ private:
+  class Sink;
+  // What the loop watches for a slot.
+  struct Interest {
+    int fd = -1;
+    short events = 0;
+  };
+
+  PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie);
+
+  void Emit(ChildEvent event);
+  void OnOutput(int fd, absl::string_view data);
+  void OnTime();
+  void CheckLimits();
+  // After anything that may have changed it: tells what has happened, and sees
+  // to what to wait for now.
+  void Update();
+  void End();
+  void AdvanceEscalation();
+  absl::Status WatchSlots();
+  absl::Status WatchSlot(int slot, int fd, short events);
+  absl::Status WatchSurvivor();
+  void UnwatchAll();
+  void SetTimer();
+  absl::Time NextTime() const;
+
+  EventLoop& loop_;
+  Listener& listener_;
+  const EventLoop::WatcherId id_;
+  const uint64_t cookie_;
+  std::vector<Sink> sinks_;
+  std::unique_ptr<ChildIo> io_;
+  std::vector<Interest> interests_;  // By slot; the last is survivor_'s.
+  std::unique_ptr<EscalationRun> escalation_;
+  UniqueFd survivor_;  // A target that outlives the child.
+
+  std::unique_ptr<ChildLimits> limits_;  // Null when there is none.
+  absl::Time started_;
+  absl::Time last_output_;
+  std::optional<EventLoop::TimerId> timer_;
+  absl::Time retry_ = absl::InfiniteFuture();  // The loop had no room.
+
+  std::vector<ChildEvent> events_;
+  size_t taken_ = 0;  // Of events_.
+  bool pending_ = false;
+  bool paused_ = false;
+  bool running_ = false;  // Between its start and its destructor.
+  bool input_closed_told_ = false;
+  bool exited_told_ = false;
+  bool ended_told_ = false;
+  std::atomic<bool> woken_{false};
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_LOOP_POLLED_CHILD_H_

@@ -1,0 +1,279 @@
+#include "asyncproc/internal/loop/poller_core.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/io/input_queue.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// As an InputQueue says it of a child that runs and reads nothing.
+absl::Status CheckQueuedInput(const Command& command, size_t size) {
+  if (command.input_limit == 0 || size <= command.input_limit) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat(size,
+                   " bytes for the stdin of a child that is to be run "
+                   "exceed the limit of ",
+                   command.input_limit));
+}
+
+}  // namespace
+
+PollerCore::PollerCore(Client& client, size_t max_running)
+    : client_(client), max_running_(max_running) {}
+
+PollerCore::~PollerCore() = default;
+
+absl::Status PollerCore::MakeLoop() {
+  if (loop_ != nullptr) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
+  if (!loop.ok()) return loop.status();
+  loop_ = *std::move(loop);
+  children_ = std::make_unique<ChildSet>(*loop_);
+  MutexLock lock(mu_);
+  waker_ = loop_.get();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PollerCore::Id> PollerCore::Run(Command command,
+                                               std::optional<std::string> input,
+                                               const ChildLimits& limits) {
+  if (absl::Status status = MakeLoop(); !status.ok()) return status;
+  if (input.has_value() && command.in.kind() != Stdio::Kind::kPipe) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is input for ", command.DebugString(),
+                     ", but its stdin is ", command.in.ToString()));
+  }
+  const bool terminal = command.pty.has_value();
+  if (!input.has_value() && !terminal &&
+      command.in.kind() == Stdio::Kind::kPipe) {
+    command.in = Stdio::Null();
+  }
+  const Id id = last_id_ + 1;
+  if (HasRoom() && queue_.empty()) {
+    absl::Status status = Start(id, command, input.value_or(""), limits);
+    if (!status.ok()) return status;
+  } else {
+    absl::Status status = CheckPolledChild(command, limits);
+    status.Update(CheckQueuedInput(command, input.value_or("").size()));
+    if (!status.ok()) return status;
+    auto waiting = std::make_unique<Waiting>();
+    *waiting = {std::move(command), limits, std::move(input)};
+    entries_[id].waiting = std::move(waiting);
+    queue_.push_back(id);
+  }
+  last_id_ = id;
+  return id;
+}
+
+absl::Status PollerCore::Start(Id id, const Command& command,
+                               absl::string_view input,
+                               const ChildLimits& limits) {
+  absl::StatusOr<PolledChild*> child =
+      children_->Start(id, command, {}, limits);
+  if (!child.ok()) return child.status();
+  if (!input.empty()) {
+    absl::Status status = (*child)->input()->Write(input);
+    // That the child does not read it is not known here, nor an error.
+    if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
+      children_->Remove(*child);
+      return status;
+    }
+  }
+  Entry& entry = entries_[id];
+  entry.child = *child;
+  ++running_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<InputQueue*> PollerCore::Input(const Entry& entry) const {
+  InputQueue* const input = entry.child->input();
+  if (input != nullptr) return input;
+  return absl::FailedPreconditionError(
+      "stdin of the child is not a pipe: it was run without input");
+}
+
+absl::Status PollerCore::SendInput(Id id, absl::string_view data) {
+  Entry& entry = entries_[id];
+  if (entry.child != nullptr) {
+    absl::StatusOr<InputQueue*> input = Input(entry);
+    return input.ok() ? (*input)->Write(data) : input.status();
+  }
+  if (!entry.failure.ok()) return entry.failure;
+  if (!entry.waiting->input.has_value()) {
+    return absl::FailedPreconditionError(
+        "stdin of the child is not a pipe: it is to run without input");
+  }
+  if (entry.waiting->input_closed) {
+    return absl::FailedPreconditionError("stdin has been closed");
+  }
+  std::string& input = *entry.waiting->input;
+  absl::Status status =
+      CheckQueuedInput(entry.waiting->command, input.size() + data.size());
+  if (status.ok()) input.append(data.data(), data.size());
+  return status;
+}
+
+absl::Status PollerCore::CloseInput(Id id) {
+  Entry& entry = entries_[id];
+  if (entry.child != nullptr) {
+    absl::StatusOr<InputQueue*> input = Input(entry);
+    return input.ok() ? (*input)->Close() : input.status();
+  }
+  if (!entry.failure.ok()) return entry.failure;
+  if (!entry.waiting->input.has_value()) {
+    return absl::FailedPreconditionError(
+        "stdin of the child is not a pipe: it is to run without input");
+  }
+  entry.waiting->input_closed = true;
+  return absl::OkStatus();
+}
+
+absl::Status PollerCore::SendSignal(Id id, int signal) {
+  const Entry& entry = entries_[id];
+  if (entry.child != nullptr) return entry.child->reaper().Signal(signal);
+  if (!entry.failure.ok()) return entry.failure;
+  return absl::FailedPreconditionError("the child has not been started yet");
+}
+
+absl::Status PollerCore::Terminate(Id id, Escalation escalation) {
+  Entry& entry = entries_[id];
+  if (entry.child != nullptr) {
+    return entry.child->Terminate(std::move(escalation));
+  }
+  if (absl::Status status = escalation.Validate(); !status.ok()) return status;
+  if (entry.failure.ok()) {
+    entry.failure = absl::CancelledError("terminated before it was started");
+    entry.waiting = nullptr;
+    failed_.push_back(id);
+  }
+  return absl::OkStatus();
+}
+
+void PollerCore::Remove(Id id) {
+  const auto found = entries_.find(id);
+  if (found->second.child != nullptr) {
+    children_->Remove(found->second.child);
+    --running_;
+  }
+  entries_.erase(found);
+}
+
+absl::StatusOr<pid_t> PollerCore::GetPid(Id id) const {
+  const Entry& entry = entries_.at(id);
+  if (entry.child != nullptr) return entry.child->reaper().pid();
+  return absl::FailedPreconditionError("the child has not been started yet");
+}
+
+void PollerCore::Stop() {
+  stopped_ = true;
+  MutexLock lock(mu_);
+  if (waker_ != nullptr) waker_->Post([] {});
+}
+
+absl::Status PollerCore::Poll(absl::Duration timeout,
+                              const std::function<bool()>* done) {
+  if (polling_) {
+    return absl::FailedPreconditionError("Poll was called by a callback");
+  }
+  polling_ = true;
+  const absl::Cleanup reset = [this] { polling_ = false; };
+  return PollUnguarded(DeadlineAfter(timeout), done);
+}
+
+absl::Status PollerCore::PollUnguarded(absl::Time deadline,
+                                       const std::function<bool()>* done) {
+  for (bool last = false;;) {
+    if (done != nullptr && (*done)()) return absl::OkStatus();
+    if (stopped_.exchange(false)) return absl::CancelledError("stopped");
+    if (children_ != nullptr) {
+      if (std::optional<ChildSet::Event> event = children_->TakeEvent()) {
+        if (absl::Status status = Dispatch(*std::move(event)); !status.ok()) {
+          return status;
+        }
+        continue;
+      }
+    }
+    if (!failed_.empty() || (!queue_.empty() && HasRoom())) {
+      if (absl::Status status = AdvanceQueue(); !status.ok()) return status;
+      continue;
+    }
+    if (entries_.empty()) {
+      return done == nullptr ? absl::OkStatus()
+                             : absl::OutOfRangeError("all children have ended");
+    }
+    if (last) return absl::DeadlineExceededError("children still run");
+    last = MonotonicNow() >= deadline;
+    if (!last) {
+      if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
+    }
+    loop_->Step(last ? deadline : NextLook(deadline));
+  }
+}
+
+absl::Status PollerCore::AdvanceQueue() {
+  if (!failed_.empty()) {
+    const Id id = failed_.front();
+    failed_.pop_front();
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) return absl::OkStatus();
+    const absl::Status failure = found->second.failure;
+    entries_.erase(found);
+    return client_.HandleEnded(id, failure);
+  }
+  if (queue_.empty() || !HasRoom()) return absl::OkStatus();
+  const Id id = queue_.front();
+  queue_.pop_front();
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || found->second.waiting == nullptr) {
+    return absl::OkStatus();
+  }
+  const std::unique_ptr<Waiting> waiting = std::move(found->second.waiting);
+  absl::Status status =
+      Start(id, waiting->command, waiting->input.value_or(""), waiting->limits);
+  if (!status.ok()) {
+    entries_[id].failure = status;
+    failed_.push_front(id);
+    return absl::OkStatus();
+  }
+  if (waiting->input_closed) CloseInput(id).IgnoreError();
+  return absl::OkStatus();
+}
+
+absl::Status PollerCore::Dispatch(ChildSet::Event event) {
+  const Id id = event.child->cookie();
+  switch (event.what.kind) {
+    case ChildEvent::Kind::kStarted:
+      return client_.HandleStarted(id);
+    case ChildEvent::Kind::kOutput:
+      return client_.HandleOutput(id,
+                                  event.what.fd == STDERR_FILENO
+                                      ? ChildStream::kErr
+                                      : ChildStream::kOut,
+                                  event.what.data);
+    case ChildEvent::Kind::kTimedOut:
+      return client_.HandleTimeout(
+          id, absl::DeadlineExceededError(std::move(event.what.data)));
+    case ChildEvent::Kind::kEnded: {
+      absl::StatusOr<ExitStatus> status = event.child->status();
+      Remove(id);
+      return client_.HandleEnded(id, std::move(status));
+    }
+    case ChildEvent::Kind::kOutputClosed:
+    case ChildEvent::Kind::kInputClosed:
+    case ChildEvent::Kind::kExited:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace asyncproc::internal

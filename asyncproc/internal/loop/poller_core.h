@@ -1,0 +1,117 @@
+#ifndef ASYNCPROC_INTERNAL_LOOP_POLLER_CORE_H_
+#define ASYNCPROC_INTERNAL_LOOP_POLLER_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/child_limits.h"
+#include "asyncproc/child_stream.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/loop/child_set.h"
+#include "asyncproc/internal/loop/event_loop.h"
+#include "asyncproc/internal/loop/polled_child.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc::internal {
+
+// ProcessPoller without its type of keys: children are numbers here. See there
+// for what the methods do.
+//
+// Thread safety: none of its own, but Stop may be called from any thread.
+class PollerCore {
+ public:
+  using Id = uint64_t;
+
+  // Who is told; each error ends Poll. None is called but by Poll.
+  class Client {
+   public:
+    virtual ~Client() = default;
+    virtual absl::Status HandleStarted(Id id) = 0;
+    virtual absl::Status HandleOutput(Id id, ChildStream stream,
+                                      absl::string_view data) = 0;
+    virtual absl::Status HandleTimeout(Id id, const absl::Status& why) = 0;
+    // The last one; the id is not known any more.
+    virtual absl::Status HandleEnded(Id id,
+                                     absl::StatusOr<ExitStatus> status) = 0;
+  };
+
+  // `max_running`: 0 for no limit.
+  PollerCore(Client& client, size_t max_running);
+  // Kills and reaps all children that run.
+  ~PollerCore();
+
+  absl::StatusOr<Id> Run(Command command, std::optional<std::string> input,
+                         const ChildLimits& limits);
+  absl::Status SendInput(Id id, absl::string_view data);
+  absl::Status CloseInput(Id id);
+  absl::Status SendSignal(Id id, int signal);
+  absl::Status Terminate(Id id, Escalation escalation);
+  void Remove(Id id);
+  absl::StatusOr<pid_t> GetPid(Id id) const;
+
+  // `done`: looked at before anything else and after each callback; null to go
+  // on until all have ended.
+  absl::Status Poll(absl::Duration timeout, const std::function<bool()>* done);
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  size_t running() const { return running_; }
+  size_t queued() const { return entries_.size() - running_; }
+
+ private:
+  // One that waits for others to end.
+  struct Waiting {
+    Command command;
+    ChildLimits limits;
+    std::optional<std::string> input;
+    bool input_closed = false;
+  };
+  struct Entry {
+    PolledChild* child = nullptr;  // Null while it waits.
+    std::unique_ptr<Waiting> waiting;
+    absl::Status failure;  // Why it was never started.
+  };
+
+  absl::Status MakeLoop() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Start(Id id, const Command& command, absl::string_view input,
+                     const ChildLimits& limits);
+  // Tells of one that could not be started, or starts the next.
+  absl::Status AdvanceQueue();
+  absl::Status PollUnguarded(absl::Time deadline,
+                             const std::function<bool()>* done);
+  absl::Status Dispatch(ChildSet::Event event);
+  bool HasRoom() const { return max_running_ == 0 || running_ < max_running_; }
+  absl::StatusOr<InputQueue*> Input(const Entry& entry) const;
+
+  Client& client_;
+  const size_t max_running_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<ChildSet> children_;
+  absl::flat_hash_map<Id, Entry> entries_;
+  std::deque<Id> queue_;  // Also ids that have been removed.
+  std::deque<Id> failed_;
+  size_t running_ = 0;
+  Id last_id_ = 0;
+  bool polling_ = false;
+
+  std::atomic<bool> stopped_{false};
+  absl::Mutex mu_;
+  EventLoop* waker_ ABSL_GUARDED_BY(mu_) = nullptr;  // loop_, for Stop.
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_LOOP_POLLER_CORE_H_

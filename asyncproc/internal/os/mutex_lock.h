@@ -1,0 +1,47 @@
+#ifndef ASYNCPROC_INTERNAL_OS_MUTEX_LOCK_H_
+#define ASYNCPROC_INTERNAL_OS_MUTEX_LOCK_H_
+
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace asyncproc::internal {
+
+// Abseil renamed Lock and Unlock to lock and unlock in 2026, and its MutexLock
+// takes a reference since then. These functions call the name that there is.
+template <typename Mutex>
+auto LockMutex(Mutex& mu, int /*preferred*/) -> decltype(mu.lock()) {
+  mu.lock();
+}
+template <typename Mutex>
+void LockMutex(Mutex& mu, long /*fallback*/) {
+  mu.Lock();
+}
+template <typename Mutex>
+auto UnlockMutex(Mutex& mu, int /*preferred*/) -> decltype(mu.unlock()) {
+  mu.unlock();
+}
+template <typename Mutex>
+void UnlockMutex(Mutex& mu, long /*fallback*/) {
+  mu.Unlock();
+}
+
+// absl::MutexLock, in a form that compiles with every version of Abseil.
+class ABSL_SCOPED_LOCKABLE MutexLock {
+ public:
+  explicit MutexLock(absl::Mutex& mu) ABSL_EXCLUSIVE_LOCK_FUNCTION(mu)
+      : mu_(mu) {
+    LockMutex(mu_, 0);
+  }
+  ~MutexLock() ABSL_UNLOCK_FUNCTION() { UnlockMutex(mu_, 0); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  absl::Mutex& mu_;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_OS_MUTEX_LOCK_H_

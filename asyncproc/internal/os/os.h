@@ -1,0 +1,79 @@
+#ifndef ASYNCPROC_INTERNAL_OS_OS_H_
+#define ASYNCPROC_INTERNAL_OS_OS_H_
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include "absl/time/time.h"
+
+namespace asyncproc::internal {
+
+// The system calls whose failure is rare, in one place where a test can make
+// them fail. Each method is its system call and nothing more: it returns what
+// the call returns and sets errno, but for the exceptions that are named.
+//
+// Thread safety: all methods may be called from any thread.
+class Os {
+ public:
+  virtual ~Os() = default;
+
+  virtual int Pipe2(int fds[2], int flags);
+  virtual int Open(const char* path, int flags, mode_t mode);
+  virtual int EventFd();
+  // F_DUPFD_CLOEXEC: the lowest free descriptor that is `min` or higher.
+  virtual int Duplicate(int fd, int min);
+
+  // glibc's clone(), by the name that the sanitizers do not intercept.
+  virtual pid_t Clone(int (*entry)(void*), void* stack_top, int flags,
+                      void* arg, int* pidfd);
+  virtual int PidfdOpen(pid_t pid);
+  virtual int PidfdSendSignal(int pidfd, int signal);
+  virtual int Kill(pid_t pid, int signal);
+  // The raw call, which unlike glibc's also tells what the child used.
+  virtual int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
+                     rusage* usage);
+
+  virtual ssize_t Read(int fd, void* data, size_t size);
+  virtual ssize_t Write(int fd, const void* data, size_t size);
+  // pwritev2 with RWF_NOSIGNAL: as write, but EPIPE comes without SIGPIPE.
+  // Since Linux 6.18; EOPNOTSUPP or ENOSYS before, or for what is no pipe.
+  virtual ssize_t WriteQuietly(int fd, const void* data, size_t size);
+  // Waits until `deadline`, which may lie in the past or be infinite.
+  virtual int Poll(pollfd* fds, nfds_t count, absl::Time deadline);
+  virtual int EpollCreate();
+  virtual int EpollCtl(int epoll, int operation, int fd, epoll_event* event);
+  virtual int EpollWait(int epoll, epoll_event* events, int max,
+                        absl::Time deadline);
+
+  // As pthread_create: returns the error, and leaves errno alone.
+  virtual int ThreadCreate(pthread_t* thread, const pthread_attr_t* attributes,
+                           void* (*entry)(void*), void* arg);
+};
+
+// The one in use: the real one but in a test that has put its own in its place.
+Os& GetOs();
+
+// Puts `os` in place of the real one while it lives. For tests.
+class ScopedOs {
+ public:
+  explicit ScopedOs(Os* os);
+  ~ScopedOs();
+  ScopedOs(const ScopedOs&) = delete;
+  ScopedOs& operator=(const ScopedOs&) = delete;
+};
+
+// The time on the clock that nobody sets: all deadlines of this library are
+// points on it, written as absl::Time so that InfiniteFuture and the like work.
+absl::Time MonotonicNow();
+
+// `timeout` from now on the clock above; infinite stays infinite.
+absl::Time DeadlineAfter(absl::Duration timeout);
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_OS_OS_H_

@@ -1,0 +1,67 @@
+#include "asyncproc/internal/os/pipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/spawn_error.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// As many numbers as one block of the kernel's table of descriptors.
+constexpr int kFirstMoveToHighFd = 256;
+
+absl::Status Failed(int error, absl::string_view what) {
+  absl::Status status = absl::ErrnoToStatus(error, what);
+  SetSpawnFailure({SpawnStage::kPipe, error}, &status);
+  return status;
+}
+
+}  // namespace
+
+UniqueFd AboveStdio(UniqueFd fd) {
+  if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
+  return UniqueFd(GetOs().Duplicate(fd.get(), STDERR_FILENO + 1));
+}
+
+UniqueFd MoveToHighFd(UniqueFd fd) {
+  if (!fd.valid() || fd.get() >= kFirstMoveToHighFd) return fd;
+  UniqueFd moved(GetOs().Duplicate(fd.get(), kFirstMoveToHighFd));
+  return moved.valid() ? std::move(moved) : AboveStdio(std::move(fd));
+}
+
+absl::StatusOr<Pipe> MakePipe(size_t size) {
+  int fds[2];
+  if (GetOs().Pipe2(fds, O_CLOEXEC) < 0) {
+    return Failed(errno, "cannot make a pipe");
+  }
+  Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+  pipe.read_end = AboveStdio(std::move(pipe.read_end));
+  pipe.write_end = AboveStdio(std::move(pipe.write_end));
+  if (!pipe.read_end.valid() || !pipe.write_end.valid()) {
+    return Failed(errno, "cannot make a pipe");
+  }
+  if (size > 0 &&
+      fcntl(pipe.read_end.get(), F_SETPIPE_SZ, static_cast<int>(size)) < 0) {
+    const int error = errno;
+    return Failed(error,
+                  absl::StrCat("cannot make a pipe of ", size, " bytes"));
+  }
+  return pipe;
+}
+
+absl::Status SetNonblocking(const UniqueFd& fd) {
+  const int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
+    return Failed(errno, "cannot make a descriptor nonblocking");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,83 @@
+#include "asyncproc/internal/os/thread.h"
+
+#include <signal.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os/os.h"
+
+namespace asyncproc::internal {
+
+// Shared by the thread and by who joins it. The latter gives it back, as a
+// rule: the first thing that a thread frees or allocates costs it an arena of
+// its own.
+struct Thread::Entry {
+  const std::string name;
+  const std::function<void()> body;
+  std::atomic<int> owners{2};
+
+  void Release() {
+    if (--owners == 0) delete this;
+  }
+};
+
+void* Thread::Run(void* arg) {
+  Entry* const entry = static_cast<Entry*>(arg);
+  pthread_setname_np(pthread_self(), entry->name.c_str());
+  entry->body();
+  entry->Release();
+  return nullptr;
+}
+
+absl::StatusOr<Thread> Thread::Start(const char* name,
+                                     std::function<void()> body) {
+  auto entry = std::unique_ptr<Entry>(
+      new Entry{std::string(name).substr(0, 15), std::move(body)});
+  // A thread is born with the mask of the one that makes it: blocked from its
+  // first instruction on.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  Thread thread;
+  const int error =
+      GetOs().ThreadCreate(&thread.thread_, nullptr, Run, entry.get());
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot start a thread: ",
+                     absl::ErrnoToStatus(error, "pthread_create").message()));
+  }
+  thread.entry_ = entry.release();
+  return thread;
+}
+
+Thread::Thread(Thread&& other) noexcept
+    : thread_(other.thread_), entry_(std::exchange(other.entry_, nullptr)) {}
+
+Thread& Thread::operator=(Thread&& other) noexcept {
+  if (this != &other) {
+    Join();
+    thread_ = other.thread_;
+    entry_ = std::exchange(other.entry_, nullptr);
+  }
+  return *this;
+}
+
+void Thread::Join() {
+  if (!running()) return;
+  pthread_join(thread_, nullptr);
+  std::exchange(entry_, nullptr)->Release();
+}
+
+void Thread::Detach() {
+  if (!running()) return;
+  pthread_detach(thread_);
+  std::exchange(entry_, nullptr)->Release();
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,42 @@
+#ifndef ASYNCPROC_INTERNAL_OS_UNIQUE_FD_H_
+#define ASYNCPROC_INTERNAL_OS_UNIQUE_FD_H_
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace asyncproc::internal {
+
+// Owns one file descriptor and closes it once.
+//
+// Thread safety: none of its own; guard it as you would an int.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    if (this != &other) Reset(other.Release());
+    return *this;
+  }
+  ~UniqueFd() { Reset(); }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+
+  int Release() { return std::exchange(fd_, -1); }
+
+  // close() is not repeated after EINTR: Linux has closed the number by then,
+  // and another thread may already have it.
+  void Reset(int fd = -1) {
+    if (fd_ >= 0) close(fd_);
+    fd_ = fd;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_OS_UNIQUE_FD_H_

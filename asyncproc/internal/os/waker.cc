@@ -1,0 +1,33 @@
+#include "asyncproc/internal/os/waker.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "absl/status/status.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+
+namespace asyncproc::internal {
+
+absl::StatusOr<std::shared_ptr<Waker>> Waker::Create() {
+  UniqueFd fd = MoveToHighFd(UniqueFd(GetOs().EventFd()));
+  if (!fd.valid()) {
+    const int error = errno;
+    absl::Status status = absl::ErrnoToStatus(error, "cannot make an eventfd");
+    errno = error;
+    return status;
+  }
+  return std::shared_ptr<Waker>(new Waker(std::move(fd)));
+}
+
+// Neither can fail but by a count at its limit, or at zero, and then there is
+// nothing to do.
+void Waker::Wake() { eventfd_write(fd_.get(), 1); }
+
+void Waker::Reset() {
+  eventfd_t count;
+  eventfd_read(fd_.get(), &count);
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,298 @@
+// DANGER: this file runs in a child that shares the memory of a host whose
+// other threads go on running. Only raw system calls on prepared data: no
+// allocation, no lock, no C++ object with a destructor, no libc wrapper that
+// keeps state. It is compiled without sanitizers, whose runtimes hold just such
+// state.
+
+#include "asyncproc/internal/spawn/child_exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace asyncproc::internal {
+namespace {
+
+constexpr int kSignalCount = 64;
+constexpr unsigned kLastDescriptor = ~0u;
+
+// What the kernel, not glibc, calls struct sigaction: the handler comes first,
+// and all zero means the default. Larger than on any supported architecture.
+struct KernelSigaction {
+  void* handler;
+  void* rest[7];
+};
+
+struct DirectoryEntry {  // As getdents64 gives it.
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[1];
+};
+
+bool Ok(long result) { return result >= 0; }
+
+bool IsTarget(const ChildPlan& plan, int fd) {
+  for (size_t i = 0; i < plan.move_count; ++i) {
+    if (plan.moves[i].to == fd) return true;
+  }
+  return false;
+}
+
+// Makes a table of descriptors for the child, with copies of those that it is
+// going to use and of what lies below them: a host with thousands of children
+// has tens of thousands, and copying them all takes longer than all the rest.
+bool UnshareDescriptors(ChildPlan& plan) {
+  int last = STDERR_FILENO;
+  for (size_t i = 0; i < plan.move_count; ++i) {
+    last = std::max(last, plan.moves[i].from);
+  }
+  if (plan.have_close_range &&
+      Ok(syscall(SYS_close_range, last + 1, kLastDescriptor,
+                 CLOSE_RANGE_UNSHARE))) {
+    return true;
+  }
+  plan.could_not_unshare = true;
+  return false;
+}
+
+// A copy of `fd` under a number that nothing will be moved to. The copies made
+// on the way keep their numbers occupied until they are moved over.
+int CopyMoveToHighFd(const ChildPlan& plan, int fd) {
+  int copy = 2;
+  do {
+    copy = static_cast<int>(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, copy + 1));
+  } while (copy >= 0 && IsTarget(plan, copy));
+  return copy;
+}
+
+bool MoveDescriptors(const ChildPlan& plan) {
+  // First everything that a move would overwrite before it has been moved.
+  for (size_t i = 0; i < plan.move_count; ++i) {
+    DescriptorMove& move = plan.moves[i];
+    if (move.from == move.to || !IsTarget(plan, move.from)) continue;
+    move.from = CopyMoveToHighFd(plan, move.from);
+    if (move.from < 0) return false;
+  }
+  for (size_t i = 0; i < plan.move_count; ++i) {
+    const DescriptorMove& move = plan.moves[i];
+    // Onto itself, dup3 would refuse, and dup2 leave close-on-exec as it is.
+    if (!Ok(move.from == move.to ? syscall(SYS_fcntl, move.to, F_SETFD, 0)
+                                 : syscall(SYS_dup3, move.from, move.to, 0))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool CloseGap(unsigned first, unsigned last) {
+  return first > last || Ok(syscall(SYS_close_range, first, last, 0));
+}
+
+bool CloseRanges(const ChildPlan& plan) {
+  unsigned first = 0;
+  for (size_t i = 0; i < plan.move_count; ++i) {
+    const unsigned kept = static_cast<unsigned>(plan.moves[i].to);
+    if (kept > 0 && !CloseGap(first, kept - 1)) return false;
+    first = kept + 1;
+  }
+  return CloseGap(first, kLastDescriptor);
+}
+
+// -1 for "." and "..".
+int ToDescriptor(const char* name) {
+  int fd = 0;
+  for (; *name != '\0'; ++name) {
+    if (*name < '0' || *name > '9') return -1;
+    fd = fd * 10 + (*name - '0');
+  }
+  return fd;
+}
+
+int OpenDescriptorList() {
+  return static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/fd",
+                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+}
+
+// In a host that has as many open as it may, those below the limit all are: the
+// first that is not kept goes.
+void CloseOne(const ChildPlan& plan) {
+  int fd = 0;
+  while (IsTarget(plan, fd)) ++fd;
+  syscall(SYS_close, fd);
+}
+
+// Takes as long as there are open descriptors, not as there might be.
+bool CloseListed(const ChildPlan& plan) {
+  int directory = OpenDescriptorList();
+  if (directory < 0 && errno == EMFILE) {
+    CloseOne(plan);
+    directory = OpenDescriptorList();
+  }
+  if (directory < 0) return false;
+  alignas(DirectoryEntry) char buffer[1024];
+  for (;;) {
+    const long size =
+        syscall(SYS_getdents64, directory, buffer, sizeof(buffer));
+    if (size < 0) return false;
+    if (size == 0) break;
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+      const int fd = ToDescriptor(entry->name);
+      if (fd >= 0 && fd != directory && !IsTarget(plan, fd)) {
+        syscall(SYS_close, fd);
+      }
+      at += entry->length;
+    }
+  }
+  syscall(SYS_close, directory);
+  return true;
+}
+
+bool CloseOthers(const ChildPlan& plan) {
+  if (plan.have_close_range) {
+    if (CloseRanges(plan)) return true;
+    if (errno != ENOSYS && errno != EPERM) return false;
+  }
+  return CloseListed(plan);
+}
+
+bool SetRlimits(ChildPlan& plan) {
+  for (size_t i = 0; i < plan.rlimit_count; ++i) {
+    if (!Ok(syscall(SYS_prlimit64, 0, plan.rlimits[i].resource,
+                    &plan.rlimits[i].limit, nullptr))) {
+      plan.refused_resource = plan.rlimits[i].resource;
+      return false;
+    }
+  }
+  return true;
+}
+
+bool AskForDeathSignal(const ChildPlan& plan) {
+  if (!Ok(syscall(SYS_prctl, PR_SET_PDEATHSIG, plan.death_signal, 0, 0, 0))) {
+    return false;
+  }
+  // If the host has ended meanwhile, its signal was sent before we asked for
+  // it.
+  if (syscall(SYS_getppid) != plan.parent) {
+    syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+  }
+  return true;
+}
+
+bool IsKeptSignal(const ChildPlan& plan, int signal) {
+  if ((plan.kept_ignored_signals >> (signal - 1) & 1) == 0) return false;
+  KernelSigaction action = {};
+  syscall(SYS_rt_sigaction, signal, nullptr, &action, sizeof(uint64_t));
+  return action.handler == reinterpret_cast<void*>(SIG_IGN);
+}
+
+bool ResetSignals(const ChildPlan& plan) {
+  const KernelSigaction to_default = {};
+  for (int signal = 1; signal <= kSignalCount; ++signal) {
+    if (signal == SIGKILL || signal == SIGSTOP || IsKeptSignal(plan, signal)) {
+      continue;
+    }
+    if (!Ok(syscall(SYS_rt_sigaction, signal, &to_default, nullptr,
+                    sizeof(uint64_t)))) {
+      return false;
+    }
+  }
+  return Ok(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan.blocked_signals,
+                    nullptr, sizeof(uint64_t)));
+}
+
+// Returns only if no candidate can be executed. A file that is not there, or a
+// directory on the way that is not, says less than what is wrong with another.
+void Exec(ChildPlan& plan) {
+  int refusal = 0;
+  int error = ENOENT;
+  for (const char* const* file = plan.candidates; *file != nullptr; ++file) {
+    syscall(SYS_execve, *file, plan.argv, plan.environment);
+    error = errno;
+    // It can be executed in a moment: what comes later in PATH is another
+    // program.
+    const bool busy = error == ETXTBSY;
+    if (busy || (refusal == 0 && error != ENOENT && error != ENOTDIR)) {
+      refusal = error;
+      plan.refused = *file;
+    }
+    if (busy) break;
+  }
+  errno = refusal != 0 ? refusal : error;
+}
+
+// False, with errno and plan.stage telling why; or it does not return.
+bool Become(ChildPlan& plan) {
+  plan.stage = SpawnStage::kSession;
+  if (plan.new_session && !Ok(syscall(SYS_setsid))) return false;
+  plan.stage = SpawnStage::kProcessGroup;
+  if (plan.process_group >= 0 &&
+      !Ok(syscall(SYS_setpgid, 0, plan.process_group))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kDescriptors;
+  if (plan.shares_descriptors && !UnshareDescriptors(plan)) return false;
+  if (!MoveDescriptors(plan)) return false;
+  plan.stage = SpawnStage::kTerminal;
+  if (plan.controlling_terminal >= 0 &&
+      !Ok(syscall(SYS_ioctl, plan.controlling_terminal, TIOCSCTTY, 0))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kClose;
+  if (plan.close_others && !CloseOthers(plan)) return false;
+  plan.stage = SpawnStage::kRlimits;
+  if (!SetRlimits(plan)) return false;
+  plan.stage = SpawnStage::kNice;
+  if (plan.set_nice &&
+      !Ok(syscall(SYS_setpriority, PRIO_PROCESS, 0, plan.nice))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kGroup;
+  if (plan.gid >= 0 &&
+      !Ok(syscall(SYS_setresgid, plan.gid, plan.gid, plan.gid))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kGroups;
+  if (plan.group_count >= 0 &&
+      !Ok(syscall(SYS_setgroups, plan.group_count, plan.groups))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kUser;
+  if (plan.uid >= 0 &&
+      !Ok(syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid))) {
+    return false;
+  }
+  plan.stage = SpawnStage::kDirectory;
+  if (plan.working_directory != nullptr &&
+      !Ok(syscall(SYS_chdir, plan.working_directory))) {
+    return false;
+  }
+  if (plan.umask >= 0) syscall(SYS_umask, plan.umask);
+  plan.stage = SpawnStage::kParentDeath;
+  if (plan.death_signal != 0 && !AskForDeathSignal(plan)) return false;
+  plan.stage = SpawnStage::kSignals;
+  if (!ResetSignals(plan)) return false;
+  plan.stage = SpawnStage::kExec;
+  Exec(plan);
+  return false;
+}
+
+}  // namespace
+
+int RunChild(void* arg) {
+  ChildPlan& plan = *static_cast<ChildPlan*>(arg);
+  Become(plan);
+  plan.error = errno;
+  for (;;) syscall(SYS_exit_group, 127);
+}
+
+}  // namespace asyncproc::internal

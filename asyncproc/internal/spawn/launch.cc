@@ -1,0 +1,522 @@
+#include "asyncproc/internal/spawn/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/notification.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/spawn/path_search.h"
+#include "asyncproc/internal/spawn/pty_pair.h"
+#include "asyncproc/internal/spawn/spawn.h"
+#include "asyncproc/spawn_error.h"
+
+namespace asyncproc::internal {
+
+// Runs one Spawn, and stays until it is destroyed.
+class ParentThread {
+ public:
+  static absl::StatusOr<std::unique_ptr<ParentThread, ParentThreadDeleter>>
+  Start(const SpawnRequest& request, SpawnResult* result) {
+    std::unique_ptr<ParentThread, ParentThreadDeleter> self(new ParentThread);
+    absl::StatusOr<Thread> thread =
+        Thread::Start("asyncproc-paren", [self = self.get(), &request, result] {
+          *result = Spawn(request);
+          self->spawned_.Notify();
+          self->released_.WaitForNotification();
+        });
+    if (!thread.ok()) return thread.status();
+    self->thread_ = *std::move(thread);
+    self->spawned_.WaitForNotification();
+    return self;
+  }
+
+  ~ParentThread() { released_.Notify(); }
+
+ private:
+  absl::Notification spawned_;
+  absl::Notification released_;
+  Thread thread_;  // Last: it is joined first, after the destructor's body.
+};
+
+void ParentThreadDeleter::operator()(ParentThread* thread) const {
+  delete thread;
+}
+
+namespace {
+
+absl::Status Failed(const Command& command, SpawnFailure failure,
+                    absl::string_view what) {
+  absl::Status status = absl::ErrnoToStatus(
+      failure.error_number,
+      absl::StrCat("cannot start ", ShellQuote(command.argv[0]), ": ", what));
+  // The limit of processes, which absl takes for something to try again.
+  if (failure.error_number == EAGAIN) {
+    status = absl::ResourceExhaustedError(status.message());
+  }
+  SetSpawnFailure(failure, &status);
+  return status;
+}
+
+// `status` is that of making something in the host, and says by which errno it
+// failed.
+absl::Status Failed(const Command& command, SpawnStage stage,
+                    const absl::Status& status) {
+  absl::Status failed(status.code(),
+                      absl::StrCat("cannot start ", ShellQuote(command.argv[0]),
+                                   ": ", status.message()));
+  const SpawnFailure cause = GetSpawnFailure(status).value_or(SpawnFailure());
+  SetSpawnFailure({stage, cause.error_number}, &failed);
+  return failed;
+}
+
+const std::string& ProgramOf(const Command& command) {
+  return command.executable.empty() ? command.argv[0] : command.executable;
+}
+
+// How `file` begins, as far as a kernel reads it to find an interpreter.
+std::string FirstBytes(const std::string& file) {
+  const UniqueFd fd(
+      GetOs().Open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0));
+  char bytes[256];
+  const ssize_t size =
+      fd.valid() ? GetOs().Read(fd.get(), bytes, sizeof(bytes)) : 0;
+  return std::string(bytes, size > 0 ? static_cast<size_t>(size) : 0);
+}
+
+// For a file that is there and of which exec says that it is not: what it names
+// as its interpreter, after "#!" or inside, is not there.
+std::string MissingInterpreter(const Command& command,
+                               const std::vector<std::string>& candidates) {
+  for (const std::string& candidate : candidates) {
+    const std::string file =
+        candidate[0] == '/' || command.working_directory.empty()
+            ? candidate
+            : absl::StrCat(command.working_directory, "/", candidate);
+    if (access(file.c_str(), F_OK) < 0) continue;
+    std::string first_line = FirstBytes(file);
+    first_line.resize(std::min(first_line.find('\n'), first_line.size()));
+    absl::string_view interpreter = first_line;
+    const bool named = absl::ConsumePrefix(&interpreter, "#!");
+    return absl::StrCat(
+        " (", ShellQuote(candidate), " is there, but its interpreter ",
+        named ? absl::StrCat("\"", absl::CHexEscape(interpreter), "\" is not)")
+              : "is not)");
+  }
+  return "";
+}
+
+std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
+                            const SpawnResult& result,
+                            const std::optional<std::string>& path) {
+  const std::string& program = ProgramOf(command);
+  std::string what = absl::StrCat("exec of ", ShellQuote(program));
+  if (!absl::StrContains(program, '/')) {
+    if (!result.refused.empty()) {
+      absl::StrAppend(&what, ", found as ", ShellQuote(result.refused));
+    }
+    absl::StrAppend(&what, ", searched for in PATH=",
+                    path.value_or(std::string(kDefaultPath)));
+  }
+  if (result.failure.error_number == ENOENT) {
+    absl::StrAppend(&what, MissingInterpreter(command, request.candidates));
+  }
+  return what;
+}
+
+std::string ResourceName(int resource) {
+  static constexpr std::pair<int, const char*> kNames[] = {
+      {RLIMIT_AS, "RLIMIT_AS"},
+      {RLIMIT_CORE, "RLIMIT_CORE"},
+      {RLIMIT_CPU, "RLIMIT_CPU"},
+      {RLIMIT_DATA, "RLIMIT_DATA"},
+      {RLIMIT_FSIZE, "RLIMIT_FSIZE"},
+      {RLIMIT_LOCKS, "RLIMIT_LOCKS"},
+      {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"},
+      {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"},
+      {RLIMIT_NICE, "RLIMIT_NICE"},
+      {RLIMIT_NOFILE, "RLIMIT_NOFILE"},
+      {RLIMIT_NPROC, "RLIMIT_NPROC"},
+      {RLIMIT_RSS, "RLIMIT_RSS"},
+      {RLIMIT_RTPRIO, "RLIMIT_RTPRIO"},
+      {RLIMIT_RTTIME, "RLIMIT_RTTIME"},
+      {RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"},
+      {RLIMIT_STACK, "RLIMIT_STACK"},
+  };
+  for (const auto& [number, name] : kNames) {
+    if (number == resource) return name;
+  }
+  return absl::StrCat("resource ", resource);  // Of a later kernel.
+}
+
+std::string WhatFailedInChild(const Command& command,
+                              const SpawnRequest& request,
+                              const SpawnResult& result,
+                              const std::optional<std::string>& path) {
+  const absl::string_view stage = SpawnStageName(result.failure.stage);
+  switch (result.failure.stage) {
+    case SpawnStage::kProcessGroup:
+      return absl::StrCat(stage, " to ", request.process_group.value_or(0));
+    case SpawnStage::kRlimits:
+      return absl::StrCat(stage, " of ", ResourceName(result.refused_resource));
+    case SpawnStage::kNice:
+      return absl::StrCat(stage, " to ", request.nice.value_or(0));
+    case SpawnStage::kGroup:
+      return absl::StrCat(stage, " to ", request.gid.value_or(0));
+    case SpawnStage::kGroups:
+      return absl::StrCat(
+          stage, " to [",
+          absl::StrJoin(request.groups.value_or(std::vector<gid_t>()), " "),
+          "]");
+    case SpawnStage::kUser:
+      return absl::StrCat(stage, " to ", request.uid.value_or(0));
+    case SpawnStage::kDirectory:
+      return absl::StrCat(stage, " to ", ShellQuote(command.working_directory));
+    case SpawnStage::kExec:
+      return WhatExecRefused(command, request, result, path);
+    default:
+      return std::string(stage);
+  }
+}
+
+// Whether the host is `user` through and through, and nothing else: so it has
+// no right to change its groups, and none of another's to lose.
+bool IsUnprivileged(uid_t user) {
+  uid_t real, effective, saved;
+  return user != 0 && getresuid(&real, &effective, &saved) == 0 &&
+         real == user && effective == user && saved == user;
+}
+
+// The identity that `user` alone implies: nothing of the host's is kept.
+absl::Status CompleteIdentity(const Command& command, SpawnRequest* request) {
+  request->uid = command.user;
+  request->gid = command.group;
+  request->groups = command.supplementary_groups;
+  if (!command.user.has_value()) return absl::OkStatus();
+  if (!request->groups.has_value() && !IsUnprivileged(*command.user)) {
+    request->groups.emplace();
+  }
+  if (request->gid.has_value()) return absl::OkStatus();
+  std::vector<char> buffer(16 * 1024);
+  passwd entry;
+  passwd* found = nullptr;
+  if (getpwuid_r(*command.user, &entry, buffer.data(), buffer.size(), &found) !=
+          0 ||
+      found == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot start ", ShellQuote(command.argv[0]), ": user ", *command.user,
+        " is not in the password database: set group too"));
+  }
+  request->gid = entry.pw_gid;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> OpenFile(const Command& command, const char* path,
+                                  int flags) {
+  // 0666: what the umask leaves of it, as every program that makes files.
+  UniqueFd fd = AboveStdio(
+      UniqueFd(GetOs().Open(path, flags | O_CLOEXEC | O_NOCTTY, 0666)));
+  if (!fd.valid()) {
+    return Failed(command, {SpawnStage::kOpen, errno},
+                  absl::StrCat("open ", ShellQuote(path)));
+  }
+  return fd;
+}
+
+int OpenFlags(const Stdio& stream) {
+  switch (stream.mode()) {
+    case Stdio::FileMode::kRead:
+      return O_RDONLY;
+    case Stdio::FileMode::kTruncate:
+      return O_WRONLY | O_CREAT | O_TRUNC;
+    case Stdio::FileMode::kAppend:
+      return O_WRONLY | O_CREAT | O_APPEND;
+  }
+  return O_RDONLY;  // There is no other mode.
+}
+
+// Whether the host's `fd` can become `number` of the child.
+absl::Status CheckDescriptor(const Command& command, int fd, int number) {
+  rlimit limit;
+  std::string what;
+  if (fcntl(fd, F_GETFD) < 0) {
+    what = absl::StrCat("descriptor ", fd, ", for ", number,
+                        " of the child, is not open");
+  } else if (fd != number && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+             static_cast<rlim_t>(number) >= limit.rlim_cur) {
+    what =
+        absl::StrCat("descriptor ", number,
+                     " of the child is beyond the limit of ", limit.rlim_cur);
+  } else {
+    return absl::OkStatus();
+  }
+  absl::Status status = absl::InvalidArgumentError(
+      absl::StrCat("cannot start ", ShellQuote(command.argv[0]), ": ", what));
+  SetSpawnFailure({SpawnStage::kDescriptors, EBADF}, &status);
+  return status;
+}
+
+// Opens what a Command's streams need, and says what is to be where in the
+// child. Owns the child's ends until the child has them.
+class Streams {
+ public:
+  Streams(const Command& command, const std::vector<int>& further_pipes)
+      : command_(command), further_pipes_(further_pipes) {}
+
+  absl::Status Open(Launched* launched) {
+    absl::Status status = command_.pty.has_value() ? OpenTerminal(launched)
+                                                   : OpenStandard(launched);
+    if (status.ok()) status = OpenFurther(launched);
+    for (const auto& [child_fd, host_fd] : command_.pass_fds) {
+      moves_.push_back({host_fd, child_fd});
+    }
+    return status;
+  }
+
+  const std::vector<DescriptorMove>& moves() const { return moves_; }
+
+ private:
+  absl::Status OpenTerminal(Launched* launched) {
+    absl::StatusOr<PtyPair> pty = MakePty(*command_.pty);
+    if (!pty.ok()) {
+      return Failed(command_, SpawnStage::kTerminal, pty.status());
+    }
+    launched->terminal = MoveToHighFd(std::move(pty->master));
+    const int master = launched->terminal.get();
+    for (UniqueFd* const copy : {&launched->in, &launched->out}) {
+      *copy =
+          MoveToHighFd(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
+      if (copy->valid()) continue;
+      return Failed(command_, {SpawnStage::kTerminal, errno},
+                    "cannot copy a descriptor");
+    }
+    const int slave = pty->slave.get();
+    owned_.push_back(std::move(pty->slave));
+    for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      moves_.push_back({slave, number});
+    }
+    // For all three: the flag belongs to what they are copies of.
+    return MakeNonblocking(launched->terminal, SpawnStage::kTerminal);
+  }
+
+  absl::Status OpenStandard(Launched* launched) {
+    absl::Status status = OpenInput(&launched->in);
+    if (status.ok()) {
+      status = OpenOutput(command_.out, STDOUT_FILENO, &launched->out);
+    }
+    if (status.ok()) {
+      status = OpenOutput(command_.err, STDERR_FILENO, &launched->err);
+    }
+    return status;
+  }
+
+  absl::Status OpenInput(UniqueFd* host_end) {
+    if (command_.in.kind() != Stdio::Kind::kPipe) {
+      return OpenOther(command_.in, STDIN_FILENO);
+    }
+    absl::StatusOr<Pipe> pipe = OpenPipe();
+    if (!pipe.ok()) return pipe.status();
+    *host_end = MoveToHighFd(std::move(pipe->write_end));
+    Own(std::move(pipe->read_end), STDIN_FILENO);
+    return MakeNonblocking(*host_end, SpawnStage::kPipe);
+  }
+
+  absl::Status OpenOutput(const Stdio& stream, int number, UniqueFd* host_end) {
+    if (stream.kind() == Stdio::Kind::kLineBuffered) {
+      absl::StatusOr<PtyPair> pty = MakeRawPty();
+      if (!pty.ok()) {
+        return Failed(command_, SpawnStage::kTerminal, pty.status());
+      }
+      *host_end = MoveToHighFd(std::move(pty->master));
+      Own(std::move(pty->slave), number);
+      return MakeNonblocking(*host_end, SpawnStage::kTerminal);
+    }
+    if (stream.kind() != Stdio::Kind::kPipe) return OpenOther(stream, number);
+    absl::StatusOr<Pipe> pipe = OpenPipe();
+    if (!pipe.ok()) return pipe.status();
+    *host_end = MoveToHighFd(std::move(pipe->read_end));
+    Own(std::move(pipe->write_end), number);
+    return MakeNonblocking(*host_end, SpawnStage::kPipe);
+  }
+
+  absl::StatusOr<Pipe> OpenPipe() {
+    absl::StatusOr<Pipe> pipe = MakePipe(command_.pipe_size);
+    if (pipe.ok()) return pipe;
+    return Failed(command_, SpawnStage::kPipe, pipe.status());
+  }
+
+  absl::Status MakeNonblocking(const UniqueFd& fd, SpawnStage stage) {
+    absl::Status status = SetNonblocking(fd);
+    if (status.ok()) return status;
+    return Failed(command_, stage, status);
+  }
+
+  absl::Status OpenOther(const Stdio& stream, int number) {
+    switch (stream.kind()) {
+      case Stdio::Kind::kNull:
+        return OpenPath("/dev/null", O_RDWR, number);
+      case Stdio::Kind::kFile:
+        return OpenPath(stream.path().c_str(), OpenFlags(stream), number);
+      case Stdio::Kind::kInherit:
+        // Where the host has none, the child has none.
+        if (fcntl(number, F_GETFD) >= 0) moves_.push_back({number, number});
+        return absl::OkStatus();
+      case Stdio::Kind::kFd:
+        moves_.push_back({stream.fd(), number});
+        return absl::OkStatus();
+      case Stdio::Kind::kToStdout:
+        for (const DescriptorMove& move : moves_) {
+          if (move.to == STDOUT_FILENO) {
+            moves_.push_back({move.from, number});
+            break;
+          }
+        }
+        return absl::OkStatus();
+      case Stdio::Kind::kPipe:
+      case Stdio::Kind::kLineBuffered:
+        break;  // Who calls this opens those.
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenPath(const char* path, int flags, int number) {
+    absl::StatusOr<UniqueFd> fd = OpenFile(command_, path, flags);
+    if (!fd.ok()) return fd.status();
+    Own(*std::move(fd), number);
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenFurther(Launched* launched) {
+    for (int number : further_pipes_) {
+      UniqueFd& host_end = launched->further.emplace_back();
+      absl::Status status = OpenOutput(Stdio::Pipe(), number, &host_end);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  void Own(UniqueFd fd, int number) {
+    moves_.push_back({fd.get(), number});
+    owned_.push_back(std::move(fd));
+  }
+
+  const Command& command_;
+  const std::vector<int>& further_pipes_;
+  std::vector<UniqueFd> owned_;
+  std::vector<DescriptorMove> moves_;
+};
+
+absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
+                                       const std::optional<std::string>& path) {
+  SpawnRequest request;
+  if (absl::Status status = CompleteIdentity(command, &request); !status.ok()) {
+    return status;
+  }
+  request.argv = command.argv;
+  request.candidates = ProgramCandidates(ProgramOf(command), path);
+  request.environment = command.env.ToVector();
+  if (!command.working_directory.empty()) {
+    request.working_directory = command.working_directory;
+  }
+  request.new_session = command.new_session || command.pty.has_value();
+  if (command.pty.has_value()) request.controlling_terminal = STDIN_FILENO;
+  // The leader of a session leads a group already, and may not ask for it.
+  if (!command.process_group.inherits() && !request.new_session) {
+    request.process_group = command.process_group.id();
+  }
+  for (const auto& [resource, limit] : command.rlimits) {
+    request.rlimits.push_back({resource, limit});
+  }
+  request.nice = command.nice;
+  request.umask = command.umask;
+  if (command.die_with_parent) request.death_signal = SIGKILL;
+  return request;
+}
+
+absl::Status ValidateFurther(const Command& command,
+                             const std::vector<int>& further_pipes) {
+  std::set<int> numbers;
+  for (int number : further_pipes) {
+    if (number <= STDERR_FILENO || command.pass_fds.count(number) > 0 ||
+        !numbers.insert(number).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot start ", ShellQuote(command.argv[0]), ": descriptor ", number,
+          " of the child cannot be a further pipe: it is something else"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckCommand(const Command& command) {
+  absl::Status status = command.Validate();
+  int number = STDIN_FILENO;
+  for (const Stdio* stream : {&command.in, &command.out, &command.err}) {
+    if (status.ok() && stream->kind() == Stdio::Kind::kFd) {
+      status = CheckDescriptor(command, stream->fd(), number);
+    }
+    ++number;
+  }
+  for (const auto& [child_fd, host_fd] : command.pass_fds) {
+    if (status.ok()) status = CheckDescriptor(command, host_fd, child_fd);
+  }
+  return status;
+}
+
+absl::StatusOr<Launched> Launch(const Command& command,
+                                const std::vector<int>& further_pipes) {
+  if (absl::Status status = CheckCommand(command); !status.ok()) return status;
+  if (absl::Status status = ValidateFurther(command, further_pipes);
+      !status.ok()) {
+    return status;
+  }
+  const std::optional<std::string> path = command.env.Get("PATH");
+  absl::StatusOr<SpawnRequest> request = ToRequest(command, path);
+  if (!request.ok()) return request.status();
+
+  Launched launched;
+  Streams streams(command, further_pipes);
+  if (absl::Status status = streams.Open(&launched); !status.ok()) {
+    return status;
+  }
+  request->moves = streams.moves();
+
+  SpawnResult result;
+  if (command.die_with_parent) {
+    auto parent = ParentThread::Start(*request, &result);
+    if (!parent.ok()) {
+      absl::Status status = parent.status();
+      SetSpawnFailure({SpawnStage::kThread, EAGAIN}, &status);
+      return Failed(command, SpawnStage::kThread, status);
+    }
+    launched.parent = *std::move(parent);
+  } else {
+    result = Spawn(*request);
+  }
+  if (result.pid < 0) {
+    return Failed(command, result.failure,
+                  WhatFailedInChild(command, *request, result, path));
+  }
+  launched.pid = result.pid;
+  launched.pidfd = std::move(result.pidfd);
+  return launched;
+}
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,87 @@
+#include "asyncproc/internal/spawn/pty_pair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#include "absl/status/status.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/spawn_error.h"
+
+namespace asyncproc::internal {
+namespace {
+
+absl::Status Failed(const char* what) {
+  const int error = errno;
+  // ENOSPC: as many terminals as the system has are in use.
+  absl::Status status =
+      error == ENOSPC
+          ? absl::ResourceExhaustedError("no pseudo-terminal is left")
+          : absl::ErrnoToStatus(error, what);
+  SetSpawnFailure({SpawnStage::kTerminal, error}, &status);
+  return status;
+}
+
+absl::StatusOr<PtyPair> OpenPair() {
+  constexpr int kFlags = O_RDWR | O_NOCTTY | O_CLOEXEC;
+  PtyPair pair;
+  pair.master = AboveStdio(UniqueFd(GetOs().Open("/dev/ptmx", kFlags, 0)));
+  if (!pair.master.valid()) return Failed("cannot open a pseudo-terminal");
+  if (unlockpt(pair.master.get()) < 0) {
+    return Failed("cannot unlock a pseudo-terminal");
+  }
+  // By the master, not by name: a name may lead to another /dev.
+  pair.slave =
+      AboveStdio(UniqueFd(ioctl(pair.master.get(), TIOCGPTPEER, kFlags)));
+  if (!pair.slave.valid()) {
+    return Failed("cannot open the other side of a pseudo-terminal");
+  }
+  return pair;
+}
+
+template <typename Change>
+absl::Status ChangeSettings(const UniqueFd& terminal, Change change) {
+  termios settings;
+  if (tcgetattr(terminal.get(), &settings) == 0) {
+    change(settings);
+    if (tcsetattr(terminal.get(), TCSANOW, &settings) == 0) {
+      return absl::OkStatus();
+    }
+  }
+  return Failed("cannot set up a pseudo-terminal");
+}
+
+}  // namespace
+
+absl::StatusOr<PtyPair> MakePty(const Pty& options) {
+  absl::StatusOr<PtyPair> pair = OpenPair();
+  if (!pair.ok()) return pair;
+  winsize size = {};
+  size.ws_row = static_cast<unsigned short>(options.rows);
+  size.ws_col = static_cast<unsigned short>(options.columns);
+  if (ioctl(pair->slave.get(), TIOCSWINSZ, &size) < 0) {
+    return Failed("cannot set the size of a pseudo-terminal");
+  }
+  if (options.echo) return pair;
+  absl::Status status = ChangeSettings(pair->slave, [](termios& settings) {
+    settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  });
+  if (!status.ok()) return status;
+  return pair;
+}
+
+absl::StatusOr<PtyPair> MakeRawPty() {
+  absl::StatusOr<PtyPair> pair = OpenPair();
+  if (!pair.ok()) return pair;
+  if (absl::Status status = ChangeSettings(
+          pair->slave, [](termios& settings) { cfmakeraw(&settings); });
+      !status.ok()) {
+    return status;
+  }
+  return pair;
+}
+
+}  // namespace asyncproc::internal

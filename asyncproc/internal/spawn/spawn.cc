@@ -1,0 +1,193 @@
+#include "asyncproc/internal/spawn/spawn.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "absl/base/const_init.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// The child needs a fraction: a few frames and a buffer of 1 KiB.
+constexpr size_t kChildStackSize = 16 * 1024;
+
+// A file that was just written is busy while some other thread's child holds
+// the descriptor it was written by: between clone and exec, a moment.
+constexpr absl::Duration kFirstBusyDelay = absl::Milliseconds(1);
+constexpr absl::Duration kLastBusyDelay = absl::Milliseconds(64);
+
+std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<const char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& string : strings) pointers.push_back(string.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// The raw call also blocks the two signals that glibc keeps to itself, one of
+// which would make the child set its user id when another thread of the host
+// sets its own.
+class AllSignalsBlocked {
+ public:
+  AllSignalsBlocked() {
+    const uint64_t all = ~uint64_t{0};
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, sizeof(before_));
+  }
+  ~AllSignalsBlocked() {
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr,
+            sizeof(before_));
+  }
+
+ private:
+  uint64_t before_ = 0;
+};
+
+// Without a signal at its end, until exec gives it the usual one: the kernel
+// sets it to SIGCHLD there.
+constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK;
+
+// Whether children are made without a table of descriptors, to make one of
+// their own of the few that they need. Until one could not: on a kernel before
+// 5.9, or behind a filter.
+std::atomic<bool> share_descriptors{true};
+
+// The pid, or a negated errno.
+pid_t Clone(ChildPlan* plan, int* pidfd) {
+  alignas(64) char stack[kChildStackSize];
+  char* const top = stack + sizeof(stack);
+  AllSignalsBlocked blocked;
+  Os& os = GetOs();
+  const int flags = kCloneFlags | (plan->shares_descriptors ? CLONE_FILES : 0);
+  pid_t pid = os.Clone(RunChild, top, flags | CLONE_PIDFD, plan, pidfd);
+  // EMFILE: there is no descriptor left for a pidfd. EINVAL, EPERM, ENOSYS: a
+  // kernel, or a filter in front of it, that does not know the flag.
+  if (pid < 0 && (errno == EMFILE || errno == EINVAL || errno == EPERM ||
+                  errno == ENOSYS)) {
+    *pidfd = -1;
+    pid = os.Clone(RunChild, top, flags, plan, nullptr);
+  }
+  return pid < 0 ? -errno : pid;
+}
+
+// Who changes its identity makes its memory undumpable: nobody of the new
+// identity may look into it. The child shares its memory with the host, whose
+// core dumps and debuggers that would be the end of; so the host gets it back
+// once the child has a memory of its own. One at a time: a second child might
+// still need it, and must not find it changed already.
+pid_t CloneWithIdentity(ChildPlan* plan, int* pidfd) {
+  static absl::Mutex mu(absl::kConstInit);
+  MutexLock lock(mu);
+  const int dumpable = prctl(PR_GET_DUMPABLE);
+  const pid_t pid = Clone(plan, pidfd);
+  // What is neither yes nor no cannot be set.
+  if (dumpable == 1) prctl(PR_SET_DUMPABLE, dumpable);
+  return pid;
+}
+
+void ReapFailed(pid_t pid) {
+  siginfo_t info;
+  while (waitid(P_PID, pid, &info, WEXITED | __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
+  SpawnResult result;
+  std::vector<DescriptorMove> moves = request.moves;
+  std::sort(moves.begin(), moves.end(),
+            [](const DescriptorMove& a, const DescriptorMove& b) {
+              return a.to < b.to;
+            });
+  ChildPlan plan = prepared;
+  plan.moves = moves.data();
+  plan.move_count = moves.size();
+  plan.shares_descriptors = plan.close_others && share_descriptors;
+
+  int pidfd = -1;
+  const bool changes_identity = plan.uid >= 0 || plan.gid >= 0;
+  const pid_t pid = changes_identity ? CloneWithIdentity(&plan, &pidfd)
+                                     : Clone(&plan, &pidfd);
+  if (pid < 0) {
+    result.failure = {SpawnStage::kClone, -pid};
+    return result;
+  }
+  result.pidfd = UniqueFd(pidfd);
+  if (plan.error != 0) {
+    ReapFailed(pid);
+    result.pidfd.Reset();
+    if (plan.could_not_unshare) {
+      share_descriptors = false;
+      return SpawnOnce(request, prepared);
+    }
+    result.failure = {plan.stage, plan.error};
+    if (plan.refused != nullptr) result.refused = plan.refused;
+    result.refused_resource = plan.refused_resource;
+    return result;
+  }
+  result.pid = pid;
+  // A pidfd that took the place of a closed standard stream would be written to
+  // by whoever believes that it is one.
+  result.pidfd = MoveToHighFd(std::move(result.pidfd));
+  return result;
+}
+
+}  // namespace
+
+SpawnResult Spawn(const SpawnRequest& request) {
+  const std::vector<const char*> argv = Pointers(request.argv);
+  const std::vector<const char*> candidates = Pointers(request.candidates);
+  const std::vector<const char*> environment = Pointers(request.environment);
+  ChildPlan plan;
+  plan.argv = argv.data();
+  plan.candidates = candidates.data();
+  plan.environment = environment.data();
+  if (request.working_directory.has_value()) {
+    plan.working_directory = request.working_directory->c_str();
+  }
+  plan.close_others = request.close_others;
+  plan.new_session = request.new_session;
+  plan.process_group = request.process_group.value_or(-1);
+  plan.controlling_terminal = request.controlling_terminal.value_or(-1);
+  plan.rlimits = request.rlimits.data();
+  plan.rlimit_count = request.rlimits.size();
+  plan.set_nice = request.nice.has_value();
+  plan.nice = request.nice.value_or(0);
+  if (request.groups.has_value()) {
+    plan.groups = request.groups->data();
+    plan.group_count = static_cast<int64_t>(request.groups->size());
+  }
+  if (request.gid.has_value()) plan.gid = *request.gid;
+  if (request.uid.has_value()) plan.uid = *request.uid;
+  if (request.umask.has_value()) plan.umask = *request.umask;
+  plan.death_signal = request.death_signal.value_or(0);
+  plan.parent = getpid();
+  plan.kept_ignored_signals = request.kept_ignored_signals;
+  plan.blocked_signals = request.blocked_signals;
+
+  absl::Duration delay = kFirstBusyDelay;
+  for (;;) {
+    SpawnResult result = SpawnOnce(request, plan);
+    const bool busy = result.failure.stage == SpawnStage::kExec &&
+                      result.failure.error_number == ETXTBSY;
+    if (!busy || delay > kLastBusyDelay) return result;
+    const timespec pause = absl::ToTimespec(delay);
+    nanosleep(&pause, nullptr);
+    delay *= 2;
+  }
+}
+
+}  // namespace asyncproc::internal

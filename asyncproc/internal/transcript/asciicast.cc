@@ -1,0 +1,238 @@
+#include "asyncproc/internal/transcript/asciicast.h"
+
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/text/utf8.h"
+#include "asyncproc/internal/transcript/asciicast_text.h"
+#include "asyncproc/internal/transcript/json_members.h"
+#include "asyncproc/internal/transcript/transcript_values.h"
+#include "asyncproc/transcript_event.h"
+
+namespace asyncproc::internal {
+namespace {
+
+using Kind = TranscriptEvent::Kind;
+
+constexpr int64_t kVersion = 2;
+
+// A member of the header that is ours: {"terminal":false} for a child without
+// one, for an asciicast has the size of one in any case.
+constexpr char kOurs[] = "asyncproc";
+
+class AsciicastWriter final : public TranscriptWriter {
+ public:
+  std::string Begin(const TranscriptHeader& header) override {
+    const TerminalSize size = header.terminal.value_or(TerminalSize());
+    OrderedJson line = {{"version", kVersion},
+                        {"width", size.columns},
+                        {"height", size.rows},
+                        {"timestamp", absl::ToUnixSeconds(header.start)},
+                        {"command", ToUtf8(header.command)}};
+    has_terminal_ = header.terminal.has_value();
+    if (!has_terminal_) line[kOurs] = {{"terminal", false}};
+    return absl::StrCat(FormatJson(line), "\n");
+  }
+
+  std::string Write(const TranscriptEvent& event) override {
+    time_ = event.time;
+    switch (event.kind) {
+      case Kind::kIn:
+        return IfAny("i", in_.Push(event.data));
+      case Kind::kOut:
+        return Shown(out_.Push(event.data));
+      case Kind::kErr:
+        return Shown(err_.Push(event.data));
+      case Kind::kResize:
+        return Line("r", FormatTerminalSize(event.size));
+      case Kind::kInClosed:
+      case Kind::kInBroken:
+        return absl::StrCat(IfAny("i", in_.Finish()), Marker(event));
+      case Kind::kOutClosed:
+        return absl::StrCat(Shown(out_.Finish()), Marker(event));
+      case Kind::kErrClosed:
+        return absl::StrCat(Shown(err_.Finish()), Marker(event));
+      case Kind::kExit:
+        return absl::StrCat(End(), Marker(event));
+      case Kind::kSignal:
+      case Kind::kLetters:
+      case Kind::kMark:
+        return Marker(event);
+    }
+    return "";  // There is no other kind.
+  }
+
+  std::string End() override {
+    return absl::StrCat(IfAny("i", in_.Finish()), Shown(out_.Finish()),
+                        Shown(err_.Finish()));
+  }
+
+ private:
+  std::string Shown(const std::string& text) const {
+    return IfAny("o", has_terminal_
+                          ? text
+                          : absl::StrReplaceAll(text, {{"\n", "\r\n"}}));
+  }
+
+  std::string Marker(const TranscriptEvent& event) const {
+    return Line("m", FormatMarker(event));
+  }
+
+  // Of a character of which there is a part yet, there is no text.
+  std::string IfAny(absl::string_view code, const std::string& text) const {
+    return text.empty() ? "" : Line(code, text);
+  }
+
+  std::string Line(absl::string_view code, const std::string& text) const {
+    const int64_t micros = absl::ToInt64Microseconds(time_);
+    return absl::StrFormat("[%d.%06d, \"%s\", %s]\n", micros / 1'000'000,
+                           micros % 1'000'000, code,
+                           FormatJson(OrderedJson(text)));
+  }
+
+  bool has_terminal_ = true;
+  absl::Duration time_;
+  Utf8Joiner in_;
+  Utf8Joiner out_;
+  Utf8Joiner err_;
+};
+
+void CheckVersion(JsonMembers& members) {
+  const Json* const version = members.Find("version");
+  // What is no number may be nested as deeply as it likes: to show that takes
+  // as deep a stack.
+  if (version == nullptr || !version->is_number()) {
+    members.Fail("has a \"version\" that is no number");
+  } else if (!version->is_number_integer() || *version != kVersion) {
+    members.Fail(absl::StrCat("is of asciicast version ", version->dump(),
+                              "; only ", kVersion, " is known"));
+  }
+}
+
+absl::StatusOr<absl::Duration> ReadTime(const Json& seconds) {
+  if (!seconds.is_number()) {
+    return absl::InvalidArgumentError("begins with no number");
+  }
+  const double micros = std::round(seconds.get<double>() * 1e6);
+  if (!(micros >= 0) || micros > static_cast<double>(kMaxMicros)) {
+    return absl::InvalidArgumentError(
+        "has a time that is negative or too late");
+  }
+  return absl::Microseconds(static_cast<int64_t>(micros));
+}
+
+class AsciicastReader final : public TranscriptReader {
+ public:
+  absl::Status Begin(absl::string_view text,
+                     TranscriptHeader* header) override {
+    const absl::StatusOr<Json> line = ParseJson(text);
+    if (!line.ok()) return line.status();
+    JsonMembers members(*line);
+    CheckVersion(members);
+    ReadHeader(members, header);
+    return members.status();
+  }
+
+  absl::StatusOr<bool> Read(absl::string_view text,
+                            TranscriptEvent* event) override {
+    if (text.empty()) return false;
+    const absl::StatusOr<Json> line = ParseJson(text);
+    if (!line.ok()) return line.status();
+    if (!line->is_array() || line->size() != 3) {
+      return absl::InvalidArgumentError(
+          "is no array of a time, a code and what happened");
+    }
+    const absl::StatusOr<absl::Duration> time = ReadTime((*line)[0]);
+    if (!time.ok()) return time.status();
+    event->time = *time;
+    const auto* const code = (*line)[1].get_ptr<const std::string*>();
+    if (code == nullptr) {
+      return absl::InvalidArgumentError("has a code that is no string");
+    }
+    // There are others, and may be more in the future.
+    if (*code != "i" && *code != "o" && *code != "r" && *code != "m") {
+      return false;
+    }
+    const auto* const data = (*line)[2].get_ptr<const std::string*>();
+    if (data == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("has a \"", *code, "\" that is no string"));
+    }
+    absl::Status status = ReadEvent(code->front(), *data, event);
+    if (!status.ok()) return status;
+    return true;
+  }
+
+ private:
+  void ReadHeader(JsonMembers& members, TranscriptHeader* header) {
+    TerminalSize size;
+    size.rows = static_cast<int>(members.Int("height", 0, kMaxTerminalSize));
+    size.columns = static_cast<int>(members.Int("width", 0, kMaxTerminalSize));
+    // A member of this name may be somebody else's, and anything.
+    if (const Json* const ours = members.Find(kOurs)) {
+      has_terminal_ = JsonMembers(*ours).BoolOr("terminal", true);
+    }
+    if (has_terminal_) header->terminal = size;
+    if (members.Has("command")) header->command = members.String("command");
+    if (members.Has("timestamp")) {
+      header->start = absl::FromUnixSeconds(
+          members.Int("timestamp", -kMaxStartSeconds, kMaxStartSeconds));
+    }
+  }
+
+  absl::Status ReadEvent(char code, const std::string& data,
+                         TranscriptEvent* event) const {
+    switch (code) {
+      case 'i':
+        event->kind = Kind::kIn;
+        event->data = data;
+        break;
+      case 'o':
+        event->kind = Kind::kOut;
+        event->data =
+            has_terminal_ ? data : absl::StrReplaceAll(data, {{"\r\n", "\n"}});
+        break;
+      case 'r':
+        return ReadResize(data, event);
+      case 'm':
+        ParseMarker(data, event);
+        break;
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status ReadResize(absl::string_view data,
+                                 TranscriptEvent* event) {
+    const std::optional<TerminalSize> size = ParseTerminalSize(data);
+    if (!size.has_value()) {
+      return absl::InvalidArgumentError(
+          "has a size that is not columns, \"x\" and rows");
+    }
+    event->kind = Kind::kResize;
+    event->size = *size;
+    return absl::OkStatus();
+  }
+
+  bool has_terminal_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<TranscriptWriter> NewAsciicastWriter() {
+  return std::make_unique<AsciicastWriter>();
+}
+
+std::unique_ptr<TranscriptReader> NewAsciicastReader() {
+  return std::make_unique<AsciicastReader>();
+}
+
+}  // namespace asyncproc::internal

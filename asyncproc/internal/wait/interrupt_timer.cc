@@ -1,0 +1,118 @@
+#include "asyncproc/internal/wait/interrupt_timer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/base/attributes.h"
+#include "absl/base/const_init.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+
+// Missing in older glibc.
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+namespace asyncproc::internal {
+namespace {
+
+constexpr absl::Duration kInterval = absl::Milliseconds(5);
+
+// Its arrival is its effect.
+void DoNothing(int) {}
+
+bool IsOurs(int signal) {
+  struct sigaction action;
+  return sigaction(signal, nullptr, &action) == 0 &&
+         (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == DoNothing;
+}
+
+bool IsUnused(int signal) {
+  struct sigaction action;
+  return sigaction(signal, nullptr, &action) == 0 &&
+         (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+}
+
+bool TakeSignal(int signal) {
+  // Without SA_RESTART. SA_ONSTACK: also where stacks are small.
+  struct sigaction action = {};
+  action.sa_handler = DoNothing;
+  action.sa_flags = SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  return sigaction(signal, &action, nullptr) == 0;
+}
+
+// The signal in use; 0 when there is none to be had. From the high end: those
+// who count on a certain one mostly count up from SIGRTMIN.
+int ChooseSignal() {
+  ABSL_CONST_INIT static absl::Mutex mu(absl::kConstInit);
+  static int chosen ABSL_GUARDED_BY(mu) = 0;
+  MutexLock lock(mu);
+  // The host may have taken it for itself meanwhile: then it is the host's.
+  if (chosen != 0 && IsOurs(chosen)) return chosen;
+  for (int signal = SIGRTMAX - 1; signal > SIGRTMIN; --signal) {
+    if (IsUnused(signal) && TakeSignal(signal)) return chosen = signal;
+  }
+  return 0;
+}
+
+itimerspec Schedule(absl::Time when) {
+  itimerspec schedule = {};
+  // Zero would mean never.
+  schedule.it_value = absl::ToTimespec(
+      std::max(when - absl::UnixEpoch(), absl::Nanoseconds(1)));
+  schedule.it_interval = absl::ToTimespec(kInterval);
+  return schedule;
+}
+
+}  // namespace
+
+absl::Status InterruptTimer::Start(absl::Time when) {
+  signal_ = ChooseSignal();
+  if (signal_ == 0) {
+    return absl::ResourceExhaustedError(
+        "the program uses all real-time signals: none is left for a timer");
+  }
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = signal_;
+  event.sigev_notify_thread_id = static_cast<pid_t>(syscall(SYS_gettid));
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0) {
+    return absl::ResourceExhaustedError(
+        absl::ErrnoToStatus(errno, "cannot make a timer").message());
+  }
+  running_ = true;
+
+  sigset_t set, before;
+  sigemptyset(&set);
+  sigaddset(&set, signal_);
+  pthread_sigmask(SIG_UNBLOCK, &set, &before);
+  unblocked_ = sigismember(&before, signal_) == 1;
+
+  const itimerspec schedule = Schedule(when);
+  if (timer_settime(timer_, TIMER_ABSTIME, &schedule, nullptr) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot set a timer");
+  }
+  return absl::OkStatus();
+}
+
+InterruptTimer::~InterruptTimer() {
+  if (!running_) return;
+  const int error = errno;
+  timer_delete(timer_);
+  // One that was on its way has arrived by now: it was not blocked.
+  if (unblocked_) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal_);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  }
+  errno = error;
+}
+
+}  // namespace asyncproc::internal
