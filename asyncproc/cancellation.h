@@ -3,9 +3,12 @@
 
 #include <memory>
 
-#include "asyncproc/internal/wait/wait.h"
-
 namespace asyncproc {
+
+namespace internal {
+class Cancellation;
+class WaitScope;
+}  // namespace internal
 
 // Ends the blocking calls of other threads: "the user has closed the window".
 //
@@ -25,16 +28,15 @@ namespace asyncproc {
 // signal handler. None waits for anybody.
 class CancellationToken {
  public:
-  CancellationToken()
-      : cancellation_(std::make_shared<internal::Cancellation>()) {}
+  CancellationToken();
   CancellationToken(const CancellationToken&) = default;
   CancellationToken& operator=(const CancellationToken&) = default;
 
   // Ends what waits under this token, now and from now on. Again: does nothing.
-  void Cancel() const { cancellation_->Cancel(); }
+  void Cancel() const;
 
   // For loops of your own.
-  bool IsCanceled() const { return cancellation_->canceled(); }
+  bool IsCanceled() const;
 
  private:
   friend class CancellationScope;
@@ -65,11 +67,13 @@ class CancellationToken {
 // reverse order: a local variable.
 class CancellationScope {
  public:
-  explicit CancellationScope(const CancellationToken& token)
-      : scope_(token.cancellation_) {}
+  explicit CancellationScope(const CancellationToken& token);
+  ~CancellationScope();
+  CancellationScope(const CancellationScope&) = delete;
+  CancellationScope& operator=(const CancellationScope&) = delete;
 
  private:
-  const internal::WaitScope scope_;
+  const std::unique_ptr<internal::WaitScope> scope_;
 };
 
 }  // namespace asyncproc

@@ -21,9 +21,7 @@
 
 namespace asyncproc {
 
-namespace internal {
 class ChildObserver;
-}  // namespace internal
 
 // Where one of the child's three standard streams comes from or goes to.
 class Stdio {
@@ -298,9 +296,8 @@ struct Command {
   absl::Duration drain_grace = absl::Milliseconds(50);
 
   // A Recorder, say, which then has everything from the first byte on. Of one
-  // child only: a second one is not started, with kFailedPrecondition. Not for
-  // a ProcessPoller or a ProcessProtocol: kInvalidArgument there.
-  std::shared_ptr<internal::ChildObserver> observer;
+  // child only: a second one is not started, with kFailedPrecondition.
+  std::shared_ptr<ChildObserver> observer;
 
   // For a child that still runs when its Process is destroyed.
   OnDestroy on_destroy = OnDestroy::Kill();

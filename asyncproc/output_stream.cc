@@ -3,13 +3,10 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "asyncproc/internal/io/output_buffer.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/internal/wait/wait.h"
 
@@ -17,12 +14,6 @@ namespace asyncproc {
 
 using internal::DeadlineAfter;
 using internal::OutputBuffer;
-
-namespace {
-
-constexpr size_t kLastLines = 5;
-
-}  // namespace
 
 OutputCursor::OutputCursor(std::shared_ptr<OutputBuffer> buffer, From from)
     : buffer_(std::move(buffer)),
@@ -143,6 +134,11 @@ TapHandle& TapHandle::operator=(TapHandle&& other) noexcept {
 
 void TapHandle::Remove() {
   if (runner_ == nullptr) return;
+  if (runner_->cursor.buffer_->IsForkedCopy()) {
+    // The thread is the original's, and shares this runner: leak the copy.
+    new std::shared_ptr<Runner>(std::move(runner_));
+    return;
+  }
   runner_->cursor.buffer_->CancelCursor(runner_->cursor.cursor_);
   if (runner_->thread.IsCurrent()) {
     runner_->thread.Detach();
@@ -183,11 +179,10 @@ absl::Status OutputStream::Sync(absl::Duration timeout) {
   return buffer_->Sync(DeadlineAfter(timeout));
 }
 
-internal::ByteQueue OutputStream::TakeMemory() {
-  return buffer_->TakeMemory(cursor_);
+void OutputStream::Close() {
+  buffer_->Refuse();
+  buffer_->AwaitFinished();
 }
-
-void OutputStream::Close() { buffer_->Refuse(); }
 
 OutputStats OutputStream::stats() const {
   const OutputBuffer::Stats stats = buffer_->stats();
@@ -196,18 +191,7 @@ OutputStats OutputStream::stats() const {
 }
 
 std::string OutputStream::LastLines(absl::string_view name) const {
-  const std::string recent = buffer_->Recent();
-  const absl::string_view text = absl::StripTrailingAsciiWhitespace(recent);
-  if (text.empty()) return "";
-  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
-  const size_t first =
-      lines.size() > kLastLines ? lines.size() - kLastLines : 0;
-  return absl::StrCat(
-      "; last of ", name, ": ",
-      absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(first), lines.end(),
-                    ", ", [](std::string* out, absl::string_view line) {
-                      absl::StrAppend(out, "'", absl::CHexEscape(line), "'");
-                    }));
+  return buffer_->LastLines(name);
 }
 
 std::vector<PipeHolder> OutputStream::holders() const {

@@ -15,11 +15,14 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/io/byte_queue.h"
-#include "asyncproc/internal/io/output_buffer.h"
-#include "asyncproc/internal/os/thread.h"
 
 namespace asyncproc {
+
+namespace internal {
+struct BufferCursor;
+class OutputBuffer;
+struct OutputStreamPeer;  // For tests.
+}  // namespace internal
 
 // Where an independent reader starts.
 enum class From {
@@ -95,7 +98,7 @@ class OutputCursor {
   OutputCursor(std::shared_ptr<internal::OutputBuffer> buffer, From from);
 
   std::shared_ptr<internal::OutputBuffer> buffer_;  // Null: moved from.
-  internal::OutputBuffer::CursorRef cursor_;
+  internal::BufferCursor* cursor_;
 };
 
 // Called with a piece of output, or a line of it.
@@ -158,8 +161,6 @@ struct OutputStats {
 // Thread safety: as OutputCursor. Ownership: part of its Process.
 class OutputStream : public OutputCursor {
  public:
-  // For Process. `pipe`: the number that names the pipe in /proc; 0: none.
-  OutputStream(std::shared_ptr<internal::OutputBuffer> buffer, ino_t pipe);
   OutputStream(OutputStream&&) = delete;
   ~OutputStream();
 
@@ -175,17 +176,15 @@ class OutputStream : public OutputCursor {
   absl::StatusOr<TapHandle> AddTap(Tap tap, TapUnit unit = TapUnit::kChunk,
                                    From from = From::kOldest);
 
-  // Waits until all that is in the pipe right now has arrived here: what a
-  // child wrote before it did something that you know of by other means.
-  // Errors: kDeadlineExceeded.
+  // Waits until all bytes that are in the pipe right now have arrived here:
+  // those that a child wrote before it did something that the caller knows of
+  // by other means. Waits for room, too, where OutputBound::BlockChild's bound
+  // is reached. Errors: kDeadlineExceeded.
   absl::Status Sync(absl::Duration timeout);
 
-  // For Run: everything, as the memory that it is in.
-  // REQUIRES: there is no other cursor, and nothing was taken.
-  internal::ByteQueue TakeMemory();
-
-  // Reads no more: the pipe is closed, and a child that writes to it gets
-  // SIGPIPE. What has arrived can still be read.
+  // Closes the pipe: a child that writes to it afterwards gets SIGPIPE. The
+  // bytes that have arrived can still be read. When it returns, the descriptor
+  // is closed.
   void Close();
 
   OutputStats stats() const;
@@ -201,6 +200,12 @@ class OutputStream : public OutputCursor {
   std::vector<PipeHolder> holders() const;
 
  private:
+  friend class Process;
+  friend class ReplayProcess;
+  friend struct internal::OutputStreamPeer;
+  // `pipe`: the number that names the pipe in /proc; 0: none.
+  OutputStream(std::shared_ptr<internal::OutputBuffer> buffer, ino_t pipe);
+
   const ino_t pipe_;
 };
 

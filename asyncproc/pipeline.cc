@@ -87,8 +87,8 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
   if (absl::Status status = Validate(commands); !status.ok()) return status;
   std::vector<std::unique_ptr<Process>> stages;
   // Also those that are destroyed because another could not be started.
-  absl::Cleanup drive = [&stages] {
-    for (const std::unique_ptr<Process>& stage : stages) stage->Drive();
+  absl::Cleanup go = [&stages] {
+    for (const std::unique_ptr<Process>& stage : stages) stage->Go();
   };
   // Closed as soon as those who need it have it: an end that stayed open here
   // would hide the end of a stage from its neighbours.
@@ -96,7 +96,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
   for (size_t i = 0; i < commands.size(); ++i) {
     Command command = commands[i];
     // The leader is a zombie at worst until all have joined it, since nobody
-    // reaps it before Drive: the number of the group remains the group's.
+    // reaps it before Go: the number of the group remains the group's.
     command.process_group = stages.empty()
                                 ? ProcessGroup::New()
                                 : ProcessGroup::Join(stages.front()->pid());
@@ -113,11 +113,12 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
     stages.push_back(*std::move(stage));
     upstream = pipe.ok() ? std::move(pipe->read_end) : internal::UniqueFd();
   }
-  std::move(drive).Invoke();
+  std::move(go).Invoke();
   return absl::WrapUnique(new Pipeline(std::move(stages), options));
 }
 
 Pipeline::~Pipeline() {
+  if (stages_.front()->IsForkedCopy()) return;
   // All at once, rather than each in its turn by its own destructor.
   Signal(SIGKILL).IgnoreError();
 }

@@ -5,25 +5,27 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "asyncproc/internal/end/diagnose_child.h"
-#include "asyncproc/internal/end/escalation_run.h"
-#include "asyncproc/internal/end/termination_targets.h"
-#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/child_observer.h"
+#include "asyncproc/internal/io/child_process.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/terminate/child_inspector.h"
+#include "asyncproc/internal/terminate/escalation_run.h"
+#include "asyncproc/internal/terminate/termination_targets.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
-using internal::ChildIo;
+using internal::ChildEnd;
+using internal::ChildProcess;
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
-using internal::OutputBuffer;
 
 namespace {
 
@@ -43,117 +45,123 @@ bool IsGivenUp(const absl::Status& status) {
 
 }  // namespace
 
+struct Process::Core {
+  Core(Command command, std::shared_ptr<ChildProcess> child)
+      : command(std::move(command)),
+        child(std::move(child)),
+        out(this->child->buffer(ChildProcess::kOut),
+            this->child->output(ChildProcess::kOut).pipe_inode()),
+        err(this->child->buffer(ChildProcess::kErr),
+            this->child->output(ChildProcess::kErr).pipe_inode()) {
+    if (this->child->terminal() >= 0) {
+      terminal.emplace(Terminal(this->child->terminal(), this->child->input()));
+    }
+  }
+
+  const internal::ForkStamp stamp;
+  const Command command;
+  const std::shared_ptr<ChildProcess> child;
+  std::optional<Terminal> terminal;
+  OutputStream out;
+  OutputStream err;
+};
+
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
   absl::StatusOr<std::unique_ptr<Process>> process = Start(std::move(command));
-  // Not before the streams are there: what has no reader is not kept.
-  if (process.ok()) (*process)->Drive();
+  // Not before the streams are there: bytes without a cursor are not kept.
+  if (process.ok()) (*process)->Go();
   return process;
 }
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(Command command) {
-  if (absl::Status status = internal::CheckCommand(command); !status.ok()) {
-    return status;
-  }
-  absl::StatusOr<std::unique_ptr<internal::Pump>> pump =
-      internal::Pump::Create();
-  if (!pump.ok()) return internal::CannotStart(command, pump.status());
-  auto out = std::make_shared<OutputBuffer>(command.output_buffer);
-  auto err = std::make_shared<OutputBuffer>(command.output_buffer);
-  out->SetDriver((*pump)->driver());
-  err->SetDriver((*pump)->driver());
-  absl::StatusOr<std::shared_ptr<ChildIo>> child =
-      ChildIo::Start(command, (*pump)->driver(), {out, err});
+  ChildProcess::Options options;
+  options.threads = true;
+  options.bound = command.output_buffer;
+  absl::StatusOr<std::shared_ptr<ChildProcess>> child =
+      ChildProcess::Start(command, std::move(options));
   if (!child.ok()) return child.status();
-  return absl::WrapUnique(new Process(std::move(command), *std::move(pump),
-                                      *std::move(child), std::move(out),
-                                      std::move(err)));
+  return absl::WrapUnique(new Process(
+      std::make_unique<Core>(std::move(command), *std::move(child))));
 }
 
-Process::Process(Command command, std::unique_ptr<internal::Pump> pump,
-                 std::shared_ptr<ChildIo> child,
-                 std::shared_ptr<OutputBuffer> out,
-                 std::shared_ptr<OutputBuffer> err)
-    : command_(std::move(command)),
-      child_(std::move(child)),
-      pump_(std::move(pump)),
-      out_(std::move(out), child_->pipe_inode(ChildIo::kOut)),
-      err_(std::move(err), child_->pipe_inode(ChildIo::kErr)) {
-  if (child_->terminal() >= 0) {
-    terminal_.emplace(child_->terminal(), child_->input());
-  }
-}
+Process::Process(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+
+bool Process::IsForkedCopy() const { return core_->stamp.IsForkedCopy(); }
+
+void Process::Go() { core_->child->Go(); }
 
 Process::~Process() {
-  if (child_->result().has_value()) {
-    pump_ = nullptr;
-  } else {
-    EndOrDetach();
-  }
-}
-
-void Process::EndOrDetach() {
-  // What was asked for is done in full, also when its thread's time is up.
-  const internal::WaitShield shield;
-  switch (command_.on_destroy.policy()) {
-    case OnDestroy::Policy::kDetach:
-      Detach();
-      return;
-    case OnDestroy::Policy::kTerminate:
-      TerminateAll();
-      break;
-    case OnDestroy::Policy::kKill:
-      break;
-  }
-  if (!child_->reaper().KillAndReap()) {
-    Detach();
+  if (IsForkedCopy()) {
+    core_.release()->child->CloseInForkedCopy();
     return;
   }
-  pump_ = nullptr;
-  // What it wrote last is for the cursors and taps that outlive it.
-  child_->Finish();
+  ChildProcess& child = *core_->child;
+  if (!child.end().IsSettled()) {
+    // The command's policy is carried out in full, also when the time of this
+    // thread is up.
+    const internal::WaitShield shield;
+    const OnDestroy::Policy policy = command().on_destroy.policy();
+    if (policy == OnDestroy::Policy::kTerminate) TerminateAll();
+    if (policy == OnDestroy::Policy::kDetach || !child.KillAndReap()) {
+      Detach();
+      return;
+    }
+  }
+  // The bytes that the child wrote last are for the cursors and taps that
+  // outlive this.
+  child.Stop();
 }
 
-void Process::Detach() {
-  if (child_->input() != nullptr) child_->input()->Close().IgnoreError();
-  pump_->Detach();
-}
+void Process::Detach() { core_->child->Detach(); }
 
 void Process::TerminateAll() {
-  Escalation escalation = command_.on_destroy.escalation();
+  Escalation escalation = command().on_destroy.escalation();
   escalation.steps.push_back(EscalationStep::Signal(SIGKILL, kLastGrace));
   Terminate(escalation).IgnoreError();
 }
 
-pid_t Process::pid() const { return child_->reaper().pid(); }
+Diagnosis Process::Diagnose() { return internal::DiagnoseChild(*core_->child); }
+
+pid_t Process::pid() const { return core_->child->reaper().pid(); }
+
+const Command& Process::command() const { return core_->command; }
+
+OutputStream& Process::out() { return core_->out; }
+
+OutputStream& Process::err() { return core_->err; }
+
+Terminal* Process::pty() {
+  return core_->terminal.has_value() ? &*core_->terminal : nullptr;
+}
 
 absl::Status Process::NoStdin() const {
   return absl::FailedPreconditionError(
-      absl::StrCat("stdin of ", command_.DebugString(),
-                   " is not a pipe: it is ", command_.in.ToString()));
+      absl::StrCat("stdin of ", command().DebugString(),
+                   " is not a pipe: it is ", command().in.ToString()));
 }
 
 absl::Status Process::Write(absl::string_view data) {
-  if (child_->input() == nullptr) return NoStdin();
-  return child_->input()->Write(data);
+  if (core_->child->input() == nullptr) return NoStdin();
+  return core_->child->input()->Write(data);
 }
 
 absl::Status Process::Flush(absl::Duration timeout) {
-  if (child_->input() == nullptr) return NoStdin();
+  if (core_->child->input() == nullptr) return NoStdin();
   const absl::Time start = MonotonicNow();
-  absl::Status status = child_->input()->Flush(DeadlineAfter(timeout));
+  absl::Status status = core_->child->input()->Flush(DeadlineAfter(timeout));
   if (!IsGivenUp(status)) return status;
   return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
                 absl::StrCat("has not read its stdin, of which ",
-                             child_->input()->pending(), " bytes wait,"));
+                             core_->child->input()->pending(), " bytes wait,"));
 }
 
 absl::Status Process::CloseStdin() {
-  if (child_->input() == nullptr) return NoStdin();
-  return child_->input()->Close();
+  if (core_->child->input() == nullptr) return NoStdin();
+  return core_->child->input()->Close();
 }
 
 absl::StatusOr<ExitStatus> Process::Result() const {
-  return child_->result().value_or(
+  return core_->child->end().result().value_or(
       absl::UnavailableError("the process still runs"));
 }
 
@@ -168,23 +176,24 @@ absl::StatusOr<ExitStatus> Process::Wait(int flags) {
 
 absl::StatusOr<ExitStatus> Process::WaitFor(absl::Duration timeout) {
   const absl::Time start = MonotonicNow();
-  absl::Status status = child_->AwaitSettled(DeadlineAfter(timeout));
+  absl::Status status =
+      core_->child->end().AwaitSettled(DeadlineAfter(timeout));
   if (status.ok()) return Result();
   return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
                 "still runs");
 }
 
 absl::Status Process::Signal(int signal) {
-  child_->NoteSignal(signal, TerminationScope::kChild);
-  return child_->reaper().Signal(signal);
+  core_->child->NoteSignal(signal, TerminationScope::kChild);
+  return core_->child->reaper().Signal(signal);
 }
 
 absl::Status Process::Signal(int signal, TerminationScope scope) {
   if (signal < 0 || signal > SIGRTMAX) {
     return absl::InvalidArgumentError(absl::StrCat(signal, " is not a signal"));
   }
-  internal::TerminationTargets targets(*child_, scope);
-  child_->NoteSignal(signal, scope);
+  internal::TerminationTargets targets(*core_->child, scope);
+  core_->child->NoteSignal(signal, scope);
   if (!targets.Send(signal)) {
     return absl::NotFoundError(
         absl::StrCat("process ", pid(), " and all of its scope have ended"));
@@ -193,30 +202,31 @@ absl::Status Process::Signal(int signal, TerminationScope scope) {
 }
 
 absl::Status Process::Interrupt(TerminationScope scope) {
-  return terminal_.has_value() ? terminal_->SendInterrupt()
-                               : Signal(SIGINT, scope);
+  return pty() != nullptr ? pty()->SendInterrupt() : Signal(SIGINT, scope);
 }
 
-bool Process::IsAlive() { return !child_->reaper().TryReap().has_value(); }
+bool Process::IsAlive() {
+  return !core_->child->reaper().TryReap().has_value();
+}
 
 ProcessState Process::state() {
-  switch (child_->state()) {
-    case ChildIo::State::kDrained:
+  switch (core_->child->end().state()) {
+    case ChildEnd::State::kDrained:
       return ProcessState::kDrained;
-    case ChildIo::State::kAbandoned:
+    case ChildEnd::State::kAbandoned:
       return ProcessState::kAbandoned;
-    case ChildIo::State::kDraining:
+    case ChildEnd::State::kExited:
       return ProcessState::kDraining;
-    case ChildIo::State::kRunning:
+    case ChildEnd::State::kRunning:
       break;
   }
   if (!IsAlive()) return ProcessState::kDraining;
-  return child_->reaper().IsStopped() ? ProcessState::kStopped
-                                      : ProcessState::kRunning;
+  return core_->child->reaper().IsStopped() ? ProcessState::kStopped
+                                            : ProcessState::kRunning;
 }
 
 std::string Process::DebugString() const {
-  return absl::StrCat(command_.DebugString(), " (pid ", pid(), ")");
+  return absl::StrCat(command().DebugString(), " (pid ", pid(), ")");
 }
 
 absl::StatusOr<std::string> Process::DrawLetters(size_t count) {
@@ -234,16 +244,15 @@ absl::StatusOr<std::string> Process::DrawLetters(size_t count) {
     letters.push_back(static_cast<char>('a' + number / 16));
   }
   letters.resize(count);
-  child_->NoteLetters(letters);
+  core_->child->NoteLetters(letters);
   return letters;
 }
 
-absl::Status Process::Observe(
-    std::shared_ptr<internal::ChildObserver> observer) {
-  if (absl::Status status = observer->OnStart(command_); !status.ok()) {
+absl::Status Process::Observe(std::shared_ptr<ChildObserver> observer) {
+  if (absl::Status status = observer->OnStart(command()); !status.ok()) {
     return status;
   }
-  if (child_->Observe(observer)) return absl::OkStatus();
+  if (core_->child->Observe(observer)) return absl::OkStatus();
   observer->OnStartFailed();
   return absl::FailedPreconditionError(
       absl::StrCat(DebugString(), " is being recorded already"));
@@ -258,7 +267,7 @@ absl::StatusOr<ExitStatus> Process::Terminate(absl::Duration grace) {
 
 absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   if (absl::Status status = escalation.Validate(); !status.ok()) return status;
-  internal::EscalationRun run(*child_, escalation);
+  internal::EscalationRun run(*core_->child, escalation);
   while (!run.HaveEnded()) {
     absl::Status interrupted = internal::CheckWaitScopes();
     if (!interrupted.ok()) {
@@ -279,17 +288,18 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
 }
 
 absl::Status Process::GaveUp(absl::StatusCode code, absl::Duration elapsed,
-                             absl::string_view what) {
+                             absl::string_view state) {
   if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
-  std::string message = absl::StrCat(DebugString(), " ", what, " after ",
+  std::string message = absl::StrCat(DebugString(), " ", state, " after ",
                                      absl::FormatDuration(elapsed));
   if (code == absl::StatusCode::kCancelled) {
     absl::StrAppend(&message, ", when the wait was canceled");
   } else if (elapsed >= kWorthDiagnosing) {
     absl::StrAppend(&message, ": ",
-                    internal::DiagnoseChild(*child_).explanation);
+                    internal::DiagnoseChild(*core_->child).explanation);
   }
-  absl::StrAppend(&message, out_.LastLines("stdout"), err_.LastLines("stderr"));
+  absl::StrAppend(&message, out().LastLines("stdout"),
+                  err().LastLines("stderr"));
   return absl::Status(code, message);
 }
 

@@ -5,7 +5,6 @@
 #include <sys/wait.h>  // WNOHANG
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,9 +14,6 @@
 #include "asyncproc/child.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/io/child_io.h"
-#include "asyncproc/internal/io/child_observer.h"
-#include "asyncproc/internal/io/pump.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/terminal.h"
 #include "asyncproc/termination.h"
@@ -25,6 +21,7 @@
 namespace asyncproc {
 
 struct Diagnosis;
+class ChildObserver;
 
 // What was there on both streams.
 struct Output {
@@ -49,13 +46,19 @@ struct Output {
 //
 // Thread safety: any thread may call anything at any time; only the destructor
 // must not overlap another call.
-// Ownership: the Process owns the child, the pipes and one thread, which looks
-// after them; a caller that waits does that itself meanwhile, and the thread
-// goes on within two milliseconds after the last such call. The destructor
-// does with a child that still runs what Command::on_destroy says (kill it and
-// reap it, as a rule), and leaves no thread, descriptor or zombie behind. A
-// child that it may not kill, for it is another user's by now, it leaves as
+// Ownership: the Process owns the child, the pipes and the threads: a reader
+// for stdout and one for stderr, where they are pipes, and a writer for stdin
+// from the first Write on. Where neither output is a pipe, one thread watches
+// for the end of the child. Callers never read a pipe. The destructor does with
+// a child that still runs what Command::on_destroy says (by default it kills
+// and reaps the child), and leaves no thread, descriptor or zombie behind. A
+// child that cannot be killed, since it has another user's identity by now, or
+// cannot be reaped, since its debugger has yet to let go of it, is detached as
 // OnDestroy::Detach does.
+// Fork: in a copy of the host made by fork(), the destructor closes the
+// descriptors and does nothing else: it sends no signal, reaps no child and
+// joins no thread, since those belong to the original. A forked copy may only
+// destroy a Process; a call of any other method may block for ever.
 // Blocking: only Wait, WaitFor, Flush and Terminate block. They also end, with
 // kDeadlineExceeded or kCancelled, when a WithTimeout or a CancellationScope of
 // the calling thread says so. The destructor blocks for the moment that a
@@ -79,13 +82,14 @@ class Process final : public Child {
   // Stays the same after the end, when the system may have given the number to
   // another process: do not signal by it.
   pid_t pid() const;
-  const Command& command() const { return command_; }
+  const Command& command() const;
 
   // Queues `data` for the child's stdin; returns at once, and takes all or
-  // nothing.
+  // nothing. The first call starts the writer thread.
   // Errors: kFailedPrecondition when stdin is not a pipe or has been closed, by
   // CloseStdin or by the child; then it says how many bytes did not get there.
-  // kResourceExhausted when Command::input_limit would be exceeded.
+  // kResourceExhausted when Command::input_limit would be exceeded, or the
+  // first call cannot start the writer thread.
   // kInvalidArgument for a line that is too long for a terminal: see Terminal.
   absl::Status Write(absl::string_view data) override;
 
@@ -102,16 +106,16 @@ class Process final : public Child {
   absl::Status CloseStdin() override;
 
   // What has arrived since the last call, maybe nothing.
-  std::string Read() { return out_.Read(); }
-  std::string ReadErr() { return err_.Read(); }
+  std::string Read() { return out().Read(); }
+  std::string ReadErr() { return err().Read(); }
   Output ReadBoth() { return {Read(), ReadErr()}; }
 
   // Line by line, up to a delimiter, several readers, taps: all the rest.
-  OutputStream& out() override { return out_; }
-  OutputStream& err() override { return err_; }
+  OutputStream& out() override;
+  OutputStream& err() override;
 
   // The child's terminal; null when Command::pty was not set.
-  Terminal* pty() { return terminal_.has_value() ? &*terminal_ : nullptr; }
+  Terminal* pty();
 
   // Waits until the child has ended and its output has settled, and returns how
   // it ended; again and again, from any number of threads. Then every byte that
@@ -171,39 +175,36 @@ class Process final : public Child {
   std::string DebugString() const override;
   absl::StatusOr<std::string> DrawLetters(size_t count) override;
 
-  // For Recorder::Attach; see Command::observer. Errors: kFailedPrecondition
-  // when it has an observer; what that one refuses it with.
-  absl::Status Observe(std::shared_ptr<internal::ChildObserver> observer);
+  // Tells `observer` of everything from now on, and at once of the output that
+  // is still buffered: see also Command::observer. Errors: kFailedPrecondition
+  // when the child has an observer already; the error with which `observer`
+  // refuses the child.
+  absl::Status Observe(std::shared_ptr<ChildObserver> observer);
 
  private:
-  friend Diagnosis Diagnose(Process& process);
+  friend asyncproc::Diagnosis Diagnose(Process& process);
   friend class Pipeline;
 
   // The two halves of Spawn. Between them the child runs, but nobody reads what
   // it says, nor reaps it: so its process group can be joined even if it ends
   // at once. A Process must not be destroyed between them.
   static absl::StatusOr<std::unique_ptr<Process>> Start(Command command);
-  void Drive() { pump_->Drive(child_); }
+  void Go();
+  bool IsForkedCopy() const;
 
-  Process(Command command, std::unique_ptr<internal::Pump> pump,
-          std::shared_ptr<internal::ChildIo> child,
-          std::shared_ptr<internal::OutputBuffer> out,
-          std::shared_ptr<internal::OutputBuffer> err);
+  asyncproc::Diagnosis Diagnose();
+
+  struct Core;
+  explicit Process(std::unique_ptr<Core> core);
 
   absl::Status NoStdin() const;
   absl::StatusOr<ExitStatus> Result() const;
   absl::Status GaveUp(absl::StatusCode code, absl::Duration elapsed,
-                      absl::string_view what);
-  void EndOrDetach();
+                      absl::string_view state);
   void Detach();
   void TerminateAll();
 
-  const Command command_;
-  const std::shared_ptr<internal::ChildIo> child_;
-  std::unique_ptr<internal::Pump> pump_;
-  std::optional<Terminal> terminal_;
-  OutputStream out_;
-  OutputStream err_;
+  std::unique_ptr<Core> core_;
 };
 
 }  // namespace asyncproc

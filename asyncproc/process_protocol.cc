@@ -2,8 +2,17 @@
 
 #include <unistd.h>
 
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/memory/memory.h"
+#include "asyncproc/internal/loop/child_set.h"
+#include "asyncproc/internal/loop/event_loop.h"
+#include "asyncproc/internal/loop/poll_children.h"
+#include "asyncproc/internal/loop/polled_child.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/wait/wait.h"
@@ -89,18 +98,45 @@ void ProcessProtocol::ChildConnectionLost(int fd) {
   if (fd == STDERR_FILENO) ErrConnectionLost();
 }
 
-Reactor::Reactor(std::unique_ptr<EventLoop> loop)
-    : loop_(std::move(loop)), children_(*loop_) {}
+struct Reactor::Core {
+  explicit Core(std::unique_ptr<EventLoop> loop)
+      : loop(std::move(loop)), children(*this->loop) {}
+
+  bool TakeStop() ABSL_LOCKS_EXCLUDED(mu) {
+    internal::MutexLock lock(mu);
+    return std::exchange(stopped, false);
+  }
+  void Dispatch(internal::ChildSet::Event event);
+
+  const internal::ForkStamp stamp;
+  const std::unique_ptr<EventLoop> loop;
+  absl::flat_hash_map<uint64_t, std::shared_ptr<ProcessProtocol>> protocols;
+  internal::ChildSet children;
+  uint64_t last_cookie = 0;
+  bool running = false;
+
+  absl::Mutex mu;
+  bool stopped ABSL_GUARDED_BY(mu) = false;
+};
+
+Reactor::Reactor(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 
 absl::StatusOr<std::unique_ptr<Reactor>> Reactor::Create() {
   absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop.ok()) return loop.status();
-  return absl::WrapUnique(new Reactor(*std::move(loop)));
+  return absl::WrapUnique(
+      new Reactor(std::make_unique<Core>(*std::move(loop))));
 }
 
 Reactor::~Reactor() {
-  // Their transports may live on, with those who share the protocols.
-  for (const auto& [cookie, protocol] : protocols_) {
+  if (core_->stamp.IsForkedCopy()) {
+    core_->children.CloseInForkedCopy();
+    core_->loop->CloseInForkedCopy();
+    core_.release();
+    return;
+  }
+  // Their transports may live on, with other owners of the protocols.
+  for (const auto& [cookie, protocol] : core_->protocols) {
     protocol->transport_.child_ = nullptr;
   }
 }
@@ -113,12 +149,12 @@ absl::Status Reactor::Spawn(std::shared_ptr<ProcessProtocol> protocol,
   if (transport.pid_ != 0) {
     return absl::FailedPreconditionError("the protocol has been used already");
   }
-  absl::StatusOr<PolledChild*> child =
-      children_.Start(last_cookie_ + 1, command, further_pipes, limits);
+  absl::StatusOr<PolledChild*> child = core_->children.Start(
+      core_->last_cookie + 1, command, further_pipes, limits);
   if (!child.ok()) return child.status();
   transport.child_ = *child;
   transport.pid_ = (*child)->reaper().pid();
-  protocols_[++last_cookie_] = std::move(protocol);
+  core_->protocols[++core_->last_cookie] = std::move(protocol);
   return absl::OkStatus();
 }
 
@@ -131,71 +167,70 @@ absl::Status Reactor::RunUntilAllEnded(absl::Duration timeout) {
 }
 
 absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
-  if (running_) {
+  if (core_->running) {
     return absl::FailedPreconditionError("the reactor is running");
   }
-  running_ = true;
-  const absl::Cleanup reset = [this] { running_ = false; };
-  const absl::Time deadline = internal::DeadlineAfter(timeout);
-  for (bool last = false;;) {
-    if (TakeStop()) return absl::OkStatus();
-    if (auto event = children_.TakeEvent()) {
-      Dispatch(*std::move(event));
-      continue;
-    }
-    if (until_all_ended && children_.empty()) return absl::OkStatus();
-    if (last) {
-      return absl::DeadlineExceededError(
-          children_.empty() ? "not stopped in time" : "children still run");
-    }
-    last = internal::MonotonicNow() >= deadline;
-    if (!last) {
-      absl::Status status = internal::CheckWaitScopes();
-      if (!status.ok()) return status;
-    }
-    loop_->Step(last ? deadline : internal::NextLook(deadline));
-  }
-}
-
-bool Reactor::TakeStop() {
-  internal::MutexLock lock(mu_);
-  return std::exchange(stopped_, false);
+  core_->running = true;
+  const absl::Cleanup reset = [this] { core_->running = false; };
+  return internal::PollChildren(
+      *core_->loop, internal::DeadlineAfter(timeout),
+      [&]() -> std::optional<absl::Status> {
+        for (;;) {
+          if (core_->TakeStop()) return absl::OkStatus();
+          auto event = core_->children.TakeEvent();
+          if (!event.has_value()) break;
+          core_->Dispatch(*std::move(event));
+        }
+        if (until_all_ended && core_->children.empty()) {
+          return absl::OkStatus();
+        }
+        return std::nullopt;
+      },
+      [&] {
+        return core_->children.empty() ? "not stopped in time"
+                                       : "children still run";
+      });
 }
 
 void Reactor::Stop() {
   {
-    internal::MutexLock lock(mu_);
-    stopped_ = true;
+    internal::MutexLock lock(core_->mu);
+    core_->stopped = true;
   }
-  loop_->Post([] {});
+  core_->loop->Post([] {});
 }
 
 Reactor::CallId Reactor::CallLater(absl::Duration delay,
                                    std::function<void()> function) {
-  return loop_->At(internal::DeadlineAfter(delay), std::move(function));
+  return core_->loop->At(internal::DeadlineAfter(delay), std::move(function));
 }
+
+bool Reactor::CancelCall(CallId call) { return core_->loop->Cancel(call); }
 
 void Reactor::CallFromThread(std::function<void()> function) {
-  loop_->Post(std::move(function));
+  core_->loop->Post(std::move(function));
 }
 
-void Reactor::Dispatch(internal::ChildSet::Event event) {
+size_t Reactor::running() const { return core_->children.size(); }
+
+void Reactor::Core::Dispatch(internal::ChildSet::Event event) {
   PolledChild* const child = event.child;
   // A copy: the protocol lives until it has been called.
   const std::shared_ptr<ProcessProtocol> protocol =
-      protocols_.at(child->cookie());
+      protocols.at(child->cookie());
   switch (event.what.kind) {
     case ChildEvent::Kind::kStarted:
       return protocol->ConnectionMade();
     case ChildEvent::Kind::kOutput:
-      return protocol->ChildDataReceived(event.what.fd, event.what.data);
+      return protocol->ChildDataReceived(event.what.fd,
+                                         event.what.output.view());
     case ChildEvent::Kind::kOutputClosed:
       return protocol->ChildConnectionLost(event.what.fd);
     case ChildEvent::Kind::kInputClosed:
       return protocol->ChildConnectionLost(STDIN_FILENO);
     case ChildEvent::Kind::kTimedOut:
       return protocol->ProcessTimedOut(
-          absl::DeadlineExceededError(event.what.data));
+          absl::DeadlineExceededError(event.what.limit));
     case ChildEvent::Kind::kExited:
       return protocol->ProcessExited(child->status());
     case ChildEvent::Kind::kEnded:
@@ -203,8 +238,8 @@ void Reactor::Dispatch(internal::ChildSet::Event event) {
   }
   const absl::StatusOr<ExitStatus> status = child->status();
   protocol->transport_.child_ = nullptr;
-  protocols_.erase(child->cookie());
-  children_.Remove(child);
+  protocols.erase(child->cookie());
+  children.Remove(child);
   protocol->ProcessEnded(status);
 }
 

@@ -9,24 +9,21 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "asyncproc/child_limits.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/loop/child_set.h"
-#include "asyncproc/internal/loop/event_loop.h"
-#include "asyncproc/internal/loop/polled_child.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
 
+namespace internal {
+class PolledChild;
+}  // namespace internal
 class Reactor;
 
 // What a ProcessProtocol can do with its child. Nothing here blocks.
@@ -173,7 +170,7 @@ class ProcessProtocol {
 // Blocking: Run. The destructor, for as long as killed children take to end.
 class Reactor {
  public:
-  using CallId = internal::EventLoop::TimerId;
+  using CallId = std::pair<absl::Time, uint64_t>;
 
   // Errors: kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<Reactor>> Create();
@@ -197,45 +194,34 @@ class Reactor {
   // Errors: kDeadlineExceeded when time is up first, that of a WithTimeout too;
   // kCancelled by a CancellationScope; kFailedPrecondition when it is running.
   // Another Run goes on.
-  absl::Status Run(absl::Duration timeout = absl::InfiniteDuration())
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Run(absl::Duration timeout = absl::InfiniteDuration());
 
   // The same until no child is left, which is OK, too.
   absl::Status RunUntilAllEnded(
-      absl::Duration timeout = absl::InfiniteDuration())
-      ABSL_LOCKS_EXCLUDED(mu_);
+      absl::Duration timeout = absl::InfiniteDuration());
 
   // Makes Run return, after the call that is being made; the next one if it is
   // not running. Any thread may call it.
-  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+  void Stop();
 
   // Calls `function` once, from Run, when `delay` has passed.
   CallId CallLater(absl::Duration delay, std::function<void()> function);
   // False when it has been called, or canceled, already.
-  bool CancelCall(CallId call) { return loop_->Cancel(call); }
+  bool CancelCall(CallId call);
 
   // Calls `function` soon, from Run. Any thread may call this.
   void CallFromThread(std::function<void()> function);
 
   // Children that have not ended.
-  size_t running() const { return children_.size(); }
+  size_t running() const;
 
  private:
-  explicit Reactor(std::unique_ptr<internal::EventLoop> loop);
+  struct Core;
+  explicit Reactor(std::unique_ptr<Core> core);
 
-  absl::Status RunWhile(absl::Duration timeout, bool until_all_ended)
-      ABSL_LOCKS_EXCLUDED(mu_);
-  bool TakeStop() ABSL_LOCKS_EXCLUDED(mu_);
-  void Dispatch(internal::ChildSet::Event event);
+  absl::Status RunWhile(absl::Duration timeout, bool until_all_ended);
 
-  const std::unique_ptr<internal::EventLoop> loop_;
-  absl::flat_hash_map<uint64_t, std::shared_ptr<ProcessProtocol>> protocols_;
-  internal::ChildSet children_;
-  uint64_t last_cookie_ = 0;
-  bool running_ = false;
-
-  absl::Mutex mu_;
-  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  std::unique_ptr<Core> core_;
 };
 
 }  // namespace asyncproc

@@ -6,15 +6,23 @@
 #include <unistd.h>
 
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/transcript/asciicast.h"
 #include "asyncproc/internal/transcript/json_lines.h"
+#include "asyncproc/internal/transcript/transcript_format.h"
 
 namespace asyncproc {
 
@@ -34,8 +42,47 @@ bool MakeOwn(int fd) {
 
 }  // namespace
 
+struct Recorder::Core {
+  Core(std::string path, internal::UniqueFd fd,
+       std::unique_ptr<internal::TranscriptWriter> writer)
+      : path(std::move(path)),
+        to_file(writer != nullptr),
+        fd(std::move(fd)),
+        writer(std::move(writer)) {}
+
+  void Note(TranscriptEvent event) ABSL_LOCKS_EXCLUDED(mu);
+  void NoteData(TranscriptEvent::Kind kind, absl::string_view data);
+  absl::Status Close() ABSL_LOCKS_EXCLUDED(mu);
+  // The thread: writes the events that there are, until the recorder is closed.
+  void WriteAll() ABSL_LOCKS_EXCLUDED(mu);
+  absl::Status Write(const std::string& lines);
+
+  // Constant.
+  const internal::ForkStamp stamp;
+  const std::string path;
+  const bool to_file;
+
+  // The thread's.
+  internal::UniqueFd fd;
+  const std::unique_ptr<internal::TranscriptWriter> writer;
+  int64_t written = 0;  // Bytes.
+
+  absl::Mutex mu;
+  bool started ABSL_GUARDED_BY(mu) = false;
+  bool closed ABSL_GUARDED_BY(mu) = false;
+  absl::Time begin ABSL_GUARDED_BY(mu);  // On MonotonicNow's clock.
+  TranscriptHeader header ABSL_GUARDED_BY(mu);
+  // To a file: the events that are yet to be written.
+  std::vector<TranscriptEvent> events ABSL_GUARDED_BY(mu);
+  absl::Status failure ABSL_GUARDED_BY(mu);
+
+  absl::Mutex closing;
+  internal::Thread thread ABSL_GUARDED_BY(closing);
+};
+
 std::shared_ptr<Recorder> Recorder::InMemory() {
-  return absl::WrapUnique(new Recorder("", internal::UniqueFd(), nullptr));
+  return absl::WrapUnique(
+      new Recorder(std::make_unique<Core>("", internal::UniqueFd(), nullptr)));
 }
 
 absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
@@ -49,87 +96,98 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot record to ", path));
   }
   std::shared_ptr<Recorder> recorder = absl::WrapUnique(new Recorder(
-      path, std::move(fd),
-      format == TranscriptFormat::kAsciinema ? internal::NewAsciicastWriter()
-                                             : internal::NewJsonLinesWriter()));
-  absl::StatusOr<internal::Thread> thread = internal::Thread::Start(
-      "asyncproc-rec", [recorder = recorder.get()] { recorder->WriteAll(); });
+      std::make_unique<Core>(path, std::move(fd),
+                             format == TranscriptFormat::kAsciinema
+                                 ? internal::NewAsciicastWriter()
+                                 : internal::NewJsonLinesWriter())));
+  Core& core = *recorder->core_;
+  absl::StatusOr<internal::Thread> thread =
+      internal::Thread::Start("asyncproc-rec", [&core] { core.WriteAll(); });
   if (!thread.ok()) return thread.status();
-  internal::MutexLock lock(recorder->closing_);
-  recorder->thread_ = *std::move(thread);
+  internal::MutexLock lock(core.closing);
+  core.thread = *std::move(thread);
   return recorder;
 }
 
-Recorder::Recorder(std::string path, internal::UniqueFd fd,
-                   std::unique_ptr<internal::TranscriptWriter> writer)
-    : path_(std::move(path)),
-      to_file_(writer != nullptr),
-      fd_(std::move(fd)),
-      writer_(std::move(writer)) {}
+Recorder::Recorder(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 
-Recorder::~Recorder() { Close().IgnoreError(); }
+Recorder::~Recorder() {
+  if (core_->stamp.IsForkedCopy()) {
+    core_->fd.Reset();
+    // Its mutexes may be locked for good, and its thread is the original's.
+    const_cast<std::unique_ptr<Core>&>(core_).release();
+    return;
+  }
+  Close().IgnoreError();
+}
 
 absl::Status Recorder::Attach(Process& process) {
   return process.Observe(shared_from_this());
 }
 
 absl::Status Recorder::OnStart(const Command& command) {
-  internal::MutexLock lock(mu_);
-  if (closed_ || started_) {
+  internal::MutexLock lock(core_->mu);
+  if (core_->closed || core_->started) {
     return absl::FailedPreconditionError(
-        closed_ ? "its recorder has been closed"
-                : absl::StrCat("its recorder has recorded another child: ",
-                               header_.command));
+        core_->closed
+            ? "its recorder has been closed"
+            : absl::StrCat("its recorder has recorded another child: ",
+                           core_->header.command));
   }
-  started_ = true;
-  begin_ = MonotonicNow();
-  header_.command = command.DebugString();
-  header_.start = absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()));
-  header_.terminal.reset();
+  core_->started = true;
+  core_->begin = MonotonicNow();
+  core_->header.command = command.DebugString();
+  core_->header.start = absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()));
+  core_->header.terminal.reset();
   if (command.pty.has_value()) {
-    header_.terminal = TerminalSize{command.pty->rows, command.pty->columns};
+    core_->header.terminal =
+        TerminalSize{command.pty->rows, command.pty->columns};
   }
   return absl::OkStatus();
 }
 
 void Recorder::OnStartFailed() {
-  internal::MutexLock lock(mu_);
-  started_ = false;
+  internal::MutexLock lock(core_->mu);
+  core_->started = false;
 }
 
-void Recorder::Note(TranscriptEvent event) {
-  internal::MutexLock lock(mu_);
-  if (closed_ || !started_ || !failure_.ok()) return;
-  event.time = absl::Trunc(MonotonicNow() - begin_, absl::Microseconds(1));
-  events_.push_back(std::move(event));
+void Recorder::Core::Note(TranscriptEvent event) {
+  internal::MutexLock lock(mu);
+  if (closed || !started || !failure.ok()) return;
+  event.time = absl::Trunc(MonotonicNow() - begin, absl::Microseconds(1));
+  events.push_back(std::move(event));
 }
 
-void Recorder::NoteData(Kind kind, absl::string_view data) {
+void Recorder::Core::NoteData(Kind kind, absl::string_view data) {
   TranscriptEvent event;
   event.kind = kind;
   event.data = std::string(data);
   Note(std::move(event));
 }
 
-void Recorder::Mark(absl::string_view label) { NoteData(Kind::kMark, label); }
+void Recorder::Mark(absl::string_view label) {
+  core_->NoteData(Kind::kMark, label);
+}
 
-void Recorder::OnInput(absl::string_view bytes) { NoteData(Kind::kIn, bytes); }
+void Recorder::OnInput(absl::string_view bytes) {
+  core_->NoteData(Kind::kIn, bytes);
+}
 
-void Recorder::OnInputClosed() { NoteData(Kind::kInClosed, ""); }
+void Recorder::OnInputClosed() { core_->NoteData(Kind::kInClosed, ""); }
 
-void Recorder::OnInputBroken() { NoteData(Kind::kInBroken, ""); }
+void Recorder::OnInputBroken() { core_->NoteData(Kind::kInBroken, ""); }
 
 void Recorder::OnOutput(ChildStream stream, absl::string_view bytes) {
-  NoteData(stream == ChildStream::kOut ? Kind::kOut : Kind::kErr, bytes);
+  core_->NoteData(stream == ChildStream::kOut ? Kind::kOut : Kind::kErr, bytes);
 }
 
 void Recorder::OnOutputClosed(ChildStream stream) {
-  NoteData(stream == ChildStream::kOut ? Kind::kOutClosed : Kind::kErrClosed,
-           "");
+  core_->NoteData(
+      stream == ChildStream::kOut ? Kind::kOutClosed : Kind::kErrClosed, "");
 }
 
 void Recorder::OnLetters(absl::string_view letters) {
-  NoteData(Kind::kLetters, letters);
+  core_->NoteData(Kind::kLetters, letters);
 }
 
 void Recorder::OnSignal(int signal, TerminationScope scope) {
@@ -137,14 +195,14 @@ void Recorder::OnSignal(int signal, TerminationScope scope) {
   event.kind = Kind::kSignal;
   event.signal = signal;
   event.scope = scope;
-  Note(std::move(event));
+  core_->Note(std::move(event));
 }
 
 void Recorder::OnResize(int rows, int columns) {
   TranscriptEvent event;
   event.kind = Kind::kResize;
   event.size = {rows, columns};
-  Note(std::move(event));
+  core_->Note(std::move(event));
 }
 
 void Recorder::OnExit(const absl::StatusOr<ExitStatus>& status) {
@@ -155,76 +213,78 @@ void Recorder::OnExit(const absl::StatusOr<ExitStatus>& status) {
   } else {
     event.data = std::string(status.status().message());
   }
-  Note(std::move(event));
+  core_->Note(std::move(event));
 }
 
 Transcript Recorder::transcript() const {
-  internal::MutexLock lock(mu_);
-  if (to_file_) return {};
-  return {header_, events_};
+  internal::MutexLock lock(core_->mu);
+  if (core_->to_file) return {};
+  return {core_->header, core_->events};
 }
 
-absl::Status Recorder::Close() {
+absl::Status Recorder::Core::Close() {
   {
-    internal::MutexLock lock(mu_);
-    closed_ = true;
+    internal::MutexLock lock(mu);
+    closed = true;
   }
   {
-    internal::MutexLock lock(closing_);
-    thread_.Join();
+    internal::MutexLock lock(closing);
+    thread.Join();
   }
-  internal::MutexLock lock(mu_);
-  return failure_;
+  internal::MutexLock lock(mu);
+  return failure;
 }
 
-void Recorder::WriteAll() {
-  const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return closed_ || !events_.empty();
+absl::Status Recorder::Close() { return core_->Close(); }
+
+void Recorder::Core::WriteAll() {
+  const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    return closed || !events.empty();
   };
   bool begun = false;
   for (bool last = false; !last;) {
-    std::vector<TranscriptEvent> events;
-    TranscriptHeader header;
+    std::vector<TranscriptEvent> taken;
+    TranscriptHeader first;
     {
-      internal::MutexLock lock(mu_);
-      mu_.Await(absl::Condition(&due));
-      last = closed_;
-      events.swap(events_);
-      header = header_;
+      internal::MutexLock lock(mu);
+      mu.Await(absl::Condition(&due));
+      last = closed;
+      taken.swap(events);
+      first = header;
     }
     std::string lines;
-    if (!std::exchange(begun, true)) lines = writer_->Begin(header);
-    for (const TranscriptEvent& event : events) lines += writer_->Write(event);
-    if (last) lines += writer_->End();
+    if (!std::exchange(begun, true)) lines = writer->Begin(first);
+    for (const TranscriptEvent& event : taken) lines += writer->Write(event);
+    if (last) lines += writer->End();
     absl::Status status = Write(lines);
     if (status.ok()) continue;
-    internal::MutexLock lock(mu_);
-    failure_ = std::move(status);
-    events_.clear();
+    internal::MutexLock lock(mu);
+    failure = std::move(status);
+    events.clear();
     return;
   }
 }
 
-absl::Status Recorder::Write(const std::string& lines) {
+absl::Status Recorder::Core::Write(const std::string& lines) {
   absl::string_view rest = lines;
   while (!rest.empty()) {
     const ssize_t count =
-        internal::GetOs().Write(fd_.get(), rest.data(), rest.size());
+        internal::GetOs().Write(fd.get(), rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
       const int error = errno;
       // What cannot be cut, a pipe say, is left as it is.
       const size_t done = lines.size() - rest.size();
       const size_t kept = lines.substr(0, done).rfind('\n') + 1;
-      if (ftruncate(fd_.get(), written_ + static_cast<int64_t>(kept)) < 0) {
+      if (ftruncate(fd.get(), written + static_cast<int64_t>(kept)) < 0) {
         errno = 0;
       }
       return absl::ErrnoToStatus(
-          error, absl::StrCat("cannot record any more to ", path_));
+          error, absl::StrCat("cannot record any more to ", path));
     }
     rest.remove_prefix(static_cast<size_t>(count));
   }
-  written_ += static_cast<int64_t>(lines.size());
+  written += static_cast<int64_t>(lines.size());
   return absl::OkStatus();
 }
 

@@ -3,20 +3,13 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "asyncproc/child_observer.h"
 #include "asyncproc/child_stream.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/io/child_observer.h"
-#include "asyncproc/internal/os/thread.h"
-#include "asyncproc/internal/os/unique_fd.h"
-#include "asyncproc/internal/transcript/transcript_format.h"
 #include "asyncproc/process.h"
 #include "asyncproc/termination.h"
 #include "asyncproc/transcript.h"
@@ -46,9 +39,10 @@ namespace asyncproc {
 // not taken yet is kept in memory: the child never waits for it.
 //
 // Thread safety: any thread may call anything.
-// Ownership: the child shares it, until both are gone.
+// Ownership: the child shares it, until both are gone. In a copy of the host
+// made by fork(), the destructor closes the file and does nothing else.
 // Blocking: Close and the destructor, until everything is written.
-class Recorder final : public internal::ChildObserver,
+class Recorder final : public ChildObserver,
                        public std::enable_shared_from_this<Recorder> {
  public:
   // Keeps the events, for transcript().
@@ -72,21 +66,23 @@ class Recorder final : public internal::ChildObserver,
   absl::Status Attach(Process& process);
 
   // A word of your own among the events: "logged in".
-  void Mark(absl::string_view label) ABSL_LOCKS_EXCLUDED(mu_);
+  void Mark(absl::string_view label);
 
   // What there is so far; nothing when it goes to a file.
-  Transcript transcript() const ABSL_LOCKS_EXCLUDED(mu_);
+  Transcript transcript() const;
 
   // The end of it: waits until all is in the file. What happens afterwards is
   // not recorded. Again: returns the same. Errors: what the first write that
   // failed did with, as that of a full disk. Then the file ends with the last
   // line that is whole, and nothing more was recorded.
-  absl::Status Close() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Close();
 
-  // For the child.
-  absl::Status OnStart(const Command& command) override
-      ABSL_LOCKS_EXCLUDED(mu_);
-  void OnStartFailed() override ABSL_LOCKS_EXCLUDED(mu_);
+ private:
+  struct Core;
+  explicit Recorder(std::unique_ptr<Core> core);
+
+  absl::Status OnStart(const Command& command) override;
+  void OnStartFailed() override;
   void OnInput(absl::string_view bytes) override;
   void OnInputClosed() override;
   void OnInputBroken() override;
@@ -97,37 +93,7 @@ class Recorder final : public internal::ChildObserver,
   void OnLetters(absl::string_view letters) override;
   void OnExit(const absl::StatusOr<ExitStatus>& status) override;
 
- private:
-  Recorder(std::string path, internal::UniqueFd fd,
-           std::unique_ptr<internal::TranscriptWriter> writer);
-
-  void Note(TranscriptEvent event) ABSL_LOCKS_EXCLUDED(mu_);
-  void NoteData(TranscriptEvent::Kind kind, absl::string_view data);
-
-  // The thread: writes what there is, until it is closed.
-  void WriteAll() ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Write(const std::string& lines);
-
-  // Constant.
-  const std::string path_;
-  const bool to_file_;
-
-  // The thread's.
-  const internal::UniqueFd fd_;
-  const std::unique_ptr<internal::TranscriptWriter> writer_;
-  int64_t written_ = 0;  // Bytes.
-
-  mutable absl::Mutex mu_;
-  bool started_ ABSL_GUARDED_BY(mu_) = false;
-  bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  absl::Time begin_ ABSL_GUARDED_BY(mu_);  // On MonotonicNow's clock.
-  TranscriptHeader header_ ABSL_GUARDED_BY(mu_);
-  // To a file: those that are yet to be written.
-  std::vector<TranscriptEvent> events_ ABSL_GUARDED_BY(mu_);
-  absl::Status failure_ ABSL_GUARDED_BY(mu_);
-
-  absl::Mutex closing_;
-  internal::Thread thread_ ABSL_GUARDED_BY(closing_);
+  const std::unique_ptr<Core> core_;
 };
 
 }  // namespace asyncproc

@@ -10,22 +10,20 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "asyncproc/internal/end/termination_targets.h"
 #include "asyncproc/internal/io/byte_queue.h"
-#include "asyncproc/internal/io/child_io.h"
+#include "asyncproc/internal/io/child_process.h"
 #include "asyncproc/internal/io/output_buffer.h"
-#include "asyncproc/internal/io/pump.h"
+#include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/thread.h"
-#include "asyncproc/internal/os/waker.h"
-#include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/terminate/escalation_run.h"
+#include "asyncproc/internal/terminate/termination_targets.h"
 #include "asyncproc/internal/wait/wait.h"
-#include "asyncproc/output_stream.h"
 
 namespace asyncproc {
 
 using internal::ByteQueue;
-using internal::ChildIo;
+using internal::ChildProcess;
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
 using internal::OutputBuffer;
@@ -41,8 +39,8 @@ constexpr size_t kInputAhead = 256 * 1024;
 // How often an escalation looks whether descendants have ended.
 constexpr absl::Duration kSlice = absl::Milliseconds(10);
 
-// What has been killed lets go of the output, if not in the same moment.
-constexpr absl::Duration kTimeToLetGo = absl::Milliseconds(50);
+// Killed processes close the output soon, if not in the same moment.
+constexpr absl::Duration kTimeToSettle = absl::Milliseconds(50);
 
 // Smaller output is copied, rather than kept in memory with room for more.
 constexpr size_t kWorthKeeping = 64 * 1024;
@@ -56,19 +54,22 @@ absl::Cord ToCord(ByteQueue memory) {
 // One stream of the child's output.
 class Capture {
  public:
-  // `kept_bound`: of what is kept, where that is not the bound of what arrives.
-  Capture(std::shared_ptr<OutputBuffer> arrived, ino_t pipe,
+  // `kept_bound`: the bound of the bytes that are kept, where that is not the
+  // bound of the bytes that arrive.
+  Capture(std::shared_ptr<OutputBuffer> arrived,
           std::optional<OutputBound> kept_bound, const OutputSink& sink)
-      : arrived_(std::move(arrived)), stream_(arrived_, pipe), sink_(sink) {
+      : arrived_(std::move(arrived)),
+        cursor_(arrived_->AddCursor(/*at_oldest=*/true)),
+        sink_(sink) {
     if (!kept_bound.has_value()) return;
-    kept_ = std::make_shared<OutputBuffer>(*kept_bound);
+    kept_ = std::make_unique<OutputBuffer>(*kept_bound);
     kept_cursor_ = kept_->AddCursor(/*at_oldest=*/true);
   }
 
-  // Hands what has arrived to the sink, unless that has failed.
+  // Hands the bytes that have arrived to the sink, unless that has failed.
   absl::Status Deliver() {
     if (kept_ == nullptr) return absl::OkStatus();
-    const std::string piece = stream_.Read();
+    const std::string piece = arrived_->Read(cursor_);
     if (piece.empty()) return absl::OkStatus();
     kept_->Append(piece);
     if (sink_ == nullptr || !sink_status_.ok()) return absl::OkStatus();
@@ -77,24 +78,24 @@ class Capture {
 
   uint64_t arrived() const { return arrived_->stats().bytes; }
   std::string LastLines(absl::string_view name) const {
-    return stream_.LastLines(name);
+    return arrived_->LastLines(name);
   }
 
   CapturedOutput Take(uint64_t* dropped) {
     OutputBuffer& buffer = kept_ == nullptr ? *arrived_ : *kept_;
-    ByteQueue memory = kept_ == nullptr ? stream_.TakeMemory()
-                                        : kept_->TakeMemory(kept_cursor_);
+    ByteQueue memory =
+        buffer.TakeMemory(kept_ == nullptr ? cursor_ : kept_cursor_);
     *dropped += buffer.stats().dropped;
     return CapturedOutput(ToCord(std::move(memory)));
   }
 
  private:
   const std::shared_ptr<OutputBuffer> arrived_;
-  OutputStream stream_;
+  const OutputBuffer::CursorRef cursor_;
   const OutputSink& sink_;
   absl::Status sink_status_;
-  std::shared_ptr<OutputBuffer> kept_;  // Null: all of arrived_ is.
-  OutputBuffer::CursorRef kept_cursor_;
+  std::unique_ptr<OutputBuffer> kept_;  // Null: all of arrived_ is kept.
+  OutputBuffer::CursorRef kept_cursor_ = nullptr;
 };
 
 // One child from start to end, driven by the calling thread.
@@ -102,28 +103,32 @@ class Session {
  public:
   Session(const Command& command, const RunOptions& options, absl::Time start,
           std::optional<OutputBound> kept_bound,
-          std::shared_ptr<internal::Waker> waker,
-          std::shared_ptr<ChildIo> child, std::shared_ptr<OutputBuffer> out,
-          std::shared_ptr<OutputBuffer> err)
+          std::shared_ptr<ChildProcess> child)
       : command_(command),
         options_(options),
         start_(start),
-        waker_(std::move(waker)),
         child_(std::move(child)),
-        out_(std::move(out), child_->pipe_inode(ChildIo::kOut), kept_bound,
-             options.on_out),
-        err_(std::move(err), child_->pipe_inode(ChildIo::kErr), kept_bound,
-             options.on_err),
+        out_(child_->buffer(ChildProcess::kOut), kept_bound, options.on_out),
+        err_(child_->buffer(ChildProcess::kErr), kept_bound, options.on_err),
         input_(options.input.has_value() ? absl::string_view(*options.input)
                                          : absl::string_view()) {}
+
+  // A sink may have thrown: the child does not outlive that.
+  ~Session() {
+    if (child_->end().IsSettled() || left_behind_) return;
+    const internal::WaitShield shield;
+    unwinding_ = true;
+    KillNow();
+    Finish(absl::InfinitePast());
+  }
 
   absl::StatusOr<RunResult> Run() {
     const absl::Status end = Drive();
     if (!end.ok()) End();
     RunResult result;
     result.elapsed = MonotonicNow() - start_;
-    const absl::StatusOr<ExitStatus> status =
-        child_->result().value_or(absl::PermissionDeniedError("it runs on"));
+    const absl::StatusOr<ExitStatus> status = child_->end().result().value_or(
+        absl::PermissionDeniedError("it runs on"));
     if (status.ok()) result.status = *status;
     result.usage = result.status.usage();
     if (child_->input() != nullptr) {
@@ -152,17 +157,17 @@ class Session {
  private:
   // Until the output has settled, or there is a reason not to wait for that.
   absl::Status Drive() {
-    while (!child_->settled()) {
+    while (!child_->end().IsSettled()) {
       if (absl::Status status = Feed(); !status.ok()) return status;
       if (absl::Status status = CheckLimits(); !status.ok()) return status;
-      internal::DriveOnce(*child_, *waker_, internal::NextLook(NextLimit()));
+      child_->Step(internal::NextLook(NextLimit()));
       if (absl::Status status = Deliver(); !status.ok()) return status;
     }
     return absl::OkStatus();
   }
 
   absl::Status Feed() {
-    internal::InputQueue* const input = child_->input();
+    internal::StdinWriter* const input = child_->input();
     if (input == nullptr || input_closed_) return absl::OkStatus();
     while (!input_.empty() && input->pending() < kInputAhead) {
       const absl::string_view piece = input_.substr(0, kInputAhead);
@@ -182,6 +187,7 @@ class Session {
   }
 
   absl::Status Deliver() {
+    if (unwinding_) return absl::OkStatus();
     for (Capture* capture : {&out_, &err_}) {
       if (absl::Status status = capture->Deliver(); !status.ok()) {
         reason_ = RunFailureReason::kSink;
@@ -191,7 +197,7 @@ class Session {
     return absl::OkStatus();
   }
 
-  bool HasEnded() const { return child_->state() != ChildIo::State::kRunning; }
+  bool HasEnded() const { return child_->end().HasExited(); }
 
   // When a limit is reached, unless something happens before. What ended in
   // time has ended in time, however long its output takes to settle.
@@ -224,41 +230,55 @@ class Session {
                      absl::FormatDuration(limit_)));
   }
 
-  // Ends the child by the escalation, and then for good. Where this thread's
-  // time is up, there is none for an escalation, nor for what others may say.
+  // Ends the child by the escalation, and then for good. Where the time of this
+  // thread is up, there is no time for an escalation, nor for output of others.
   void End() {
     const internal::WaitShield shield;
-    const bool interrupted = reason_ == RunFailureReason::kInterrupted;
     absl::Time patience = absl::InfiniteFuture();
-    if (interrupted && HasEnded()) {
-      patience = absl::InfinitePast();
-    } else if (interrupted) {
-      patience = DeadlineAfter(kTimeToLetGo);
-      internal::TerminationTargets(*child_, options_.escalation.scope)
-          .Signal(SIGKILL);
-    } else {
+    if (reason_ != RunFailureReason::kInterrupted) {
       Escalate();
+    } else if (HasEnded()) {
+      patience = absl::InfinitePast();
+    } else {
+      patience = DeadlineAfter(kTimeToSettle);
+      KillNow();
     }
-    if (!child_->reaper().KillAndReap()) {
+    Finish(patience);
+  }
+
+  void KillNow() {
+    child_->NoteSignal(SIGKILL, options_.escalation.scope);
+    internal::TerminationTargets(*child_, options_.escalation.scope)
+        .Signal(SIGKILL);
+  }
+
+  // Waits until the output has settled; after `patience`, only until the child
+  // has been reaped.
+  void Finish(absl::Time patience) {
+    if (!child_->KillAndReap()) {
       LeaveBehind();
       return;
     }
-    while (!child_->settled()) {
-      if (child_->ended() && MonotonicNow() >= patience) {
-        child_->SettleNow();
+    child_->CheckExit(/*group_wanted=*/false);
+    while (!child_->end().IsSettled()) {
+      if (MonotonicNow() >= patience) {
+        for (const auto stream : {ChildProcess::kOut, ChildProcess::kErr}) {
+          child_->output(stream).Abandon();
+        }
       } else {
-        DriveSome(child_->ended() ? patience : absl::InfiniteFuture());
+        StepOnce(patience);
       }
     }
+    // The bytes that CheckExit has read.
+    Deliver().IgnoreError();
   }
 
-  // A child that has become somebody whom we may not kill: somebody has to reap
-  // it some day.
+  // For a child that cannot be killed, or reaped, now: a thread of its own
+  // reaps it some day.
   void LeaveBehind() {
-    const auto drive = [child = child_, waker = waker_] {
-      while (!child->settled()) {
-        internal::DriveOnce(*child, *waker, absl::InfiniteFuture());
-      }
+    left_behind_ = true;
+    const auto drive = [child = child_] {
+      while (!child->end().IsSettled()) child->Step(absl::InfiniteFuture());
     };
     absl::StatusOr<internal::Thread> thread =
         internal::Thread::Start("asyncproc-left", drive);
@@ -270,35 +290,18 @@ class Session {
   }
 
   void Escalate() {
-    internal::TerminationTargets targets(*child_, options_.escalation.scope);
-    bool ended = targets.AwaitEnded(absl::InfinitePast());
-    for (const EscalationStep& step : options_.escalation.steps) {
-      if (ended) break;
-      if (step.signal != 0) {
-        targets.Signal(step.signal);
-      } else if (child_->input() == nullptr || !child_->input()->Abort()) {
-        continue;
-      }
-      ended = DriveUntilEnded(targets, DeadlineAfter(step.grace));
+    internal::EscalationRun run(*child_, options_.escalation);
+    while (!run.Advance()) {
+      const bool look_often =
+          HasEnded() || options_.escalation.scope != TerminationScope::kChild;
+      StepOnce(look_often ? std::min(run.deadline(), MonotonicNow() + kSlice)
+                          : run.deadline());
     }
   }
 
-  bool DriveUntilEnded(internal::TerminationTargets& targets,
-                       absl::Time deadline) {
-    while (!targets.AwaitEnded(absl::InfinitePast())) {
-      const absl::Time now = MonotonicNow();
-      if (now >= deadline) return false;
-      DriveSome(HasEnded() ||
-                        options_.escalation.scope != TerminationScope::kChild
-                    ? std::min(deadline, now + kSlice)
-                    : deadline);
-    }
-    return true;
-  }
-
-  void DriveSome(absl::Time deadline) {
-    internal::DriveOnce(*child_, *waker_, deadline);
-    // Its first failure is the reason why it ends.
+  void StepOnce(absl::Time deadline) {
+    child_->Step(deadline);
+    // The first failure of a sink is the reason of the end.
     Deliver().IgnoreError();
   }
 
@@ -309,8 +312,7 @@ class Session {
   const Command& command_;
   const RunOptions& options_;
   const absl::Time start_;
-  const std::shared_ptr<internal::Waker> waker_;
-  const std::shared_ptr<ChildIo> child_;
+  const std::shared_ptr<ChildProcess> child_;
   Capture out_;
   Capture err_;
   absl::string_view input_;  // What has yet to be queued.
@@ -319,6 +321,8 @@ class Session {
   absl::Time last_output_ = start_;
   RunFailureReason reason_ = RunFailureReason::kExit;
   absl::Duration limit_;
+  bool left_behind_ = false;
+  bool unwinding_ = false;  // A sink has thrown: no sink is called any more.
 };
 
 // Numbers in a line of text, then the command and both streams.
@@ -378,9 +382,6 @@ bool IsCaptured(const Command& command, const Stdio& stream) {
 }
 
 absl::Status Validate(const Command& command, const RunOptions& options) {
-  if (absl::Status status = internal::CheckCommand(command); !status.ok()) {
-    return status;
-  }
   const auto refuse = [&](const auto&... why) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot run ", command.DebugString(), ": ", why...));
@@ -431,25 +432,18 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
         absl::StrCat(command.DebugString(), " was not started: its timeout is ",
                      absl::FormatDuration(options.timeout)));
   }
-  absl::StatusOr<std::shared_ptr<internal::Waker>> waker =
-      internal::Waker::Create();
-  if (!waker.ok()) return internal::CannotStart(command, waker.status());
   command.input_limit = 0;
-  // A bound is for what is kept, not for what a sink is shown.
+  // A bound is for the bytes that are kept, not for those that a sink is shown.
   std::optional<OutputBound> kept_bound;
   if (options.on_out != nullptr || options.on_err != nullptr) {
     kept_bound = std::exchange(command.output_buffer, OutputBound::Unbounded());
   }
-  auto out = std::make_shared<OutputBuffer>(command.output_buffer);
-  auto err = std::make_shared<OutputBuffer>(command.output_buffer);
-  out->SetDriver(*waker);
-  err->SetDriver(*waker);
-  absl::StatusOr<std::shared_ptr<ChildIo>> child =
-      ChildIo::Start(command, *waker, {out, err});
+  ChildProcess::Options child_options;
+  child_options.bound = command.output_buffer;
+  absl::StatusOr<std::shared_ptr<ChildProcess>> child =
+      ChildProcess::Start(command, std::move(child_options));
   if (!child.ok()) return child.status();
-  return Session(command, options, start, kept_bound, *std::move(waker),
-                 *std::move(child), std::move(out), std::move(err))
-      .Run();
+  return Session(command, options, start, kept_bound, *std::move(child)).Run();
 }
 
 std::ostream& operator<<(std::ostream& out, RunFailureReason reason) {

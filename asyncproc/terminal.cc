@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/wait/wait.h"
 
@@ -27,7 +28,7 @@ absl::StatusOr<termios> Settings(int master) {
 
 }  // namespace
 
-Terminal::Terminal(int master, internal::InputQueue* input)
+Terminal::Terminal(int master, internal::StdinWriter* input)
     : master_(master), input_(input) {}
 
 absl::Status Terminal::SetSize(int rows, int columns) {
@@ -97,8 +98,7 @@ absl::Status Terminal::SendSuspend() { return SendControl(VSUSP); }
 absl::Status Terminal::SendControl(int index) {
   absl::StatusOr<termios> settings = Settings(master_);
   if (!settings.ok()) return settings.status();
-  const char character = static_cast<char>(settings->c_cc[index]);
-  return input_->Write(absl::string_view(&character, 1));
+  return input_->TypeControl(static_cast<char>(settings->c_cc[index]));
 }
 
 }  // namespace asyncproc

@@ -4,9 +4,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/io/input_queue.h"
 
 namespace asyncproc {
+
+namespace internal {
+class StdinWriter;
+}  // namespace internal
 
 // The terminal of a child that was started with Command::pty, from the side of
 // whoever sits at it. What the child writes comes by Process::out, and what is
@@ -29,9 +32,6 @@ namespace asyncproc {
 // Blocking: only AwaitEcho blocks.
 class Terminal {
  public:
-  // For Process. `master` and `input` outlive it.
-  Terminal(int master, internal::InputQueue* input);
-
   // The child is told by SIGWINCH.
   absl::Status SetSize(int rows, int columns);
 
@@ -53,10 +53,14 @@ class Terminal {
   absl::Status SendSuspend();
 
  private:
+  friend class Process;
+  // `master` and `input` outlive it.
+  Terminal(int master, internal::StdinWriter* input);
+
   absl::Status SendControl(int index);
 
   const int master_;
-  internal::InputQueue* const input_;
+  internal::StdinWriter* const input_;
 };
 
 }  // namespace asyncproc

@@ -158,7 +158,7 @@ TEST(PolledChildTest, TellsItsLifeInOrder) {
   do {
     ChildEvent event = NextEvent(*loop, children);
     kinds.push_back(event.kind);
-    data += event.data;
+    data += std::string(event.output.view());
   } while (kinds.back() != ChildEvent::Kind::kEnded);
 
   using Kind = ChildEvent::Kind;
@@ -183,7 +183,9 @@ TEST(PolledChildTest, ReadsFurtherPipes) {
   for (;;) {
     ChildEvent event = NextEvent(*loop, children);
     if (event.kind == ChildEvent::Kind::kEnded) break;
-    if (event.kind == ChildEvent::Kind::kOutput) data[event.fd] += event.data;
+    if (event.kind == ChildEvent::Kind::kOutput) {
+      data[event.fd] += std::string(event.output.view());
+    }
   }
 
   EXPECT_EQ(data[3], "three\n");

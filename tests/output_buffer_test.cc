@@ -13,10 +13,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -313,7 +314,7 @@ TEST(OutputBufferTest, KeepsNothingThatHasNoReader) {
   b.buffer.Append("abc");
 
   EXPECT_EQ(b.buffer.stats().buffered, 0);
-  EXPECT_EQ(b.buffer.Recent(), "abc");
+  EXPECT_EQ(b.buffer.LastLines("stdout"), "; last of stdout: 'abc'");
 }
 
 TEST(OutputBufferTest, HandsOverManyBytesAndGoesOn) {
@@ -582,77 +583,65 @@ void AwaitSleep(const std::atomic<pid_t>& thread) {
   }
 }
 
-class FeedTest : public testing::Test {
+class BoundTest : public testing::Test {
  protected:
-  void SetUp() override {
-    absl::StatusOr<Pipe> pipe = MakePipe();
-    ASSERT_THAT(pipe, IsOk());
-    ASSERT_THAT(SetNonblocking(pipe->read_end), IsOk());
-    ASSERT_THAT(SetNonblocking(pipe->write_end), IsOk());
-    pipe_ = *std::move(pipe);
-    absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
-    ASSERT_THAT(waker, IsOk());
-    waker_ = *std::move(waker);
-  }
-
   void Arrives(absl::string_view bytes) {
-    ASSERT_EQ(write(pipe_.write_end.get(), bytes.data(), bytes.size()),
-              static_cast<ssize_t>(bytes.size()));
+    absl::StrAppend(&in_the_pipe_, bytes);
   }
 
-  // As the driver does: reads while there is room and something to read.
-  // Returns how much it took.
+  // As a reader does: takes bytes once. Returns their number.
+  static size_t Fill(OutputBuffer& buffer, absl::string_view bytes,
+                     size_t pending) {
+    const OutputBuffer::Room room = buffer.BeginRead(pending);
+    if (room.data == nullptr) return 0;
+    const size_t size = std::min(room.size, bytes.size());
+    std::copy_n(bytes.data(), size, room.data);
+    buffer.EndRead(size);
+    return size;
+  }
+
+  // As a reader does: takes bytes while there is room, and there are any.
+  // Returns their number.
   size_t Drive(OutputBuffer& buffer) {
-    buffer.SetDriver(waker_);
+    buffer.SetWake([this] { ++wakes_; });
     size_t total = 0;
-    size_t taken = 1;
-    while (taken > 0 && buffer.HasRoom()) {
-      buffer.Feed(pipe_.read_end.get(), /*owed=*/0, &taken);
+    while (!in_the_pipe_.empty() && buffer.HasRoom()) {
+      const size_t taken = Fill(buffer, in_the_pipe_, /*pending=*/0);
+      in_the_pipe_.erase(0, taken);
       total += taken;
     }
     return total;
   }
 
-  bool WokeDriver() {
-    uint64_t count = 0;
-    return read(waker_->fd(), &count, sizeof(count)) > 0;
-  }
+  bool WokeReader() { return wakes_.exchange(0) > 0; }
 
-  Pipe pipe_;
-  std::shared_ptr<Waker> waker_;
+  std::string in_the_pipe_;
+  std::atomic<int> wakes_{0};
 };
 
-TEST_F(FeedTest, KnowsEmptyFromEnd) {
+TEST_F(BoundTest, KeepsTheBytesThatAFillAddsWhileOthersAreTaken) {
   Buffered b;
-  size_t taken;
+  b.buffer.Append("abc");
 
-  EXPECT_EQ(b.buffer.Feed(pipe_.read_end.get(), 0, &taken),
-            OutputBuffer::Fed::kEmpty);
-  EXPECT_FALSE(b.buffer.IsFinished());
-  Arrives("abc");
-  pipe_.write_end.Reset();
-  b.buffer.Feed(pipe_.read_end.get(), 0, &taken);
-  EXPECT_EQ(taken, 3);
-  EXPECT_EQ(b.buffer.Feed(pipe_.read_end.get(), 0, &taken),
-            OutputBuffer::Fed::kEnd);
-
-  EXPECT_TRUE(b.buffer.IsFinished());
+  const OutputBuffer::Room room = b.buffer.BeginRead(/*pending=*/0);
+  ASSERT_NE(room.data, nullptr);
   EXPECT_EQ(b.All(), "abc");
+  std::copy_n("defg", 4, room.data);
+  b.buffer.EndRead(4);
+
+  EXPECT_EQ(b.All(), "defg");
+  EXPECT_EQ(b.buffer.stats().bytes, 7);
 }
 
-TEST_F(FeedTest, EndsWithTheErrorOfAReadThatFails) {
+TEST_F(BoundTest, HasNoRoomOnceItIsFinished) {
   Buffered b;
-  size_t taken;
+  b.buffer.Finish();
 
-  EXPECT_EQ(b.buffer.Feed(pipe_.write_end.get(), 0, &taken),
-            OutputBuffer::Fed::kEnd);
-
-  EXPECT_THAT(std::string(b.Line().status().message()),
-              HasSubstr("cannot read the output"));
+  EXPECT_EQ(b.buffer.BeginRead(/*pending=*/0).data, nullptr);
 }
 
 // BIG-06
-TEST_F(FeedTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
+TEST_F(BoundTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
   Buffered b(OutputBound::BlockChild(10));
   Arrives("0123456789abcdef");
 
@@ -660,30 +649,28 @@ TEST_F(FeedTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
   EXPECT_FALSE(b.buffer.HasRoom());
   EXPECT_THAT(b.Exactly(4), IsOkAndHolds("0123"));
   EXPECT_FALSE(b.buffer.HasRoom());
-  EXPECT_FALSE(WokeDriver());
+  EXPECT_FALSE(WokeReader());
   EXPECT_THAT(b.Exactly(1), IsOkAndHolds("4"));
 
   EXPECT_TRUE(b.buffer.HasRoom());
-  EXPECT_TRUE(WokeDriver());
+  EXPECT_TRUE(WokeReader());
   EXPECT_EQ(Drive(b.buffer), 5);
   EXPECT_EQ(b.All(), "56789abcde");
   EXPECT_EQ(b.buffer.stats().high_water, 10);
   EXPECT_EQ(b.buffer.stats().dropped, 0);
 }
 
-TEST_F(FeedTest, ReadsWhatIsOwedThoughTheBoundIsReached) {
+TEST_F(BoundTest, TakesPendingBytesBeyondTheBound) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789");
   EXPECT_EQ(Drive(b.buffer), 4);
 
-  size_t taken;
-  b.buffer.Feed(pipe_.read_end.get(), /*owed=*/6, &taken);
+  EXPECT_EQ(Fill(b.buffer, in_the_pipe_, /*pending=*/6), 6);
 
-  EXPECT_EQ(taken, 6);
   EXPECT_EQ(b.All(), "0123456789");
 }
 
-TEST_F(FeedTest, SaysThatALineIsLongerThanTheBound) {
+TEST_F(BoundTest, SaysThatALineIsLongerThanTheBound) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789\n");
   Drive(b.buffer);
@@ -699,7 +686,7 @@ TEST_F(FeedTest, SaysThatALineIsLongerThanTheBound) {
   EXPECT_THAT(b.Line(), IsOkAndHolds("89"));
 }
 
-TEST_F(FeedTest, SplitsALineThatIsLongerThanTheBoundWhereThatIsAskedFor) {
+TEST_F(BoundTest, SplitsALineThatIsLongerThanTheBoundWhereThatIsAskedFor) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789\nx\n");
   const auto piece = [&b] {
@@ -718,7 +705,7 @@ TEST_F(FeedTest, SplitsALineThatIsLongerThanTheBoundWhereThatIsAskedFor) {
   EXPECT_THAT(piece(), HasCode(kNotYet));
 }
 
-TEST_F(FeedTest, MakesRoomForAReaderThatNeedsMoreThanIsThere) {
+TEST_F(BoundTest, MakesRoomForAReaderThatNeedsMoreThanIsThere) {
   Buffered b(OutputBound::BlockChild(10));
   Arrives("1\n3456789abc\n");
   Drive(b.buffer);
@@ -728,12 +715,12 @@ TEST_F(FeedTest, MakesRoomForAReaderThatNeedsMoreThanIsThere) {
   EXPECT_THAT(b.Line(), HasCode(kNotYet));
 
   EXPECT_TRUE(b.buffer.HasRoom());
-  EXPECT_TRUE(WokeDriver());
+  EXPECT_TRUE(WokeReader());
   Drive(b.buffer);
   EXPECT_THAT(b.Line(), HasCode(kTooLong));
 }
 
-TEST_F(FeedTest, MakesRoomForAReaderThatOnlyAsksWhetherThereIsALine) {
+TEST_F(BoundTest, MakesRoomForAReaderThatOnlyAsksWhetherThereIsALine) {
   Buffered b(OutputBound::BlockChild(10));
   Arrives("1\n3456789abc\n");
   Drive(b.buffer);
@@ -743,10 +730,10 @@ TEST_F(FeedTest, MakesRoomForAReaderThatOnlyAsksWhetherThereIsALine) {
   EXPECT_FALSE(b.buffer.HasLine(b.reader));
 
   EXPECT_TRUE(b.buffer.HasRoom());
-  EXPECT_TRUE(WokeDriver());
+  EXPECT_TRUE(WokeReader());
 }
 
-TEST_F(FeedTest, MakesRoomForAReaderThatOnlyPeeks) {
+TEST_F(BoundTest, MakesRoomForAReaderThatOnlyPeeks) {
   Buffered b(OutputBound::BlockChild(10));
   Arrives("1\n3456789> ");
   Drive(b.buffer);
@@ -759,7 +746,7 @@ TEST_F(FeedTest, MakesRoomForAReaderThatOnlyPeeks) {
   EXPECT_EQ(b.buffer.Peek(b.reader), "3456789> ");
 }
 
-TEST_F(FeedTest, KeepsTheBoundForASlowReaderWhileAFastOneWaits) {
+TEST_F(BoundTest, KeepsTheBoundForASlowReaderWhileAFastOneWaits) {
   Buffered b(OutputBound::BlockChild(10));
   const auto fast = b.buffer.AddCursor(/*at_oldest=*/true);
   Arrives("0123456789abcdef");
@@ -776,7 +763,7 @@ TEST_F(FeedTest, KeepsTheBoundForASlowReaderWhileAFastOneWaits) {
 }
 
 // A reader that waits must not be left waiting for the last half to be taken.
-TEST_F(FeedTest, MakesRoomForAReaderThatWaitsAsSoonAsASlowerOneTakesAny) {
+TEST_F(BoundTest, MakesRoomForAReaderThatWaitsAsSoonAsASlowerOneTakesAny) {
   Buffered b(OutputBound::BlockChild(10));
   const auto fast = b.buffer.AddCursor(/*at_oldest=*/true);
   Arrives("0123456789ab");
@@ -793,24 +780,24 @@ TEST_F(FeedTest, MakesRoomForAReaderThatWaitsAsSoonAsASlowerOneTakesAny) {
   EXPECT_THAT(b.Exactly(2), IsOkAndHolds("01"));
 
   EXPECT_TRUE(b.buffer.HasRoom());
-  EXPECT_TRUE(WokeDriver());
+  EXPECT_TRUE(WokeReader());
   Drive(b.buffer);
   waiting.join();
   EXPECT_THAT(more, IsOkAndHolds("ab"));
 }
 
-TEST_F(FeedTest, WakesItsDriverWhenNoMoreIsWanted) {
+TEST_F(BoundTest, WakesTheReaderWhenAStreamIsRefused) {
   Buffered b;
-  b.buffer.SetDriver(waker_);
+  b.buffer.SetWake([this] { ++wakes_; });
   EXPECT_FALSE(b.buffer.IsRefused());
 
   b.buffer.Refuse();
 
   EXPECT_TRUE(b.buffer.IsRefused());
-  EXPECT_TRUE(WokeDriver());
+  EXPECT_TRUE(WokeReader());
 }
 
-TEST_F(FeedTest, MakesRoomWhenTheLastReaderIsRemoved) {
+TEST_F(BoundTest, MakesRoomWhenTheLastReaderIsRemoved) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789");
   Drive(b.buffer);
@@ -818,7 +805,7 @@ TEST_F(FeedTest, MakesRoomWhenTheLastReaderIsRemoved) {
   b.buffer.RemoveCursor(b.reader);
 
   EXPECT_TRUE(b.buffer.HasRoom());
-  EXPECT_TRUE(WokeDriver());
+  EXPECT_TRUE(WokeReader());
   EXPECT_EQ(Drive(b.buffer), 6);
 }
 
@@ -830,10 +817,10 @@ TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
   for (int i = 0; i < 1000; ++i) b.buffer.Append("ab");
   b.All();
 
-  const std::string recent = b.buffer.Recent();
+  const std::string last = b.buffer.LastLines("stdout");
 
-  EXPECT_EQ(recent.size(), 1024);
-  EXPECT_EQ(recent.substr(1020), "abab");
+  EXPECT_EQ(last.size(), std::string("; last of stdout: ''").size() + 1024);
+  EXPECT_TRUE(absl::EndsWith(last, "abab'"));
 }
 
 // ---- Without memory

@@ -312,15 +312,32 @@ TEST(RecorderTest, RecordsWhatRunDoes) {
   EXPECT_EQ(Events(transcript).back(), "exit status 0");
 }
 
-TEST(RecorderTest, IsRefusedWhereManyAreDrivenByOne) {
-  ProcessPoller<int> poller(PollerOptions{1});
-  EXPECT_THAT(poller.Run(1, Recorded(Command({"cat"}), Recorder::InMemory())),
-              HasCode(absl::StatusCode::kInvalidArgument));
-  ASSERT_THAT(poller.Run(1, Command({"true"})), IsOk());
-  // One that would have to wait, too.
-  EXPECT_THAT(poller.Run(2, Recorded(Command({"cat"}), Recorder::InMemory())),
-              HasCode(absl::StatusCode::kInvalidArgument));
+TEST(RecorderTest, HasTheSignalsOfARunThatTimesOut) {
+  const auto recorder = Recorder::InMemory();
+  RunOptions options;
+  options.timeout = kShort;
+
+  EXPECT_THAT(
+      asyncproc::Run(Recorded(Command({"sleep", "1000"}), recorder), options),
+      HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  // SIGTERM ended it: the escalation went no further.
+  EXPECT_THAT(Events(recorder->transcript(), Kind::kSignal),
+              testing::SizeIs(1));
+}
+
+TEST(RecorderTest, HasAChildOfAPoller) {
+  const auto recorder = Recorder::InMemory();
+  ProcessPoller<int> poller;
+  ASSERT_THAT(poller.Run(1, Recorded(Command({"cat"}), recorder), "text"),
+              IsOk());
+  ASSERT_THAT(poller.CloseInput(1), IsOk());
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  const Transcript transcript = recorder->transcript();
+  EXPECT_EQ(transcript.BytesOf(Kind::kIn), "text");
+  EXPECT_EQ(transcript.BytesOf(Kind::kOut), "text");
+  EXPECT_EQ(Events(transcript).back(), "exit status 0");
 }
 
 // ---- To a file

@@ -70,9 +70,9 @@ class NoThreadOs : public OsWithoutPidfds {
   int left_;
 };
 
-// RES-03: with die_with_parent and without pidfds a start needs three threads.
+// RES-03: with die_with_parent and without pidfds a start needs four threads.
 TEST(ResourcesTest, AThreadThatIsNotToBeHadIsReported) {
-  for (int nth = 1; nth <= 4; ++nth) {
+  for (int nth = 1; nth <= 5; ++nth) {
     NoThreadOs os(nth);
     ScopedOs scoped_os(&os);
     Command command({"sleep", "100"});
@@ -80,7 +80,7 @@ TEST(ResourcesTest, AThreadThatIsNotToBeHadIsReported) {
 
     auto process = Process::Spawn(command);
 
-    EXPECT_EQ(os.failed(), nth <= 3);
+    EXPECT_EQ(os.failed(), nth <= 4);
     if (!os.failed()) {
       EXPECT_THAT(process, IsOk());
       continue;
@@ -198,10 +198,18 @@ TEST(ResourcesTest, AHostMayDenyItselfMoreDescriptors) {
   if (kSlowness > 1) GTEST_SKIP() << "sanitizers need descriptors";
   EXPECT_HOLDS_IN_OWN_HOST([] {
     auto process = MustSpawn(Command({"cat"}));
+    auto unwritten = MustSpawn(Command({"cat"}));
+    // Starts the writer thread.
+    EXPECT_THAT(process->Write("hi\n"), IsOk());
+    AwaitLine(*process, "hi");
     SetLimit(RLIMIT_NOFILE, 0);
 
     EXPECT_THAT(Process::Spawn(Command({"cat"})),
                 HasCode(absl::StatusCode::kResourceExhausted));
+    EXPECT_THAT(unwritten->Write("hello\n"),
+                HasCode(absl::StatusCode::kResourceExhausted));
+    EXPECT_THAT(unwritten->Terminate(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)));
     EXPECT_THAT(process->Write("hello\n"), IsOk());
     EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("hello"));
     EXPECT_THAT(process->Terminate(kNeverReached),

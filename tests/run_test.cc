@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <deque>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -387,6 +389,23 @@ TEST(RunTest, ListensWhileItEndsTheChild) {
   EXPECT_EQ(failure->result.status, ExitStatus::Exited(0));
   EXPECT_TRUE(absl::EndsWith(failure->result.out.view(), "\n100000\n"));
   EXPECT_TRUE(failure->result.out == seen);
+}
+
+// The fixture of all tests finds a child that is left.
+TEST(RunTest, LeavesNoChildWhenASinkThrows) {
+  RunOptions options;
+  options.on_out = [](absl::string_view) -> absl::Status {
+    throw std::runtime_error("no more");
+  };
+
+  EXPECT_THROW(
+      asyncproc::Run(Command::Shell("echo ready; sleep 1000 & wait"), options)
+          .IgnoreError(),
+      std::runtime_error);
+
+  siginfo_t info;
+  EXPECT_EQ(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
 }
 
 TEST(RunTest, EndsAChildThatFallsSilent) {

@@ -788,11 +788,11 @@ TEST(TerminateGroupTest, ReachesTheGroupAlsoWithoutPidfds) {
 }
 
 TEST(TerminateTreeTest, NamesThoseThatItCannotHold) {
-  OsWithoutPidfds os(EMFILE);
-  ScopedOs scoped_os(&os);
   auto process = MustSpawn(Command({Helper("spawn_tree"), "1", "2"}));
   const std::vector<pid_t> pids = ReadPids(*process);
   ASSERT_THAT(pids, SizeIs(3));
+  OsWithoutPidfds os(EMFILE);
+  ScopedOs scoped_os(&os);
 
   auto termination =
       process->Terminate(Only(SIGKILL, kShort, TerminationScope::kTree));

@@ -8,8 +8,10 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/io/output_buffer.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/transcript_event.h"
@@ -62,7 +64,7 @@ absl::StatusOr<std::unique_ptr<ReplayProcess>> ReplayProcess::Start(
     absl::StatusOr<internal::Thread> thread = internal::Thread::Start(
         "asyncproc-play", [replay = replay.get()] { replay->Run(); });
     if (!thread.ok()) return thread.status();
-    replay->thread_ = *std::move(thread);
+    replay->thread_ = std::make_unique<internal::Thread>(*std::move(thread));
   } else {
     internal::MutexLock lock(replay->mu_);
     replay->Happen();
@@ -84,7 +86,7 @@ ReplayProcess::~ReplayProcess() {
     internal::MutexLock lock(mu_);
     stop_ = true;
   }
-  thread_.Join();
+  thread_ = nullptr;
   // For the cursors and taps that outlive it.
   out_buffer_->Finish();
   err_buffer_->Finish();

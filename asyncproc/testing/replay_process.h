@@ -14,13 +14,16 @@
 #include "absl/time/time.h"
 #include "asyncproc/child.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/io/output_buffer.h"
-#include "asyncproc/internal/os/thread.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/termination.h"
 #include "asyncproc/transcript.h"
 
 namespace asyncproc {
+
+namespace internal {
+class OutputBuffer;
+class Thread;
+}  // namespace internal
 
 // A child without a process: says what the child of a Transcript said, if it is
 // told what that one was told. So code that drives a child can be tested where
@@ -147,7 +150,7 @@ class ReplayProcess final : public Child {
   absl::Status diverged_ ABSL_GUARDED_BY(mu_);
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
 
-  internal::Thread thread_;
+  std::unique_ptr<internal::Thread> thread_;  // Null: no thread.
 };
 
 }  // namespace asyncproc

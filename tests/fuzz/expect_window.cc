@@ -23,6 +23,17 @@
 #include "tests/fuzz/input.h"
 
 namespace asyncproc {
+
+namespace internal {
+
+struct OutputStreamPeer {
+  static OutputStream Make(std::shared_ptr<OutputBuffer> buffer) {
+    return OutputStream(std::move(buffer), /*pipe=*/0);
+  }
+};
+
+}  // namespace internal
+
 namespace {
 
 using internal::OutputBuffer;
@@ -40,7 +51,7 @@ class Session {
  public:
   Session(size_t window, size_t lookback)
       : buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded())),
-        stream_(buffer_, 0),
+        stream_(internal::OutputStreamPeer::Make(buffer_)),
         expect_(&stream_),
         window_(window),
         lookback_(lookback > 0 ? lookback : kUsualLookback) {

@@ -1,8 +1,10 @@
 #include "asyncproc/internal/end/reaper.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <memory>
 #include <utility>
@@ -56,49 +58,83 @@ void AwaitByPid(pid_t pid, int options) {
 // What the thread that waits shares with a Reaper that may be gone by then.
 struct Reaper::Waiting {
   absl::Mutex mu;
-  std::function<void()> on_exit ABSL_GUARDED_BY(mu);  // Null: let go.
-  bool reaped ABSL_GUARDED_BY(mu) = false;            // When it was let go.
+  std::function<void()> on_exit ABSL_GUARDED_BY(mu);  // Null: detached.
+  bool reaped ABSL_GUARDED_BY(mu) = false;            // When it was detached.
+  std::optional<pid_t> pid ABSL_GUARDED_BY(mu);       // -1: there is no child.
+
+  void Run() ABSL_LOCKS_EXCLUDED(mu) {
+    const pid_t child = AwaitPid();
+    if (child < 0) return;
+    AwaitByPid(child, WNOWAIT);
+    MutexLock lock(mu);
+    if (on_exit != nullptr) {
+      on_exit();
+    } else if (!reaped) {
+      AwaitByPid(child, 0);
+    }
+  }
+
+  void SetPid(pid_t child) ABSL_LOCKS_EXCLUDED(mu) {
+    MutexLock lock(mu);
+    if (!pid.has_value()) pid = child;
+  }
+
+ private:
+  pid_t AwaitPid() ABSL_LOCKS_EXCLUDED(mu) {
+    MutexLock lock(mu);
+    const auto known = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+      return pid.has_value();
+    };
+    mu.Await(absl::Condition(&known));
+    return *pid;
+  }
 };
 
-Reaper::Reaper(pid_t pid, UniqueFd pidfd, bool leads_group)
-    : pid_(pid),
-      pidfd_(std::move(pidfd)),
-      leads_group_(leads_group),
-      start_(MonotonicNow()) {}
+Reaper::Reaper(bool leads_group) : leads_group_(leads_group) {}
 
 absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
-    pid_t pid, UniqueFd pidfd, bool leads_group,
-    std::function<void()> on_exit) {
-  if (!pidfd.valid()) {
-    // It cannot name a stranger: the child has not been reaped yet.
-    pidfd = MoveToHighFd(UniqueFd(GetOs().PidfdOpen(pid)));
+    bool leads_group, std::function<void()> on_exit) {
+  auto reaper = absl::WrapUnique(new Reaper(leads_group));
+  const UniqueFd probe(GetOs().PidfdOpen(getpid()));
+  if (!probe.valid() && (errno == EMFILE || errno == ENFILE)) {
+    return PipeError(errno, "cannot open a pidfd");
   }
-  if (pidfd.valid() && !CanBeWaitedFor(pidfd)) pidfd.Reset();
-  auto reaper =
-      absl::WrapUnique(new Reaper(pid, std::move(pidfd), leads_group));
-  if (reaper->pidfd_.valid()) return reaper;
+  if (probe.valid() && CanBeWaitedFor(probe)) return reaper;
   auto waiting = std::make_shared<Waiting>();
   {
     MutexLock lock(waiting->mu);
     waiting->on_exit = std::move(on_exit);
   }
   absl::StatusOr<Thread> waiter =
-      Thread::Start("asyncproc-wait", [pid, waiting] {
-        AwaitByPid(pid, WNOWAIT);
-        MutexLock lock(waiting->mu);
-        if (waiting->on_exit != nullptr) {
-          waiting->on_exit();
-        } else if (!waiting->reaped) {
-          AwaitByPid(pid, 0);
-        }
-      });
+      Thread::Start("asyncproc-wait", [waiting] { waiting->Run(); });
   if (!waiter.ok()) return waiter.status();
   reaper->waiting_ = std::move(waiting);
   reaper->waiter_ = *std::move(waiter);
   return reaper;
 }
 
-Reaper::~Reaper() = default;
+absl::Status Reaper::Begin(pid_t pid, UniqueFd pidfd) {
+  pid_ = pid;
+  start_ = MonotonicNow();
+  if (waiting_ != nullptr) {
+    waiting_->SetPid(pid);
+    return absl::OkStatus();
+  }
+  if (!pidfd.valid()) {
+    // It cannot name a stranger: the child has not been reaped yet.
+    pidfd = UniqueFd(GetOs().PidfdOpen(pid));
+  }
+  pidfd_ = MoveToHighFd(std::move(pidfd));
+  if (pidfd_.valid()) return absl::OkStatus();
+  return PipeError(errno, "cannot open a pidfd");
+}
+
+Reaper::~Reaper() { JoinWaiter(); }
+
+void Reaper::JoinWaiter() {
+  if (waiting_ != nullptr) waiting_->SetPid(-1);
+  waiter_.Join();
+}
 
 void Reaper::Detach() {
   if (waiting_ != nullptr) {
@@ -212,9 +248,16 @@ bool Reaper::KillAndReap() {
   const absl::Status killed = Signal(SIGKILL);
   if (!killed.ok() && !TryReap().has_value()) return false;
   while (!TryReap().has_value()) {
-    siginfo_t info;
-    // Without reaping: that is done under the lock.
-    Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
+    if (pidfd_.valid()) {
+      pollfd fd = {pidfd_.get(), POLLIN, 0};
+      if (GetOs().Poll(&fd, 1, absl::InfiniteFuture()) == 1) {
+        return TryReap().has_value();
+      }
+    } else {
+      siginfo_t info;
+      // Without reaping: that is done under the lock.
+      Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
+    }
   }
   return true;
 }

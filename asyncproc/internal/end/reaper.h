@@ -34,20 +34,34 @@ namespace asyncproc::internal {
 // KillAndReap.
 class Reaper {
  public:
-  // `leads_group`: the child is the leader of a process group.
-  // `on_exit` is called at most once, on a thread of the Reaper's own, and only
-  // where exit_fd() is -1. It only takes note: a lock is held.
-  // Errors: kResourceExhausted when that thread is needed and cannot be
-  // started. The child is untouched by that; whoever started it must still end
-  // it.
+  // Made before the child, so that a thread that cannot be started is found out
+  // before there is a child. `leads_group`: the child will lead a process
+  // group. `on_exit` is called at most once, on a thread of the Reaper's own,
+  // and only where exit_fd() is -1. It must only take note: a lock is held.
+  // Errors: kResourceExhausted when there is no descriptor for a pidfd, or the
+  // thread is needed and cannot be started.
   static absl::StatusOr<std::unique_ptr<Reaper>> Create(
-      pid_t pid, UniqueFd pidfd, bool leads_group,
-      std::function<void()> on_exit);
+      bool leads_group, std::function<void()> on_exit);
 
-  // REQUIRES: the child has ended, or exit_fd() is not -1, or it was let go.
+  // The child has been started. `pidfd` may be invalid. Once.
+  // Errors: kResourceExhausted when the kernel has pidfds, but no descriptor is
+  // left for this one. The child is untouched then.
+  absl::Status Begin(pid_t pid, UniqueFd pidfd);
+
+  // REQUIRES: the child was never started or has ended, or exit_fd() is not -1,
+  // or Detach was called.
   ~Reaper();
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
+
+  // Whether the kernel has pidfds that can be waited for.
+  bool has_pidfds() const { return waiting_ == nullptr; }
+
+  // Before anything that on_exit uses is gone: waits until it is not called any
+  // more. REQUIRES: as the destructor.
+  void JoinWaiter();
+  // In a forked copy of the host: closes the descriptor, and nothing else.
+  void CloseInForkedCopy() { pidfd_.Reset(); }
 
   pid_t pid() const { return pid_; }
 
@@ -82,18 +96,19 @@ class Reaper {
   bool IsStopped() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends SIGKILL and waits until the child has been reaped: for the destructor
-  // of whoever owns it. A child in an uninterruptible sleep delays this. False,
-  // at once: we may not kill it, for it has another user's identity by now.
+  // of its owner. A child in an uninterruptible sleep delays this. False: the
+  // child cannot be killed, since it has another user's identity by now, or it
+  // cannot be reaped, since its debugger has yet to let go of it.
   bool KillAndReap() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // For a child that we may not kill: a thread that nobody waits for reaps it
+  // For a child that KillAndReap left: a thread that nobody waits for reaps it
   // when it has ended; `on_exit` is not called from now on. The last call.
   void Detach() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Waiting;
 
-  Reaper(pid_t pid, UniqueFd pidfd, bool leads_group);
+  explicit Reaper(bool leads_group);
 
   std::optional<absl::StatusOr<ExitStatus>> TryReapLocked(
       Group group = Group::kRemember) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -102,12 +117,14 @@ class Reaper {
   absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SignalError(int signal) const;
 
-  const pid_t pid_;
-  const UniqueFd pidfd_;
   const bool leads_group_;
-  const absl::Time start_;
-  std::shared_ptr<Waiting> waiting_;  // Null where there is a pidfd.
+  std::shared_ptr<Waiting> waiting_;  // Null where the kernel has pidfds.
   Thread waiter_;
+
+  // Constant after Begin.
+  pid_t pid_ = -1;
+  UniqueFd pidfd_;
+  absl::Time start_;
 
   absl::Mutex mu_;
   std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);

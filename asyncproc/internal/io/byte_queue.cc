@@ -27,6 +27,7 @@ ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
   std::swap(capacity_, other.capacity_);
   std::swap(begin_, other.begin_);
   std::swap(end_, other.end_);
+  std::swap(filling_, other.filling_);
   std::swap(populated_, other.populated_);
   return *this;
 }
@@ -47,6 +48,18 @@ char* ByteQueue::Reserve(size_t size) {
   data_ = data;
   capacity_ = capacity;
   return data_ + end_;
+}
+
+char* ByteQueue::BeginFill(size_t size) {
+  char* const room = Reserve(size);
+  filling_ = room != nullptr;
+  return room;
+}
+
+void ByteQueue::EndFill(size_t size) {
+  filling_ = false;
+  Commit(size);
+  Consume(0);
 }
 
 void ByteQueue::Populate(size_t size) {
@@ -75,7 +88,7 @@ bool ByteQueue::Append(absl::string_view bytes) {
 
 void ByteQueue::Consume(size_t size) {
   begin_ += size;
-  if (begin_ < end_) return;
+  if (begin_ < end_ || filling_) return;
   begin_ = end_ = 0;
   if (capacity_ > kKeptCapacity) {
     free(std::exchange(data_, nullptr));

@@ -8,8 +8,12 @@
 namespace asyncproc::internal {
 
 // Bytes in one piece, added at the end and taken from the front. It grows by
-// realloc, which for large sizes moves pages instead of copying, and gives back
-// what an emptied queue does not need.
+// realloc, which for large sizes moves pages instead of copying, and an emptied
+// queue gives most of its memory back.
+//
+// A producer may fill reserved room while another thread takes bytes from the
+// front: between BeginFill and EndFill the bytes and the room stay where they
+// are in memory.
 //
 // Thread safety: none of its own.
 class ByteQueue {
@@ -28,6 +32,10 @@ class ByteQueue {
   // when there is no memory: nothing has changed then.
   char* Reserve(size_t size);
   void Commit(size_t size) { end_ += size; }
+  // As Reserve. Until EndFill, which appends the first `size` bytes of the
+  // room, Consume is the only change allowed.
+  char* BeginFill(size_t size);
+  void EndFill(size_t size);
   // Has the kernel provide the memory of what was reserved now, all at once and
   // not page by page. For where all of it is going to be filled.
   void Populate(size_t size);
@@ -45,6 +53,7 @@ class ByteQueue {
   size_t capacity_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
+  bool filling_ = false;  // Between BeginFill and EndFill.
   size_t populated_ = 0;  // Up to here there is memory behind the addresses.
 };
 

@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/wait/wait.h"
@@ -19,54 +23,41 @@ namespace {
 constexpr size_t kFirstReadSize = 4 * 1024;
 constexpr size_t kLastReadSize = 512 * 1024;
 
-// From here on, a reader that takes all is given the memory instead of a copy
-// that is made while others wait.
-constexpr size_t kWorthHandingOver = 64 * 1024;
-
-// What is kept for messages.
+// Bytes, and lines of them, that are kept for messages.
 constexpr size_t kRecentSize = 1024;
+constexpr size_t kLastLines = 5;
 
 }  // namespace
 
 OutputBuffer::OutputBuffer(OutputBound bound)
     : bound_(bound), segments_(1), read_size_(kFirstReadSize) {}
 
-void OutputBuffer::SetDriver(std::shared_ptr<Driver> driver) {
+void OutputBuffer::SetWake(std::function<void()> wake) {
   MutexLock lock(mu_);
-  driver_ = std::move(driver);
+  wake_ = std::move(wake);
 }
 
-OutputBuffer::Fed OutputBuffer::Feed(int fd, size_t owed, size_t* taken) {
+OutputBuffer::Room OutputBuffer::BeginRead(size_t pending) {
   MutexLock lock(mu_);
-  *taken = 0;
-  if (finished_) return Fed::kEnd;
-  const size_t size = RoomToRead(owed);
-  char* const room = segments_.back().bytes.Reserve(size);
-  if (room == nullptr) {
+  if (finished_) return {};
+  const size_t size = RoomToRead(pending);
+  char* const data = segments_.back().bytes.BeginFill(size);
+  if (data == nullptr) {
     FinishLocked(absl::ResourceExhaustedError(absl::StrCat(
         "no memory to keep more than ", Buffered(), " bytes of output")));
-    return Fed::kEnd;
+    return {};
   }
-  // It has been so much before that it is likely to be so again.
+  // Reads of the largest size have all been full so far.
   if (size == kLastReadSize) segments_.back().bytes.Populate(size);
-  ssize_t count;
-  do {
-    count = GetOs().Read(fd, room, size);
-  } while (count < 0 && errno == EINTR);
-  if (count < 0 && errno == EAGAIN) return Fed::kEmpty;
-  if (count <= 0) {
-    // EIO is how the end of a terminal looks from the other side.
-    FinishLocked(count == 0 || errno == EIO
-                     ? absl::OkStatus()
-                     : absl::ErrnoToStatus(errno, "cannot read the output"));
-    return Fed::kEnd;
-  }
-  *taken = static_cast<size_t>(count);
-  segments_.back().bytes.Commit(*taken);
-  OnGrown(*taken);
-  if (*taken < size) return Fed::kEmpty;
-  read_size_ = std::min(read_size_ * 2, kLastReadSize);
-  return Fed::kMore;
+  reading_ = size;
+  return {data, size};
+}
+
+void OutputBuffer::EndRead(size_t size) {
+  MutexLock lock(mu_);
+  segments_.back().bytes.EndFill(size);
+  if (size == reading_) read_size_ = std::min(read_size_ * 2, kLastReadSize);
+  if (size > 0) OnGrown(size);
 }
 
 void OutputBuffer::Append(absl::string_view bytes) {
@@ -127,11 +118,6 @@ void OutputBuffer::Observe(std::shared_ptr<ChildObserver> observer,
   if (finished_) observer_->OnOutputClosed(stream_);
 }
 
-OutputBuffer::Progress OutputBuffer::progress() const {
-  MutexLock lock(mu_);
-  return {end(), Buffered(), finished_};
-}
-
 uint64_t OutputBuffer::end() const { return segments_.back().end(); }
 
 size_t OutputBuffer::Buffered() const {
@@ -140,11 +126,11 @@ size_t OutputBuffer::Buffered() const {
   return size;
 }
 
-size_t OutputBuffer::RoomToRead(size_t owed) const {
+size_t OutputBuffer::RoomToRead(size_t pending) const {
   if (bound_.policy() != OutputBound::Policy::kBlockChild) return read_size_;
   const size_t buffered = Buffered();
   const size_t room = bound_.bytes() > buffered ? bound_.bytes() - buffered : 0;
-  return std::max<size_t>(1, std::min(std::max(room, owed), read_size_));
+  return std::max<size_t>(1, std::min(std::max(room, pending), read_size_));
 }
 
 void OutputBuffer::OnGrown(size_t size) {
@@ -210,7 +196,7 @@ void OutputBuffer::KeepLast(size_t kept) {
 
 void OutputBuffer::Release() {
   uint64_t needed = end();
-  for (const Cursor& cursor : cursors_) {
+  for (const BufferCursor& cursor : cursors_) {
     needed = std::min(needed, cursor.position);
   }
   while (segments_.size() > 1 && segments_.front().end() <= needed) {
@@ -229,30 +215,33 @@ void OutputBuffer::Resume(bool wanted) {
   if (!paused_ || Buffered() >= bound_.bytes()) return;
   if (!wanted && Buffered() > bound_.bytes() / 2) return;
   paused_ = false;
-  if (driver_ != nullptr) driver_->Wake();
+  if (wake_ != nullptr) wake_();
 }
 
 OutputBuffer::CursorRef OutputBuffer::AddCursor(bool at_oldest) {
   MutexLock lock(mu_);
-  Cursor cursor;
+  BufferCursor cursor;
   cursor.position = at_oldest ? segments_.front().start : end();
   cursor.scanned = cursor.position;
-  return cursors_.insert(cursors_.end(), std::move(cursor));
+  cursors_.push_back(std::move(cursor));
+  return &cursors_.back();
 }
 
 void OutputBuffer::RemoveCursor(CursorRef cursor) {
+  if (IsForkedCopy()) return;
   MutexLock lock(mu_);
-  cursors_.erase(cursor);
+  cursors_.remove_if(
+      [cursor](const BufferCursor& other) { return &other == cursor; });
   Release();
 }
 
 void OutputBuffer::CancelCursor(CursorRef cursor) {
   MutexLock lock(mu_);
   cursor->canceled = true;
-  if (driver_ != nullptr) driver_->Wake();
+  if (wake_ != nullptr) wake_();
 }
 
-const OutputBuffer::Segment& OutputBuffer::SegmentOf(Cursor& cursor) {
+const OutputBuffer::Segment& OutputBuffer::SegmentOf(BufferCursor& cursor) {
   if (segments_.size() == 1 && cursor.position >= segments_.front().start) {
     return segments_.front();
   }
@@ -268,7 +257,7 @@ const OutputBuffer::Segment& OutputBuffer::SegmentOf(Cursor& cursor) {
   return segment;
 }
 
-bool OutputBuffer::Find(Cursor& cursor, absl::string_view delimiter,
+bool OutputBuffer::Find(BufferCursor& cursor, absl::string_view delimiter,
                         Match* match) {
   SegmentOf(cursor);
   if (cursor.delimiter != delimiter) {
@@ -296,7 +285,7 @@ bool OutputBuffer::Find(Cursor& cursor, absl::string_view delimiter,
   return false;
 }
 
-bool OutputBuffer::FindLine(Cursor& cursor, Match* match) {
+bool OutputBuffer::FindLine(BufferCursor& cursor, Match* match) {
   const Segment& segment = SegmentOf(cursor);
   if (Find(cursor, "\n", match) && match->begin < segment.end()) {
     const auto at = static_cast<size_t>(match->begin - segment.start);
@@ -312,7 +301,7 @@ bool OutputBuffer::FindLine(Cursor& cursor, Match* match) {
   return true;
 }
 
-absl::string_view OutputBuffer::NextPiece(Cursor& cursor, uint64_t end) {
+absl::string_view OutputBuffer::NextPiece(BufferCursor& cursor, uint64_t end) {
   const Segment& segment = SegmentOf(cursor);
   const uint64_t begin = cursor.position;  // Behind `end`, if that is a gap's.
   cursor.position = std::max(begin, std::min(end, segment.end()));
@@ -321,7 +310,7 @@ absl::string_view OutputBuffer::NextPiece(Cursor& cursor, uint64_t end) {
       static_cast<size_t>(cursor.position - begin));
 }
 
-std::string OutputBuffer::Take(Cursor& cursor, const Match& match) {
+std::string OutputBuffer::Take(BufferCursor& cursor, const Match& match) {
   std::string taken(NextPiece(cursor, match.begin));  // Mostly all of it.
   while (cursor.position < match.begin) {
     absl::StrAppend(&taken, NextPiece(cursor, match.begin));
@@ -331,16 +320,16 @@ std::string OutputBuffer::Take(Cursor& cursor, const Match& match) {
   return taken;
 }
 
-std::string OutputBuffer::TakeLine(Cursor& cursor, const Match& match) {
+std::string OutputBuffer::TakeLine(BufferCursor& cursor, const Match& match) {
   ++cursor.lines;
   return Take(cursor, match);
 }
 
-std::string OutputBuffer::TakeAll(Cursor& cursor) {
+std::string OutputBuffer::TakeAll(BufferCursor& cursor) {
   return Take(cursor, {end(), 0});
 }
 
-size_t OutputBuffer::Unread(const Cursor& cursor) const {
+size_t OutputBuffer::Unread(const BufferCursor& cursor) const {
   size_t size = 0;
   for (const Segment& segment : segments_) {
     const uint64_t from = std::max(cursor.position, segment.start);
@@ -349,7 +338,8 @@ size_t OutputBuffer::Unread(const Cursor& cursor) const {
   return size;
 }
 
-uint64_t OutputBuffer::PositionAfter(const Cursor& cursor, size_t size) const {
+uint64_t OutputBuffer::PositionAfter(const BufferCursor& cursor,
+                                     size_t size) const {
   uint64_t position = cursor.position;
   for (const Segment& segment : segments_) {
     position = std::max(position, segment.start);
@@ -362,30 +352,13 @@ uint64_t OutputBuffer::PositionAfter(const Cursor& cursor, size_t size) const {
   return position;  // There are `size` bytes: it does not come to this.
 }
 
-bool OutputBuffer::AtEndLocked(const Cursor& cursor) const {
+bool OutputBuffer::AtEndLocked(const BufferCursor& cursor) const {
   return finished_ && cursor.position >= end();
 }
 
 std::string OutputBuffer::Read(CursorRef cursor) {
-  ByteQueue taken;
-  {
-    MutexLock lock(mu_);
-    const bool hand_over = cursors_.size() == 1 && segments_.size() == 1 &&
-                           Buffered() >= kWorthHandingOver;
-    if (!hand_over) return TakeAll(*cursor);
-    SegmentOf(*cursor);
-    Segment& segment = segments_.front();
-    cursor->position = segment.end();
-    taken = std::move(segment.bytes);
-    segment.bytes = std::move(spare_);
-    segment.start = cursor->position;
-    Release();
-  }
-  std::string bytes(taken.view());
-  taken.Consume(taken.size());
   MutexLock lock(mu_);
-  if (spare_.capacity() == 0) spare_ = std::move(taken);
-  return bytes;
+  return TakeAll(*cursor);
 }
 
 std::string OutputBuffer::Peek(CursorRef cursor) {
@@ -414,16 +387,8 @@ bool OutputBuffer::AtEnd(CursorRef cursor) const {
   return AtEndLocked(*cursor);
 }
 
-absl::Status OutputBuffer::AwaitDriver(const absl::Condition& condition,
-                                       absl::Time deadline) {
-  // It may be replaced meanwhile.
-  const std::shared_ptr<Driver> driver = driver_;
-  return driver != nullptr ? driver->Await(mu_, condition, deadline)
-                           : Await(mu_, condition, deadline);
-}
-
 template <typename Ready>
-absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
+absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
                                       Ready ready) {
   // It waits for more than the bound lets the child write.
   const auto stuck = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -436,7 +401,7 @@ absl::Status OutputBuffer::AwaitReady(Cursor& cursor, absl::Time deadline,
   if (!done()) {
     Resume(/*wanted=*/true);
     ++waiting_;
-    absl::Status status = AwaitDriver(absl::Condition(&done), deadline);
+    absl::Status status = Await(mu_, absl::Condition(&done), deadline);
     --waiting_;
     if (!status.ok()) return status;
   }
@@ -511,7 +476,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
   return Take(*cursor, match);
 }
 
-size_t OutputBuffer::MostUnread(const Cursor& cursor) const {
+size_t OutputBuffer::MostUnread(const BufferCursor& cursor) const {
   if (bound_.policy() != OutputBound::Policy::kHeadAndTail) {
     return bound_.bytes();
   }
@@ -540,13 +505,13 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
 
 absl::Status OutputBuffer::Sync(absl::Time deadline) {
   MutexLock lock(mu_);
-  if (driver_ == nullptr) return absl::OkStatus();
+  if (wake_ == nullptr || finished_) return absl::OkStatus();
   const uint64_t mine = ++syncs_wanted_;
-  driver_->Wake();
+  wake_();
   const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return finished_ || syncs_done_ >= mine;
   };
-  return AwaitDriver(absl::Condition(&done), deadline);
+  return Await(mu_, absl::Condition(&done), deadline);
 }
 
 ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {
@@ -568,12 +533,29 @@ ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {
 void OutputBuffer::Refuse() {
   MutexLock lock(mu_);
   refused_ = true;
-  if (driver_ != nullptr) driver_->Wake();
+  if (wake_ != nullptr) wake_();
 }
 
-std::string OutputBuffer::Recent() const {
+void OutputBuffer::AwaitFinished() {
   MutexLock lock(mu_);
-  return recent_.substr(recent_.size() - std::min(recent_.size(), kRecentSize));
+  if (wake_ != nullptr) mu_.Await(absl::Condition(&finished_));
+}
+
+std::string OutputBuffer::LastLines(absl::string_view name) const {
+  MutexLock lock(mu_);
+  const absl::string_view recent = absl::string_view(recent_).substr(
+      recent_.size() - std::min(recent_.size(), kRecentSize));
+  const absl::string_view text = absl::StripTrailingAsciiWhitespace(recent);
+  if (text.empty()) return "";
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  const size_t first =
+      lines.size() > kLastLines ? lines.size() - kLastLines : 0;
+  return absl::StrCat(
+      "; last of ", name, ": ",
+      absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(first), lines.end(),
+                    ", ", [](std::string* out, absl::string_view line) {
+                      absl::StrAppend(out, "'", absl::CHexEscape(line), "'");
+                    }));
 }
 
 OutputBuffer::Stats OutputBuffer::stats() const {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -16,35 +17,37 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_observer.h"
 #include "asyncproc/child_stream.h"
 #include "asyncproc/internal/io/byte_queue.h"
-#include "asyncproc/internal/io/child_observer.h"
-#include "asyncproc/internal/io/driver.h"
-#include "asyncproc/internal/io/pipe_sink.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/output_bound.h"
 
 namespace asyncproc::internal {
 
-// One stream of a child's output between the one who reads the pipe (the
-// producer) and those who read what was read (each by a Cursor of its own).
+// The place of one reader in an OutputBuffer. Used by OutputBuffer alone.
+struct BufferCursor {
+  uint64_t position = 0;  // The next byte to take.
+  uint64_t scanned = 0;   // There is no `delimiter` before this.
+  std::string delimiter;
+  uint64_t lines = 0;    // Taken by this cursor.
+  uint64_t dropped = 0;  // Bytes that the bound took away from this cursor.
+  bool canceled = false;
+};
+
+// One stream of a child's output, between the producer, which reads the pipe,
+// and the readers, each of which takes the bytes by a cursor of its own.
 //
-// Bytes are numbered from the start of the stream. Those that every cursor has
-// taken are forgotten; so are those that the bound drops.
+// Bytes are numbered from the start of the stream. The buffer forgets bytes
+// that every cursor has taken, and bytes that the bound drops.
 //
-// Thread safety: all methods may be called from any thread, those of the
-// producer by one at a time. None calls anybody back.
-class OutputBuffer : public PipeSink {
+// Thread safety: all methods may be called from any thread; those of the
+// producer by one thread at a time. None calls anybody back, except for the
+// wake function and the observer, which are called under the lock and must only
+// take note.
+class OutputBuffer {
  public:
-  // Where one reader is. Made and used by OutputBuffer alone.
-  struct Cursor {
-    uint64_t position = 0;  // The next byte to take.
-    uint64_t scanned = 0;   // Up to here there is no `delimiter`.
-    std::string delimiter;
-    uint64_t lines = 0;    // Taken by this cursor.
-    uint64_t dropped = 0;  // Bytes that the bound took away from it.
-    bool canceled = false;
-  };
-  using CursorRef = std::list<Cursor>::iterator;
+  using CursorRef = BufferCursor*;
 
   // A line that is longer than the bound lets arrive.
   enum class LongLine {
@@ -63,38 +66,49 @@ class OutputBuffer : public PipeSink {
 
   // ---- For the producer.
 
-  // Wakes it when a full buffer has room again, or nobody wants more.
-  void SetDriver(std::shared_ptr<Driver> driver) ABSL_LOCKS_EXCLUDED(mu_);
-  // Keeps what the bound allows. `owed`: bytes to read even if that exceeds
-  // BlockChild's bound.
-  Fed Feed(int fd, size_t owed, size_t* taken) override
-      ABSL_LOCKS_EXCLUDED(mu_);
-  // The same from memory.
+  // `wake` is called when a full buffer has room again, when Refuse is called,
+  // and when Sync begins.
+  void SetWake(std::function<void()> wake) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Room for the next bytes of the stream. The producer fills the room without
+  // the lock, and calls EndRead with the number of bytes. `pending`: bytes to
+  // take even beyond BlockChild's bound. Null data: the buffer is finished, or
+  // there is no memory, and then the buffer is finished now.
+  struct Room {
+    char* data = nullptr;
+    size_t size = 0;
+  };
+  Room BeginRead(size_t pending) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndRead(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Appends bytes from memory.
   void Append(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
-  void Finish(absl::Status why = absl::OkStatus()) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Nothing more will come: end-of-file, or the reason why no more can be read.
+  // Only the first call counts.
+  void Finish(absl::Status why = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mu_);
   // False while BlockChild's bound is reached.
-  bool HasRoom() const override ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether a reader has said that it wants no more: the pipe is to be closed.
-  bool IsRefused() const override ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether a reader has called Refuse: the pipe is to be closed.
+  bool IsRefused() const ABSL_LOCKS_EXCLUDED(mu_);
   bool IsFinished() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Not 0 when a reader waits for all that is in the pipe; what to call Synced
-  // with when it has been read.
-  uint64_t WantedSync() const override ABSL_LOCKS_EXCLUDED(mu_);
-  void Synced(uint64_t wanted) override ABSL_LOCKS_EXCLUDED(mu_);
+  // Not 0 while a Sync waits; the number to call Synced with when all bytes
+  // that were in the pipe have been read.
+  uint64_t WantedSync() const ABSL_LOCKS_EXCLUDED(mu_);
+  void Synced(uint64_t wanted) ABSL_LOCKS_EXCLUDED(mu_);
 
-  void Observe(std::shared_ptr<ChildObserver> observer,
-               ChildStream stream) override ABSL_LOCKS_EXCLUDED(mu_);
-
-  Progress progress() const override ABSL_LOCKS_EXCLUDED(mu_);
+  // From now on, `observer` is told; and at once, of the bytes still buffered.
+  void Observe(std::shared_ptr<ChildObserver> observer, ChildStream stream)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For readers.
 
   // At the oldest byte that is still there, or behind the newest.
   CursorRef AddCursor(bool at_oldest) ABSL_LOCKS_EXCLUDED(mu_);
+  // Does nothing in a forked copy of the host.
   void RemoveCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   // What waits or will wait by this cursor gets kCancelled.
   void CancelCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsForkedCopy() const { return stamp_.IsForkedCopy(); }
 
   std::string Read(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   std::string Peek(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
@@ -133,11 +147,17 @@ class OutputBuffer : public PipeSink {
   // REQUIRES: there is no other cursor, and nobody waits by this one.
   ByteQueue TakeMemory(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // No more is wanted: what is there can still be read, then comes the end.
+  // Tells the producer to read no more: the buffered bytes can still be read,
+  // and then comes the end.
   void Refuse() ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits for Finish, which the producer calls soon after Refuse. Returns at
+  // once where there is no producer that can be woken.
+  void AwaitFinished() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The last KiB or so that arrived, whether or not it was taken.
-  std::string Recent() const ABSL_LOCKS_EXCLUDED(mu_);
+  // For messages: "; last of stdout: 'one', 'two'", with the last lines that
+  // arrived, taken or not, control characters escaped. Empty when nothing has
+  // arrived.
+  std::string LastLines(absl::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   Stats stats() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t lines(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t dropped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
@@ -159,7 +179,7 @@ class OutputBuffer : public PipeSink {
 
   uint64_t end() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t Buffered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  size_t RoomToRead(size_t owed) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t RoomToRead(size_t pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnGrown(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishLocked(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -177,51 +197,51 @@ class OutputBuffer : public PipeSink {
   void Resume(bool wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // The segment that the cursor is in, once it has stepped over a gap.
-  const Segment& SegmentOf(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool Find(Cursor& cursor, absl::string_view delimiter, Match* match)
+  const Segment& SegmentOf(BufferCursor& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Find(BufferCursor& cursor, absl::string_view delimiter, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether there is a line to take: complete, or cut off by a gap or the end.
-  bool FindLine(Cursor& cursor, Match* match)
+  bool FindLine(BufferCursor& cursor, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes what is before `end`, up to a gap at the most.
-  absl::string_view NextPiece(Cursor& cursor, uint64_t end)
+  absl::string_view NextPiece(BufferCursor& cursor, uint64_t end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes what is before the match, and skips the match.
-  std::string Take(Cursor& cursor, const Match& match)
+  std::string Take(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Bytes that the cursor has yet to take; where it will be after `size` of
   // them.
-  size_t Unread(const Cursor& cursor) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint64_t PositionAfter(const Cursor& cursor, size_t size) const
+  size_t Unread(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::string TakeLine(Cursor& cursor, const Match& match)
+  uint64_t PositionAfter(const BufferCursor& cursor, size_t size) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string TakeLine(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of HeadAndTail's bound, and of any what may at most be there for a cursor.
   size_t HeadSize() const { return bound_.bytes() / 2; }
-  size_t MostUnread(const Cursor& cursor) const
+  size_t MostUnread(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::string TakeAll(Cursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool AtEndLocked(const Cursor& cursor) const
+  std::string TakeAll(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool AtEndLocked(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  absl::Status AwaitDriver(const absl::Condition& condition,
-                           absl::Time deadline)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits until `ready()`, or there is no point in waiting any longer.
   template <typename Ready>
-  absl::Status AwaitReady(Cursor& cursor, absl::Time deadline, Ready ready)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status AwaitReady(BufferCursor& cursor, absl::Time deadline,
+                          Ready ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const ForkStamp stamp_;
   const OutputBound bound_;
 
   mutable absl::Mutex mu_;
-  std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mu_);
+  std::function<void()> wake_ ABSL_GUARDED_BY(mu_);               // Or null.
   std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
   ChildStream stream_ ABSL_GUARDED_BY(mu_) = ChildStream::kOut;
   std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
-  std::list<Cursor> cursors_ ABSL_GUARDED_BY(mu_);
-  ByteQueue spare_ ABSL_GUARDED_BY(mu_);  // Memory for when one is taken whole.
+  std::list<BufferCursor> cursors_ ABSL_GUARDED_BY(mu_);
   size_t read_size_ ABSL_GUARDED_BY(mu_);
+  size_t reading_ ABSL_GUARDED_BY(mu_) = 0;   // Room of BeginRead.
   bool paused_ ABSL_GUARDED_BY(mu_) = false;  // BlockChild's bound was reached.
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;      // Readers in AwaitReady.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

@@ -13,6 +13,10 @@ ChildSet::~ChildSet() {
   }
 }
 
+void ChildSet::CloseInForkedCopy() {
+  for (const auto& [id, child] : children_) child->CloseInForkedCopy();
+}
+
 absl::StatusOr<PolledChild*> ChildSet::Start(
     uint64_t cookie, const Command& command,
     const std::vector<int>& further_pipes, const ChildLimits& limits) {

@@ -30,6 +30,10 @@ class ChildSet final : private PolledChild::Listener {
   ChildSet(const ChildSet&) = delete;
   ChildSet& operator=(const ChildSet&) = delete;
 
+  // In a forked copy of the host: closes the descriptors, and nothing else. It
+  // must be leaked then.
+  void CloseInForkedCopy();
+
   // Errors: as PolledChild::Start.
   absl::StatusOr<PolledChild*> Start(uint64_t cookie, const Command& command,
                                      const std::vector<int>& further_pipes,

@@ -36,6 +36,11 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
 
 EventLoop::~EventLoop() = default;
 
+void EventLoop::CloseInForkedCopy() {
+  epoll_.Reset();
+  waker_->CloseInForkedCopy();
+}
+
 EventLoop::WatcherId EventLoop::Add(Watcher* watcher) {
   watchers_[++last_watcher_] = watcher;
   return last_watcher_;

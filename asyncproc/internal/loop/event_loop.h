@@ -47,6 +47,10 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
+  // In a forked copy of the host: closes the descriptors, and nothing else. It
+  // must be leaked then.
+  void CloseInForkedCopy();
+
   // An id is never used again: an event that was on its way when its watcher
   // was removed reaches nobody.
   WatcherId Add(Watcher* watcher);
@@ -85,7 +89,7 @@ class EventLoop {
   bool BeginWait() ABSL_LOCKS_EXCLUDED(mu_);
   void EndWait() ABSL_LOCKS_EXCLUDED(mu_);
 
-  const UniqueFd epoll_;
+  UniqueFd epoll_;
   const std::shared_ptr<Waker> waker_;
   absl::flat_hash_map<WatcherId, Watcher*> watchers_;
   std::map<TimerId, std::function<void()>> timers_;

@@ -1,6 +1,7 @@
 #include "asyncproc/internal/loop/polled_child.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,18 +9,12 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "asyncproc/child_stream.h"
-#include "asyncproc/internal/end/diagnose_child.h"
-#include "asyncproc/internal/io/child_observer.h"
-#include "asyncproc/internal/io/pipe_sink.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/terminate/child_inspector.h"
 
 namespace asyncproc::internal {
 namespace {
-
-// What a pipe holds, as a rule.
-constexpr size_t kReadSize = 64 * 1024;
 
 // When to look again for what the loop had no room for.
 constexpr absl::Duration kRetry = absl::Milliseconds(100);
@@ -37,62 +32,11 @@ absl::Status Validate(const ChildLimits& limits) {
 
 }  // namespace
 
-class PolledChild::Sink final : public PipeSink {
- public:
-  Sink(PolledChild* child, int number) : child_(child), number_(number) {}
-
-  Fed Feed(int fd, size_t /*owed*/, size_t* taken) override {
-    *taken = 0;
-    char buffer[kReadSize];
-    ssize_t count;
-    do {
-      count = GetOs().Read(fd, buffer, sizeof(buffer));
-    } while (count < 0 && errno == EINTR);
-    if (count < 0 && errno == EAGAIN) return Fed::kEmpty;
-    // EIO is how the end of a terminal looks from the other side.
-    if (count <= 0) return Fed::kEnd;
-    *taken = static_cast<size_t>(count);
-    bytes_ += *taken;
-    if (!refused_) child_->OnOutput(number_, {buffer, *taken});
-    return *taken == sizeof(buffer) ? Fed::kMore : Fed::kEmpty;
-  }
-
-  void Finish(absl::Status /*why*/) override {
-    if (std::exchange(finished_, true)) return;
-    child_->Emit({ChildEvent::Kind::kOutputClosed, number_, ""});
-  }
-
-  bool HasRoom() const override { return !child_->paused_; }
-  bool IsRefused() const override { return refused_; }
-  // Nobody waits by it, so that the next is never called; and a child of a loop
-  // is not observed: see Start.
-  uint64_t WantedSync() const override { return 0; }
-  void Synced(uint64_t /*wanted*/) override {}
-  void Observe(std::shared_ptr<ChildObserver> /*observer*/,
-               ChildStream /*stream*/) override {}
-  Progress progress() const override { return {bytes_, 0, finished_}; }
-
-  int number() const { return number_; }
-  bool finished() const { return finished_; }
-  void Refuse() { refused_ = true; }
-
- private:
-  PolledChild* const child_;
-  const int number_;
-  uint64_t bytes_ = 0;
-  bool refused_ = false;
-  bool finished_ = false;
-};
-
 PolledChild::PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie)
     : loop_(loop), listener_(listener), id_(loop.Add(this)), cookie_(cookie) {}
 
 absl::Status CheckPolledChild(const Command& command,
                               const ChildLimits& limits) {
-  if (command.observer != nullptr) {
-    return absl::InvalidArgumentError(
-        "a child of many that one thread drives cannot be recorded");
-  }
   absl::Status status = Validate(limits);
   status.Update(CheckCommand(command));
   return status;
@@ -102,41 +46,39 @@ absl::StatusOr<std::unique_ptr<PolledChild>> PolledChild::Start(
     EventLoop& loop, Listener& listener, uint64_t cookie,
     const Command& command, const std::vector<int>& further_pipes,
     const ChildLimits& limits) {
-  if (absl::Status status = CheckPolledChild(command, limits); !status.ok()) {
-    return status;
-  }
-  if (further_pipes.size() + ChildIo::kUsualSlots >= EventLoop::kMostSlots) {
+  if (absl::Status status = Validate(limits); !status.ok()) return status;
+  if (further_pipes.size() + kFirstOutput + 3 >= EventLoop::kMostSlots) {
     return absl::InvalidArgumentError("too many further pipes");
   }
-  auto child = absl::WrapUnique(new PolledChild(loop, listener, cookie));
-  child->sinks_.reserve(further_pipes.size() + 2);
-  for (int number : {STDOUT_FILENO, STDERR_FILENO}) {
-    child->sinks_.emplace_back(child.get(), number);
+  auto self = absl::WrapUnique(new PolledChild(loop, listener, cookie));
+  ChildProcess::Options options;
+  options.wake = [self = self.get()] { self->Wake(); };
+  options.before_close = [self = self.get()](int fd) { self->BeforeClose(fd); };
+  options.further_pipes = further_pipes;
+  absl::StatusOr<std::shared_ptr<ChildProcess>> child =
+      ChildProcess::Start(command, std::move(options));
+  if (!child.ok()) return child.status();
+  self->child_ = *std::move(child);
+  self->started_ = self->last_output_ = MonotonicNow();
+  for (size_t i = 0; i < self->child_->output_count(); ++i) {
+    OutputBuffer& buffer = self->child_->output(i).buffer();
+    Stream stream;
+    stream.number = i < ChildProcess::kUsualStreams
+                        ? STDOUT_FILENO + static_cast<int>(i)
+                        : further_pipes[i - ChildProcess::kUsualStreams];
+    stream.cursor = buffer.AddCursor(/*at_oldest=*/true);
+    stream.closed_told = buffer.IsFinished();
+    self->streams_.push_back(stream);
   }
-  for (int number : further_pipes) {
-    child->sinks_.emplace_back(child.get(), number);
-  }
-  // They live as long as the child's ChildIo by being declared before it.
-  const std::shared_ptr<void> unowned;
-  ChildIo::Sinks sinks;
-  for (Sink& sink : child->sinks_) {
-    sinks.push_back(std::shared_ptr<PipeSink>(unowned, &sink));
-  }
-  absl::StatusOr<std::unique_ptr<ChildIo>> io =
-      ChildIo::Start(command, std::shared_ptr<Driver>(unowned, child.get()),
-                     std::move(sinks), further_pipes);
-  if (!io.ok()) return io.status();
-  child->io_ = *std::move(io);
-  child->started_ = child->last_output_ = MonotonicNow();
-  child->interests_.resize(static_cast<size_t>(child->io_->slot_count()) + 1);
+  self->interests_.resize(static_cast<size_t>(self->SurvivorSlot()) + 1);
   if (!limits.unlimited()) {
-    child->limits_ = std::make_unique<ChildLimits>(limits);
+    self->limits_ = std::make_unique<ChildLimits>(limits);
   }
-  if (absl::Status status = child->WatchSlots(); !status.ok()) return status;
-  child->running_ = true;
-  child->Emit({ChildEvent::Kind::kStarted, -1, ""});
-  child->SetTimer();
-  return child;
+  if (absl::Status status = self->WatchSlots(); !status.ok()) return status;
+  self->running_ = true;
+  self->Emit(ChildEvent::Kind::kStarted);
+  self->SetTimer();
+  return self;
 }
 
 PolledChild::~PolledChild() {
@@ -144,18 +86,48 @@ PolledChild::~PolledChild() {
   UnwatchAll();
   escalation_ = nullptr;
   if (timer_.has_value()) loop_.Cancel(*timer_);
-  if (io_ != nullptr && !io_->ended() && !io_->reaper().KillAndReap()) {
+  if (child_ != nullptr && !child_->end().HasExited() &&
+      !child_->KillAndReap()) {
     reaper().Detach();
   }
-  io_ = nullptr;
+  child_ = nullptr;
   loop_.Remove(id_);
 }
 
+int PolledChild::SurvivorSlot() const {
+  return kFirstOutput + static_cast<int>(streams_.size());
+}
+
 absl::StatusOr<ExitStatus> PolledChild::status() {
-  if (auto result = io_->result()) return *std::move(result);
-  if (auto result = io_->reaper().TryReap()) return *std::move(result);
+  if (auto result = child_->end().result()) return *std::move(result);
+  if (auto result = reaper().TryReap()) return *std::move(result);
   // Not called before the end has been told.
   return absl::UnavailableError("the process still runs");
+}
+
+void PolledChild::Emit(ChildEvent::Kind kind, int fd) {
+  ChildEvent event;
+  event.kind = kind;
+  event.fd = fd;
+  Emit(std::move(event));
+}
+
+void PolledChild::EmitOutput() {
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    Stream& stream = streams_[i];
+    OutputBuffer& buffer = child_->output(i).buffer();
+    ChildEvent event;
+    event.kind = ChildEvent::Kind::kOutput;
+    event.fd = stream.number;
+    event.output = buffer.TakeMemory(stream.cursor);
+    if (!event.output.empty() && !stream.refused) {
+      if (limits_ != nullptr) last_output_ = MonotonicNow();
+      Emit(std::move(event));
+    }
+    if (buffer.IsFinished() && !std::exchange(stream.closed_told, true)) {
+      Emit(ChildEvent::Kind::kOutputClosed, stream.number);
+    }
+  }
 }
 
 void PolledChild::Emit(ChildEvent event) {
@@ -190,10 +162,10 @@ void PolledChild::Resume() {
 }
 
 absl::Status PolledChild::CloseOutput(int fd) {
-  for (Sink& sink : sinks_) {
-    if (sink.number() != fd || sink.finished()) continue;
-    sink.Refuse();
-    Wake();
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    if (streams_[i].number != fd || streams_[i].closed_told) continue;
+    streams_[i].refused = true;
+    child_->output(i).buffer().Refuse();
     return absl::OkStatus();
   }
   return absl::NotFoundError(absl::StrCat(
@@ -201,15 +173,17 @@ absl::Status PolledChild::CloseOutput(int fd) {
 }
 
 void PolledChild::CloseOutputs() {
-  for (Sink& sink : sinks_) sink.Refuse();
-  Wake();
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    streams_[i].refused = true;
+    child_->output(i).buffer().Refuse();
+  }
 }
 
 absl::Status PolledChild::Terminate(Escalation escalation) {
   if (absl::Status status = escalation.Validate(); !status.ok()) return status;
   if (ended_told_) return absl::OkStatus();
   limits_ = nullptr;
-  escalation_ = std::make_unique<EscalationRun>(*io_, std::move(escalation));
+  escalation_ = std::make_unique<EscalationRun>(*child_, std::move(escalation));
   Update();
   return absl::OkStatus();
 }
@@ -220,8 +194,7 @@ void PolledChild::Wake() {
     auto* const child = static_cast<PolledChild*>(loop->Find(id));
     if (child == nullptr) return;
     child->woken_ = false;
-    child->io_->set_group_wanted(child->escalation_ != nullptr);
-    child->io_->HandleWake();
+    child->child_->OnWake(/*group_wanted=*/child->escalation_ != nullptr);
     child->Update();
   });
 }
@@ -235,30 +208,28 @@ void PolledChild::BeforeClose(int fd) {
 }
 
 void PolledChild::OnEvents(int slot, uint32_t events) {
-  if (slot < io_->slot_count()) {
-    // When it ends now, nobody is told before it is too late to end the rest.
-    io_->set_group_wanted(escalation_ != nullptr);
+  if (slot == kIn) {
     // The bits of epoll are those of poll.
-    io_->Handle(static_cast<ChildIo::Slot>(slot), static_cast<short>(events));
+    child_->input()->Advance(static_cast<short>(events));
+  } else if (slot == kExit) {
+    // When it ends now, nobody is told before it is too late to end the rest.
+    child_->CheckExit(/*group_wanted=*/escalation_ != nullptr);
+  } else if (slot < SurvivorSlot()) {
+    child_->output(static_cast<size_t>(slot - kFirstOutput)).OnReadable();
   }
   Update();
-}
-
-void PolledChild::OnOutput(int fd, absl::string_view data) {
-  if (limits_ != nullptr) last_output_ = MonotonicNow();
-  Emit({ChildEvent::Kind::kOutput, fd, std::string(data)});
 }
 
 void PolledChild::OnTime() {
   timer_.reset();
   retry_ = absl::InfiniteFuture();
-  io_->HandleTime();
+  child_->OnTime();
   CheckLimits();
   Update();
 }
 
 void PolledChild::CheckLimits() {
-  if (limits_ == nullptr || io_->ended()) return;
+  if (limits_ == nullptr || child_->end().HasExited()) return;
   const absl::Time now = MonotonicNow();
   // It is our doing that nothing comes.
   if (paused_) last_output_ = now;
@@ -272,23 +243,27 @@ void PolledChild::CheckLimits() {
   } else {
     return;
   }
-  Emit({ChildEvent::Kind::kTimedOut, -1,
-        absl::StrCat("process ", reaper().pid(), " ", which, ": ",
-                     DiagnoseChild(*io_).explanation)});
+  ChildEvent event;
+  event.kind = ChildEvent::Kind::kTimedOut;
+  event.limit = absl::StrCat("process ", reaper().pid(), " ", which, ": ",
+                             DiagnoseChild(*child_).explanation);
+  Emit(std::move(event));
   Terminate(Escalation(limits_->escalation)).IgnoreError();
 }
 
 void PolledChild::Update() {
   if (ended_told_) return;
   if (escalation_ != nullptr) AdvanceEscalation();
-  if (io_->input() != nullptr && io_->fd(ChildIo::kIn) < 0 &&
+  EmitOutput();
+  StdinWriter* const input = child_->input();
+  if (input != nullptr && input->fd() < 0 &&
       !std::exchange(input_closed_told_, true)) {
-    Emit({ChildEvent::Kind::kInputClosed, -1, ""});
+    Emit(ChildEvent::Kind::kInputClosed);
   }
-  if (io_->ended() && !std::exchange(exited_told_, true)) {
-    Emit({ChildEvent::Kind::kExited, -1, ""});
+  if (child_->end().HasExited() && !std::exchange(exited_told_, true)) {
+    Emit(ChildEvent::Kind::kExited);
   }
-  if (io_->settled() && escalation_ == nullptr) {
+  if (child_->end().IsSettled() && escalation_ == nullptr) {
     End();
     return;
   }
@@ -300,20 +275,21 @@ void PolledChild::End() {
   UnwatchAll();
   if (timer_.has_value()) loop_.Cancel(*timer_);
   timer_.reset();
-  io_->Abandon();
-  if (io_->input() != nullptr && !std::exchange(input_closed_told_, true)) {
-    Emit({ChildEvent::Kind::kInputClosed, -1, ""});
+  child_->Abandon();
+  EmitOutput();
+  if (child_->input() != nullptr && !std::exchange(input_closed_told_, true)) {
+    Emit(ChildEvent::Kind::kInputClosed);
   }
   ended_told_ = true;
-  Emit({ChildEvent::Kind::kEnded, -1, ""});
+  Emit(ChildEvent::Kind::kEnded);
 }
 
 void PolledChild::AdvanceEscalation() {
   if (escalation_->Advance()) {
     escalation_ = nullptr;
-    WatchSlot(io_->slot_count(), -1, 0).IgnoreError();
+    WatchSlot(SurvivorSlot(), -1, 0).IgnoreError();
     survivor_.Reset();
-  } else if (io_->ended() && !WatchSurvivor().ok()) {
+  } else if (child_->end().HasExited() && !WatchSurvivor().ok()) {
     // No descriptor, or no memory, is left.
     retry_ = MonotonicNow() + kRetry;
   }
@@ -321,7 +297,7 @@ void PolledChild::AdvanceEscalation() {
 
 // A copy, so that it stays open when the target is no longer looked for.
 absl::Status PolledChild::WatchSurvivor() {
-  const int slot = io_->slot_count();
+  const int slot = SurvivorSlot();
   WatchSlot(slot, -1, 0).IgnoreError();
   survivor_ = UniqueFd(
       GetOs().Duplicate(escalation_->targets().AnyPidfd(), STDERR_FILENO + 1));
@@ -331,17 +307,24 @@ absl::Status PolledChild::WatchSurvivor() {
 
 absl::Status PolledChild::WatchSlots() {
   absl::Status status;
-  for (int i = 0; i < io_->slot_count(); ++i) {
-    const auto slot = static_cast<ChildIo::Slot>(i);
-    const int fd = io_->fd(slot);
-    status.Update(WatchSlot(i, fd, fd < 0 ? short{0} : io_->events(slot)));
+  if (child_->input() != nullptr) {
+    const StdinWriter::Watch watch = child_->input()->NextWatch();
+    status.Update(WatchSlot(kIn, watch.fd, watch.events));
+  }
+  const int exit_fd = child_->end().NextWatch().fd;
+  status.Update(WatchSlot(kExit, exit_fd, POLLIN));
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const int fd = paused_ ? -1 : child_->output(i).poll_fd();
+    status.Update(WatchSlot(kFirstOutput + static_cast<int>(i), fd, POLLIN));
   }
   return status;
 }
 
 absl::Status PolledChild::WatchSlot(int slot, int fd, short events) {
   Interest& interest = interests_[static_cast<size_t>(slot)];
-  if (interest.fd == fd && interest.events == events) return absl::OkStatus();
+  if (interest.fd == fd && (fd < 0 || interest.events == events)) {
+    return absl::OkStatus();
+  }
   if (interest.fd >= 0 && interest.fd != fd) {
     loop_.Unwatch(interest.fd);
     interest = {};
@@ -362,9 +345,9 @@ void PolledChild::UnwatchAll() {
 }
 
 absl::Time PolledChild::NextTime() const {
-  absl::Time next = std::min(io_->deadline(), retry_);
+  absl::Time next = std::min(child_->deadline(), retry_);
   if (escalation_ != nullptr) next = std::min(next, escalation_->deadline());
-  if (limits_ == nullptr || io_->ended()) return next;
+  if (limits_ == nullptr || child_->end().HasExited()) return next;
   const absl::Time idle_since = paused_ ? MonotonicNow() : last_output_;
   return std::min(
       {next, started_ + limits_->timeout, idle_since + limits_->idle_timeout});

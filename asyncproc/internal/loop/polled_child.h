@@ -15,13 +15,14 @@
 #include "asyncproc/child_limits.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/end/escalation_run.h"
 #include "asyncproc/internal/end/reaper.h"
-#include "asyncproc/internal/io/child_io.h"
-#include "asyncproc/internal/io/driver.h"
-#include "asyncproc/internal/io/input_queue.h"
+#include "asyncproc/internal/io/byte_queue.h"
+#include "asyncproc/internal/io/child_process.h"
+#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc::internal {
@@ -30,16 +31,17 @@ namespace asyncproc::internal {
 struct ChildEvent {
   enum class Kind {
     kStarted,       // Always the first.
-    kOutput,        // `data` from `fd`.
+    kOutput,        // `output` from `fd`.
     kOutputClosed,  // The last of `fd`.
     kInputClosed,   // By either side.
-    kTimedOut,      // One of its limits: `data` says which. It is being ended.
+    kTimedOut,      // `limit` says which limit. The child is being ended.
     kExited,        // It has been reaped.
     kEnded,         // Always the last.
   };
   Kind kind;
-  int fd = -1;  // The child's number for it.
-  std::string data;
+  int fd = -1;  // The child's number for the stream.
+  ByteQueue output;
+  std::string limit;
 };
 
 // Whether such a child makes sense, for one that is to be started later.
@@ -47,15 +49,15 @@ struct ChildEvent {
 absl::Status CheckPolledChild(const Command& command,
                               const ChildLimits& limits);
 
-// A child that an EventLoop drives. It calls nobody back: what happens to it
-// becomes events, which are taken one by one, when it suits.
+// A child on an EventLoop. It calls nobody back: it turns what happens to the
+// child into events, which the owner takes one by one.
 //
 // The event kEnded comes when the child has been reaped, its output has
 // settled, and an escalation, if one was begun, is over. What others hold open
 // of its pipes is closed then.
 //
-// Thread safety: the methods are for the thread of the loop, but for Wake.
-class PolledChild final : public Driver, public EventLoop::Watcher {
+// Thread safety: the methods are for the thread of the loop.
+class PolledChild final : public EventLoop::Watcher {
  public:
   class Listener {
    public:
@@ -65,7 +67,7 @@ class PolledChild final : public Driver, public EventLoop::Watcher {
   };
 
   // `cookie` is for the owner's use. Loop and listener must outlive it.
-  // Errors: as ChildIo::Start and CheckPolledChild; kResourceExhausted.
+  // Errors: as ChildProcess::Start and CheckPolledChild; kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<PolledChild>> Start(
       EventLoop& loop, Listener& listener, uint64_t cookie,
       const Command& command, const std::vector<int>& further_pipes,
@@ -74,11 +76,14 @@ class PolledChild final : public Driver, public EventLoop::Watcher {
   // Kills and reaps it if it still runs.
   ~PolledChild() override;
 
+  // In a forked copy of the host: closes the descriptors, and nothing else.
+  void CloseInForkedCopy() { child_->CloseInForkedCopy(); }
+
   EventLoop::WatcherId id() const { return id_; }
   uint64_t cookie() const { return cookie_; }
-  Reaper& reaper() { return io_->reaper(); }
+  Reaper& reaper() { return child_->reaper(); }
   // Null when stdin is not a pipe.
-  InputQueue* input() { return io_->input(); }
+  StdinWriter* input() { return child_->input(); }
   // REQUIRES: its kExited or kEnded has been taken.
   absl::StatusOr<ExitStatus> status();
 
@@ -99,14 +104,19 @@ class PolledChild final : public Driver, public EventLoop::Watcher {
   // Errors: kInvalidArgument.
   absl::Status Terminate(Escalation escalation);
 
-  // For the child: see Driver.
-  void Wake() override;
-  void BeforeClose(int fd) override;
   // For the loop.
   void OnEvents(int slot, uint32_t events) override;
 
  private:
-  class Sink;
+  // One stream of the child's output.
+  struct Stream {
+    int number = -1;  // The child's descriptor.
+    OutputBuffer::CursorRef cursor = nullptr;
+    bool refused = false;
+    bool closed_told = false;
+  };
+  // What the loop watches: stdin, the exit, and from there on the outputs.
+  enum Slot { kIn, kExit, kFirstOutput };
   // What the loop watches for a slot.
   struct Interest {
     int fd = -1;
@@ -115,8 +125,14 @@ class PolledChild final : public Driver, public EventLoop::Watcher {
 
   PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie);
 
+  // Any thread may call it.
+  void Wake();
+  void BeforeClose(int fd);
   void Emit(ChildEvent event);
-  void OnOutput(int fd, absl::string_view data);
+  void Emit(ChildEvent::Kind kind, int fd = -1);
+  // Events for the output that has arrived, and for its ends.
+  void EmitOutput();
+  int SurvivorSlot() const;
   void OnTime();
   void CheckLimits();
   // After anything that may have changed it: tells what has happened, and sees
@@ -135,8 +151,8 @@ class PolledChild final : public Driver, public EventLoop::Watcher {
   Listener& listener_;
   const EventLoop::WatcherId id_;
   const uint64_t cookie_;
-  std::vector<Sink> sinks_;
-  std::unique_ptr<ChildIo> io_;
+  std::vector<Stream> streams_;
+  std::shared_ptr<ChildProcess> child_;
   std::vector<Interest> interests_;  // By slot; the last is survivor_'s.
   std::unique_ptr<EscalationRun> escalation_;
   UniqueFd survivor_;  // A target that outlives the child.

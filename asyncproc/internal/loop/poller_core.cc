@@ -6,7 +6,8 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/io/input_queue.h"
+#include "asyncproc/internal/io/stdin_writer.h"
+#include "asyncproc/internal/loop/poll_children.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/wait/wait.h"
@@ -14,7 +15,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// As an InputQueue says it of a child that runs and reads nothing.
+// As an StdinWriter says it of a child that runs and reads nothing.
 absl::Status CheckQueuedInput(const Command& command, size_t size) {
   if (command.input_limit == 0 || size <= command.input_limit) {
     return absl::OkStatus();
@@ -31,7 +32,11 @@ absl::Status CheckQueuedInput(const Command& command, size_t size) {
 PollerCore::PollerCore(Client& client, size_t max_running)
     : client_(client), max_running_(max_running) {}
 
-PollerCore::~PollerCore() = default;
+PollerCore::~PollerCore() {
+  if (loop_ == nullptr || !stamp_.IsForkedCopy()) return;
+  children_.release()->CloseInForkedCopy();
+  loop_.release()->CloseInForkedCopy();
+}
 
 absl::Status PollerCore::MakeLoop() {
   if (loop_ != nullptr) return absl::OkStatus();
@@ -95,8 +100,8 @@ absl::Status PollerCore::Start(Id id, const Command& command,
   return absl::OkStatus();
 }
 
-absl::StatusOr<InputQueue*> PollerCore::Input(const Entry& entry) const {
-  InputQueue* const input = entry.child->input();
+absl::StatusOr<StdinWriter*> PollerCore::Input(const Entry& entry) const {
+  StdinWriter* const input = entry.child->input();
   if (input != nullptr) return input;
   return absl::FailedPreconditionError(
       "stdin of the child is not a pipe: it was run without input");
@@ -105,7 +110,7 @@ absl::StatusOr<InputQueue*> PollerCore::Input(const Entry& entry) const {
 absl::Status PollerCore::SendInput(Id id, absl::string_view data) {
   Entry& entry = entries_[id];
   if (entry.child != nullptr) {
-    absl::StatusOr<InputQueue*> input = Input(entry);
+    absl::StatusOr<StdinWriter*> input = Input(entry);
     return input.ok() ? (*input)->Write(data) : input.status();
   }
   if (!entry.failure.ok()) return entry.failure;
@@ -126,7 +131,7 @@ absl::Status PollerCore::SendInput(Id id, absl::string_view data) {
 absl::Status PollerCore::CloseInput(Id id) {
   Entry& entry = entries_[id];
   if (entry.child != nullptr) {
-    absl::StatusOr<InputQueue*> input = Input(entry);
+    absl::StatusOr<StdinWriter*> input = Input(entry);
     return input.ok() ? (*input)->Close() : input.status();
   }
   if (!entry.failure.ok()) return entry.failure;
@@ -192,31 +197,33 @@ absl::Status PollerCore::Poll(absl::Duration timeout,
 
 absl::Status PollerCore::PollUnguarded(absl::Time deadline,
                                        const std::function<bool()>* done) {
-  for (bool last = false;;) {
+  if (loop_ == nullptr) return *HandleEvents(done);  // Nothing was ever run.
+  return PollChildren(
+      *loop_, deadline, [&] { return HandleEvents(done); },
+      [] { return "children still run"; });
+}
+
+std::optional<absl::Status> PollerCore::HandleEvents(
+    const std::function<bool()>* done) {
+  for (;;) {
     if (done != nullptr && (*done)()) return absl::OkStatus();
     if (stopped_.exchange(false)) return absl::CancelledError("stopped");
-    if (children_ != nullptr) {
-      if (std::optional<ChildSet::Event> event = children_->TakeEvent()) {
-        if (absl::Status status = Dispatch(*std::move(event)); !status.ok()) {
-          return status;
-        }
-        continue;
-      }
-    }
-    if (!failed_.empty() || (!queue_.empty() && HasRoom())) {
-      if (absl::Status status = AdvanceQueue(); !status.ok()) return status;
+    absl::Status status;
+    if (children_ == nullptr) {
+      // No child was ever run.
+    } else if (std::optional<ChildSet::Event> event = children_->TakeEvent()) {
+      status = Dispatch(*std::move(event));
+      if (!status.ok()) return status;
       continue;
     }
-    if (entries_.empty()) {
-      return done == nullptr ? absl::OkStatus()
-                             : absl::OutOfRangeError("all children have ended");
+    if (!failed_.empty() || (!queue_.empty() && HasRoom())) {
+      status = AdvanceQueue();
+      if (!status.ok()) return status;
+      continue;
     }
-    if (last) return absl::DeadlineExceededError("children still run");
-    last = MonotonicNow() >= deadline;
-    if (!last) {
-      if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
-    }
-    loop_->Step(last ? deadline : NextLook(deadline));
+    if (!entries_.empty()) return std::nullopt;
+    return done == nullptr ? absl::OkStatus()
+                           : absl::OutOfRangeError("all children have ended");
   }
 }
 
@@ -259,10 +266,10 @@ absl::Status PollerCore::Dispatch(ChildSet::Event event) {
                                   event.what.fd == STDERR_FILENO
                                       ? ChildStream::kErr
                                       : ChildStream::kOut,
-                                  event.what.data);
+                                  event.what.output.view());
     case ChildEvent::Kind::kTimedOut:
       return client_.HandleTimeout(
-          id, absl::DeadlineExceededError(std::move(event.what.data)));
+          id, absl::DeadlineExceededError(std::move(event.what.limit)));
     case ChildEvent::Kind::kEnded: {
       absl::StatusOr<ExitStatus> status = event.child->status();
       Remove(id);

@@ -24,6 +24,7 @@
 #include "asyncproc/internal/loop/child_set.h"
 #include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/loop/polled_child.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc::internal {
@@ -92,12 +93,15 @@ class PollerCore {
   absl::Status AdvanceQueue();
   absl::Status PollUnguarded(absl::Time deadline,
                              const std::function<bool()>* done);
+  // Handles what has happened. A status: Poll is to return it.
+  std::optional<absl::Status> HandleEvents(const std::function<bool()>* done);
   absl::Status Dispatch(ChildSet::Event event);
   bool HasRoom() const { return max_running_ == 0 || running_ < max_running_; }
-  absl::StatusOr<InputQueue*> Input(const Entry& entry) const;
+  absl::StatusOr<StdinWriter*> Input(const Entry& entry) const;
 
   Client& client_;
   const size_t max_running_;
+  const ForkStamp stamp_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<ChildSet> children_;
   absl::flat_hash_map<Id, Entry> entries_;

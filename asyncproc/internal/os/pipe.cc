@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,15 +16,34 @@ namespace asyncproc::internal {
 namespace {
 
 // As many numbers as one block of the kernel's table of descriptors.
-constexpr int kFirstMoveToHighFd = 256;
+constexpr int kFirstHighFd = 256;
 
-absl::Status Failed(int error, absl::string_view what) {
-  absl::Status status = absl::ErrnoToStatus(error, what);
+constexpr int kGrownPipe = 1024 * 1024;
+
+std::atomic<int> grown_pipes{0};
+
+}  // namespace
+
+absl::Status PipeError(int error, absl::string_view action) {
+  absl::Status status = absl::ErrnoToStatus(error, action);
   SetSpawnFailure({SpawnStage::kPipe, error}, &status);
   return status;
 }
 
-}  // namespace
+void PipeGrowth::Grow(int fd) {
+  if (std::exchange(tried_, true) || fcntl(fd, F_GETPIPE_SZ) >= kGrownPipe) {
+    return;
+  }
+  counted_ = ++grown_pipes <= kMostGrownPipes;
+  if (!counted_ || fcntl(fd, F_SETPIPE_SZ, kGrownPipe) < 0) {
+    --grown_pipes;
+    counted_ = false;
+  }
+}
+
+void PipeGrowth::Forget() {
+  if (std::exchange(counted_, false)) --grown_pipes;
+}
 
 UniqueFd AboveStdio(UniqueFd fd) {
   if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
@@ -31,27 +51,27 @@ UniqueFd AboveStdio(UniqueFd fd) {
 }
 
 UniqueFd MoveToHighFd(UniqueFd fd) {
-  if (!fd.valid() || fd.get() >= kFirstMoveToHighFd) return fd;
-  UniqueFd moved(GetOs().Duplicate(fd.get(), kFirstMoveToHighFd));
+  if (!fd.valid() || fd.get() >= kFirstHighFd) return fd;
+  UniqueFd moved(GetOs().Duplicate(fd.get(), kFirstHighFd));
   return moved.valid() ? std::move(moved) : AboveStdio(std::move(fd));
 }
 
 absl::StatusOr<Pipe> MakePipe(size_t size) {
   int fds[2];
   if (GetOs().Pipe2(fds, O_CLOEXEC) < 0) {
-    return Failed(errno, "cannot make a pipe");
+    return PipeError(errno, "cannot make a pipe");
   }
   Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
   pipe.read_end = AboveStdio(std::move(pipe.read_end));
   pipe.write_end = AboveStdio(std::move(pipe.write_end));
   if (!pipe.read_end.valid() || !pipe.write_end.valid()) {
-    return Failed(errno, "cannot make a pipe");
+    return PipeError(errno, "cannot make a pipe");
   }
   if (size > 0 &&
       fcntl(pipe.read_end.get(), F_SETPIPE_SZ, static_cast<int>(size)) < 0) {
     const int error = errno;
-    return Failed(error,
-                  absl::StrCat("cannot make a pipe of ", size, " bytes"));
+    return PipeError(error,
+                     absl::StrCat("cannot make a pipe of ", size, " bytes"));
   }
   return pipe;
 }
@@ -59,7 +79,7 @@ absl::StatusOr<Pipe> MakePipe(size_t size) {
 absl::Status SetNonblocking(const UniqueFd& fd) {
   const int flags = fcntl(fd.get(), F_GETFL);
   if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
-    return Failed(errno, "cannot make a descriptor nonblocking");
+    return PipeError(errno, "cannot make a descriptor nonblocking");
   }
   return absl::OkStatus();
 }

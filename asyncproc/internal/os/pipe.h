@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "asyncproc/internal/os/unique_fd.h"
 
 namespace asyncproc::internal {
@@ -20,6 +21,41 @@ struct Pipe {
 // Errors: kResourceExhausted when no descriptor is left. With a SpawnFailure of
 // SpawnStage::kPipe.
 absl::StatusOr<Pipe> MakePipe(size_t size = 0);
+
+// The error of a failed system call about pipes and descriptors, with a
+// SpawnFailure of SpawnStage::kPipe.
+absl::Status PipeError(int error, absl::string_view action);
+
+// Makes one busy pipe larger, so that the child and the host stop for each
+// other less often. The kernel limits the pages that all pipes of a user have
+// in total (pipe-user-pages-soft, usually 64 MiB): the library keeps at most
+// kMostGrownPipes of its pipes large at a time, and leaves the rest to other
+// programs of the user.
+//
+// Thread safety: none of its own; objects of several threads may be used at
+// once.
+class PipeGrowth {
+ public:
+  static constexpr int kMostGrownPipes = 16;
+  // A transfer of this many bytes at once shows that a pipe of the usual size
+  // was full.
+  static constexpr size_t kUsualSize = 64 * 1024;
+
+  PipeGrowth() = default;
+  ~PipeGrowth() { Forget(); }
+  PipeGrowth(const PipeGrowth&) = delete;
+  PipeGrowth& operator=(const PipeGrowth&) = delete;
+
+  // Makes the pipe larger, once. Does nothing where the kernel refuses that,
+  // for a terminal, or when enough pipes are large already.
+  void Grow(int fd);
+  // The pipe is closed now.
+  void Forget();
+
+ private:
+  bool tried_ = false;
+  bool counted_ = false;
+};
 
 // For what opened a descriptor: moves it out of 0, 1 and 2. Not valid, with
 // errno set, when that fails.

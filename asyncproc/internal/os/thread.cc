@@ -57,25 +57,34 @@ absl::StatusOr<Thread> Thread::Start(const char* name,
 }
 
 Thread::Thread(Thread&& other) noexcept
-    : thread_(other.thread_), entry_(std::exchange(other.entry_, nullptr)) {}
+    : stamp_(other.stamp_),
+      thread_(other.thread_),
+      entry_(std::exchange(other.entry_, nullptr)) {}
 
 Thread& Thread::operator=(Thread&& other) noexcept {
   if (this != &other) {
     Join();
+    stamp_ = other.stamp_;
     thread_ = other.thread_;
     entry_ = std::exchange(other.entry_, nullptr);
   }
   return *this;
 }
 
+bool Thread::ForgetInForkedCopy() {
+  if (!stamp_.IsForkedCopy()) return false;
+  entry_ = nullptr;
+  return true;
+}
+
 void Thread::Join() {
-  if (!running()) return;
+  if (!running() || ForgetInForkedCopy()) return;
   pthread_join(thread_, nullptr);
   std::exchange(entry_, nullptr)->Release();
 }
 
 void Thread::Detach() {
-  if (!running()) return;
+  if (!running() || ForgetInForkedCopy()) return;
   pthread_detach(thread_);
   std::exchange(entry_, nullptr)->Release();
 }

@@ -6,12 +6,14 @@
 #include <functional>
 
 #include "absl/status/statusor.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 
 namespace asyncproc::internal {
 
 // A thread that takes no signals of the host's, has a name, and may fail to
 // start without ending the program, which std::thread cannot. Joined when
-// destroyed.
+// destroyed. In a forked copy of the host, where the thread does not exist,
+// Join and Detach do nothing.
 //
 // Thread safety: none of its own.
 class Thread {
@@ -39,7 +41,10 @@ class Thread {
  private:
   struct Entry;
   static void* Run(void* entry);
+  // In a forked copy: forgets the thread. False elsewhere.
+  bool ForgetInForkedCopy();
 
+  ForkStamp stamp_;
   pthread_t thread_ = {};
   Entry* entry_ = nullptr;  // Null: there is none.
 };

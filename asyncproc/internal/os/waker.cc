@@ -12,12 +12,7 @@ namespace asyncproc::internal {
 
 absl::StatusOr<std::shared_ptr<Waker>> Waker::Create() {
   UniqueFd fd = MoveToHighFd(UniqueFd(GetOs().EventFd()));
-  if (!fd.valid()) {
-    const int error = errno;
-    absl::Status status = absl::ErrnoToStatus(error, "cannot make an eventfd");
-    errno = error;
-    return status;
-  }
+  if (!fd.valid()) return PipeError(errno, "cannot make an eventfd");
   return std::shared_ptr<Waker>(new Waker(std::move(fd)));
 }
 

@@ -5,29 +5,30 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "asyncproc/internal/io/driver.h"
 #include "asyncproc/internal/os/unique_fd.h"
 
 namespace asyncproc::internal {
 
-// Wakes whoever waits in poll or epoll, from any thread. Shared by all that may
-// have to, so that it lives as long as the last of them.
+// Wakes a thread that waits in poll or epoll. Shared by all threads that may
+// have to wake it, so that it lives as long as the last of them.
 //
 // Thread safety: all methods may be called from any thread.
-class Waker : public Driver {
+class Waker {
  public:
-  // Errors: kResourceExhausted. errno says by what, too.
+  // Errors: kResourceExhausted, with a SpawnFailure.
   static absl::StatusOr<std::shared_ptr<Waker>> Create();
 
   // Readable from a Wake until the next Reset.
   int fd() const { return fd_.get(); }
-  void Wake() override;
+  void Wake();
   void Reset();
+  // For a forked copy of the host, which never uses it.
+  void CloseInForkedCopy() { fd_.Reset(); }
 
  private:
   explicit Waker(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  const UniqueFd fd_;
+  UniqueFd fd_;
 };
 
 }  // namespace asyncproc::internal

@@ -55,6 +55,16 @@ class ParentThread {
   Thread thread_;  // Last: it is joined first, after the destructor's body.
 };
 
+absl::Status CannotStart(const Command& command, const absl::Status& why) {
+  absl::Status status(why.code(),
+                      absl::StrCat("cannot start ", ShellQuote(command.argv[0]),
+                                   ": ", why.message()));
+  if (std::optional<SpawnFailure> failure = GetSpawnFailure(why)) {
+    SetSpawnFailure(*failure, &status);
+  }
+  return status;
+}
+
 void ParentThreadDeleter::operator()(ParentThread* thread) const {
   delete thread;
 }
@@ -62,28 +72,24 @@ void ParentThreadDeleter::operator()(ParentThread* thread) const {
 namespace {
 
 absl::Status Failed(const Command& command, SpawnFailure failure,
-                    absl::string_view what) {
-  absl::Status status = absl::ErrnoToStatus(
-      failure.error_number,
-      absl::StrCat("cannot start ", ShellQuote(command.argv[0]), ": ", what));
+                    absl::string_view action) {
+  absl::Status status = absl::ErrnoToStatus(failure.error_number, action);
   // The limit of processes, which absl takes for something to try again.
   if (failure.error_number == EAGAIN) {
     status = absl::ResourceExhaustedError(status.message());
   }
   SetSpawnFailure(failure, &status);
-  return status;
+  return CannotStart(command, status);
 }
 
 // `status` is that of making something in the host, and says by which errno it
 // failed.
 absl::Status Failed(const Command& command, SpawnStage stage,
                     const absl::Status& status) {
-  absl::Status failed(status.code(),
-                      absl::StrCat("cannot start ", ShellQuote(command.argv[0]),
-                                   ": ", status.message()));
   const SpawnFailure cause = GetSpawnFailure(status).value_or(SpawnFailure());
+  absl::Status failed = status;
   SetSpawnFailure({stage, cause.error_number}, &failed);
-  return failed;
+  return CannotStart(command, failed);
 }
 
 const std::string& ProgramOf(const Command& command) {
@@ -219,9 +225,10 @@ absl::Status CompleteIdentity(const Command& command, SpawnRequest* request) {
   if (getpwuid_r(*command.user, &entry, buffer.data(), buffer.size(), &found) !=
           0 ||
       found == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cannot start ", ShellQuote(command.argv[0]), ": user ", *command.user,
-        " is not in the password database: set group too"));
+    return CannotStart(command,
+                       absl::InvalidArgumentError(absl::StrCat(
+                           "user ", *command.user,
+                           " is not in the password database: set group too")));
   }
   request->gid = entry.pw_gid;
   return absl::OkStatus();
@@ -266,10 +273,9 @@ absl::Status CheckDescriptor(const Command& command, int fd, int number) {
   } else {
     return absl::OkStatus();
   }
-  absl::Status status = absl::InvalidArgumentError(
-      absl::StrCat("cannot start ", ShellQuote(command.argv[0]), ": ", what));
+  absl::Status status = absl::InvalidArgumentError(what);
   SetSpawnFailure({SpawnStage::kDescriptors, EBADF}, &status);
-  return status;
+  return CannotStart(command, status);
 }
 
 // Opens what a Command's streams need, and says what is to be where in the
@@ -455,9 +461,10 @@ absl::Status ValidateFurther(const Command& command,
   for (int number : further_pipes) {
     if (number <= STDERR_FILENO || command.pass_fds.count(number) > 0 ||
         !numbers.insert(number).second) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "cannot start ", ShellQuote(command.argv[0]), ": descriptor ", number,
-          " of the child cannot be a further pipe: it is something else"));
+      return CannotStart(command, absl::InvalidArgumentError(absl::StrCat(
+                                      "descriptor ", number,
+                                      " of the child cannot be a "
+                                      "further pipe: it is something else")));
     }
   }
   return absl::OkStatus();
@@ -482,7 +489,6 @@ absl::Status CheckCommand(const Command& command) {
 
 absl::StatusOr<Launched> Launch(const Command& command,
                                 const std::vector<int>& further_pipes) {
-  if (absl::Status status = CheckCommand(command); !status.ok()) return status;
   if (absl::Status status = ValidateFurther(command, further_pipes);
       !status.ok()) {
     return status;

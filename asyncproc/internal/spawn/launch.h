@@ -41,12 +41,15 @@ struct Launched {
 // that is not. Errors: kInvalidArgument.
 absl::Status CheckCommand(const Command& command);
 
+// `why`, with its SpawnFailure, after the name of the command.
+absl::Status CannotStart(const Command& command, const absl::Status& why);
+
 // Starts `command`. When it returns, the child runs its program, or nothing is
 // left of the attempt. `further_pipes`: descriptors of the child, each of which
 // is to be a pipe to the host, as its stdout is.
 //
-// Errors: kInvalidArgument as CheckCommand; what errno says of the stage
-// that failed, with a SpawnFailure.
+// REQUIRES: CheckCommand returns OK.
+// Errors: what errno says of the stage that failed, with a SpawnFailure.
 //
 // Thread safety: may be called from any thread.
 absl::StatusOr<Launched> Launch(const Command& command,

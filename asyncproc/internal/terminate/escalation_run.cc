@@ -1,4 +1,4 @@
-#include "asyncproc/internal/end/escalation_run.h"
+#include "asyncproc/internal/terminate/escalation_run.h"
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 
 namespace asyncproc::internal {
 
-EscalationRun::EscalationRun(ChildIo& child, Escalation escalation)
+EscalationRun::EscalationRun(ChildProcess& child, Escalation escalation)
     : child_(child),
       escalation_(std::move(escalation)),
       start_(MonotonicNow()),

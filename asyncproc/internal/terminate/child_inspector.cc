@@ -1,4 +1,4 @@
-#include "asyncproc/internal/end/diagnose_child.h"
+#include "asyncproc/internal/terminate/child_inspector.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,7 +50,7 @@ std::string Names(const std::vector<PipeHolder>& holders) {
 // streams.
 class ChildInspector {
  public:
-  ChildInspector(ChildIo& child, pid_t pid, int depth)
+  ChildInspector(ChildProcess& child, pid_t pid, int depth)
       : child_(child), pid_(pid), depth_(depth) {
     found_.pid = pid;
   }
@@ -137,9 +137,10 @@ class ChildInspector {
         return true;
       }
       if (call.kind != Kind::kWrite) continue;
-      for (ChildIo::Slot slot : {ChildIo::kOut, ChildIo::kErr}) {
-        if (target != PipeName(child_.pipe_inode(slot))) continue;
-        ExamineOutput(slot);
+      for (ChildProcess::Stream stream :
+           {ChildProcess::kOut, ChildProcess::kErr}) {
+        if (target != PipeName(child_.output(stream).pipe_inode())) continue;
+        ExamineOutput(stream);
         return true;
       }
     }
@@ -167,16 +168,16 @@ class ChildInspector {
     }
   }
 
-  void ExamineOutput(ChildIo::Slot slot) {
-    const char* const name = slot == ChildIo::kOut ? "stdout" : "stderr";
-    const PipeSink& sink = child_.output(slot);
-    if (sink.HasRoom()) {
-      // We are about to read on.
+  void ExamineOutput(ChildProcess::Stream stream) {
+    const char* const name = stream == ChildProcess::kOut ? "stdout" : "stderr";
+    const OutputBuffer& buffer = child_.output(stream).buffer();
+    if (buffer.HasRoom()) {
+      // The host is about to read on.
       return Say(Activity::kWritingOutput, absl::StrCat("it writes ", name));
     }
     Say(Activity::kWritingOutput,
         absl::StrCat("it is blocked, since its ", name,
-                     " is a full pipe: ", sink.progress().waiting,
+                     " is a full pipe: ", buffer.stats().buffered,
                      " bytes, as many as may be kept, wait to be read here"));
   }
 
@@ -248,11 +249,10 @@ class ChildInspector {
       default:
         return false;
     }
-    return child_.output(ChildIo::kOut).progress().bytes == 0 &&
-           child_.output(ChildIo::kErr).progress().bytes == 0 &&
-           child_.pipe_inode(ChildIo::kOut) != 0 &&
-           DescriptorTarget(pid_, STDOUT_FILENO) ==
-               PipeName(child_.pipe_inode(ChildIo::kOut));
+    const ino_t out = child_.output(ChildProcess::kOut).pipe_inode();
+    return child_.output(ChildProcess::kOut).buffer().stats().bytes == 0 &&
+           child_.output(ChildProcess::kErr).buffer().stats().bytes == 0 &&
+           out != 0 && DescriptorTarget(pid_, STDOUT_FILENO) == PipeName(out);
   }
 
   std::string WaitChannel() const {
@@ -260,22 +260,23 @@ class ChildInspector {
                                        : found_.wait_channel;
   }
 
-  ChildIo& child_;
+  ChildProcess& child_;
   const pid_t pid_;
   const int depth_;
   Diagnosis found_;
 };
 
-Diagnosis DiagnoseEnded(ChildIo& child) {
+Diagnosis DiagnoseEnded(ChildProcess& child) {
   Diagnosis found;
   found.pid = child.reaper().pid();
   found.activity = Activity::kEnded;
   found.explanation = "it has ended";
-  if (child.state() == ChildIo::State::kDrained) return found;
+  if (child.end().state() == ChildEnd::State::kDrained) return found;
   std::map<pid_t, PipeHolder> holders;  // One may hold both.
-  for (ChildIo::Slot slot : {ChildIo::kOut, ChildIo::kErr}) {
-    if (child.output(slot).progress().finished) continue;
-    for (PipeHolder& holder : HoldersOf(child.pipe_inode(slot))) {
+  for (ChildProcess::Stream stream : {ChildProcess::kOut, ChildProcess::kErr}) {
+    OutputReader& output = child.output(stream);
+    if (output.buffer().IsFinished()) continue;
+    for (PipeHolder& holder : HoldersOf(output.pipe_inode())) {
       holders.emplace(holder.pid, std::move(holder));
     }
   }
@@ -289,7 +290,7 @@ Diagnosis DiagnoseEnded(ChildIo& child) {
 
 }  // namespace
 
-Diagnosis DiagnoseChild(ChildIo& child) {
+Diagnosis DiagnoseChild(ChildProcess& child) {
   Reaper& reaper = child.reaper();
   if (reaper.TryReap().has_value()) return DiagnoseEnded(child);
   Diagnosis found = ChildInspector(child, reaper.pid(), 1).Examine();

@@ -1,4 +1,4 @@
-#include "asyncproc/internal/end/termination_targets.h"
+#include "asyncproc/internal/terminate/termination_targets.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -47,7 +47,8 @@ bool HasStopped(const ProcessStat& stat) {
 
 }  // namespace
 
-TerminationTargets::TerminationTargets(ChildIo& child, TerminationScope scope)
+TerminationTargets::TerminationTargets(ChildProcess& child,
+                                       TerminationScope scope)
     : child_(child), scope_(scope) {
   Refresh();
 }
@@ -240,8 +241,8 @@ bool TerminationTargets::SendToAll(const std::vector<int>& signals,
 }
 
 bool TerminationTargets::AwaitEnded(absl::Time deadline) {
-  const bool child_ended =
-      child_.reaper().TryReap().has_value() || child_.AwaitEnded(deadline).ok();
+  const bool child_ended = child_.reaper().TryReap().has_value() ||
+                           child_.end().AwaitExit(deadline).ok();
   if (!child_ended) return false;
   if (scope_ == TerminationScope::kChild) return true;
   for (;;) {

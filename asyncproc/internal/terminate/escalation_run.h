@@ -1,12 +1,12 @@
-#ifndef ASYNCPROC_INTERNAL_END_ESCALATION_RUN_H_
-#define ASYNCPROC_INTERNAL_END_ESCALATION_RUN_H_
+#ifndef ASYNCPROC_INTERNAL_TERMINATE_ESCALATION_RUN_H_
+#define ASYNCPROC_INTERNAL_TERMINATE_ESCALATION_RUN_H_
 
 #include <cstddef>
 #include <optional>
 
 #include "absl/time/time.h"
-#include "asyncproc/internal/end/termination_targets.h"
-#include "asyncproc/internal/io/child_io.h"
+#include "asyncproc/internal/io/child_process.h"
+#include "asyncproc/internal/terminate/termination_targets.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc::internal {
@@ -18,7 +18,7 @@ namespace asyncproc::internal {
 class EscalationRun {
  public:
   // `child` must outlive it.
-  EscalationRun(ChildIo& child, Escalation escalation);
+  EscalationRun(ChildProcess& child, Escalation escalation);
 
   // Takes the steps that are due. True when it is over: all have ended, or the
   // grace of the last step has.
@@ -38,7 +38,7 @@ class EscalationRun {
   // Whether there was anything to do.
   bool Take(const EscalationStep& step);
 
-  ChildIo& child_;
+  ChildProcess& child_;
   const Escalation escalation_;
   const absl::Time start_;
   TerminationTargets targets_;
@@ -50,4 +50,4 @@ class EscalationRun {
 
 }  // namespace asyncproc::internal
 
-#endif  // ASYNCPROC_INTERNAL_END_ESCALATION_RUN_H_
+#endif  // ASYNCPROC_INTERNAL_TERMINATE_ESCALATION_RUN_H_

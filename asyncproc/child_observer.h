@@ -1,5 +1,5 @@
-#ifndef ASYNCPROC_INTERNAL_IO_CHILD_OBSERVER_H_
-#define ASYNCPROC_INTERNAL_IO_CHILD_OBSERVER_H_
+#ifndef ASYNCPROC_CHILD_OBSERVER_H_
+#define ASYNCPROC_CHILD_OBSERVER_H_
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,30 +12,27 @@ namespace asyncproc {
 
 struct Command;
 
-namespace internal {
-
-// Is told of all that goes to a child and comes from it, in an order that can
-// have been: an input before it is written, and so before what comes of it; an
-// output before anybody can read it, and so before what is written because of
-// it.
+// Sees everything that goes to a child and comes from it, in a causal order: an
+// input before it is written, and an output before any reader can take it.
+// Recorder is one; derive from it for an observer of your own, and set it as
+// Command::observer.
 //
-// Therefore it is told while locks of the child are held: it only takes note,
-// as Driver::Wake does, and calls nobody back. Where a child has none, a null
-// pointer is looked at for each chunk, and that is all.
+// The methods are called while locks of the child are held. They must only take
+// note: a call of any method of the child from there blocks for ever.
 //
 // Thread safety: all methods may be called from any thread.
 class ChildObserver {
  public:
   virtual ~ChildObserver() = default;
 
-  // Before `command` is started, or when a child that runs is observed from now
-  // on. An error keeps it from that.
+  // `command` is about to be started, or its running child is observed from now
+  // on. An error prevents that.
   virtual absl::Status OnStart(const Command& command) = 0;
-  // And then it could not be started.
+  // The command could not be started after OnStart.
   virtual void OnStartFailed() = 0;
 
-  // Bytes that stdin is about to be fed with; to end-of-file, which comes
-  // behind them; nobody reads them any more.
+  // `bytes` are about to be written to stdin; end-of-file follows them; the
+  // child does not read its stdin any more.
   virtual void OnInput(absl::string_view bytes) = 0;
   virtual void OnInputClosed() = 0;
   virtual void OnInputBroken() = 0;
@@ -49,11 +46,10 @@ class ChildObserver {
   virtual void OnResize(int rows, int columns) = 0;
   // Letters that were drawn at random for this child: see Child::DrawLetters.
   virtual void OnLetters(absl::string_view letters) = 0;
-  // It has ended, and its output has settled. Once.
+  // The child has ended, and its output has settled. Once.
   virtual void OnExit(const absl::StatusOr<ExitStatus>& status) = 0;
 };
 
-}  // namespace internal
 }  // namespace asyncproc
 
-#endif  // ASYNCPROC_INTERNAL_IO_CHILD_OBSERVER_H_
+#endif  // ASYNCPROC_CHILD_OBSERVER_H_

@@ -1,5 +1,5 @@
-#ifndef ASYNCPROC_INTERNAL_END_TERMINATION_TARGETS_H_
-#define ASYNCPROC_INTERNAL_END_TERMINATION_TARGETS_H_
+#ifndef ASYNCPROC_INTERNAL_TERMINATE_TERMINATION_TARGETS_H_
+#define ASYNCPROC_INTERNAL_TERMINATE_TERMINATION_TARGETS_H_
 
 #include <sys/types.h>
 
@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/io/child_io.h"
+#include "asyncproc/internal/io/child_process.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/termination.h"
@@ -25,7 +25,7 @@ namespace asyncproc::internal {
 // Thread safety: none of its own.
 class TerminationTargets {
  public:
-  TerminationTargets(ChildIo& child, TerminationScope scope);
+  TerminationTargets(ChildProcess& child, TerminationScope scope);
 
   // Looks for processes of the scope that have come since.
   void Refresh();
@@ -77,7 +77,7 @@ class TerminationTargets {
                             const std::vector<ProcessStat>& related) const;
   void DropEnded();
 
-  ChildIo& child_;
+  ChildProcess& child_;
   const TerminationScope scope_;
   std::map<pid_t, Target> targets_;  // Without the child.
   // Whom there is no need to look at again: targets and strangers.
@@ -88,4 +88,4 @@ class TerminationTargets {
 
 }  // namespace asyncproc::internal
 
-#endif  // ASYNCPROC_INTERNAL_END_TERMINATION_TARGETS_H_
+#endif  // ASYNCPROC_INTERNAL_TERMINATE_TERMINATION_TARGETS_H_

@@ -1,4 +1,4 @@
-#include "asyncproc/internal/io/input_queue.h"
+#include "asyncproc/internal/io/stdin_writer.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -6,18 +6,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/end/child_end.h"
+#include "asyncproc/internal/end/reaper.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/spawn/pty_pair.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/library_threads.h"
 #include "tests/own_host.h"
 #include "tests/scarce_memory.h"
 #include "tests/testing.h"
@@ -199,9 +205,9 @@ TEST_P(WriteWithoutSigpipeTest, IsAWriteOtherwise) {
   EXPECT_EQ(ReadSome(pipe->read_end, 10), "abc");
 }
 
-// ---- InputQueue
+// ---- StdinWriter
 
-class InputQueueTest : public testing::Test {
+class StdinWriterTest : public testing::Test {
  protected:
   void SetUp() override { Open(/*limit=*/0); }
 
@@ -211,21 +217,31 @@ class InputQueueTest : public testing::Test {
     ASSERT_THAT(SetNonblocking(pipe->read_end), IsOk());
     ASSERT_THAT(SetNonblocking(pipe->write_end), IsOk());
     reader_ = std::move(pipe->read_end);
-    absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
-    ASSERT_THAT(waker, IsOk());
-    waker_ = *std::move(waker);
-    queue_ = std::make_unique<InputQueue>(
-        std::move(pipe->write_end), InputQueue::Kind::kPipe, limit, waker_);
+    absl::StatusOr<std::unique_ptr<Reaper>> reaper =
+        Reaper::Create(/*leads_group=*/false, [] {});
+    ASSERT_THAT(reaper, IsOk());
+    writer_ = nullptr;
+    end_ = std::make_unique<ChildEnd>(*std::move(reaper));
+    writer_ = std::make_shared<StdinWriter>(std::move(pipe->write_end),
+                                            StdinWriter::Kind::kPipe, *end_,
+                                            Options(limit));
   }
 
-  // Reads until nothing comes any more, driving the queue.
+  StdinWriter::Options Options(size_t limit) {
+    StdinWriter::Options options;
+    options.limit = limit;
+    options.wake = [this] { woken_ = true; };
+    return options;
+  }
+
+  // Reads until nothing comes any more, as the loop.
   std::string ReadAll() {
     std::string all;
     for (;;) {
       const std::string some = ReadSome(reader_, 100000);
       all += some;
-      if (!queue_->wants_room() && some.empty()) return all;
-      queue_->Advance();
+      if (writer_->pending() == 0 && some.empty()) return all;
+      writer_->Advance(0);
     }
   }
 
@@ -234,212 +250,302 @@ class InputQueueTest : public testing::Test {
     return read(reader_.get(), &byte, 1) == 0;
   }
 
-  bool WokeDriver() {
-    const bool woke = IsReadable(waker_->fd());
-    waker_->Reset();
-    return woke;
-  }
+  bool WokeLoop() { return woken_.exchange(false); }
 
   UniqueFd reader_;
-  std::shared_ptr<Waker> waker_;
-  std::unique_ptr<InputQueue> queue_;
+  std::atomic<bool> woken_{false};
+  std::unique_ptr<ChildEnd> end_;  // Of a child that runs for ever.
+  std::shared_ptr<StdinWriter> writer_;
 };
 
-TEST_F(InputQueueTest, WritesAtOnceWhatFits) {
-  EXPECT_THAT(queue_->Write("abc"), IsOk());
+TEST_F(StdinWriterTest, WritesAtOnceWhatFits) {
+  EXPECT_THAT(writer_->Write("abc"), IsOk());
 
   EXPECT_EQ(ReadSome(reader_, 10), "abc");
-  EXPECT_FALSE(WokeDriver());
-  EXPECT_FALSE(queue_->wants_room());
+  EXPECT_FALSE(WokeLoop());
+  EXPECT_EQ(writer_->pending(), 0);
 }
 
 // WRT-08
-TEST_F(InputQueueTest, KeepsWhatDoesNotFitAndTheOrderOfAllOfIt) {
+TEST_F(StdinWriterTest, KeepsWhatDoesNotFitAndTheOrderOfAllOfIt) {
   std::string expected;
   for (int i = 0; expected.size() < 100000; ++i) {
     const std::string piece = std::to_string(i) + " ";
-    EXPECT_THAT(queue_->Write(piece), IsOk());
+    EXPECT_THAT(writer_->Write(piece), IsOk());
     expected += piece;
   }
 
-  EXPECT_TRUE(WokeDriver());
-  EXPECT_GT(queue_->pending(), 90000);
+  EXPECT_TRUE(WokeLoop());
+  EXPECT_GT(writer_->pending(), 90000);
   EXPECT_EQ(ReadAll(), expected);
-  EXPECT_EQ(queue_->pending(), 0);
+  EXPECT_EQ(writer_->pending(), 0);
 }
 
 // WRT-03
-TEST_F(InputQueueTest, ClosesBehindWhatWaits) {
+TEST_F(StdinWriterTest, ClosesBehindWhatWaits) {
   const std::string data(100000, 'x');
-  EXPECT_THAT(queue_->Write(data), IsOk());
+  EXPECT_THAT(writer_->Write(data), IsOk());
 
-  EXPECT_THAT(queue_->Close(), IsOk());
+  EXPECT_THAT(writer_->Close(), IsOk());
 
   EXPECT_EQ(ReadAll(), data);
   EXPECT_TRUE(AtEnd());
-  EXPECT_EQ(queue_->fd(), -1);
+  EXPECT_EQ(writer_->fd(), -1);
 }
 
 // WRT-04
-TEST_F(InputQueueTest, TakesNothingAfterClose) {
-  EXPECT_THAT(queue_->Close(), IsOk());
-  EXPECT_THAT(queue_->Close(), IsOk());
+TEST_F(StdinWriterTest, TakesNothingAfterClose) {
+  EXPECT_THAT(writer_->Close(), IsOk());
+  EXPECT_THAT(writer_->Close(), IsOk());
 
-  EXPECT_THAT(queue_->Write("x"),
+  EXPECT_THAT(writer_->Write("x"),
               HasCode(absl::StatusCode::kFailedPrecondition));
 
-  queue_->Advance();
+  writer_->Advance(0);
   EXPECT_TRUE(AtEnd());
-  EXPECT_THAT(queue_->Write("x"),
+  EXPECT_THAT(writer_->Write("x"),
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
 // WRT-09
-TEST_F(InputQueueTest, DoesNothingForNoBytes) {
-  EXPECT_THAT(queue_->Write(""), IsOk());
+TEST_F(StdinWriterTest, DoesNothingForNoBytes) {
+  EXPECT_THAT(writer_->Write(""), IsOk());
 
-  queue_->Advance();
+  writer_->Advance(0);
   EXPECT_FALSE(IsReadable(reader_.get()));
-  EXPECT_GE(queue_->fd(), 0);
+  EXPECT_GE(writer_->fd(), 0);
 }
 
 // WRT-06
-TEST_F(InputQueueTest, CountsWhatABrokenPipeDidNotTake) {
+TEST_F(StdinWriterTest, CountsWhatABrokenPipeDidNotTake) {
   reader_.Reset();
 
-  EXPECT_THAT(queue_->Write("12345"),
+  EXPECT_THAT(writer_->Write("12345"),
               AllOf(HasCode(absl::StatusCode::kFailedPrecondition)));
 
-  EXPECT_EQ(queue_->undelivered(), 5);
-  EXPECT_THAT(std::string(queue_->Write("6").message()),
+  EXPECT_EQ(writer_->undelivered(), 5);
+  EXPECT_THAT(std::string(writer_->Write("6").message()),
               HasSubstr("5 bytes were not delivered"));
-  EXPECT_THAT(queue_->Close(), HasCode(absl::StatusCode::kFailedPrecondition));
-  EXPECT_TRUE(WokeDriver());
-  queue_->Advance();
-  EXPECT_EQ(queue_->fd(), -1);
+  EXPECT_THAT(writer_->Close(), HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_TRUE(WokeLoop());
+  writer_->Advance(0);
+  EXPECT_EQ(writer_->fd(), -1);
 }
 
 // WRT-06
-TEST_F(InputQueueTest, DropsWhatWaitsWhenNobodyReadsAnyMore) {
-  EXPECT_THAT(queue_->Write(std::string(100000, 'x')), IsOk());
-  const size_t waiting = queue_->pending();
+TEST_F(StdinWriterTest, DropsWhatWaitsWhenNobodyReadsAnyMore) {
+  EXPECT_THAT(writer_->Write(std::string(100000, 'x')), IsOk());
+  const size_t waiting = writer_->pending();
   reader_.Reset();
 
-  queue_->OnBroken();
+  writer_->Break();
 
-  EXPECT_EQ(queue_->pending(), 0);
-  EXPECT_EQ(queue_->undelivered(), waiting);
-  EXPECT_EQ(queue_->fd(), -1);
-  EXPECT_THAT(queue_->Flush(DeadlineAfter(kNeverReached)),
+  EXPECT_EQ(writer_->pending(), 0);
+  EXPECT_EQ(writer_->undelivered(), waiting);
+  EXPECT_EQ(writer_->fd(), -1);
+  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)),
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST_F(InputQueueTest, RefusesToWriteToAPipeThatBrokeWithNothingLost) {
+TEST_F(StdinWriterTest, RefusesToWriteToAPipeThatBrokeWithNothingLost) {
   reader_.Reset();
-  queue_->OnBroken();
+  writer_->Break();
 
-  EXPECT_THAT(queue_->Close(), IsOk());
-  EXPECT_THAT(queue_->Write("x"),
+  EXPECT_THAT(writer_->Close(), IsOk());
+  EXPECT_THAT(writer_->Write("x"),
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST_F(InputQueueTest, DropsWhatWaitsWhenItIsAborted) {
-  EXPECT_THAT(queue_->Write(std::string(100000, 'x')), IsOk());
-  const size_t waiting = queue_->pending();
+TEST_F(StdinWriterTest, DropsWhatWaitsWhenItIsAborted) {
+  EXPECT_THAT(writer_->Write(std::string(100000, 'x')), IsOk());
+  const size_t waiting = writer_->pending();
 
-  EXPECT_TRUE(queue_->Abort());
+  EXPECT_TRUE(writer_->Abort());
 
-  EXPECT_TRUE(WokeDriver());
-  queue_->Advance();
-  EXPECT_EQ(queue_->undelivered(), waiting);
+  EXPECT_TRUE(WokeLoop());
+  writer_->Advance(0);
+  EXPECT_EQ(writer_->undelivered(), waiting);
   EXPECT_EQ(ReadSome(reader_, 100000).size(), 100000 - waiting);
   EXPECT_TRUE(AtEnd());
-  EXPECT_FALSE(queue_->Abort());
+  EXPECT_FALSE(writer_->Abort());
 }
 
-TEST_F(InputQueueTest, KnowsThatItWasClosedBeforeItIsAborted) {
-  EXPECT_THAT(queue_->Close(), IsOk());
+TEST_F(StdinWriterTest, KnowsThatItWasClosedBeforeItIsAborted) {
+  EXPECT_THAT(writer_->Close(), IsOk());
 
-  EXPECT_FALSE(queue_->Abort());
+  EXPECT_FALSE(writer_->Abort());
 }
 
-TEST_F(InputQueueTest, FlushesWhenThePipeHasTakenEverything) {
-  EXPECT_THAT(queue_->Flush(absl::InfinitePast()), IsOk());
-  EXPECT_THAT(queue_->Write(std::string(100000, 'x')), IsOk());
-  EXPECT_THAT(queue_->Flush(DeadlineAfter(kShort)),
+TEST_F(StdinWriterTest, FlushesWhenThePipeHasTakenEverything) {
+  EXPECT_THAT(writer_->Flush(absl::InfinitePast()), IsOk());
+  EXPECT_THAT(writer_->Write(std::string(100000, 'x')), IsOk());
+  EXPECT_THAT(writer_->Flush(DeadlineAfter(kShort)),
               HasCode(absl::StatusCode::kDeadlineExceeded));
 
   std::thread driver([this] { ReadAll(); });
 
-  EXPECT_THAT(queue_->Flush(DeadlineAfter(kNeverReached)), IsOk());
+  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)), IsOk());
   driver.join();
 }
 
-TEST_F(InputQueueTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
+TEST_F(StdinWriterTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
   Open(/*limit=*/10000);
-  EXPECT_THAT(queue_->Write(std::string(10000, 'a')), IsOk());
-  const size_t room = 10000 - queue_->pending();
+  EXPECT_THAT(writer_->Write(std::string(10000, 'a')), IsOk());
+  const size_t room = 10000 - writer_->pending();
 
-  EXPECT_THAT(queue_->Write(std::string(room + 1, 'b')),
+  EXPECT_THAT(writer_->Write(std::string(room + 1, 'b')),
               HasCode(absl::StatusCode::kResourceExhausted));
-  EXPECT_EQ(queue_->pending(), 10000 - room);
-  EXPECT_THAT(queue_->Write(std::string(room, 'c')), IsOk());
+  EXPECT_EQ(writer_->pending(), 10000 - room);
+  EXPECT_THAT(writer_->Write(std::string(room, 'c')), IsOk());
 
   EXPECT_EQ(ReadAll(), std::string(10000, 'a') + std::string(room, 'c'));
-  EXPECT_EQ(queue_->undelivered(), 0);
+  EXPECT_EQ(writer_->undelivered(), 0);
 }
 
-TEST_F(InputQueueTest, SaysHowMuchThereIsNoMemoryFor) {
+TEST_F(StdinWriterTest, SaysHowMuchThereIsNoMemoryFor) {
   if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
   EXPECT_HOLDS_IN_OWN_HOST([this] {
     constexpr size_t kMuch = 8 * 1024 * 1024;
     const std::string data(kMuch, 'x');
     LeaveMemory(kMuch / 2);
 
-    const absl::Status status = queue_->Write(data);
+    const absl::Status status = writer_->Write(data);
 
     EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
     const size_t taken = ReadAll().size();
     EXPECT_THAT(std::string(status.message()),
                 HasSubstr(std::to_string(kMuch - taken)));
-    EXPECT_THAT(queue_->Write("more"), IsOk());
+    EXPECT_THAT(writer_->Write("more"), IsOk());
     EXPECT_EQ(ReadAll(), "more");
   });
 }
 
-// A terminal in raw mode, which takes and gives any byte.
-class TerminalInputQueueTest : public InputQueueTest {
+// ---- With a thread of its own
+
+class ThreadedStdinWriterTest : public StdinWriterTest {
  protected:
   void SetUp() override {
-    InputQueueTest::SetUp();
+    StdinWriterTest::SetUp();
+    const int fd = dup(writer_->fd());
+    writer_ = std::make_shared<StdinWriter>(
+        UniqueFd(fd), StdinWriter::Kind::kPipe, *end_, StdinWriter::Options());
+    writer_->UseThread(writer_);
+  }
+  void TearDown() override { writer_->Stop(); }
+
+  // Reads until the end of the input.
+  std::string ReadToEnd() {
+    std::string all;
+    pollfd readable = {reader_.get(), POLLIN, 0};
+    while (poll(&readable, 1, 30 * 1000) == 1) {
+      const std::string some = ReadSome(reader_, 100000);
+      if (some.empty()) break;
+      all += some;
+    }
+    return all;
+  }
+};
+
+TEST_F(ThreadedStdinWriterTest, HasAThreadFromTheFirstWriteOn) {
+  EXPECT_THAT(LibraryThreads(), testing::IsEmpty());
+
+  EXPECT_THAT(writer_->Write("x"), IsOk());
+
+  while (LibraryThreads() != std::vector<std::string>{"asyncproc-in"}) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+TEST_F(ThreadedStdinWriterTest, NeedsNoThreadToCloseAnEmptyQueue) {
+  EXPECT_THAT(writer_->Close(), IsOk());
+
+  EXPECT_TRUE(AtEnd());
+  EXPECT_THAT(LibraryThreads(), testing::IsEmpty());
+}
+
+// WRT-08
+TEST_F(ThreadedStdinWriterTest, WritesTheQueuedBytesAndTheEnd) {
+  const std::string data(1000000, 'x');
+  EXPECT_THAT(writer_->Write(data), IsOk());
+  EXPECT_THAT(writer_->Close(), IsOk());
+
+  EXPECT_EQ(ReadToEnd(), data);
+  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)), IsOk());
+}
+
+// WRT-06
+TEST_F(ThreadedStdinWriterTest, FindsOutThatNobodyReadsAnyMore) {
+  const std::string data(1000000, 'x');
+  EXPECT_THAT(writer_->Write(data), IsOk());
+
+  reader_.Reset();
+
+  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_GT(writer_->undelivered(), 900000);
+}
+
+// No thread can be started.
+class OsWithoutThreads : public internal::Os {
+ public:
+  int ThreadCreate(pthread_t*, const pthread_attr_t*, void* (*)(void*),
+                   void*) override {
+    return EAGAIN;
+  }
+};
+
+TEST_F(ThreadedStdinWriterTest, TakesNothingWithoutAThread) {
+  OsWithoutThreads os;
+  {
+    const ScopedOs scoped(&os);
+
+    EXPECT_THAT(writer_->Write("lost?"),
+                HasCode(absl::StatusCode::kResourceExhausted));
+  }
+
+  EXPECT_FALSE(IsReadable(reader_.get()));
+  EXPECT_EQ(writer_->undelivered(), 0);
+  EXPECT_THAT(writer_->Write("kept"), IsOk());
+  EXPECT_THAT(writer_->Close(), IsOk());
+  EXPECT_EQ(ReadToEnd(), "kept");
+}
+
+// ---- Of a terminal
+
+// A terminal in raw mode, which takes and gives any byte.
+class TerminalStdinWriterTest : public StdinWriterTest {
+ protected:
+  void SetUp() override {
+    StdinWriterTest::SetUp();
     absl::StatusOr<PtyPair> pty = MakeRawPty();
     ASSERT_THAT(pty, IsOk());
     ASSERT_THAT(SetNonblocking(pty->master), IsOk());
     ASSERT_THAT(SetNonblocking(pty->slave), IsOk());
     reader_ = std::move(pty->slave);
     terminal_ = UniqueFd(dup(pty->master.get()));
-    queue_ = std::make_unique<InputQueue>(
-        std::move(pty->master), InputQueue::Kind::kTerminal, kLimit, waker_);
+    writer_ = std::make_shared<StdinWriter>(std::move(pty->master),
+                                            StdinWriter::Kind::kTerminal, *end_,
+                                            Options(kLimit));
   }
 
   // Until no further byte may wait.
   size_t Fill() {
     size_t written = 0;
     for (size_t size = kLimit; size > 0; size /= 2) {
-      while (queue_->Write(std::string(size - 1, 'x') + "\n").ok()) {
+      while (writer_->Write(std::string(size - 1, 'x') + "\n").ok()) {
         written += size;
       }
     }
-    EXPECT_EQ(queue_->pending(), kLimit);
+    EXPECT_EQ(writer_->pending(), kLimit);
     return written;
   }
 
-  // Reads until that has come, driving the queue.
+  // Reads until that has come, as the loop.
   std::string ReadUntil(const std::string& end) {
     std::string all;
     while (all.size() < end.size() ||
            all.compare(all.size() - end.size(), end.size(), end) != 0) {
-      queue_->Advance();
+      writer_->Advance(0);
       pollfd poll_fd = {reader_.get(), POLLIN, 0};
       if (poll(&poll_fd, 1, kTooLong) == 0) break;
       all += ReadSome(reader_, 100000);
@@ -453,21 +559,21 @@ class TerminalInputQueueTest : public InputQueueTest {
   static constexpr int kTooLong = 30 * 1000;
 };
 
-TEST_F(TerminalInputQueueTest, ClosesBehindAllThatMayWait) {
+TEST_F(TerminalStdinWriterTest, ClosesBehindAllThatMayWait) {
   const size_t written = Fill();
 
-  EXPECT_THAT(queue_->Close(), IsOk());
+  EXPECT_THAT(writer_->Close(), IsOk());
 
   EXPECT_EQ(ReadUntil("\4").size(), written + 1);
-  EXPECT_EQ(queue_->undelivered(), 0);
+  EXPECT_EQ(writer_->undelivered(), 0);
 }
 
-TEST_F(TerminalInputQueueTest, StaysOpenWithoutMemoryForItsEnd) {
+TEST_F(TerminalStdinWriterTest, StaysOpenWithoutMemoryForItsEnd) {
   if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
   EXPECT_HOLDS_IN_OWN_HOST([this] {
     constexpr size_t kMuch = 8 * 1024 * 1024;
-    InputQueue queue(UniqueFd(dup(terminal_.get())),
-                     InputQueue::Kind::kTerminal, /*limit=*/0, waker_);
+    StdinWriter queue(UniqueFd(dup(terminal_.get())),
+                      StdinWriter::Kind::kTerminal, *end_, Options(0));
     ASSERT_THAT(queue.Write(std::string(kMuch, '\n')), IsOk());
     LeaveMemory(kMuch / 2);
 
@@ -476,19 +582,19 @@ TEST_F(TerminalInputQueueTest, StaysOpenWithoutMemoryForItsEnd) {
     // Where so much has gone, there is room.
     while (queue.pending() > kMuch / 3) {
       ASSERT_FALSE(ReadSome(reader_, 4096).empty());
-      queue.Advance();
+      queue.Advance(0);
     }
     EXPECT_THAT(queue.Close(), IsOk());
   });
 }
 
-TEST_F(TerminalInputQueueTest, TypesItsEndWhenAllThatMayWaitIsDropped) {
+TEST_F(TerminalStdinWriterTest, TypesItsEndWhenAllThatMayWaitIsDropped) {
   const size_t written = Fill();
 
-  EXPECT_TRUE(queue_->Abort());
+  EXPECT_TRUE(writer_->Abort());
 
   EXPECT_EQ(ReadUntil("\4\4").size(), written - kLimit + 2);
-  EXPECT_EQ(queue_->undelivered(), kLimit);
+  EXPECT_EQ(writer_->undelivered(), kLimit);
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
-// Who looks after a child: its own thread, or whoever waits for it.
-
-#include "asyncproc/internal/io/driver_seat.h"
+// The threads of a Process: a reader for each pipe, and a writer for stdin.
 
 #include <pthread.h>
 #include <signal.h>
@@ -34,119 +32,9 @@
 namespace asyncproc {
 namespace {
 
-using internal::DriverSeat;
-
 const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
 
-TEST(DriverSeatTest, IsTheCallersWhileTheOwnerIsPatient) {
-  DriverSeat seat;
-
-  EXPECT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
-  EXPECT_TRUE(seat.IsMine());
-  seat.Exit(/*drove=*/true, /*urgent=*/false);
-
-  seat.Take();  // Patience is over.
-  seat.Leave();
-}
-
-TEST(DriverSeatTest, IsLeftByTheOwnerForACaller) {
-  DriverSeat seat;
-  absl::Notification taken, hurried;
-  std::thread owner([&] {
-    seat.Take();
-    taken.Notify();
-    hurried.WaitForNotification();
-    EXPECT_TRUE(seat.IsWanted());
-    seat.Leave();
-    seat.Take();
-    EXPECT_FALSE(seat.IsWanted());
-    seat.Leave();
-  });
-  taken.WaitForNotification();
-
-  EXPECT_TRUE(seat.Enter(/*may_drive=*/true, [&] { hurried.Notify(); }));
-  seat.Exit(/*drove=*/true, /*urgent=*/true);
-
-  owner.join();
-}
-
-TEST(DriverSeatTest, IsTheOwnersWhileSeveralWait) {
-  DriverSeat seat;
-  ASSERT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
-  EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
-
-  seat.Exit(/*drove=*/true, /*urgent=*/false);
-  seat.Take();  // At once, and for good: nobody can take it.
-  EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
-
-  seat.Exit(/*drove=*/false, /*urgent=*/false);
-  seat.Exit(/*drove=*/false, /*urgent=*/false);
-  seat.Leave();
-}
-
-TEST(DriverSeatTest, IsTakenAtOnceForWhatACallerDidNotSee) {
-  DriverSeat seat;
-  ASSERT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
-  ASSERT_TRUE(seat.IsMine());
-  seat.CallOwner();
-  std::thread owner([&] {
-    seat.Take();
-    seat.Leave();
-  });
-
-  seat.Exit(/*drove=*/true, /*urgent=*/false);
-
-  owner.join();
-}
-
-TEST(DriverSeatTest, IsNoCallersOnceItIsClosed) {
-  DriverSeat seat;
-  ASSERT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
-  std::thread closer([&] {
-    seat.Close();
-    seat.AwaitNoCaller();
-  });
-
-  while (seat.IsMine()) absl::SleepFor(absl::Milliseconds(1));
-  seat.Exit(/*drove=*/true, /*urgent=*/false);
-
-  closer.join();
-  EXPECT_FALSE(seat.Enter(/*may_drive=*/true, nullptr));
-  seat.Exit(/*drove=*/false, /*urgent=*/false);
-}
-
-// However soon after it began to be patient the last caller came and went.
-TEST(DriverSeatTest, IsTakenWhenItHasBeenEmptyForAsLongAsTheOwnerIsPatient) {
-  const absl::Duration kEarly = DriverSeat::kPatience / 8;
-  absl::Duration soonest = absl::InfiniteDuration();
-  for (int rounds = 0; rounds < 20;) {
-    DriverSeat seat;
-    absl::Notification begun;
-    absl::Time begin, taken;
-    std::thread owner([&] {
-      begin = internal::MonotonicNow();
-      begun.Notify();
-      seat.Take();
-      taken = internal::MonotonicNow();
-      seat.Leave();
-    });
-    begun.WaitForNotification();
-    absl::SleepFor(kEarly);
-    const absl::Time entered = internal::MonotonicNow();
-    EXPECT_TRUE(seat.Enter(/*may_drive=*/true, nullptr));
-    seat.Exit(/*drove=*/true, /*urgent=*/false);
-    const absl::Time left = internal::MonotonicNow();
-    owner.join();
-    // Others that run on the machine may have made it late.
-    if (entered < begin + kEarly || left > begin + 4 * kEarly) continue;
-    ++rounds;
-    soonest = std::min(soonest, taken - left);
-  }
-
-  EXPECT_LT(soonest, DriverSeat::kPatience * 1.25);
-}
-
-// Counts what is read, of anything, by the thread that made it.
+// Counts the reads of pipes by the thread that made it.
 class CountsOwnReads : public internal::Os {
  public:
   ssize_t Read(int fd, void* data, size_t size) override {
@@ -160,7 +48,7 @@ class CountsOwnReads : public internal::Os {
   const pthread_t self_ = pthread_self();
 };
 
-TEST(WaitingTest, IsForWhatTheWaitingThreadReadsItself) {
+TEST(ReaderThreadsTest, ReadForCallersWhoNeverReadAPipe) {
   CountsOwnReads os;
   const internal::ScopedOs scoped(&os);
   auto cat = MustSpawn(Command({"cat"}));
@@ -170,7 +58,86 @@ TEST(WaitingTest, IsForWhatTheWaitingThreadReadsItself) {
     AwaitLine(*cat, "x");
   }
 
-  EXPECT_GE(os.reads, 50);
+  EXPECT_EQ(os.reads, 0);
+}
+
+// The names of the library's threads, sorted, once there are `count`.
+std::vector<std::string> AwaitThreads(size_t count) {
+  std::vector<std::string> names;
+  while ((names = LibraryThreads()).size() != count) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(ReaderThreadsTest, AreOneForEachPipe) {
+  auto cat = MustSpawn(Command({"cat"}));
+  EXPECT_THAT(AwaitThreads(2),
+              testing::ElementsAre("asyncproc-err", "asyncproc-out"));
+
+  EXPECT_THAT(cat->Write("x\n"), IsOk());
+  EXPECT_THAT(
+      AwaitThreads(3),
+      testing::ElementsAre("asyncproc-err", "asyncproc-in", "asyncproc-out"));
+}
+
+TEST(ReaderThreadsTest, AreOneForStderrInStdout) {
+  Command command({"cat"});
+  command.err = Stdio::ToStdout();
+  auto cat = MustSpawn(command);
+
+  EXPECT_THAT(AwaitThreads(1), testing::ElementsAre("asyncproc-out"));
+}
+
+TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
+  Command command({"cat"});
+  command.out = command.err = Stdio::Null();
+  auto cat = MustSpawn(command);
+
+  EXPECT_THAT(AwaitThreads(1), testing::ElementsAre("asyncproc-end"));
+  EXPECT_THAT(cat->CloseStdin(), IsOk());
+  EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+// One of them watches for the end of the child.
+TEST(ReaderThreadsTest, LeaveButForTheLastWhenTheStreamsEndBeforeTheChild) {
+  auto process = MustSpawn(Command::Shell("exec >&- 2>&-; read x; exit 3"));
+  AwaitThreads(1);
+
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+// A caller that waits while a signal handler of its host runs.
+std::atomic<bool> handler_may_end{false};
+
+TEST(ReaderThreadsTest, GoOnWhileACallersSignalHandlerRuns) {
+  handler_may_end = false;
+  struct sigaction action = {}, before;
+  action.sa_handler = [](int) {
+    while (!handler_may_end) {
+    }
+  };
+  sigaction(SIGUSR1, &action, &before);
+  auto process = MustSpawn(Command::Shell(
+      "read x; head -c 1000000 /dev/zero; echo done >&2; read x"));
+  std::atomic<pthread_t> waiting{};
+  std::thread caller([&] {
+    waiting = pthread_self();
+    EXPECT_THAT(process->out().ReadExactly(1000000, kNeverReached), IsOk());
+  });
+  while (waiting == pthread_t{}) absl::SleepFor(absl::Milliseconds(1));
+  pthread_kill(waiting, SIGUSR1);
+
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("done"));
+
+  handler_may_end = true;
+  caller.join();
+  sigaction(SIGUSR1, &before, nullptr);
 }
 
 // Of all threads of the library, how often they have gone to sleep.
@@ -195,7 +162,7 @@ int Naps() {
   return naps;
 }
 
-TEST(WaitingTest, LeavesTheChildsThreadAsleep) {
+TEST(WaitingTest, LeavesTheReadersAsleep) {
   auto cat = MustSpawn(Command({"cat"}));
   std::thread sleeper([&] {
     EXPECT_THAT(cat->out().ReadLine(kNeverReached), IsOkAndHolds("over"));

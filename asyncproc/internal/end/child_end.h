@@ -1,0 +1,116 @@
+#ifndef ASYNCPROC_INTERNAL_END_CHILD_END_H_
+#define ASYNCPROC_INTERNAL_END_CHILD_END_H_
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/child_observer.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/end/reaper.h"
+
+namespace asyncproc::internal {
+
+// The end of one child: its exit, and whether its output has settled.
+//
+// A child runs; it has exited, which means that it has been reaped; and its
+// output has settled. A stream has settled when it is at its end or, because
+// another process holds it open, has been abandoned: its readers deliver
+// further bytes, but nobody waits for them. Every byte that the child wrote
+// before its exit has been read by the time its output has settled.
+//
+// Each thread that reads a stream watches for the exit too: it polls as
+// NextWatch says and calls CheckExit. When the last stream has ended before the
+// child, its reader stays to watch for the exit: see Leave.
+//
+// Thread safety: all methods may be called from any thread.
+class ChildEnd {
+ public:
+  enum class State {
+    kRunning,
+    kExited,     // Reaped; its output has not settled.
+    kDrained,    // Settled: every stream is at its end.
+    kAbandoned,  // Settled, with a stream that another process holds open.
+  };
+
+  explicit ChildEnd(std::unique_ptr<Reaper> reaper);
+
+  // Once, before the child can be seen by the watchers: the number of streams
+  // that have to settle, and the number of threads that watch for the exit.
+  void Begin(int streams, int watchers) ABSL_LOCKS_EXCLUDED(mu_);
+
+  Reaper& reaper() { return *reaper_; }
+
+  // From now on, tells `observer` of the exit. False when there is an observer
+  // already.
+  bool Observe(std::shared_ptr<ChildObserver> observer)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Null when there is none.
+  std::shared_ptr<ChildObserver> observer() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the observer of the exit now, settled or not, if there was an exit.
+  void NoteExit() ABSL_LOCKS_EXCLUDED(mu_);
+
+  State state() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasExited() const { return state() != State::kRunning; }
+  bool IsSettled() const ABSL_LOCKS_EXCLUDED(mu_);
+  // The exit status once the output has settled; nothing before.
+  std::optional<absl::StatusOr<ExitStatus>> result() const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits until the child has exited. Errors: kDeadlineExceeded; kCancelled.
+  absl::Status AwaitExit(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until the output has settled, too. Errors: as AwaitExit.
+  absl::Status AwaitSettled(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // ---- For the watchers.
+
+  // What a watcher polls. `fd` becomes readable at the exit; -1: the watcher is
+  // woken (see Reaper), or it is too early to look again after an exit that
+  // could not be reaped, because the debugger of the child has yet to let go of
+  // it. `next_look`: when it is not too early any more.
+  struct Watch {
+    bool exited = false;
+    int fd = -1;
+    absl::Time next_look = absl::InfiniteFuture();
+  };
+  Watch NextWatch() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Reaps the child if it has exited. Returns whether it has.
+  bool CheckExit(Reaper::Group group = Reaper::Group::kRemember)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // For a watcher whose stream has ended. True: the watcher may go, since
+  // another one stays or the child has exited. False: it must stay.
+  bool Leave() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // ---- For the readers of the streams.
+
+  // One stream is at its end; `was_abandoned`: it had been abandoned before.
+  void OnStreamEnd(bool was_abandoned) ABSL_LOCKS_EXCLUDED(mu_);
+  // One stream has been abandoned. REQUIRES: the child has exited.
+  void OnStreamAbandoned() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  State StateLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsSettledLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // After a change: sets what a settled child's status says of its output.
+  void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void NoteExitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const std::unique_ptr<Reaper> reaper_;
+
+  mutable absl::Mutex mu_;
+  std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
+  bool exit_noted_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);
+  int open_streams_ ABSL_GUARDED_BY(mu_) = 0;
+  int abandoned_streams_ ABSL_GUARDED_BY(mu_) = 0;
+  int watchers_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time quiet_until_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_END_CHILD_END_H_

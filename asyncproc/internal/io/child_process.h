@@ -1,0 +1,145 @@
+#ifndef ASYNCPROC_INTERNAL_IO_CHILD_PROCESS_H_
+#define ASYNCPROC_INTERNAL_IO_CHILD_PROCESS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/child_observer.h"
+#include "asyncproc/command.h"
+#include "asyncproc/internal/end/child_end.h"
+#include "asyncproc/internal/end/reaper.h"
+#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/internal/io/output_reader.h"
+#include "asyncproc/internal/io/stdin_writer.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/os/waker.h"
+#include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/output_bound.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc::internal {
+
+// One child from the host's side: the readers of its output, the writer of its
+// stdin, and its end. Either they have threads, or a loop uses them: see there.
+//
+// Thread safety: methods that are not for the loop may be called from any
+// thread. Ownership: its threads share it, until they are stopped or end.
+class ChildProcess {
+ public:
+  // The streams of output; those of further pipes follow.
+  enum Stream : size_t { kOut, kErr, kUsualStreams };
+
+  struct Options {
+    OutputBound bound = OutputBound::Unbounded();
+    // Threads read the output, feed stdin and watch for the exit, from Go on.
+    bool threads = false;
+    // For a loop: called when there is something to do that no descriptor
+    // shows. Any thread may call it, with locks held: it must only take note.
+    std::function<void()> wake;
+    // For a loop: called before a descriptor is closed.
+    std::function<void(int fd)> before_close;
+    // Further descriptors of the child that are pipes to the host.
+    std::vector<int> further_pipes;
+  };
+
+  // Starts `command`. Bytes that have no cursor are not kept: add cursors
+  // before Go, or before the loop reads. Errors: as CheckCommand and Launch;
+  // kResourceExhausted without a thread or descriptor. Nothing is left then.
+  static absl::StatusOr<std::shared_ptr<ChildProcess>> Start(
+      const Command& command, Options options);
+
+  // REQUIRES: the child has ended, or was detached. Closes all pipes; each
+  // buffer is finished.
+  ~ChildProcess();
+
+  // Lets the threads begin.
+  void Go();
+
+  Reaper& reaper() { return end_.reaper(); }
+  ChildEnd& end() { return end_; }
+  // Null when stdin is not a pipe.
+  StdinWriter* input() { return input_.get(); }
+  // The master of the child's terminal; -1 when it has none.
+  int terminal() const { return terminal_.get(); }
+  size_t output_count() const { return outputs_.size(); }
+  OutputReader& output(size_t stream) { return *outputs_[stream]; }
+  std::shared_ptr<OutputBuffer> buffer(Stream stream) const {
+    return buffers_[stream];
+  }
+
+  // From now on, `observer` is told of everything; and at once, of the output
+  // that is still buffered. False when there is an observer already.
+  bool Observe(std::shared_ptr<ChildObserver> observer);
+  // Tells the observer, if there is one.
+  void NoteSignal(int signal, TerminationScope scope);
+  void NoteLetters(absl::string_view letters);
+
+  // Closes stdin, and drops the bytes queued for it, so as to end the child.
+  // False when that cannot make it end: stdin is not a pipe, or was closed
+  // before, but not by this.
+  bool AbortInput();
+
+  // ---- For the owner, at the end.
+
+  // Sends SIGKILL and reaps the child. False: see Reaper::KillAndReap.
+  bool KillAndReap();
+  // Stops the threads; then reads the bytes that an ended child still has in
+  // its pipes.
+  void Stop();
+  // Lets the threads go on by themselves until the output has settled.
+  void Detach();
+  // In a forked copy of the host: closes the descriptors, and nothing else.
+  // Must be leaked then: its mutexes may be locked for good.
+  void CloseInForkedCopy();
+
+  // ---- For the loop.
+
+  // The exit shows, or there was a wake-up: reaps the child if it has exited,
+  // and has the outputs read to their end. `group_wanted`: the caller may yet
+  // want to end the child's group, also when all output is at its end.
+  bool CheckExit(bool group_wanted);
+  // There was a wake-up.
+  void OnWake(bool group_wanted);
+  // The deadline of an output may have passed.
+  void OnTime();
+  // When to call OnTime, or to look at NextWatch of the end again.
+  absl::Time deadline() const;
+  // Waits once, until `deadline` at the longest, for everything that the child
+  // waits for, and handles it: the loop of a single child.
+  void Step(absl::Time deadline);
+  // Closes everything that an ended child has left open.
+  void Abandon();
+
+ private:
+  ChildProcess(const Command& command, std::unique_ptr<Reaper> reaper,
+               Options options);
+
+  absl::Status StartThreads(const Command& command,
+                            const std::shared_ptr<ChildProcess>& self);
+  absl::Status Adopt(const Command& command, Launched launched,
+                     const std::weak_ptr<ChildProcess>& self);
+  bool OutputsAtEnd() const;
+
+  const Options options_;
+  ChildEnd end_;
+  std::shared_ptr<Waker> waker_;  // Wakes Step at the exit; null with pidfds.
+  // Constant after Start.
+  std::vector<std::shared_ptr<OutputBuffer>> buffers_;
+  std::vector<std::unique_ptr<OutputReader>> outputs_;  // From kOut on.
+  std::unique_ptr<StdinWriter> input_;
+  UniqueFd terminal_;
+  std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;
+  // AbortInput has closed stdin: the next call counts as well.
+  std::atomic<bool> input_aborted_{false};
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_IO_CHILD_PROCESS_H_

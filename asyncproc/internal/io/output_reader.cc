@@ -1,0 +1,276 @@
+#include "asyncproc/internal/io/output_reader.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "asyncproc/internal/os/os.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// How often the drain grace may start anew: a process that was left behind and
+// never stops writing must not keep anybody waiting.
+constexpr int kMostGraces = 20;
+
+// How often to look whether a living child has opened its terminal again.
+constexpr absl::Duration kTerminalRetry = absl::Milliseconds(50);
+
+// How often the reader of a detached child's abandoned stream looks whether the
+// other stream has settled.
+constexpr absl::Duration kDetachedLook = absl::Milliseconds(50);
+
+// The kernel keeps no more than about 68 KiB for a terminal.
+constexpr size_t kMostInTerminal = 128 * 1024;
+
+// How often to look where poll itself fails, for want of memory say.
+constexpr timespec kBlindInterval = {0, 5'000'000};
+
+}  // namespace
+
+OutputReader::OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
+                           Options options)
+    : buffer_(std::move(buffer)), end_(end), options_(std::move(options)) {}
+
+OutputReader::~OutputReader() { Close(); }
+
+absl::Status OutputReader::StartThread(const char* name,
+                                       std::shared_ptr<void> owner) {
+  absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
+  if (!waker.ok()) return waker.status();
+  waker_ = *std::move(waker);
+  buffer_->SetWake([waker = waker_] { waker->Wake(); });
+  absl::StatusOr<Thread> thread =
+      Thread::Start(name, [this, owner = std::move(owner)] { Run(); });
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
+  return absl::OkStatus();
+}
+
+void OutputReader::Open(UniqueFd fd) {
+  struct stat info;
+  if (fd.valid() && fstat(fd.get(), &info) == 0) {
+    is_terminal_ = S_ISCHR(info.st_mode);
+    if (S_ISFIFO(info.st_mode)) inode_ = info.st_ino;
+  }
+  fd_ = std::move(fd);
+  if (!fd_.valid()) buffer_->Finish();
+}
+
+void OutputReader::Stop() {
+  if (!has_thread()) return;
+  stop_ = true;
+  Wake();
+  if (!go_.HasBeenNotified()) go_.Notify();
+  thread_.Join();
+}
+
+void OutputReader::Detach() {
+  if (!has_thread()) return;
+  detached_ = true;
+  Wake();
+  thread_.Detach();
+}
+
+void OutputReader::CloseInForkedCopy() {
+  fd_.Reset();
+  if (waker_ != nullptr) waker_->CloseInForkedCopy();
+}
+
+void OutputReader::Wake() {
+  if (waker_ != nullptr) waker_->Wake();
+}
+
+int OutputReader::poll_fd() const {
+  if (!fd_.valid() || retry_ != absl::InfinitePast()) return -1;
+  // A full buffer is not waited for: its pipe would be readable all the time.
+  return pending_at_exit_ > 0 || buffer_->HasRoom() ? fd_.get() : -1;
+}
+
+absl::Time OutputReader::deadline() const {
+  const absl::Time retry =
+      retry_ == absl::InfinitePast() ? absl::InfiniteFuture() : retry_;
+  return std::min(retry, grace_end_);
+}
+
+void OutputReader::ReadOnce() {
+  const OutputBuffer::Room room = buffer_->BeginRead(pending_at_exit_);
+  if (room.data == nullptr) {
+    End();
+    return;
+  }
+  ssize_t count;
+  do {
+    count = GetOs().Read(fd_.get(), room.data, room.size);
+  } while (count < 0 && errno == EINTR);
+  const int error = count < 0 ? errno : 0;
+  const size_t size = count > 0 ? static_cast<size_t>(count) : 0;
+  buffer_->EndRead(size);
+  // An empty pipe has no pending bytes, whatever was counted.
+  pending_at_exit_ -= std::min(pending_at_exit_, size);
+  sync_pending_ -= std::min(sync_pending_, size);
+  if (size == 0) pending_at_exit_ = sync_pending_ = 0;
+  if (error == EAGAIN) return;
+  if (error == EIO && is_terminal_) {
+    OnEndOfTerminal();
+    return;
+  }
+  if (size == 0) {
+    if (error != 0) {
+      buffer_->Finish(absl::ErrnoToStatus(error, "cannot read the output"));
+    }
+    End();
+    return;
+  }
+  if (size >= PipeGrowth::kUsualSize && options_.may_grow_pipe) {
+    growth_.Grow(fd_.get());
+  }
+  if (exit_seen_ && !abandoned_) {
+    grace_end_ =
+        std::min(MonotonicNow() + options_.drain_grace, last_grace_end_);
+  }
+}
+
+// No process has the terminal open. A child that lives may open it again.
+void OutputReader::OnEndOfTerminal() {
+  if (exit_seen_) {
+    End();
+  } else {
+    retry_ = MonotonicNow() + kTerminalRetry;
+  }
+}
+
+void OutputReader::OnReadable() {
+  if (!fd_.valid()) return;
+  ReadOnce();
+  if (sync_ != 0) ServeSync();
+}
+
+size_t OutputReader::PendingBytes() const {
+  // The count of a terminal misses bytes that the kernel has yet to process.
+  if (is_terminal_) return kMostInTerminal;
+  int available = 0;
+  if (ioctl(fd_.get(), FIONREAD, &available) < 0) return 0;
+  return static_cast<size_t>(available);
+}
+
+void OutputReader::OnWake() {
+  if (!fd_.valid()) return;
+  if (buffer_->IsRefused()) {
+    End();
+    return;
+  }
+  if (sync_ == 0 && (sync_ = buffer_->WantedSync()) != 0) {
+    sync_pending_ = PendingBytes();
+  }
+  if (sync_ != 0) ServeSync();
+}
+
+void OutputReader::ServeSync() {
+  while (sync_pending_ > 0 && poll_fd() >= 0) ReadOnce();
+  if (sync_pending_ == 0) buffer_->Synced(std::exchange(sync_, 0));
+}
+
+void OutputReader::OnExit() {
+  if (std::exchange(exit_seen_, true)) return;
+  retry_ = absl::InfinitePast();
+  const absl::Time now = MonotonicNow();
+  last_grace_end_ = now + options_.drain_grace * kMostGraces;
+  grace_end_ = now + options_.drain_grace;
+  if (!fd_.valid()) {
+    grace_end_ = absl::InfiniteFuture();
+    return;
+  }
+  pending_at_exit_ = PendingBytes();
+  while (pending_at_exit_ > 0 && fd_.valid()) ReadOnce();
+  // Mostly end-of-file follows, also where the buffer is full.
+  OnReadable();
+}
+
+void OutputReader::OnTime() {
+  const absl::Time now = MonotonicNow();
+  if (retry_ != absl::InfinitePast() && now >= retry_) {
+    retry_ = absl::InfinitePast();
+    OnReadable();
+  }
+  if (now < grace_end_) return;
+  // Bytes that have come count, however late this thread is: a last look.
+  if (poll_fd() >= 0) OnReadable();
+  if (fd_.valid() && MonotonicNow() >= grace_end_) Abandon();
+}
+
+void OutputReader::Abandon() {
+  if (!fd_.valid() || std::exchange(abandoned_, true)) return;
+  grace_end_ = absl::InfiniteFuture();
+  end_.OnStreamAbandoned();
+}
+
+void OutputReader::End() {
+  if (!fd_.valid()) return;
+  const bool was_abandoned = abandoned_;
+  Close();
+  if (was_abandoned) end_.OnStreamEnd(/*was_abandoned=*/true);
+}
+
+void OutputReader::Close() {
+  if (!fd_.valid()) return;
+  if (options_.before_close != nullptr) options_.before_close(fd_.get());
+  fd_.Reset();
+  growth_.Forget();
+  pending_at_exit_ = 0;
+  grace_end_ = absl::InfiniteFuture();
+  retry_ = absl::InfinitePast();
+  buffer_->Finish();
+  if (!abandoned_) end_.OnStreamEnd(/*was_abandoned=*/false);
+}
+
+void OutputReader::Run() {
+  go_.WaitForNotification();
+  while (!stop_ && !MayEnd()) PollOnce();
+}
+
+bool OutputReader::MayEnd() {
+  if (detached_ && end_.IsSettled()) {
+    Close();
+    return true;
+  }
+  return !fd_.valid() && (left_ || (left_ = end_.Leave()));
+}
+
+void OutputReader::PollOnce() {
+  const ChildEnd::Watch watch =
+      exit_seen_ ? ChildEnd::Watch() : end_.NextWatch();
+  if (watch.exited) return OnExit();
+  pollfd fds[] = {
+      {poll_fd(), POLLIN, 0}, {watch.fd, POLLIN, 0}, {waker_->fd(), POLLIN, 0}};
+  auto& [stream, exit, wake] = fds;
+  absl::Time deadline = std::min(this->deadline(), watch.next_look);
+  // Nothing wakes this thread when the other stream of a detached child
+  // settles.
+  if (detached_ && abandoned_) {
+    deadline = std::min(deadline, MonotonicNow() + kDetachedLook);
+  }
+  if (GetOs().Poll(fds, 3, deadline) < 0 && errno != EINTR) {
+    // Nothing below blocks: all of it may be tried.
+    nanosleep(&kBlindInterval, nullptr);
+    for (pollfd& fd : fds) fd.revents = fd.fd >= 0 ? POLLIN : short{0};
+  }
+  if (wake.revents != 0) {
+    waker_->Reset();
+    OnWake();
+  }
+  if (stream.revents != 0) OnReadable();
+  // Without a pidfd, the exit shows as a wake-up.
+  const bool may_have_exited =
+      watch.fd >= 0 ? exit.revents != 0 : !exit_seen_ && wake.revents != 0;
+  if (may_have_exited && end_.CheckExit()) OnExit();
+  OnTime();
+}
+
+}  // namespace asyncproc::internal

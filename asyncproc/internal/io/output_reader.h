@@ -1,0 +1,145 @@
+#ifndef ASYNCPROC_INTERNAL_IO_OUTPUT_READER_H_
+#define ASYNCPROC_INTERNAL_IO_OUTPUT_READER_H_
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/end/child_end.h"
+#include "asyncproc/internal/io/output_buffer.h"
+#include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/os/waker.h"
+
+namespace asyncproc::internal {
+
+// The reader of one stream of a child's output: owns the host's end of a pipe
+// or terminal, and fills one OutputBuffer.
+//
+// Two ways to use it. StartThread gives it a thread of its own, which waits for
+// the pipe, for the exit of the child and for a wake-up. Without a thread, a
+// loop waits for poll_fd() and deadline(), and calls the On... methods.
+//
+// After the exit of the child, the reader takes all bytes that are in the pipe
+// at that time, whatever the bound. Then it goes on until end-of-file, or until
+// the stream has been silent for the drain grace, and tells the ChildEnd.
+//
+// Thread safety: the methods of the loop are for one thread at a time, the
+// thread of the reader if it has one. The others say which thread calls them.
+class OutputReader {
+ public:
+  struct Options {
+    absl::Duration drain_grace;
+    bool may_grow_pipe = true;
+    // Called before the descriptor is closed, or null.
+    std::function<void(int fd)> before_close;
+  };
+
+  OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
+               Options options);
+  // Closes the descriptor. REQUIRES: no thread runs.
+  ~OutputReader();
+  OutputReader(const OutputReader&) = delete;
+  OutputReader& operator=(const OutputReader&) = delete;
+
+  // ---- For the owner, before the child is started and after it is gone.
+
+  // Starts a thread, which waits for Go. `owner` lives until the thread has
+  // been joined, or ends by itself when it was detached.
+  // Errors: kResourceExhausted.
+  absl::Status StartThread(const char* name, std::shared_ptr<void> owner);
+  bool has_thread() const { return thread_.running(); }
+
+  // Takes the host's end of the stream, nonblocking; an invalid one: the stream
+  // is at its end. Once, before Go.
+  void Open(UniqueFd fd);
+  // Lets the thread read.
+  void Go() { go_.Notify(); }
+  // Stops the thread and joins it.
+  void Stop();
+  // Lets the thread go on by itself until the output has settled.
+  void Detach();
+  // In a forked copy of the host: closes the descriptors, and nothing else.
+  void CloseInForkedCopy();
+
+  // ---- For any thread.
+
+  OutputBuffer& buffer() const { return *buffer_; }
+  // Names the pipe in /proc; 0 when the stream is not a pipe.
+  ino_t pipe_inode() const { return inode_; }
+  // Wakes the thread, if there is one.
+  void Wake();
+
+  // ---- For the loop.
+
+  // What to wait for: readable. -1: nothing, since the stream is closed or the
+  // buffer is full.
+  int poll_fd() const;
+  bool is_open() const { return fd_.valid(); }
+  // When to call OnTime, on MonotonicNow's clock.
+  absl::Time deadline() const;
+
+  // The descriptor is readable: reads once. Never blocks.
+  void OnReadable();
+  // The buffer was woken: closes a refused stream, and serves Sync.
+  void OnWake();
+  // The child has exited: reads all bytes that are in the pipe now. Only the
+  // first call counts.
+  void OnExit();
+  // deadline() may have passed.
+  void OnTime();
+  // No longer waits for a stream that another process holds open. REQUIRES:
+  // OnExit was called.
+  void Abandon();
+  // Closes the stream, and finishes its buffer. A stream that was abandoned
+  // stays so: this is not its end.
+  void Close();
+
+ private:
+  void Run();
+  bool MayEnd();
+  void PollOnce();
+  void ReadOnce();
+  // The stream is at its end, or no reader wants more: closes it.
+  void End();
+  void ServeSync();
+  size_t PendingBytes() const;
+  void OnEndOfTerminal();
+
+  // Constant after Open.
+  const std::shared_ptr<OutputBuffer> buffer_;
+  ChildEnd& end_;
+  const Options options_;
+  std::shared_ptr<Waker> waker_;  // Null without a thread.
+  bool is_terminal_ = false;
+  ino_t inode_ = 0;
+
+  // The loop's.
+  UniqueFd fd_;
+  PipeGrowth growth_;
+  size_t pending_at_exit_ = 0;  // Bytes to read whatever the bound.
+  bool exit_seen_ = false;
+  bool abandoned_ = false;
+  bool left_ = false;  // The thread may go: see ChildEnd::Leave.
+  absl::Time grace_end_ = absl::InfiniteFuture();
+  absl::Time last_grace_end_ = absl::InfiniteFuture();
+  absl::Time retry_ = absl::InfinitePast();  // Of a terminal without a user.
+  uint64_t sync_ = 0;                        // The Sync that is being served.
+  size_t sync_pending_ = 0;                  // Bytes to read before it is done.
+
+  absl::Notification go_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> detached_{false};
+  Thread thread_;
+};
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_IO_OUTPUT_READER_H_

@@ -1,0 +1,14 @@
+#ifndef ASYNCPROC_INTERNAL_TERMINATE_CHILD_INSPECTOR_H_
+#define ASYNCPROC_INTERNAL_TERMINATE_CHILD_INSPECTOR_H_
+
+#include "asyncproc/diagnosis.h"
+#include "asyncproc/internal/io/child_process.h"
+
+namespace asyncproc::internal {
+
+// See asyncproc/diagnose.h. Any thread may call it.
+Diagnosis DiagnoseChild(ChildProcess& child);
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_TERMINATE_CHILD_INSPECTOR_H_

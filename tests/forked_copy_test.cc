@@ -1,0 +1,152 @@
+// What a copy of the host, made by fork(), does to the original's children when
+// it destroys its copies of the objects: nothing.
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/exit_status.h"
+#include "asyncproc/internal/os/fork_stamp.h"
+#include "asyncproc/pipeline.h"
+#include "asyncproc/process.h"
+#include "asyncproc/process_poller.h"
+#include "asyncproc/process_protocol.h"
+#include "asyncproc/recorder.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+// Runs `body` in a forked copy of this program, which then ends without any
+// further destructor. Returns whether the copy ended by itself.
+bool InForkedCopy(const std::function<void()>& body) {
+  const pid_t copy = fork();
+  if (copy == 0) {
+    alarm(30);  // A copy that hangs is a failure, not a hanging test.
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(copy, &status, 0), copy);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(ForkStampTest, KnowsAForkedCopyAndACopyOfACopy) {
+  const internal::ForkStamp original;
+  EXPECT_FALSE(original.IsForkedCopy());
+
+  EXPECT_TRUE(InForkedCopy([&] {
+    const internal::ForkStamp copy;
+    if (!original.IsForkedCopy() || copy.IsForkedCopy()) _exit(1);
+    const bool held = InForkedCopy([&] {
+      if (!original.IsForkedCopy() || !copy.IsForkedCopy()) _exit(1);
+    });
+    if (!held) _exit(1);
+  }));
+
+  EXPECT_FALSE(original.IsForkedCopy());
+}
+
+TEST(ForkedCopyTest, LeavesTheOriginalsProcessAlone) {
+  auto cat = MustSpawn(Command({"cat"}));
+  EXPECT_THAT(cat->Write("before\n"), IsOk());
+  AwaitLine(*cat, "before");
+  auto cursor = std::make_unique<OutputCursor>(cat->out().NewCursor());
+  absl::StatusOr<TapHandle> tap = cat->err().AddTap([](absl::string_view) {});
+  ASSERT_THAT(tap, IsOk());
+
+  EXPECT_TRUE(InForkedCopy([&] {
+    *tap = TapHandle();
+    cursor = nullptr;
+    cat = nullptr;
+  }));
+
+  EXPECT_THAT(cat->Write("after\n"), IsOk());
+  AwaitLine(*cat, "after");
+  EXPECT_THAT(cat->CloseStdin(), IsOk());
+  EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST(ForkedCopyTest, HoldsNoPipeOpenOnceItHasDestroyedItsCopy) {
+  auto cat = MustSpawn(Command({"cat"}));
+  int to_copy[2], from_copy[2];
+  ASSERT_EQ(pipe(to_copy), 0);
+  ASSERT_EQ(pipe(from_copy), 0);
+  const pid_t copy = fork();
+  if (copy == 0) {
+    cat = nullptr;
+    const ssize_t said = write(from_copy[1], "x", 1);
+    close(to_copy[1]);
+    char byte;
+    _exit(read(to_copy[0], &byte, 1) == 0 && said == 1 ? 0 : 1);
+  }
+  char byte;
+  ASSERT_EQ(read(from_copy[0], &byte, 1), 1);
+
+  // The copy runs on, and has the write end of cat's stdin no more.
+  EXPECT_THAT(cat->CloseStdin(), IsOk());
+  EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+
+  for (int fd : {to_copy[0], to_copy[1], from_copy[0], from_copy[1]}) close(fd);
+  int status = 0;
+  EXPECT_EQ(waitpid(copy, &status, 0), copy);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(ForkedCopyTest, LeavesTheOriginalsPipelineAlone) {
+  auto pipeline = Pipeline::Spawn({Command({"cat"}), Command({"cat"})});
+  ASSERT_THAT(pipeline, IsOk());
+
+  EXPECT_TRUE(InForkedCopy([&] { *pipeline = nullptr; }));
+
+  EXPECT_TRUE((*pipeline)->IsAlive());
+  EXPECT_THAT((*pipeline)->CloseStdin(), IsOk());
+  EXPECT_THAT((*pipeline)->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST(ForkedCopyTest, LeavesTheOriginalsPollerAndReactorAlone) {
+  auto poller = std::make_unique<ProcessPoller<int>>();
+  ASSERT_THAT(poller->Run(1, Command({"cat"}), "hello"), IsOk());
+  absl::StatusOr<std::unique_ptr<Reactor>> reactor = Reactor::Create();
+  ASSERT_THAT(reactor, IsOk());
+  ASSERT_THAT((*reactor)->Spawn(std::make_shared<ProcessProtocol>(),
+                                Command::Shell("read x; exit 3")),
+              IsOk());
+
+  EXPECT_TRUE(InForkedCopy([&] {
+    poller = nullptr;
+    *reactor = nullptr;
+  }));
+
+  EXPECT_THAT(poller->CloseInput(1), IsOk());
+  EXPECT_THAT(poller->Poll(kNeverReached), IsOk());
+  EXPECT_EQ((*reactor)->running(), 1);
+}
+
+TEST(ForkedCopyTest, LeavesTheOriginalsRecordingAlone) {
+  const std::string path = testing::TempDir() + "/forked.jsonl";
+  absl::StatusOr<std::shared_ptr<Recorder>> recorder = Recorder::ToFile(path);
+  ASSERT_THAT(recorder, IsOk());
+  (*recorder)->Mark("before");
+
+  EXPECT_TRUE(InForkedCopy([&] { *recorder = nullptr; }));
+
+  EXPECT_THAT((*recorder)->Close(), IsOk());
+  remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace asyncproc
