@@ -47,7 +47,7 @@ struct PipelineOptions {
 // also reaches what they have started, as long as that stays in the group.
 //
 // Thread safety, blocking: as Process.
-// Ownership: as Process; one thread for each stage. The destructor kills all
+// Ownership: as Process: each stage has its threads. The destructor kills all
 // stages that still run.
 // Errors: as Process.
 class Pipeline {

@@ -14,7 +14,7 @@ enum class SpawnStage {
   kNone,          // It did not fail.
   kPipe,          // Making a pipe or an event descriptor, in the host.
   kOpen,          // Opening a file that a stream was redirected to.
-  kThread,        // Starting the thread that looks after the child.
+  kThread,        // Starting a thread of the host for the child.
   kClone,         // Making the process.
   kSession,       // setsid
   kProcessGroup,  // setpgid

@@ -1,17 +1,24 @@
 // Much output, and much input. The limit is a loop of reads or writes of 1 MiB
 // on a pipe of 1 MiB, by the host's only thread.
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/log/check.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/process.h"
@@ -187,6 +194,135 @@ void FeedByWriteLoop(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed/limit");
 ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed_run/limit");
+
+// --- both ways: through cat and back, at the same time.
+
+void BothWaysByProcess(benchmark::State& state) {
+  const int64_t size = Scaled(kFed);
+  const std::string chunk(kChunk, '.');
+  for (auto _ : state) {
+    auto process = Process::Spawn({"cat"});
+    CHECK_OK(process.status());
+    std::thread writer([&] {
+      int64_t queued = 0;
+      for (int64_t left = size; left > 0; left -= kChunk) {
+        CHECK_OK((*process)->Write(absl::string_view(chunk).substr(
+            0, static_cast<size_t>(std::min<int64_t>(left, kChunk)))));
+        if ((queued += kChunk) < kQueued) continue;
+        CHECK_OK((*process)->Flush(absl::InfiniteDuration()));
+        queued = 0;
+      }
+      CHECK_OK((*process)->CloseStdin());
+    });
+    int64_t count = 0;
+    for (;;) {
+      auto data = (*process)->out().ReadSome(absl::InfiniteDuration());
+      if (!data.ok()) break;
+      count += static_cast<int64_t>(data->size());
+    }
+    writer.join();
+    CHECK_EQ(count, size);
+    MustEndWell(**process);
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(BothWaysByProcess, "both_ways/asyncproc");
+
+void BothWaysByTwoThreads(benchmark::State& state) {
+  const int64_t size = Scaled(kFed);
+  const std::string chunk(kChunk, '.');
+  for (auto _ : state) {
+    BareChild child({"cat"}, kBarePipeSize);
+    std::thread writer([&] {
+      for (int64_t left = size; left > 0; left -= kChunk) {
+        child.Write(absl::string_view(chunk).substr(
+            0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
+      }
+      child.CloseIn();
+    });
+    const std::unique_ptr<char[]> buffer(new char[kChunk]);
+    int64_t count = 0;
+    ssize_t piece;
+    while ((piece = read(child.out(), buffer.get(), kChunk)) > 0) {
+      count += piece;
+    }
+    writer.join();
+    CHECK_EQ(count, size);
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(BothWaysByTwoThreads, "both_ways/limit");
+
+// --- beside a caller: the time in which a child writes 20 MB to stdout, while
+// a caller of the same Process does something else. The limit is the same
+// without that caller.
+
+constexpr int64_t kBesideCaller = 20'000'000;
+
+// Registers `function`, which sets the time of each iteration itself.
+#define ASYNCPROC_TIMED_BENCHMARK(function, name) \
+  BENCHMARK(function)->Name(name)->UseManualTime()->MeasureProcessCPUTime()
+
+std::unique_ptr<Process> StartBesideCaller() {
+  auto process = Process::Spawn(Command(Source(Scaled(kBesideCaller))));
+  CHECK_OK(process.status());
+  return *std::move(process);
+}
+
+void EndBesideCaller(Process& process, benchmark::State& state) {
+  auto status = process.Wait();
+  CHECK(status.ok() && status->ok()) << status.status();
+  state.SetIterationTime(absl::ToDoubleSeconds(status->usage().wall_time));
+}
+
+void WritesAlone(benchmark::State& state) {
+  for (auto _ : state) {
+    auto process = StartBesideCaller();
+    EndBesideCaller(*process, state);
+  }
+}
+ASYNCPROC_TIMED_BENCHMARK(WritesAlone, "beside_short_waits/limit");
+ASYNCPROC_TIMED_BENCHMARK(WritesAlone, "beside_handler/limit");
+
+// A loop of very short waits for the other stream, and 1.5 ms of other work.
+void WritesBesideShortWaits(benchmark::State& state) {
+  for (auto _ : state) {
+    auto process = StartBesideCaller();
+    while (absl::IsDeadlineExceeded(
+        process->err().ReadLine(absl::Microseconds(10)).status())) {
+      absl::SleepFor(absl::Microseconds(1500));
+    }
+    EndBesideCaller(*process, state);
+  }
+}
+ASYNCPROC_TIMED_BENCHMARK(WritesBesideShortWaits,
+                          "beside_short_waits/asyncproc");
+
+// A caller that waits for the other stream, in a signal handler for a second.
+void WritesBesideHandler(benchmark::State& state) {
+  struct sigaction action = {}, before;
+  action.sa_handler = [](int) {
+    timespec second = {1, 0};
+    while (nanosleep(&second, &second) < 0) {
+    }
+  };
+  PCHECK(sigaction(SIGUSR1, &action, &before) == 0);
+  for (auto _ : state) {
+    auto process = StartBesideCaller();
+    absl::Notification waiting;
+    std::thread caller([&] {
+      waiting.Notify();
+      process->err().ReadLine(absl::InfiniteDuration()).IgnoreError();
+    });
+    waiting.WaitForNotification();
+    pthread_kill(caller.native_handle(), SIGUSR1);
+    EndBesideCaller(*process, state);
+    caller.join();
+  }
+  PCHECK(sigaction(SIGUSR1, &before, nullptr) == 0);
+}
+ASYNCPROC_TIMED_BENCHMARK(WritesBesideHandler, "beside_handler/asyncproc");
 
 }  // namespace
 }  // namespace asyncproc::bench
