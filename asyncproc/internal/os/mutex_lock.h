@@ -10,20 +10,20 @@ namespace asyncproc::internal {
 
 // Abseil renamed Lock and Unlock to lock and unlock in 2026, and its MutexLock
 // takes a reference since then. These functions call the name that there is.
-template <typename Mutex>
-auto LockMutex(Mutex& mu, int /*preferred*/) -> decltype(mu.lock()) {
+template <typename Mutex, typename = decltype(std::declval<Mutex&>().lock())>
+void LockMutex(Mutex& mu, int /*preferred*/) ABSL_EXCLUSIVE_LOCK_FUNCTION(mu) {
   mu.lock();
 }
 template <typename Mutex>
-void LockMutex(Mutex& mu, long /*fallback*/) {
+void LockMutex(Mutex& mu, long /*fallback*/) ABSL_EXCLUSIVE_LOCK_FUNCTION(mu) {
   mu.Lock();
 }
-template <typename Mutex>
-auto UnlockMutex(Mutex& mu, int /*preferred*/) -> decltype(mu.unlock()) {
+template <typename Mutex, typename = decltype(std::declval<Mutex&>().unlock())>
+void UnlockMutex(Mutex& mu, int /*preferred*/) ABSL_UNLOCK_FUNCTION(mu) {
   mu.unlock();
 }
 template <typename Mutex>
-void UnlockMutex(Mutex& mu, long /*fallback*/) {
+void UnlockMutex(Mutex& mu, long /*fallback*/) ABSL_UNLOCK_FUNCTION(mu) {
   mu.Unlock();
 }
 
