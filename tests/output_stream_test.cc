@@ -495,5 +495,39 @@ TEST(OutputStreamTest, ShowsTheLastLinesForMessages) {
   EXPECT_THAT(process->out().LastLines("it"), HasSubstr("last of it: '997'"));
 }
 
+// BIG-06
+TEST(OutputStreamTest, SyncWaitsForRoomWhereTheBoundIsReached) {
+  Command command = Command::Shell("printf 0123456789; read x");
+  command.output_buffer = OutputBound::BlockChild(4);
+  auto process = MustSpawn(command);
+  EXPECT_THAT(process->out().AwaitSome(kNeverReached), IsOk());
+
+  EXPECT_THAT(process->out().Sync(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  std::thread reader([&] {
+    EXPECT_THAT(process->out().ReadExactly(3, kNeverReached),
+                IsOkAndHolds("012"));
+    EXPECT_THAT(process->out().ReadExactly(3, kNeverReached),
+                IsOkAndHolds("345"));
+    EXPECT_THAT(process->out().ReadExactly(3, kNeverReached),
+                IsOkAndHolds("678"));
+  });
+
+  EXPECT_THAT(process->out().Sync(kNeverReached), IsOk());
+  reader.join();
+  EXPECT_EQ(process->Read(), "9");
+}
+
+TEST(OutputStreamTest, CloseReturnsWhenTheDescriptorIsClosed) {
+  auto process = MustSpawn(Command::Shell("trap '' PIPE; read x; echo y"));
+
+  process->out().Close();
+
+  EXPECT_TRUE(process->out().AtEof());
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  EXPECT_EQ(process->Read(), "");
+}
+
 }  // namespace
 }  // namespace asyncproc

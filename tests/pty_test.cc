@@ -55,6 +55,21 @@ TEST(PtyTest, IsTheControllingTerminal) {
   EXPECT_EQ(AllOf(*process), "hello world!\r\nhello world!\r\n");
 }
 
+// As getpass does in a program that has closed its standard streams.
+TEST(PtyTest, GoesOnWhenTheChildOpensItsTerminalAgain) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("trap '' HUP; exec <&- >&- 2>&-; sleep 0.2; "
+                     "exec 3<>/dev/tty; printf 'Password: ' >&3; read x <&3; "
+                     "test \"$x\" = secret"),
+      /*echo=*/false));
+
+  EXPECT_THAT(process->out().ReadUntil(": ", kNeverReached),
+              IsOkAndHolds("Password"));
+  EXPECT_THAT(process->Write("secret\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
 // PTY-03
 TEST(PtyTest, EchoesWhatIsTypedUnlessToldNotTo) {
   for (bool echo : {true, false}) {

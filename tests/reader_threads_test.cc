@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -109,6 +110,48 @@ TEST(ReaderThreadsTest, LeaveButForTheLastWhenTheStreamsEndBeforeTheChild) {
 
   EXPECT_THAT(process->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+absl::Duration CpuTime() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+// The pidfd of a dead child that its debugger has not let go of is readable,
+// but the child cannot be reaped.
+TEST(ReaderThreadsTest, DoNotSpinWhileADebuggerKeepsADeadChild) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  auto debugger =
+      MustSpawn(Command({Helper("trace"), absl::StrCat(process->pid())}));
+  const absl::StatusOr<std::string> attached =
+      debugger->out().ReadLine(kNeverReached);
+  if (!attached.ok()) GTEST_SKIP() << "ptrace is refused here";
+  ASSERT_THAT(process->Signal(SIGKILL), IsOk());
+  const absl::Duration before = CpuTime();
+
+  EXPECT_THAT(process->WaitFor(absl::Milliseconds(500)),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_LT(CpuTime() - before, absl::Milliseconds(250));
+
+  EXPECT_THAT(debugger->Terminate(kNeverReached), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGKILL)));
+}
+
+TEST(ReaderThreadsTest, AreDetachedFromAChildThatADebuggerKeeps) {
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  auto debugger =
+      MustSpawn(Command({Helper("trace"), absl::StrCat(process->pid())}));
+  const absl::StatusOr<std::string> attached =
+      debugger->out().ReadLine(kNeverReached);
+  if (!attached.ok()) GTEST_SKIP() << "ptrace is refused here";
+
+  process = nullptr;  // Does not wait for the debugger.
+
+  EXPECT_TRUE(debugger->IsAlive());
+  debugger = nullptr;
+  AwaitNoLibraryThread();
 }
 
 // A caller that waits while a signal handler of its host runs.
