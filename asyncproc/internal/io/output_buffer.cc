@@ -20,7 +20,7 @@ namespace {
 // How much is read at once: little at first, so that a quiet child costs
 // little, and twice as much whenever that was too small. No more than half of a
 // processor's cache of its own (1 MiB is usual): whoever reads finds it there.
-constexpr size_t kFirstReadSize = 4 * 1024;
+constexpr size_t kFirstReadSize = 512;
 constexpr size_t kLastReadSize = 512 * 1024;
 
 // Bytes, and lines of them, that are kept for messages.
