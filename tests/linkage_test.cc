@@ -31,10 +31,9 @@ std::string DependenciesOf(absl::string_view name) {
 TEST(LinkageTest, AProgramWithProcessLinksNeitherRe2NorJson) {
   EXPECT_EQ(OutputOf(Command({Helper("hello")})), "hello\n");
 
-  EXPECT_THAT(
-      SymbolsOf(Helper("hello")),
-      AllOf(HasSubstr("asyncproc::Process::Spawn"), Not(HasSubstr("re2::")),
-            Not(HasSubstr("nlohmann::"))));
+  EXPECT_THAT(SymbolsOf(Helper("hello")),
+              AllOf(HasSubstr("asyncproc::Process::Spawn"),
+                    Not(HasSubstr("re2::")), Not(HasSubstr("nlohmann::"))));
 }
 
 TEST(LinkageTest, AProgramWithExpectAndRecordingsLinksBoth) {

@@ -1,4 +1,5 @@
-// The example on the first page of the README, compiled and run.
+// The example on the first page of the README, compiled and run, and the
+// projects there, which tests/embed/run builds.
 
 #include <fstream>
 #include <iostream>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -20,6 +22,8 @@
 #include "tests/testing.h"
 
 namespace {
+
+using ::testing::HasSubstr;
 
 // README: begin
 absl::StatusOr<std::string> Calculate(absl::string_view sum) {
@@ -71,6 +75,30 @@ TEST(ReadmeTest, HasTheExampleThatIsCompiled) {
 
   // It is the first code in C++ there.
   EXPECT_EQ(Between(Lines("README.md"), "```cpp", "```"), code);
+}
+
+// A project's file, with asyncproc in the folder that the README names.
+std::string ProjectFile(const std::string& path) {
+  return absl::StrReplaceAll(absl::StrJoin(Lines("tests/embed/" + path), "\n"),
+                             {{"../../..", "third_party/asyncproc"}});
+}
+
+TEST(ReadmeTest, HasTheProjectsThatAreTested) {
+  const std::string readme = absl::StrJoin(Lines("README.md"), "\n");
+
+  for (const char* path : {"module/.bazelignore", "module/.bazelrc",
+                           "module/MODULE.bazel", "workspace/.bazelignore",
+                           "workspace/.bazelrc", "workspace/WORKSPACE"}) {
+    const std::string text = ProjectFile(path);
+    ASSERT_NE(text, "") << path;
+    EXPECT_THAT(readme, HasSubstr("\n" + text + "```\n")) << path;
+  }
+  // The first target of the build file, which both projects share.
+  const std::string build = ProjectFile("workspace/BUILD.bazel");
+  EXPECT_EQ(ProjectFile("module/BUILD.bazel"), build);
+  EXPECT_THAT(
+      readme,
+      HasSubstr("\n" + build.substr(0, build.find("\n)\n") + 3) + "```\n"));
 }
 
 }  // namespace

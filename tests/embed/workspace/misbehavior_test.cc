@@ -1,4 +1,6 @@
-// A project that has asyncproc as a dependency, and nothing else of it.
+// The parts of asyncproc that are for tests, in another project.
+
+#include "asyncproc/testing/misbehavior.h"
 
 #include <signal.h>
 
@@ -7,28 +9,11 @@
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
 #include "asyncproc/recorder.h"
-#include "asyncproc/testing/misbehavior.h"
 #include "asyncproc/testing/replay_process.h"
 #include "gtest/gtest.h"
 
-TEST(EmbedTest, AnotherProjectDrivesBc) {
-  asyncproc::Command command({"bc", "-q"});
-  auto process = asyncproc::Process::Spawn(command);
-  ASSERT_TRUE(process.ok()) << process.status();
-
-  ASSERT_TRUE((*process)->Write("6*7\n").ok());
-  auto answer = (*process)->out().ReadLine(absl::Minutes(1));
-  ASSERT_TRUE(answer.ok()) << answer.status();
-  EXPECT_EQ(*answer, "42");
-
-  ASSERT_TRUE((*process)->CloseStdin().ok());
-  auto status = (*process)->Wait();
-  ASSERT_TRUE(status.ok()) << status.status();
-  EXPECT_TRUE(status->ok()) << *status;
-}
-
-// Its data came with the dependency.
-TEST(EmbedTest, AnotherProjectTriesABadChildAndReplaysIt) {
+// The programs that these need are data of the dependency.
+TEST(MisbehaviorTest, AnotherProjectTriesABadChildAndReplaysIt) {
   auto command = asyncproc::Misbehavior()
                      .Ignore(SIGTERM)
                      .Say("ready")

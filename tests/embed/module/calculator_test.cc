@@ -1,0 +1,1 @@
+../workspace/calculator_test.cc

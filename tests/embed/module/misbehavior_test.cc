@@ -1,0 +1,1 @@
+../workspace/misbehavior_test.cc
