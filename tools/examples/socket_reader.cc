@@ -6,13 +6,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <iostream>
+#include <mutex>
 #include <string>
 #include <thread>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
 #include "tools/examples/loopback.h"
@@ -46,9 +47,11 @@ class SocketReader {
 
   // Takes `size` bytes; nothing when there are not so many in time.
   std::string Take(size_t size, absl::Duration timeout) {
-    absl::MutexLock lock(&mu_);
+    std::unique_lock<std::mutex> lock(mu_);
     const auto there = [&] { return bytes_.size() >= size; };
-    if (!mu_.AwaitWithTimeout(absl::Condition(&there), timeout)) return "";
+    if (!more_.wait_for(lock, absl::ToChronoMilliseconds(timeout), there)) {
+      return "";
+    }
     const std::string taken = bytes_.substr(0, size);
     bytes_.erase(0, size);
     return taken;
@@ -62,14 +65,16 @@ class SocketReader {
       char buffer[1000];
       const ssize_t count = recv(fd_, buffer, sizeof(buffer), 0);
       if (count <= 0) return;
-      absl::MutexLock lock(&mu_);
+      const std::lock_guard<std::mutex> lock(mu_);
       bytes_.append(buffer, static_cast<size_t>(count));
+      more_.notify_one();
     }
   }
 
   const int fd_;
   const int stop_;
-  absl::Mutex mu_;
+  std::mutex mu_;
+  std::condition_variable more_;
   std::string bytes_;
   std::thread thread_;  // Last: it uses all the others.
 };
