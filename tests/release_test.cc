@@ -34,7 +34,7 @@ class ReleaseTest : public testing::Test {
         " echo changed >file && echo new >untracked");
   }
 
-  // What the script prints; its $1 is the folder of the repository.
+  // Returns the output of the script; its $1 is the folder of the repository.
   std::string Script(absl::string_view script) {
     return OutputOf(Command(
         {"sh", "-c", absl::StrCat("set -e; ", script), "sh", folder_.path()}));
