@@ -24,6 +24,10 @@ using internal::MonotonicNow;
 // What a failure shows of the text.
 constexpr size_t kShown = 500;
 
+// What is read at once: a moment's work to search, so that the deadline is
+// looked at often.
+constexpr size_t kPiece = 1024 * 1024;
+
 // For how long the output must be silent before all of it is searched again for
 // a match that is longer than the lookback; and that must not take up more than
 // this part of the time.
@@ -102,6 +106,11 @@ struct Expect::Search {
       rest_until = MonotonicNow() + kRestPerSearch * (MonotonicNow() - start);
     }
     return found.has_value();
+  }
+
+  // When all is to be searched again, if nothing arrives before.
+  absl::Time NextWhole() const {
+    return std::max(MonotonicNow() + kSilence, rest_until);
   }
 
   // Whether a match may have been passed over; a literal never is.
@@ -206,41 +215,53 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
   }
   const absl::Time deadline = DeadlineAfter(timeout);
   Search search(patterns, lookback_, window_);
-  bool silent = false;
-  for (;;) {
+  for (bool silent = false;;) {
     if (search.Next(buffer_.view(), silent)) return Take(search);
-    // A shorter wait, when something may have been passed over.
-    absl::Time until = deadline;
-    if (search.Incomplete()) {
-      until = std::min(deadline,
-                       std::max(MonotonicNow() + kSilence, search.rest_until));
+    // A call without time to wait is none that a scope could end.
+    const bool late = MonotonicNow() >= deadline;
+    const absl::Status ended =
+        late ? absl::OkStatus() : internal::CheckWaitScopes();
+    absl::Status status;
+    if (late || !ended.ok()) {
+      status = FillLast();
+    } else {
+      // A shorter wait, when something may have been passed over.
+      status = Fill(search.Incomplete() ? std::min(deadline, search.NextWhole())
+                                        : deadline,
+                    kPiece);
+      silent = absl::IsDeadlineExceeded(status);
+      if (status.ok() || silent || !internal::CheckWaitScopes().ok()) continue;
     }
-    const absl::Status status = Fill(until);
-    silent = absl::IsDeadlineExceeded(status);
-    // The time of this thread may be up before that of this call.
-    const absl::Status ended = silent && MonotonicNow() < deadline
-                                   ? internal::CheckWaitScopes()
-                                   : absl::OkStatus();
-    if (status.ok() || (silent && until < deadline && ended.ok())) continue;
     if (search.Next(buffer_.view(), /*whole=*/true)) return Take(search);
+    if (!status.ok() && !absl::IsDeadlineExceeded(status)) {
+      return GiveUp(patterns, Pattern::Kind::kEof, status);
+    }
     if (!ended.ok()) {
       return absl::Status(ended.code(),
                           absl::StrCat("nothing matched: ", ended.message(),
                                        Describe(patterns)));
     }
-    return GiveUp(
-        patterns, silent ? Pattern::Kind::kTimeout : Pattern::Kind::kEof,
-        silent ? absl::DeadlineExceededError(absl::StrCat(
-                     "nothing matched in ", absl::FormatDuration(timeout)))
-               : status);
+    return GiveUp(patterns, Pattern::Kind::kTimeout,
+                  absl::DeadlineExceededError(absl::StrCat(
+                      "nothing matched in ", absl::FormatDuration(timeout))));
   }
 }
 
-absl::Status Expect::Fill(absl::Time deadline) {
+absl::Status Expect::Fill(absl::Time deadline, size_t most) {
+  const absl::Duration timeout = deadline == absl::InfiniteFuture()
+                                     ? absl::InfiniteDuration()
+                                     : deadline - MonotonicNow();
   if (without_room_.empty()) {
-    absl::StatusOr<std::string> more = cursor_->ReadSome(
-        deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
-                                           : deadline - MonotonicNow());
+    const size_t room = limit_ - std::min(limit_, buffer_.size());
+    if (room == 0) {
+      absl::Status status = cursor_->AwaitSome(timeout);
+      if (!status.ok()) return status;
+      return absl::ResourceExhaustedError(
+          absl::StrCat("nothing matched in ", buffer_.size(),
+                       " bytes, which is the limit of what is kept"));
+    }
+    absl::StatusOr<std::string> more =
+        cursor_->ReadSome(timeout, std::min(room, most));
     if (!more.ok()) return more.status();
     without_room_ = *std::move(more);
   }
@@ -250,6 +271,20 @@ absl::Status Expect::Fill(absl::Time deadline) {
   }
   without_room_ = std::string();  // Which frees it, and clear() would not.
   return absl::OkStatus();
+}
+
+absl::Status Expect::FillLast() {
+  // Not what comes meanwhile: there may be no end of that.
+  size_t rest = cursor_->Available() + without_room_.size();
+  while (rest > 0) {
+    const size_t before = buffer_.size();
+    const absl::Status status =
+        Fill(absl::InfinitePast(), std::min(rest, kPiece));
+    if (!status.ok()) return status;
+    rest -= std::min(rest, buffer_.size() - before);
+  }
+  return cursor_->AtEof() ? Fill(absl::InfinitePast(), kPiece)
+                          : absl::OkStatus();
 }
 
 Expected Expect::Take(const Search& search) {

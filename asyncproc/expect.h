@@ -85,10 +85,17 @@ struct Expected {
 // the newest bytes is found too, but not always at once: when the output has
 // doubled, falls silent or ends, and at the latest when the time is up.
 //
+// Memory: at most `limit` (64 MiB) of text in which nothing has matched is kept
+// here. What the child writes beyond that stays in its output, for which
+// Command::output_buffer is the bound: OutputBound::BlockChild lets a child
+// that writes without end wait.
+//
 // Thread safety: one thread at a time.
 // Ownership: the child or cursor must outlive it, and must not be read by
 // others meanwhile, who would take bytes out of the text.
-// Blocking: Await blocks, up to its timeout.
+// Blocking: Await blocks, up to its timeout, which WithTimeout and
+// CancellationScope shorten, however much the child writes meanwhile: it looks
+// at the clock after every MiB.
 class Expect {
  public:
   // Reads the child's stdout, or its terminal.
@@ -102,8 +109,10 @@ class Expect {
   // among the patterns, and kOutOfRange likewise for the end and Eof(): both
   // name the patterns, what was there instead, and the state of the child, and
   // take nothing. kInvalidArgument for no pattern, or a regex that is none.
-  // kResourceExhausted without memory for what has come, which is kept for the
-  // next call. What reading fails with.
+  // kResourceExhausted when the text without a match has reached the limit, and
+  // without memory for what has come: nothing is lost, and the next call goes
+  // on once TakeBuffer or another pattern has taken some of it. What reading
+  // fails with.
   absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
                                  absl::Duration timeout);
   absl::StatusOr<Expected> Await(const Pattern& pattern,
@@ -112,6 +121,8 @@ class Expect {
   // Searches only the last `bytes` of what has arrived; 0, the default: all.
   void set_window(size_t bytes) { window_ = bytes; }
   void set_lookback(size_t bytes) { lookback_ = bytes; }
+  // How much text without a match is kept.
+  void set_limit(size_t bytes) { limit_ = bytes; }
 
   // What has arrived and not been taken; takes it.
   absl::string_view buffer() const { return buffer_.view(); }
@@ -124,8 +135,11 @@ class Expect {
   friend class internal::InteractionRun;
   struct Search;
 
-  // Reads what there is until `deadline`, or as soon as there is anything.
-  absl::Status Fill(absl::Time deadline);
+  // Reads as soon as there is anything, until `deadline`: `most` bytes, and no
+  // more than the limit leaves room for.
+  absl::Status Fill(absl::Time deadline, size_t most);
+  // Reads all that has arrived, without waiting.
+  absl::Status FillLast();
   Expected Take(const Search& search);
   absl::StatusOr<Expected> GiveUp(const std::vector<Pattern>& patterns,
                                   Pattern::Kind outcome, absl::Status why);
@@ -138,6 +152,7 @@ class Expect {
   std::string without_room_;  // Read, and to go behind that.
   size_t window_ = 0;
   size_t lookback_ = 64 * 1024;
+  size_t limit_ = 64 * 1024 * 1024;
 };
 
 }  // namespace asyncproc

@@ -178,11 +178,13 @@ class InteractionRun {
 
   // Takes what the child has said, unless there is enough to show.
   absl::Status Fill() {
-    if (expect_.buffer().size() >= kShownAtOnce) return absl::OkStatus();
+    if (expect_.buffer().size() >= std::min(kShownAtOnce, expect_.limit_)) {
+      return absl::OkStatus();
+    }
     // First: what comes now is taken, or wakes us again.
     const bool abandoned = process_.state() == ProcessState::kAbandoned;
     watcher_.waker().Reset();
-    const absl::Status status = expect_.Fill(absl::InfinitePast());
+    const absl::Status status = expect_.Fill(absl::InfinitePast(), kShownAtOnce);
     watcher_.Taken();
     ended_ = absl::IsOutOfRange(status) ||
              (abandoned && absl::IsDeadlineExceeded(status));

@@ -34,8 +34,9 @@ OutputCursor::~OutputCursor() {
 
 std::string OutputCursor::Read() { return buffer_->Read(cursor_); }
 
-absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout) {
-  return buffer_->ReadSome(cursor_, DeadlineAfter(timeout));
+absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout,
+                                                   size_t most) {
+  return buffer_->ReadSome(cursor_, DeadlineAfter(timeout), most);
 }
 
 absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
@@ -77,6 +78,8 @@ std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }
 bool OutputCursor::HasLine() const { return buffer_->HasLine(cursor_); }
 
 bool OutputCursor::AtEof() const { return buffer_->AtEnd(cursor_); }
+
+size_t OutputCursor::Available() const { return buffer_->Available(cursor_); }
 
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
 

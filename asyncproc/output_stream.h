@@ -18,6 +18,8 @@
 
 namespace asyncproc {
 
+class Expect;
+
 namespace internal {
 struct BufferCursor;
 class OutputBuffer;
@@ -63,8 +65,9 @@ class OutputCursor {
   // All that has arrived and not been taken, maybe nothing.
   std::string Read();
 
-  // All that has arrived, as soon as that is anything.
-  absl::StatusOr<std::string> ReadSome(absl::Duration timeout);
+  // All that has arrived, as soon as that is anything; at most `most` bytes.
+  absl::StatusOr<std::string> ReadSome(absl::Duration timeout,
+                                       size_t most = std::string::npos);
 
   // Waits until Read would return something; takes nothing.
   absl::Status AwaitSome(absl::Duration timeout);
@@ -93,9 +96,13 @@ class OutputCursor {
   uint64_t dropped() const;
 
  private:
+  friend class Expect;
   friend class OutputStream;
   friend class TapHandle;
   OutputCursor(std::shared_ptr<internal::OutputBuffer> buffer, From from);
+
+  // How many bytes Read would return.
+  size_t Available() const;
 
   std::shared_ptr<internal::OutputBuffer> buffer_;  // Null: moved from.
   internal::BufferCursor* cursor_;

@@ -3,16 +3,19 @@
 #include <time.h>
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
+#include "asyncproc/output_bound.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/own_host.h"
@@ -289,6 +292,76 @@ TEST(ExpectTimeTest, IsLinearInOutputThatDoesNotMatch) {
   EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
 }
 
+// There is always something to read, so that no read ever fails.
+TEST(ExpectFloodTest, EndsWithItsOwnTimeTheThreadsTimeAndACancellation) {
+  Command command({"yes"});
+  command.output_buffer = OutputBound::BlockChild(1 << 20);
+  auto process = MustSpawn(command);
+  for (const Pattern& pattern :
+       {Pattern::Literal("never"), Pattern::Regex("n[e]ver")}) {
+    Expect expect(process.get());
+    // Smaller than the flood of the time that the test takes.
+    expect.set_limit(size_t{4} << 30);
+    const absl::Time start = absl::Now();
+
+    EXPECT_THAT(expect.Await(pattern, kShort),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    expect.TakeBuffer();
+    EXPECT_THAT(
+        WithTimeout(kShort,
+                    [&] { return expect.Await(pattern, kNeverReached); }),
+        HasCode(absl::StatusCode::kDeadlineExceeded));
+    expect.TakeBuffer();
+    CancellationToken token;
+    token.Cancel();
+    CancellationScope scope(token);
+    EXPECT_THAT(expect.Await(pattern, kNeverReached),
+                HasCode(absl::StatusCode::kCancelled));
+
+    EXPECT_LT(absl::Now() - start, absl::Seconds(2) * kSlowness);
+  }
+}
+
+TEST(ExpectFloodTest, FindsAMatchThatIsThereAlthoughTheTimeIsUp) {
+  auto process = MustSpawn(Command({"echo", "there"}));
+  ASSERT_THAT(process->Wait(), IsOk());
+  Expect expect(process.get());
+  CancellationToken token;
+  token.Cancel();
+  CancellationScope scope(token);
+
+  EXPECT_THAT(expect.Await(Pattern::Literal("there"), kNeverReached), IsOk());
+}
+
+TEST(ExpectFloodTest, KeepsNoMoreThanTheLimitAndFailsBeyondIt) {
+  auto process = MustSpawn(Command::Shell("yes | head -c 3000000; echo END"));
+  Expect expect(process.get());
+  expect.set_limit(1000000);
+
+  auto found = expect.Await(Pattern::Literal("END"), kNeverReached);
+
+  EXPECT_THAT(found, HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(std::string(found.status().message()),
+              AllOf(HasSubstr("1000000"), HasSubstr("\"END\"")));
+  EXPECT_EQ(expect.buffer().size(), 1000000u);
+  // Nothing was lost: what is taken makes room for what follows.
+  std::string before = expect.TakeBuffer();
+  while (!(found = expect.Await(Pattern::Literal("END"), kNeverReached)).ok()) {
+    ASSERT_THAT(found, HasCode(absl::StatusCode::kResourceExhausted));
+    before += expect.TakeBuffer();
+  }
+  EXPECT_EQ(before.size() + found->before.size(), 3000000u);
+}
+
+TEST(ExpectFloodTest, FindsAMatchThatEndsAtTheLimit) {
+  auto process = MustSpawn(Command({"printf", "1234567END12"}));
+  Expect expect(process.get());
+  expect.set_limit(10);
+
+  EXPECT_THAT(expect.Await(Pattern::Literal("END"), kNeverReached), IsOk());
+  EXPECT_THAT(expect.Await(Pattern::Literal("12"), kNeverReached), IsOk());
+}
+
 TEST(ExpectMemoryTest, LosesNothingThatThereIsNoMemoryFor) {
   if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
   EXPECT_HOLDS_IN_OWN_HOST([] {
@@ -299,16 +372,16 @@ TEST(ExpectMemoryTest, LosesNothingThatThereIsNoMemoryFor) {
       ASSERT_TRUE(process->IsAlive());
     }
     Expect expect(process.get());
-    // For whom it is still kept where it has arrived.
-    std::optional<OutputCursor> other = process->out().NewCursor();
-    // For the string in which it is taken, not for the buffer as well.
-    LeaveMemory(kMuch + kMuch / 2);
+    auto other = std::make_unique<std::string>(4 * kMuch, '.');
+    // For a part of it.
+    LeaveMemory(kMuch / 2);
 
     auto found = expect.Await({Pattern::Literal("x")}, kNeverReached);
 
     EXPECT_THAT(found, HasCode(absl::StatusCode::kResourceExhausted));
     EXPECT_THAT(std::string(found.status().message()),
-                HasSubstr(absl::StrCat(kMuch, " bytes")));
+                HasSubstr("no memory to keep"));
+    EXPECT_LT(expect.buffer().size(), kMuch);
     other.reset();  // There is room again.
     found = expect.Await({Pattern::Literal("x")}, absl::ZeroDuration());
     EXPECT_THAT(found, HasCode(absl::StatusCode::kDeadlineExceeded));

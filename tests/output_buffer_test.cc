@@ -307,6 +307,33 @@ TEST(OutputBufferTest, ForgetsWhatEveryCursorHasTaken) {
   EXPECT_EQ(b.buffer.stats().high_water, 6);
 }
 
+// A slow reader keeps the head in place, and with it more than the tail.
+TEST(OutputBufferTest, GivesExactlySoManyBytesThatAreThereBehindTheHead) {
+  Buffered b(OutputBound::HeadAndTail(10));
+  const auto slow = b.buffer.AddCursor(/*at_oldest=*/true);
+  b.buffer.Append("01234");
+  ASSERT_THAT(b.Exactly(5), IsOkAndHolds("01234"));
+  ASSERT_THAT(b.buffer.ReadExactly(slow, 4, absl::InfinitePast()), IsOk());
+  b.buffer.Append("56789abc");
+
+  EXPECT_THAT(b.Exactly(9), HasCode(kTooLong));
+  EXPECT_THAT(b.Exactly(8), IsOkAndHolds("56789abc"));
+}
+
+TEST(OutputBufferTest, GivesSomeBytesUpToASizeAndAcrossAGap) {
+  Buffered b(OutputBound::HeadAndTail(4));
+  b.buffer.Append("0123456789");
+  const auto some = [&b](size_t most) {
+    return b.buffer.ReadSome(b.reader, absl::InfinitePast(), most);
+  };
+
+  EXPECT_THAT(some(1), IsOkAndHolds("0"));
+  EXPECT_THAT(some(2), IsOkAndHolds("18"));
+  EXPECT_THAT(some(2), IsOkAndHolds("9"));
+  EXPECT_THAT(some(2), HasCode(kNotYet));
+  EXPECT_EQ(b.Dropped(), 6u);
+}
+
 TEST(OutputBufferTest, KeepsNothingThatHasNoReader) {
   Buffered b;
   b.buffer.RemoveCursor(b.reader);

@@ -215,8 +215,10 @@ class Model {
   }
 
   absl::StatusOr<std::string> ReadExactly(Cursor& cursor, size_t size) {
-    if (size > bound_.bytes()) return absl::ResourceExhaustedError("");
     const bool there = Rest(cursor).size() >= size;
+    if (!there && size > MostThatMayArrive(cursor)) {
+      return absl::ResourceExhaustedError("");
+    }
     return Get(cursor, there ? size : std::string::npos, size);
   }
 
@@ -260,6 +262,11 @@ class Model {
     const size_t buffered = Buffered();
     if (buffered >= bound_.bytes()) return;
     if (wanted || buffered <= bound_.bytes() / 2) paused_ = false;
+  }
+
+  // Behind the head, HeadAndTail keeps the tail alone for every reader.
+  size_t MostThatMayArrive(const Cursor& cursor) const {
+    return bound_.bytes() - std::min(cursor.position, head_);
   }
 
   // Nothing more comes before it has taken something.

@@ -382,6 +382,11 @@ bool OutputBuffer::HasLine(CursorRef cursor) {
   return false;
 }
 
+size_t OutputBuffer::Available(CursorRef cursor) const {
+  MutexLock lock(mu_);
+  return Unread(*cursor);
+}
+
 bool OutputBuffer::AtEnd(CursorRef cursor) const {
   MutexLock lock(mu_);
   return AtEndLocked(*cursor);
@@ -423,14 +428,16 @@ std::optional<std::string> OutputBuffer::TryReadLine(CursorRef cursor) {
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
-                                                   absl::Time deadline) {
+                                                   absl::Time deadline,
+                                                   size_t most) {
   MutexLock lock(mu_);
   absl::Status status =
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
         return cursor->position < end();
       });
   if (!status.ok()) return status;
-  return TakeAll(*cursor);
+  if (Unread(*cursor) <= most) return TakeAll(*cursor);
+  return Take(*cursor, {PositionAfter(*cursor, most), 0});
 }
 
 absl::Status OutputBuffer::AwaitSome(CursorRef cursor, absl::Time deadline) {
@@ -490,7 +497,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
                                                       size_t size,
                                                       absl::Time deadline) {
   MutexLock lock(mu_);
-  if (size > MostUnread(*cursor)) {
+  if (Unread(*cursor) < size && size > MostUnread(*cursor)) {
     return absl::ResourceExhaustedError(
         absl::StrCat(size, " bytes are more than the ", MostUnread(*cursor),
                      " bytes of output that are kept"));

@@ -113,6 +113,8 @@ class OutputBuffer {
   std::string Read(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   std::string Peek(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool HasLine(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+  // How many bytes Read would return.
+  size_t Available(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // The next line, if there is one already; else nothing, whatever the reason.
@@ -123,7 +125,8 @@ class OutputBuffer {
   // kDeadlineExceeded, with nothing taken; kOutOfRange at the end; what Finish
   // was given there; kResourceExhausted when the bound leaves no room for what
   // is waited for; kCancelled.
-  absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline)
+  absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline,
+                                       size_t most = std::string::npos)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status AwaitSome(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
