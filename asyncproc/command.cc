@@ -8,14 +8,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "asyncproc/internal/spawn/path_search.h"
+#include "asyncproc/internal/text/printable.h"
 
 namespace asyncproc {
 namespace {
@@ -221,20 +220,22 @@ std::string ExplainProgram(const Command& command) {
     struct stat info;
     if (stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
         access(file.c_str(), X_OK) == 0) {
-      return file;
+      return internal::Printable(file);
     }
   }
   if (absl::StrContains(program, '/')) {
-    return absl::StrCat(program, " (which cannot be executed)");
+    return absl::StrCat(internal::Printable(program),
+                        " (which cannot be executed)");
   }
-  return absl::StrCat("none: \"", program, "\" is not in ",
-                      path.value_or(std::string(internal::kDefaultPath)));
+  return absl::StrCat(
+      "none: \"", internal::Printable(program), "\" is not in ",
+      internal::Printable(path.value_or(std::string(internal::kDefaultPath))));
 }
 
 std::string ExplainEnvironment(const Environment& environment) {
   std::vector<std::string> set, unset;
   for (const auto& [name, value] : environment.changes()) {
-    (value.has_value() ? set : unset).push_back(name);
+    (value.has_value() ? set : unset).push_back(internal::Printable(name));
   }
   std::string text = environment.inherits() ? "the host's" : "nothing";
   if (!set.empty()) absl::StrAppend(&text, "; set: ", absl::StrJoin(set, " "));
@@ -329,7 +330,7 @@ std::string Stdio::ToString() const {
   const char* const arrow = mode_ == FileMode::kRead       ? "< "
                             : mode_ == FileMode::kTruncate ? "> "
                                                            : ">> ";
-  return absl::StrCat(arrow, ShellQuote(path_));
+  return absl::StrCat(arrow, internal::PrintableWord(path_));
 }
 
 Environment& Environment::Set(absl::string_view name, absl::string_view value) {
@@ -391,7 +392,7 @@ absl::Status Command::Validate() const {
 std::string Command::DebugString() const {
   return absl::StrJoin(argv, " ",
                        [](std::string* out, const std::string& word) {
-                         absl::StrAppend(out, ShellQuote(word));
+                         absl::StrAppend(out, internal::PrintableWord(word));
                        });
 }
 
@@ -402,7 +403,8 @@ std::string Command::Explain() const {
   std::string text = absl::StrCat(
       "command:     ", DebugString(), "\n",
       "file:        ", ExplainProgram(*this), "\n", "directory:   ",
-      working_directory.empty() ? "the host's" : ShellQuote(working_directory),
+      working_directory.empty() ? "the host's"
+                                : internal::PrintableWord(working_directory),
       "\n", "environment: ", ExplainEnvironment(env), "\n",
       "0 (stdin):   ", in.ToString(), "\n", "1 (stdout):  ", out.ToString(),
       "\n", "2 (stderr):  ", err.ToString(), "\n");
@@ -416,12 +418,7 @@ std::string Command::Explain() const {
 }
 
 std::string ShellQuote(absl::string_view text) {
-  const bool plain =
-      !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-        return absl::ascii_isalnum(c) || absl::StrContains("_@%+:,./-", c);
-      });
-  if (plain) return std::string(text);
-  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
+  return internal::ShellWord(text);
 }
 
 }  // namespace asyncproc

@@ -308,7 +308,9 @@ struct Command {
   // is set to; the same number twice; a negative or excessive number.
   absl::Status Validate() const;
 
-  // The command line, quoted for a shell. Never the environment.
+  // The command line, quoted for a shell, to be read: a word with control
+  // characters is shown as bash's $'...'. Never the environment. To make a
+  // script, use ShellQuote.
   std::string DebugString() const;
 
   // What would be done, for a person to read: the quoted argv, the file that it

@@ -32,7 +32,8 @@ std::ostream& operator<<(std::ostream& out, Activity activity);
 // A value.
 struct Diagnosis {
   pid_t pid = 0;
-  std::string command;  // As /proc has it: 15 characters at most.
+  // As /proc has it: 15 characters at most, control characters made visible.
+  std::string command;
   Activity activity = Activity::kUnknown;
 
   // The same in words: "it waits for input on its stdin".

@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/text/required_text.h"
 #include "asyncproc/internal/wait/wait.h"
 
@@ -52,11 +54,10 @@ Pattern Pattern::Literal(std::string text) {
   return Pattern(Kind::kLiteral, std::move(text));
 }
 
-Pattern Pattern::Regex(std::string regex) {
+Pattern Pattern::Regex(std::string regex, RegexEncoding encoding) {
   Pattern pattern(Kind::kRegex, std::move(regex));
-  RE2::Options options;
-  options.set_log_errors(false);
-  pattern.regex_ = std::make_shared<const RE2>(pattern.text_, options);
+  pattern.regex_ = std::make_shared<const RE2>(
+      pattern.text_, internal::RegexOptions(encoding));
   if (pattern.regex_->ok()) {
     pattern.required_ = internal::RequiredText(pattern.text_);
   }
@@ -72,7 +73,7 @@ std::string Pattern::ToString() const {
     case Kind::kLiteral:
       return absl::StrCat("\"", absl::CHexEscape(text_), "\"");
     case Kind::kRegex:
-      return absl::StrCat("/", text_, "/");
+      return absl::StrCat("/", internal::Printable(text_), "/");
     case Kind::kEof:
       return "EOF";
     case Kind::kTimeout:

@@ -14,6 +14,7 @@
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
+#include "asyncproc/regex_encoding.h"
 #include "re2/re2.h"
 
 namespace asyncproc {
@@ -32,7 +33,9 @@ class Pattern {
   // has arrived and has not been taken: "^" matches at its beginning, "$" at
   // the end of what has arrived so far, which is seldom what you want: write
   // "\r?\n". With (?m) they match at lines, with (?s) "." matches newlines too.
-  static Pattern Regex(std::string regex);
+  // Output is taken for bytes unless `encoding` says otherwise.
+  static Pattern Regex(std::string regex,
+                       RegexEncoding encoding = RegexEncoding::kBytes);
   // The end of the output.
   static Pattern Eof();
   // That none of the others has happened within the call's own timeout. That a

@@ -184,7 +184,8 @@ class InteractionRun {
     // First: what comes now is taken, or wakes us again.
     const bool abandoned = process_.state() == ProcessState::kAbandoned;
     watcher_.waker().Reset();
-    const absl::Status status = expect_.Fill(absl::InfinitePast(), kShownAtOnce);
+    const absl::Status status =
+        expect_.Fill(absl::InfinitePast(), kShownAtOnce);
     watcher_.Taken();
     ended_ = absl::IsOutOfRange(status) ||
              (abandoned && absl::IsDeadlineExceeded(status));

@@ -5,36 +5,48 @@
 #include "absl/log/log.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/text/control_sequences.h"
+#include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/text/regex_options.h"
 
 namespace asyncproc {
+namespace {
+
+// More of a line is not kept.
+constexpr size_t kLongestLine = 1024 * 1024;
+
+// An unended line up to this size is searched whenever it grows.
+constexpr size_t kShortLine = 512;
+
+}  // namespace
 
 LineLogger::LineLogger(std::string name, absl::LogSeverity severity)
     : name_(std::move(name)), severity_(severity) {}
 
 void LineLogger::operator()(absl::string_view line) const {
-  LOG(LEVEL(severity_)) << name_ << ": " << absl::Utf8SafeCEscape(line);
+  LOG(LEVEL(severity_)) << name_ << ": " << internal::Printable(line);
 }
 
 ProgressParser::ProgressParser(absl::string_view pattern,
                                std::function<void(const Progress&)> on_progress,
-                               Tap rest)
-    : pattern_(pattern, RE2::Quiet),
+                               Tap rest, const ProgressOptions& options)
+    : pattern_(pattern, internal::RegexOptions(options.encoding)),
+      keep_control_sequences_(options.keep_control_sequences),
       on_progress_(std::move(on_progress)),
       rest_(std::move(rest)) {}
 
 absl::StatusOr<std::unique_ptr<ProgressParser>> ProgressParser::Create(
     absl::string_view pattern, std::function<void(const Progress&)> on_progress,
-    Tap rest) {
-  auto parser = absl::WrapUnique(
-      new ProgressParser(pattern, std::move(on_progress), std::move(rest)));
+    Tap rest, const ProgressOptions& options) {
+  auto parser = absl::WrapUnique(new ProgressParser(
+      pattern, std::move(on_progress), std::move(rest), options));
   if (!parser->pattern_.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the pattern of progress lines, \"", pattern,
-                     "\", is none: ", parser->pattern_.error()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the pattern of progress lines, \"", internal::Printable(pattern),
+        "\", is none: ", parser->pattern_.error()));
   }
   return parser;
 }
@@ -49,7 +61,7 @@ void ProgressParser::Feed(absl::string_view piece) {
         continue;
       }
       const size_t end = piece.find_first_of("\r\n");
-      absl::StrAppend(&line_, piece.substr(0, end));
+      AddToLine(piece.substr(0, end), &calls);
       if (end == absl::string_view::npos) break;
       after_return_ = piece[end] == '\r';
       EndLine(after_return_, &calls);
@@ -58,6 +70,17 @@ void ProgressParser::Feed(absl::string_view piece) {
     LookAhead(&calls);
   }
   CallBack(calls);
+}
+
+void ProgressParser::AddToLine(absl::string_view piece,
+                               std::vector<Call>* calls) {
+  while (line_.size() + piece.size() > kLongestLine) {
+    const size_t room = kLongestLine - line_.size();
+    absl::StrAppend(&line_, piece.substr(0, room));
+    piece.remove_prefix(room);
+    EndLine(/*by_return=*/false, calls);
+  }
+  absl::StrAppend(&line_, piece);
 }
 
 void ProgressParser::Finish() {
@@ -69,7 +92,10 @@ void ProgressParser::Finish() {
   CallBack(calls);
 }
 
-std::optional<Progress> ProgressParser::Match(absl::string_view line) const {
+std::optional<Progress> ProgressParser::Match(absl::string_view written) const {
+  const std::string line = keep_control_sequences_
+                               ? std::string(written)
+                               : internal::StripControlSequences(written);
   const int groups = pattern_.NumberOfCapturingGroups();
   std::vector<absl::string_view> matches(static_cast<size_t>(groups) + 1);
   if (!pattern_.Match(line, 0, line.size(), RE2::UNANCHORED, matches.data(),
@@ -77,7 +103,7 @@ std::optional<Progress> ProgressParser::Match(absl::string_view line) const {
     return std::nullopt;
   }
   Progress progress;
-  progress.line = std::string(line);
+  progress.line = line;
   progress.groups.assign(matches.begin() + 1, matches.end());
   double value;
   if (groups > 0 && absl::SimpleAtod(progress.groups[0], &value)) {
@@ -89,6 +115,7 @@ std::optional<Progress> ProgressParser::Match(absl::string_view line) const {
 void ProgressParser::EndLine(bool by_return, std::vector<Call>* calls) {
   const std::string line = std::exchange(line_, "");
   const auto early = std::exchange(early_, std::nullopt);
+  next_look_ = 0;
   if (line.empty() && by_return) return;
   if (std::optional<Progress> progress = Match(line)) {
     if (early == progress->groups) return;
@@ -100,6 +127,10 @@ void ProgressParser::EndLine(bool by_return, std::vector<Call>* calls) {
 
 void ProgressParser::LookAhead(std::vector<Call>* calls) {
   if (line_.empty() || early_.has_value()) return;
+  // However small the pieces are, all looks together cost a line's size times a
+  // constant.
+  if (line_.size() < next_look_) return;
+  next_look_ = line_.size() <= kShortLine ? 0 : line_.size() + line_.size() / 8;
   std::optional<Progress> progress = Match(line_);
   if (!progress.has_value()) return;
   early_ = progress->groups;

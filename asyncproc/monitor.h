@@ -1,6 +1,7 @@
 #ifndef ASYNCPROC_MONITOR_H_
 #define ASYNCPROC_MONITOR_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "asyncproc/output_stream.h"
+#include "asyncproc/regex_encoding.h"
 #include "re2/re2.h"
 
 namespace asyncproc {
@@ -27,7 +29,7 @@ namespace asyncproc {
 //                                    asyncproc::TapUnit::kLine);
 //
 // logs "pg_basebackup: checkpoint completed". Bytes that are no printable
-// characters are shown escaped ("\r", "\033"), UTF-8 as it is.
+// characters are shown escaped ("\r", "\x1b"), UTF-8 as it is.
 //
 // A value. Thread safety: may be called from any thread.
 class LineLogger {
@@ -40,6 +42,15 @@ class LineLogger {
  private:
   std::string name_;
   absl::LogSeverity severity_;
+};
+
+// How ProgressParser reads lines.
+struct ProgressOptions {
+  // What the pattern takes them for.
+  RegexEncoding encoding = RegexEncoding::kBytes;
+  // Whether the pattern sees, and Progress has, the colours and other control
+  // sequences that a program writes for a terminal.
+  bool keep_control_sequences = false;
 };
 
 // One progress event.
@@ -70,6 +81,11 @@ struct Progress {
 // has its end, if the match is another by then. Empty lines that are ended by
 // "\r" alone are nobody's.
 //
+// At most 1 MiB of a line is kept: a longer line is taken in pieces of that
+// size, each as if it were a line. An unended line of more than 512 bytes is
+// searched each time that it has grown by an eighth, so that the work is linear
+// in the output.
+//
 // Thread safety: any thread may call anything; pieces of one stream are to be
 // fed in their order. The callbacks are called by Feed and Finish, one at a
 // time, in order, not under a lock.
@@ -80,7 +96,8 @@ class ProgressParser {
   // Errors: kInvalidArgument for a pattern that RE2 does not take.
   static absl::StatusOr<std::unique_ptr<ProgressParser>> Create(
       absl::string_view pattern,
-      std::function<void(const Progress&)> on_progress, Tap rest = nullptr);
+      std::function<void(const Progress&)> on_progress, Tap rest = nullptr,
+      const ProgressOptions& options = {});
 
   // The next piece of output, of any size, cut anywhere.
   void Feed(absl::string_view piece) ABSL_LOCKS_EXCLUDED(mu_);
@@ -100,20 +117,25 @@ class ProgressParser {
   };
 
   ProgressParser(absl::string_view pattern,
-                 std::function<void(const Progress&)> on_progress, Tap rest);
+                 std::function<void(const Progress&)> on_progress, Tap rest,
+                 const ProgressOptions& options);
 
   std::optional<Progress> Match(absl::string_view line) const;
+  void AddToLine(absl::string_view piece, std::vector<Call>* calls)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLine(bool by_return, std::vector<Call>* calls)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void LookAhead(std::vector<Call>* calls) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CallBack(const std::vector<Call>& calls) const;
 
   const RE2 pattern_;
+  const bool keep_control_sequences_;
   const std::function<void(const Progress&)> on_progress_;
   const Tap rest_;
 
   absl::Mutex mu_;
   std::string line_ ABSL_GUARDED_BY(mu_);           // That has no end yet.
+  size_t next_look_ ABSL_GUARDED_BY(mu_) = 0;       // At a line of that size.
   bool after_return_ ABSL_GUARDED_BY(mu_) = false;  // A "\n" now is part of it.
   // The event that the unended line already was.
   std::optional<std::vector<std::string>> early_ ABSL_GUARDED_BY(mu_);

@@ -148,7 +148,8 @@ class [[nodiscard]] TapHandle {
 // A process that has the other end of a pipe open.
 struct PipeHolder {
   pid_t pid = 0;
-  std::string command;  // As /proc has it: 15 characters at most.
+  // As /proc has it: 15 characters at most, control characters made visible.
+  std::string command;
 };
 
 struct OutputStats {

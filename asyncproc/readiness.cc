@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -19,6 +20,10 @@
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/proc/listeners.h"
+#include "asyncproc/internal/text/control_sequences.h"
+#include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "re2/re2.h"
 
@@ -33,6 +38,8 @@ class ReadyCondition::Check {
   virtual ~Check() = default;
   // Errors: what makes it pointless to look again.
   virtual absl::StatusOr<bool> Look(Readiness* readiness) = 0;
+  // For a failure: what was in the way when it last looked, or nothing.
+  virtual std::string Obstacle() const { return ""; }
 };
 
 namespace {
@@ -44,6 +51,9 @@ constexpr absl::Duration kLongestPause = absl::Milliseconds(10);
 // A child that talks without end leaves time for other things.
 constexpr absl::Duration kLongestLook = absl::Milliseconds(20);
 
+// What is looked at of a line.
+constexpr size_t kLongestLine = 1024 * 1024;
+
 // From the end of the output to that of the child.
 constexpr absl::Duration kTimeToEnd = absl::Milliseconds(200);
 
@@ -53,8 +63,9 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(1);
 class LineCheck : public ReadyCondition::Check {
  public:
   LineCheck(std::shared_ptr<const RE2> regex, Process& process,
-            std::optional<ChildStream> stream)
-      : regex_(std::move(regex)) {
+            std::optional<ChildStream> stream, bool keep_control_sequences)
+      : regex_(std::move(regex)),
+        keep_control_sequences_(keep_control_sequences) {
     if (stream != ChildStream::kErr) {
       cursors_.push_back(process.out().NewCursor(From::kOldest));
     }
@@ -81,7 +92,12 @@ class LineCheck : public ReadyCondition::Check {
   }
 
  private:
-  bool Matches(const std::string& line, Readiness* readiness) const {
+  bool Matches(const std::string& written, Readiness* readiness) const {
+    const absl::string_view part =
+        absl::string_view(written).substr(0, kLongestLine);
+    const std::string line = keep_control_sequences_
+                                 ? std::string(part)
+                                 : internal::StripControlSequences(part);
     const int groups = regex_->NumberOfCapturingGroups();
     std::vector<absl::string_view> parts(static_cast<size_t>(groups) + 1);
     if (!regex_->Match(line, 0, line.size(), RE2::UNANCHORED, parts.data(),
@@ -94,6 +110,7 @@ class LineCheck : public ReadyCondition::Check {
   }
 
   const std::shared_ptr<const RE2> regex_;
+  const bool keep_control_sequences_;
   std::vector<OutputCursor> cursors_;
 };
 
@@ -163,17 +180,50 @@ class Connector {
 
 class SocketCheck : public ReadyCondition::Check {
  public:
-  explicit SocketCheck(const std::vector<Address>& addresses) {
+  // `listeners`: the sockets at these addresses that /proc lists.
+  SocketCheck(const std::vector<Address>& addresses,
+              std::function<std::set<ino_t>()> listeners, pid_t child)
+      : listeners_(std::move(listeners)), child_(child) {
     for (const Address& address : addresses) connectors_.emplace_back(address);
   }
 
   absl::StatusOr<bool> Look(Readiness*) override {
+    other_.reset();
     return std::any_of(connectors_.begin(), connectors_.end(),
-                       [](Connector& connector) { return connector.Look(); });
+                       [](Connector& connector) { return connector.Look(); }) &&
+           MayBeOurs();
+  }
+
+  std::string Obstacle() const override {
+    if (!other_.has_value()) return "";
+    return absl::StrCat("; the connection was accepted by ", other_->command,
+                        " (pid ", other_->pid,
+                        "), which is not a descendant of the child");
   }
 
  private:
+  // Whether the process that has accepted the connection belongs to the child,
+  // as far as /proc shows that.
+  bool MayBeOurs() {
+    std::set<ino_t> listeners = listeners_();
+    // To search all processes takes a while: not again for the same sockets.
+    if (strange_.has_value() && listeners == strange_listeners_) {
+      other_ = strange_;
+      return false;
+    }
+    internal::SocketOwner owner = internal::FindSocketOwner(listeners, child_);
+    if (owner.kind != internal::SocketOwner::Kind::kOther) return true;
+    other_ = strange_ = std::move(owner);
+    strange_listeners_ = std::move(listeners);
+    return false;
+  }
+
+  const std::function<std::set<ino_t>()> listeners_;
+  const pid_t child_;
   std::vector<Connector> connectors_;
+  std::optional<internal::SocketOwner> other_;    // Seen by the last look.
+  std::optional<internal::SocketOwner> strange_;  // One that was ever seen,
+  std::set<ino_t> strange_listeners_;             // among these.
 };
 
 class ProbeCheck : public ReadyCondition::Check {
@@ -216,7 +266,8 @@ absl::StatusOr<std::vector<Address>> TcpAddresses(const std::string& host,
   }
   if (addresses.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("'", host, "' is neither an address nor \"localhost\""));
+        absl::StrCat("'", internal::Printable(host),
+                     "' is neither an address nor \"localhost\""));
   }
   return addresses;
 }
@@ -225,9 +276,9 @@ absl::StatusOr<std::vector<Address>> UnixAddress(const std::string& path) {
   sockaddr_un name = {};
   name.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(name.sun_path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the path of a socket has 1 to ",
-                     sizeof(name.sun_path) - 1, " characters: '", path, "'"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the path of a socket has 1 to ", sizeof(name.sun_path) - 1,
+        " characters: '", internal::Printable(path), "'"));
   }
   memcpy(name.sun_path, path.data(), path.size());
   Address address = MakeAddress(name);
@@ -241,9 +292,11 @@ absl::StatusOr<std::vector<Address>> UnixAddress(const std::string& path) {
 }
 
 absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> CheckSockets(
-    const absl::StatusOr<std::vector<Address>>& addresses) {
+    const absl::StatusOr<std::vector<Address>>& addresses,
+    std::function<std::set<ino_t>()> listeners, const Process& process) {
   if (!addresses.ok()) return addresses.status();
-  return std::make_unique<SocketCheck>(*addresses);
+  return std::make_unique<SocketCheck>(*addresses, std::move(listeners),
+                                       process.pid());
 }
 
 const char* NameOf(std::optional<ChildStream> stream) {
@@ -257,38 +310,47 @@ ReadyCondition::ReadyCondition(std::string description, Factory factory)
     : description_(std::move(description)), factory_(std::move(factory)) {}
 
 ReadyCondition ReadyCondition::Line(absl::string_view pattern,
-                                    std::optional<ChildStream> stream) {
-  RE2::Options options;
-  options.set_log_errors(false);
-  auto regex = std::make_shared<const RE2>(pattern, options);
+                                    std::optional<ChildStream> stream,
+                                    const LineOptions& options) {
+  auto regex = std::make_shared<const RE2>(
+      pattern, internal::RegexOptions(options.encoding));
   return ReadyCondition(
-      absl::StrCat("a line that matches /", pattern, "/ on ", NameOf(stream)),
-      [regex,
-       stream](Process& process) -> absl::StatusOr<std::unique_ptr<Check>> {
+      absl::StrCat("a line that matches /", internal::Printable(pattern),
+                   "/ on ", NameOf(stream)),
+      [regex, stream, keep = options.keep_control_sequences](
+          Process& process) -> absl::StatusOr<std::unique_ptr<Check>> {
         if (!regex->ok()) return absl::InvalidArgumentError(regex->error());
-        return std::make_unique<LineCheck>(regex, process, stream);
+        return std::make_unique<LineCheck>(regex, process, stream, keep);
       });
 }
 
 ReadyCondition ReadyCondition::TcpPort(absl::string_view host, int port) {
-  return ReadyCondition(absl::StrCat("a connection to ", host, " port ", port),
-                        [host = std::string(host), port](Process&) {
-                          return CheckSockets(TcpAddresses(host, port));
-                        });
+  return ReadyCondition(
+      absl::StrCat("a connection to ", internal::Printable(host), " port ",
+                   port),
+      [host = std::string(host), port](Process& process) {
+        return CheckSockets(
+            TcpAddresses(host, port),
+            [port] { return internal::ListenersOnPort(port); }, process);
+      });
 }
 
 ReadyCondition ReadyCondition::UnixSocket(absl::string_view path) {
-  return ReadyCondition(absl::StrCat("a connection to ", path),
-                        [path = std::string(path)](Process&) {
-                          return CheckSockets(UnixAddress(path));
-                        });
+  return ReadyCondition(
+      absl::StrCat("a connection to ", internal::Printable(path)),
+      [path = std::string(path)](Process& process) {
+        return CheckSockets(
+            UnixAddress(path),
+            [path] { return internal::ListenersAtPath(path); }, process);
+      });
 }
 
 ReadyCondition ReadyCondition::File(absl::string_view path) {
-  return Probe(absl::StrCat("the file ", path), [path = std::string(path)] {
-    struct stat info;
-    return stat(path.c_str(), &info) == 0;
-  });
+  return Probe(absl::StrCat("the file ", internal::Printable(path)),
+               [path = std::string(path)] {
+                 struct stat info;
+                 return stat(path.c_str(), &info) == 0;
+               });
 }
 
 ReadyCondition ReadyCondition::Probe(absl::string_view what,
@@ -307,17 +369,18 @@ class ReadinessWait {
       : process_(process), condition_(condition), start_(MonotonicNow()) {}
 
   absl::StatusOr<Readiness> Wait(absl::Duration timeout) {
-    absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> check =
+    absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> made =
         condition_.factory_(process_);
-    if (!check.ok()) {
-      return Failed(check.status().code(), check.status().message());
+    if (!made.ok()) {
+      return Failed(made.status().code(), made.status().message());
     }
+    check_ = *std::move(made);
     const absl::Time deadline = internal::DeadlineAfter(timeout);
     absl::Duration pause = kFirstPause;
     for (;;) {
       // In this order: what it said last is to be seen.
       const absl::StatusOr<ExitStatus> end = process_.Wait(WNOHANG);
-      const absl::StatusOr<bool> ready = (*check)->Look(&readiness_);
+      const absl::StatusOr<bool> ready = check_->Look(&readiness_);
       if (ready.ok() && *ready) return Succeeded();
       if (!absl::IsUnavailable(end.status())) return Ended(end);
       if (!ready.ok()) return Hopeless(ready.status(), deadline);
@@ -374,6 +437,7 @@ class ReadinessWait {
         code,
         absl::StrCat(process_.command().DebugString(), " (pid ", process_.pid(),
                      ") is not ready (", condition_.ToString(), "): ", what,
+                     check_ == nullptr ? "" : check_->Obstacle(),
                      process_.out().LastLines("stdout"),
                      process_.err().LastLines("stderr")));
   }
@@ -381,6 +445,7 @@ class ReadinessWait {
   Process& process_;
   const ReadyCondition& condition_;
   const absl::Time start_;
+  std::unique_ptr<ReadyCondition::Check> check_;
   Readiness readiness_;
 };
 

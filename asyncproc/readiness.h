@@ -12,8 +12,19 @@
 #include "absl/time/time.h"
 #include "asyncproc/child_stream.h"
 #include "asyncproc/process.h"
+#include "asyncproc/regex_encoding.h"
 
 namespace asyncproc {
+
+// How ReadyCondition::Line reads lines.
+struct LineOptions {
+  // What `pattern` takes them for.
+  RegexEncoding encoding = RegexEncoding::kBytes;
+  // Whether the colours and other control sequences that a program writes for a
+  // terminal are matched, and returned, as they are. By default they are left
+  // out: "http://localhost:\x1b[1m5173\x1b[22m/" is "http://localhost:5173/".
+  bool keep_control_sequences = false;
+};
 
 // What shows that a server may be used. A value; it may be used again, and for
 // several processes.
@@ -23,15 +34,29 @@ class ReadyCondition {
   // (https://github.com/google/re2/wiki/Syntax), anywhere unless the pattern
   // has "^" and "$". The line has to be complete, or the last: a prompt is
   // none; see Expect for that. Without a stream, it may say it on either.
+  //
+  // Of a line of more than 1 MiB, the first MiB is looked at.
   static ReadyCondition Line(absl::string_view pattern,
-                             std::optional<ChildStream> stream = std::nullopt);
+                             std::optional<ChildStream> stream = std::nullopt,
+                             const LineOptions& options = {});
 
   // A TCP port accepts a connection, which is closed at once. `host` is an
   // address, IPv4 or IPv6, or "localhost"; other names are not looked up, since
   // that may take long.
+  //
+  // Another server may have the port, one of an earlier run say, so that the
+  // child is about to fail. A connection to a process that is neither the child
+  // nor one of its descendants, nor in a group or session that the child leads,
+  // does not count, where /proc shows which process listens. /proc does not
+  // show it for a server on another machine or in another network namespace,
+  // or where the descriptors of one of the child's descendants may not be
+  // looked at (another user's): then every connection counts. For a child that
+  // leaves the listening to a process that was there before (a daemon of
+  // containers, socket activation), use Probe.
   static ReadyCondition TcpPort(absl::string_view host, int port);
   // Likewise a stream socket in the file system, or if `path` begins with "@",
-  // in the abstract namespace.
+  // in the abstract namespace. Which process listens is known where that has
+  // given bind the same path.
   static ReadyCondition UnixSocket(absl::string_view path);
 
   // There is a file, of any kind. One that an earlier run has left counts.
@@ -64,8 +89,9 @@ class ReadyCondition {
 
 // How it became ready.
 struct Readiness {
-  // ReadyCondition::Line: the line, and what the pattern's ( ) matched in it,
-  // "" where they did not. The port that the system chose, for instance.
+  // ReadyCondition::Line: the line as it was matched, without control
+  // sequences unless LineOptions keep them, and what the pattern's ( ) matched
+  // in it, "" where they did not. The port that the system chose, for instance.
   std::string line;
   std::vector<std::string> groups;
   absl::Duration elapsed;

@@ -20,6 +20,7 @@
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/transcript/asciicast.h"
 #include "asyncproc/internal/transcript/json_lines.h"
 #include "asyncproc/internal/transcript/transcript_format.h"
@@ -93,7 +94,8 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
   internal::UniqueFd fd = internal::MoveToHighFd(internal::UniqueFd(
       open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
   if (!fd.valid() || !MakeOwn(fd.get())) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot record to ", path));
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("cannot record to ", internal::Printable(path)));
   }
   std::shared_ptr<Recorder> recorder = absl::WrapUnique(new Recorder(
       std::make_unique<Core>(path, std::move(fd),
@@ -279,8 +281,9 @@ absl::Status Recorder::Core::Write(const std::string& lines) {
       if (ftruncate(fd.get(), written + static_cast<int64_t>(kept)) < 0) {
         errno = 0;
       }
-      return absl::ErrnoToStatus(
-          error, absl::StrCat("cannot record any more to ", path));
+      return absl::ErrnoToStatus(error,
+                                 absl::StrCat("cannot record any more to ",
+                                              internal::Printable(path)));
     }
     rest.remove_prefix(static_cast<size_t>(count));
   }

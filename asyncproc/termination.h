@@ -68,7 +68,8 @@ struct Escalation {
 // A process that outlived an escalation.
 struct Survivor {
   pid_t pid = 0;
-  std::string command;  // As /proc has it: 15 characters at most.
+  // As /proc has it: 15 characters at most, control characters made visible.
+  std::string command;
 };
 
 // What an escalation did.

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/transcript/asciicast.h"
 #include "asyncproc/internal/transcript/json_lines.h"
 #include "asyncproc/internal/transcript/transcript_detection.h"
@@ -28,7 +29,8 @@ using internal::TranscriptWriter;
 constexpr size_t kReadSize = 64 * 1024;
 
 absl::Status Failed(absl::string_view what, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
+  return absl::ErrnoToStatus(
+      errno, absl::StrCat("cannot ", what, " ", internal::Printable(path)));
 }
 
 absl::Status AtLine(size_t number, const absl::Status& why) {
@@ -113,7 +115,8 @@ absl::StatusOr<Transcript> Transcript::Load(const std::string& path) {
   absl::StatusOr<Transcript> transcript = Parse(*text);
   if (transcript.ok()) return transcript;
   return absl::Status(transcript.status().code(),
-                      absl::StrCat(path, ": ", transcript.status().message()));
+                      absl::StrCat(internal::Printable(path), ": ",
+                                   transcript.status().message()));
 }
 
 std::string Transcript::Format(TranscriptFormat format) const {

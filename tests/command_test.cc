@@ -221,6 +221,22 @@ TEST(CommandTest, PrintsItselfAsALineForAShell) {
             "ls -l 'a b' '' 'don'\\''t'");
 }
 
+TEST(CommandTest, ShowsNoControlCharacterOfWhatItIsGiven) {
+  const std::string evil = "\x1b]0;owned\a\r\xc2\x9b";
+  Command command({evil, "a\nb"});
+  command.executable = "/nowhere/" + evil;
+  command.working_directory = "/tmp/" + evil;
+  command.env.Set("PATH", evil).Set(evil, "").Unset("X" + evil);
+  command.out = Stdio::File(evil, Stdio::FileMode::kAppend);
+
+  EXPECT_EQ(Command({"echo", "a\nb'\x1b"}).DebugString(),
+            "echo $'a\\012b\\'\\033'");
+  for (const std::string& text : {command.DebugString(), command.Explain()}) {
+    EXPECT_THAT(text, Not(testing::ContainsRegex("[\x01-\x09\x0b-\x1f]")));
+    EXPECT_THAT(text, Not(HasSubstr("\xc2\x9b")));
+  }
+}
+
 TEST(CommandTest, NeverShowsTheValuesOfVariables) {
   Command command({"true"});
   command.env.Set("TOKEN", "secret");

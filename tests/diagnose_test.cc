@@ -213,6 +213,24 @@ TEST(DiagnoseTest, NamesTheTerminalThatItReads) {
   EXPECT_FALSE(found.silent);
 }
 
+TEST(DiagnoseTest, ShowsNoControlCharacterOfANameOrAPath) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write("\x1b[31m", "");
+  const auto process =
+      MustSpawn(Command({"python3", "-c",
+                         "import sys; from fcntl import *\n"
+                         "open('/proc/self/comm', 'w').write('\x1b]0;x\x07')\n"
+                         "a = open(sys.argv[1]); b = open(sys.argv[1])\n"
+                         "flock(a, LOCK_EX); flock(b, LOCK_EX)",
+                         file}));
+
+  const Diagnosis found = AwaitExplanation(*process, "for the lock");
+
+  EXPECT_EQ(found.command, "\\x1b]0;x\\x07");
+  EXPECT_THAT(found.ToString(), HasSubstr("/\\x1b[31m)"));
+  EXPECT_THAT(found.ToString(), testing::Not(HasSubstr("\x1b")));
+}
+
 TEST(DiagnoseTest, SeesWhichChildItWaitsFor) {
   const auto process =
       MustSpawn(Command({"python3", "-c",

@@ -389,9 +389,32 @@ TEST(ExpectMemoryTest, LosesNothingThatThereIsNoMemoryFor) {
   });
 }
 
+TEST_F(ExpectTest, MatchesBytesThatAreNotUtf8) {
+  Say("name: caf\xe9!\n");
+
+  auto name = expect_.Await(Pattern::Regex("name: (.*)\n"), kNeverReached);
+
+  ASSERT_THAT(name, IsOk());
+  EXPECT_THAT(name->groups, ElementsAre("caf\xe9!"));
+}
+
+TEST_F(ExpectTest, MatchesCharactersOfUtf8OnRequest) {
+  Say("caf\xc3\xa9!");
+  AwaitArrival("!");
+
+  auto byte = expect_.Await(Pattern::Regex("f.!"), absl::ZeroDuration());
+  auto character = expect_.Await(Pattern::Regex("f(.)!", RegexEncoding::kUtf8),
+                                 kNeverReached);
+
+  EXPECT_THAT(byte, HasCode(absl::StatusCode::kDeadlineExceeded));
+  ASSERT_THAT(character, IsOk());
+  EXPECT_THAT(character->groups, ElementsAre("\xc3\xa9"));
+}
+
 TEST(PatternTest, IsShownAsWhatItIs) {
   EXPECT_EQ(Pattern::Literal("a\n").ToString(), "\"a\\n\"");
   EXPECT_EQ(Pattern::Regex("a+").ToString(), "/a+/");
+  EXPECT_EQ(Pattern::Regex("\x1b\\[").ToString(), "/\\x1b\\[/");
   EXPECT_EQ(Pattern::Eof().ToString(), "EOF");
   EXPECT_EQ(Pattern::Timeout().ToString(), "TIMEOUT");
 }

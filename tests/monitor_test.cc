@@ -1,5 +1,8 @@
 #include "asyncproc/monitor.h"
 
+#include <time.h>
+
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -8,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/run.h"
 #include "gmock/gmock.h"
@@ -47,7 +51,7 @@ TEST(LineLoggerTest, LogsEachLineWithItsName) {
 
   tap->Finish();
 
-  EXPECT_THAT(log.lines(), ElementsAre("INFO sh: one", "INFO sh: two\\007",
+  EXPECT_THAT(log.lines(), ElementsAre("INFO sh: one", "INFO sh: two\\x07",
                                        "INFO sh: ", "INFO sh: last"));
   EXPECT_EQ(process->ReadErr(), "one\ntwo\a\n\nlast");
 }
@@ -83,6 +87,66 @@ TEST(ProgressParserTest, PassesOnWhatIsNoProgress) {
       Parse(kPercent,
             {"starting\n10/100 kB (10%), 0/1\n\n100/100 kB (100%)\n", "done"}),
       ElementsAre("starting", "[10]", "", "[100]", "done"));
+}
+
+TEST(ProgressParserTest, TakesBytesThatAreNotUtf8ForCharacters) {
+  EXPECT_THAT(Parse("(.*) done", {"caf\xe9 done\n"}), ElementsAre("[caf\xe9]"));
+}
+
+TEST(ProgressParserTest, SeesALineThroughItsColours) {
+  EXPECT_THAT(Parse(kPercent, {"\x1b[32m(\x1b[1m4", "5\x1b[0m%)\x1b[0m\n",
+                               "\x1b[31mred\x1b[0m\n"}),
+              ElementsAre("[45]", "\x1b[31mred\x1b[0m"));
+}
+
+TEST(ProgressParserTest, MatchesControlSequencesAndUtf8OnRequest) {
+  std::vector<std::string> groups;
+  ProgressOptions options;
+  options.encoding = RegexEncoding::kUtf8;
+  options.keep_control_sequences = true;
+  auto parser = ProgressParser::Create(
+      "\x1b\\[1m(.)!",
+      [&](const Progress& progress) { groups.push_back(progress.groups[0]); },
+      nullptr, options);
+  ASSERT_THAT(parser, IsOk());
+
+  (*parser)->Feed("\x1b[1m\xc3\xbc!\n");
+
+  EXPECT_THAT(groups, ElementsAre("\xc3\xbc"));
+}
+
+absl::Duration ProcessorTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+TEST(ProgressParserTest, TakesALineWithoutEndInPiecesInLinearTime) {
+  constexpr size_t kPieces = 1024 * 1024;
+  size_t rest = 0;
+  size_t longest = 0;
+  auto parser =
+      ProgressParser::Create(kPercent, nullptr, [&](absl::string_view line) {
+        rest += line.size();
+        longest = std::max(longest, line.size());
+      });
+  ASSERT_THAT(parser, IsOk());
+  const absl::Duration before = ProcessorTime();
+
+  for (size_t i = 0; i < kPieces; ++i) (*parser)->Feed("xy");
+  (*parser)->Finish();
+
+  EXPECT_EQ(rest, 2 * kPieces);
+  EXPECT_EQ(longest, 1024u * 1024u);
+  // Quadratic, it would take hours.
+  EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
+}
+
+TEST(ProgressParserTest, FindsAMatchInALongLineAtItsEndAtTheLatest) {
+  const std::string dots(100000, '.');
+
+  EXPECT_THAT(Parse(kPercent, {dots, "(1%)", "\n", dots, dots, "(2%)"}),
+              ElementsAre("[1]", "[2]"));
 }
 
 TEST(ProgressParserTest, TakesReturnsForUpdates) {

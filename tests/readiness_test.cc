@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -76,6 +78,60 @@ TEST(WaitUntilReadyTest, ReturnsTheGroupsOfALine) {
   ASSERT_THAT(ready, IsOk());
   EXPECT_EQ(ready->line, "listening on port 8080 (tcp)");
   EXPECT_THAT(ready->groups, ElementsAre("8080", "", "tcp"));
+}
+
+TEST(WaitUntilReadyTest, SeesALineThroughItsColours) {
+  auto process =
+      MustSpawn(Command({"printf", "http://localhost:\x1b[1m5173\x1b[22m/\n"}));
+
+  const absl::StatusOr<Readiness> ready = WaitUntilReady(
+      *process, ReadyCondition::Line("localhost:(\\d+)/$"), kNeverReached);
+
+  ASSERT_THAT(ready, IsOk());
+  EXPECT_EQ(ready->line, "http://localhost:5173/");
+  EXPECT_THAT(ready->groups, ElementsAre("5173"));
+}
+
+TEST(WaitUntilReadyTest, MatchesTheControlSequencesOfALineOnRequest) {
+  auto process = MustSpawn(Command({"printf", "\x1b[1mready\n"}));
+  LineOptions options;
+  options.keep_control_sequences = true;
+
+  const absl::StatusOr<Readiness> ready = WaitUntilReady(
+      *process, ReadyCondition::Line("^\x1b\\[1mready$", std::nullopt, options),
+      kNeverReached);
+
+  ASSERT_THAT(ready, IsOk());
+  EXPECT_EQ(ready->line, "\x1b[1mready");
+}
+
+TEST(WaitUntilReadyTest, MatchesBytesThatAreNotUtf8AndUtf8OnRequest) {
+  auto process = MustSpawn(
+      Command({"printf", "caf\xe9 is open\ncaf\xc3\xa9 is open too\n"}));
+  LineOptions utf8;
+  utf8.encoding = RegexEncoding::kUtf8;
+
+  const absl::StatusOr<Readiness> bytes = WaitUntilReady(
+      *process, ReadyCondition::Line("^(.*) is open"), kNeverReached);
+  const absl::StatusOr<Readiness> characters = WaitUntilReady(
+      *process, ReadyCondition::Line("^caf(.) is", std::nullopt, utf8),
+      kNeverReached);
+
+  ASSERT_THAT(bytes, IsOk());
+  EXPECT_THAT(bytes->groups, ElementsAre("caf\xe9"));
+  ASSERT_THAT(characters, IsOk());
+  EXPECT_THAT(characters->groups, ElementsAre("\xc3\xa9"));
+}
+
+TEST(WaitUntilReadyTest, SearchesTheFirstMibOfALine) {
+  auto process = MustSpawn(Command::Shell(
+      "head -c 1048570 /dev/zero; printf 'early, late\n'; exec sleep 1000"));
+
+  EXPECT_THAT(
+      WaitUntilReady(*process, ReadyCondition::Line("early"), kNeverReached),
+      IsOk());
+  EXPECT_THAT(WaitUntilReady(*process, ReadyCondition::Line("late"), kShort),
+              HasCode(kDeadlineExceeded));
 }
 
 TEST(WaitUntilReadyTest, TakesNothingFromOtherReaders) {
@@ -151,6 +207,89 @@ TEST(WaitUntilReadyTest, WaitsForATcpPort) {
               HasCode(kDeadlineExceeded));
   EXPECT_THAT(process->Write("go\n"), IsOk());
   EXPECT_THAT(WaitUntilReady(*process, listens, kNeverReached), IsOk());
+}
+
+// Listens in a process of its own, so that this is not the child's.
+class StaleServer {
+ public:
+  explicit StaleServer(const std::string& python_address,
+                       const std::string& family)
+      : process_(MustSpawn(Listener(python_address, family))) {
+    EXPECT_THAT(process_->Write("go\n"), IsOk());
+  }
+  Process& process() { return *process_; }
+
+ private:
+  const std::unique_ptr<Process> process_;
+};
+
+TEST(WaitUntilReadyTest, DoesNotTakeAStaleServersPortForTheChilds) {
+  const int port = FreePort();
+  const std::string address = absl::StrCat("('127.0.0.1', ", port, ")");
+  StaleServer stale(address, "AF_INET");
+  const ReadyCondition listens = ReadyCondition::TcpPort("localhost", port);
+  ASSERT_THAT(WaitUntilReady(stale.process(), listens, kNeverReached), IsOk());
+  auto process = MustSpawn(Listener(address, "AF_INET"));
+
+  const absl::StatusOr<Readiness> not_ready =
+      WaitUntilReady(*process, listens, kShort);
+  EXPECT_THAT(not_ready, HasCode(kDeadlineExceeded));
+  EXPECT_THAT(not_ready.status().message(),
+              HasSubstr(absl::StrCat("accepted by python3 (pid ",
+                                     stale.process().pid(), ")")));
+
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+  const absl::StatusOr<Readiness> ended =
+      WaitUntilReady(*process, listens, kNeverReached);
+  EXPECT_THAT(ended, HasCode(absl::StatusCode::kAborted));
+  EXPECT_THAT(ended.status().message(), HasSubstr("Address already in use"));
+}
+
+TEST(WaitUntilReadyTest, TakesTheChildsServerOnceTheStaleOneIsGone) {
+  const int port = FreePort();
+  const std::string address = absl::StrCat("('127.0.0.1', ", port, ")");
+  auto stale = std::make_unique<StaleServer>(address, "AF_INET");
+  const ReadyCondition listens = ReadyCondition::TcpPort("127.0.0.1", port);
+  ASSERT_THAT(WaitUntilReady(stale->process(), listens, kNeverReached), IsOk());
+  auto process = MustSpawn(Listener(address, "AF_INET"));
+  ASSERT_THAT(WaitUntilReady(*process, listens, kShort),
+              HasCode(kDeadlineExceeded));
+
+  stale.reset();
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+
+  EXPECT_THAT(WaitUntilReady(*process, listens, kNeverReached), IsOk());
+}
+
+TEST(WaitUntilReadyTest, TakesAPortOfADescendantOrOfTheChildsGroup) {
+  const int port = FreePort();
+  const ReadyCondition listens = ReadyCondition::TcpPort("127.0.0.1", port);
+  Command server =
+      Listener(absl::StrCat("('127.0.0.1', ", port, ")"), "AF_INET");
+  // The shell between them ends, and with it the relation to the child.
+  Command command =
+      Command::Shell("(exec 3<&0; \"$@\" <&3 &) ; exec sleep 1000");
+  command.argv.push_back("sh");
+  command.argv.insert(command.argv.end(), server.argv.begin(),
+                      server.argv.end());
+  command.process_group = ProcessGroup::New();
+  auto process = MustSpawn(command);
+  ASSERT_THAT(process->Write("go\n"), IsOk());
+
+  EXPECT_THAT(WaitUntilReady(*process, listens, kNeverReached), IsOk());
+
+  EXPECT_THAT(process->Signal(SIGKILL, TerminationScope::kGroup), IsOk());
+}
+
+TEST(WaitUntilReadyTest, DoesNotTakeAStaleServersUnixSocketForTheChilds) {
+  const std::string name = absl::StrCat("asyncproc-stale-", getpid());
+  StaleServer stale(absl::StrCat("'\\0", name, "'"), "AF_UNIX");
+  const ReadyCondition listens = ReadyCondition::UnixSocket("@" + name);
+  ASSERT_THAT(WaitUntilReady(stale.process(), listens, kNeverReached), IsOk());
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+
+  EXPECT_THAT(WaitUntilReady(*process, listens, kShort),
+              HasCode(kDeadlineExceeded));
 }
 
 TEST(WaitUntilReadyTest, WaitsForAUnixSocket) {

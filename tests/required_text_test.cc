@@ -40,12 +40,12 @@ TEST(RequiredTextTest, IsEmptyWhereNoneIsToBeSeen) {
 // Any regex of these pieces, on any text that is likely to match.
 TEST(RequiredTextTest, StandsInWhateverARegexMatches) {
   const char* const pieces[] = {
-      "a",    "b",       "c",       "ab",         "\\n",  "\\.",   "\\$",
-      "\\\\", "*",       "?",       "+",          "{2}",  "{0,1}", "{",
-      "|",    "(",       ")",       "(?:",        "(?i)", "[ab]",  "[^a]",
-      "[]b]", "[a\\]b]", ".",       "^",          "$",    "(?m)",  "\\b",
-      "\\w",  "\\x61",   "\\x{62}", "\\141",      "\\z",  "(?s).", "(?P<n>a",
-      "\\pL", "}",       "]",       "[[:alpha:]]"};
+      "a",        "b",    "c",       "ab",      "\\n",        "\\.",   "\\$",
+      "\\\\",     "*",    "?",       "+",       "{2}",        "{0,1}", "{",
+      "|",        "(",    ")",       "(?:",     "(?i)",       "[ab]",  "[^a]",
+      "\xc3\xa9", "[]b]", "[a\\]b]", ".",       "^",          "$",     "(?m)",
+      "\\b",      "\\w",  "\\x61",   "\\x{62}", "\\141",      "\\z",   "(?s).",
+      "(?P<n>a",  "\\pL", "}",       "]",       "[[:alpha:]]"};
   std::mt19937 random(1);
   const auto any = [&random](size_t below) { return random() % below; };
   int matches = 0;
@@ -54,14 +54,16 @@ TEST(RequiredTextTest, StandsInWhateverARegexMatches) {
     for (size_t i = any(8) + 1; i > 0; --i) {
       absl::StrAppend(&regex, pieces[any(std::size(pieces))]);
     }
-    const RE2 re2(regex, RE2::Quiet);
+    RE2::Options options(RE2::Quiet);
+    if (round % 2 == 0) options.set_encoding(RE2::Options::EncodingLatin1);
+    const RE2 re2(regex, options);
     if (!re2.ok()) continue;
     const std::string required = RequiredText(regex);
     if (required.empty()) continue;
     for (int i = 0; i < 4; ++i) {
       std::string text;
       for (size_t size = any(12); size > 0; --size) {
-        text.push_back("abcAB\n.$\\{}]2,01"[any(16)]);
+        text.push_back("abcAB\n.$\\{}]2,01\xc3\xa9"[any(18)]);
       }
       absl::string_view match;
       if (!re2.Match(text, 0, text.size(), RE2::UNANCHORED, &match, 1)) {

@@ -82,6 +82,17 @@ TEST(SpawnTest, NamesThePathThatWasSearched) {
                 {"tool", "PATH=/nowhere:/neverwhere"});
 }
 
+TEST(SpawnTest, ShowsNoControlCharacterAndNoMoreThanTheBeginningOfALongPath) {
+  const auto process = Process::Spawn(
+      InPath("/\x1b[31m:/" + std::string(100000, 'x'), "to\nol"));
+
+  ASSERT_FALSE(process.ok());
+  const std::string message(process.status().message());
+  EXPECT_THAT(message, AllOf(HasSubstr("PATH=/\\x1b[31m:/xxx"),
+                             HasSubstr("$'to\\012ol'"), HasSubstr("xxx...")));
+  EXPECT_LT(message.size(), 3000u);
+}
+
 // SPN-02
 TEST(SpawnTest, TellsWhatIsNotExecutableFromWhatIsNotThere) {
   ExpectFailure(Command({"/etc/passwd"}), SpawnStage::kExec, EACCES,

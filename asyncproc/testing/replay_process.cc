@@ -12,6 +12,7 @@
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/transcript_event.h"
@@ -140,7 +141,7 @@ void ReplayProcess::Deliver(const TranscriptEvent& event) {
       if (event.status.has_value()) {
         exit_ = *event.status;
       } else {
-        exit_ = absl::DataLossError(event.data);
+        exit_ = absl::DataLossError(internal::Printable(event.data));
       }
       break;
     default:
@@ -152,8 +153,9 @@ void ReplayProcess::End() {
   out_buffer_->Finish();
   err_buffer_->Finish();
   if (!exit_.has_value()) {
-    exit_ = absl::DataLossError(absl::StrCat("how ", transcript_.header.command,
-                                             " ended was not recorded"));
+    exit_ = absl::DataLossError(
+        absl::StrCat("how ", internal::Printable(transcript_.header.command),
+                     " ended was not recorded"));
   }
 }
 
@@ -356,9 +358,8 @@ ProcessState ReplayProcess::state() {
 }
 
 std::string ReplayProcess::DebugString() const {
-  const absl::string_view command = transcript_.header.command;
-  return absl::StrCat("replay of ", command.substr(0, kShown),
-                      command.size() > kShown ? "..." : "");
+  return absl::StrCat("replay of ",
+                      internal::Printable(transcript_.header.command, kShown));
 }
 
 absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {

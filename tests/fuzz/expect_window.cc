@@ -135,8 +135,8 @@ class Session {
     }
     if (pattern.kind() != Pattern::Kind::kRegex) return false;
     absl::string_view part;
-    if (!RE2(text).Match(read_, floor, read_.size(), RE2::UNANCHORED, &part,
-                         1)) {
+    if (!RE2(text, RE2::Latin1)
+             .Match(read_, floor, read_.size(), RE2::UNANCHORED, &part, 1)) {
       return false;
     }
     match->begin = static_cast<size_t>(part.data() - read_.data());

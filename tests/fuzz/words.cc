@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
 #include "asyncproc/internal/spawn/path_search.h"
+#include "asyncproc/internal/text/printable.h"
 #include "tests/fuzz/input.h"
 
 namespace asyncproc {
@@ -44,6 +45,34 @@ std::string Unquote(absl::string_view word) {
     }
   }
   CHECK(!quoted);
+  return text;
+}
+
+// What bash makes of a word $'...'.
+std::string UnquoteAnsi(absl::string_view word) {
+  CHECK(absl::EndsWith(word, "'"));
+  word = word.substr(2, word.size() - 3);
+  std::string text;
+  for (size_t i = 0; i < word.size(); ++i) {
+    CHECK_NE(word[i], '\'');
+    if (word[i] != '\\') {
+      text += word[i];
+      continue;
+    }
+    CHECK_LT(++i, word.size());
+    if (word[i] == '\'' || word[i] == '\\') {
+      text += word[i];
+      continue;
+    }
+    int code = 0;
+    for (const size_t end = i + 3; i < end; ++i) {
+      CHECK_LT(i, word.size());
+      CHECK(word[i] >= '0' && word[i] <= '7');
+      code = 8 * code + (word[i] - '0');
+    }
+    text += static_cast<char>(code);
+    --i;
+  }
   return text;
 }
 
@@ -89,8 +118,15 @@ void Try(Input input) {
   CHECK(internal::ProgramCandidates(word, path) == Search(path, word));
   CHECK(internal::ProgramCandidates(word, std::nullopt) ==
         Search("/bin:/usr/bin", word));
+  for (const std::string& text : {word, path}) {
+    const std::string shown = Command({text}).DebugString();
+    CHECK_EQ(internal::Printable(shown), shown);
+    CHECK(absl::StartsWith(shown, "$'") ? UnquoteAnsi(shown) == text
+                                        : shown == ShellQuote(text));
+  }
   CHECK_EQ(Command({word, path}).DebugString(),
-           absl::StrCat(ShellQuote(word), " ", ShellQuote(path)));
+           absl::StrCat(Command({word}).DebugString(), " ",
+                        Command({path}).DebugString()));
 }
 
 }  // namespace

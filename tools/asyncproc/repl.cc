@@ -23,6 +23,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/plain_terminal.h"
 #include "asyncproc/recorder.h"
 #include "asyncproc/repl.h"
@@ -149,7 +150,8 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
-  if (const RE2 regex(prompt, RE2::Quiet); !regex.ok()) {
+  if (const RE2 regex(prompt, internal::RegexOptions(RegexEncoding::kBytes));
+      !regex.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--prompt: ", regex.error()));
   }

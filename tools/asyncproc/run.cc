@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
 #include "asyncproc/internal/io/raw_mode.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/recorder.h"
 #include "re2/re2.h"
 #include "tools/asyncproc/console.h"
@@ -105,7 +106,7 @@ std::vector<OptionGroup> Options() {
 }
 
 absl::Status CheckPattern(absl::string_view option, const std::string& text) {
-  const RE2 pattern(text, RE2::Quiet);
+  const RE2 pattern(text, internal::RegexOptions(RegexEncoding::kBytes));
   if (pattern.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       option, ": '", text, "' is no regular expression: ", pattern.error()));

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/control_sequences.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/subcommand.h"
 
@@ -35,10 +37,12 @@ RunJob::RunJob(Command command, std::string host, const RunSettings& settings,
       host_(std::move(host)),
       settings_(settings),
       console_(console),
-      ready_pattern_(
-          settings.ready_line.empty()
-              ? nullptr
-              : std::make_unique<RE2>(settings.ready_line, RE2::Quiet)) {}
+      ready_pattern_(settings.ready_line.empty()
+                         ? nullptr
+                         : std::make_unique<RE2>(
+                               settings.ready_line,
+                               internal::RegexOptions(RegexEncoding::kBytes))) {
+}
 
 RunJob::~RunJob() {
   if (then_thread_.joinable()) then_thread_.join();
@@ -257,7 +261,9 @@ void RunJob::Settle(Running* running) {
   }
 }
 
-void RunJob::OnLine(absl::string_view line) {
+void RunJob::OnLine(absl::string_view written) {
+  // As ReadyCondition::Line does by default.
+  const std::string line = internal::StripControlSequences(written);
   const int groups = ready_pattern_->NumberOfCapturingGroups();
   std::vector<absl::string_view> found(static_cast<size_t>(groups) + 1);
   {
@@ -272,7 +278,7 @@ void RunJob::OnLine(absl::string_view line) {
   {
     absl::MutexLock lock(&mu_);
     ready_after_ = after;
-    ready_line_ = std::string(line);
+    ready_line_ = line;
   }
   if (settings_.explain) {
     Explain(absl::StrCat("is ready after ", absl::FormatDuration(after)));

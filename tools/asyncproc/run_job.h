@@ -76,7 +76,7 @@ class RunJob {
   void Finish(RunReport* report);
   void FinishThen(RunReport* report);
   void Settle(Running* running);
-  void OnLine(absl::string_view line);
+  void OnLine(absl::string_view written);
   void StartThen(absl::string_view line,
                  const std::vector<std::string>& groups);
   void RunThen();

@@ -99,23 +99,9 @@ void StreamPrinter::Run() {
 void StreamPrinter::Take(absl::string_view bytes) {
   if (options_.on_line != nullptr) TakeLines(bytes);
   if (parser_ != nullptr) {
-    TakeProgress(bytes);
+    parser_->Feed(bytes);
   } else {
     filter_.Feed(bytes);
-  }
-}
-
-void StreamPrinter::TakeProgress(absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const absl::string_view piece = bytes.substr(0, kLongestLine);
-    bytes.remove_prefix(piece.size());
-    parser_->Feed(piece);
-    const size_t end = piece.find_last_of("\r\n");
-    unended_ =
-        end == piece.npos ? unended_ + piece.size() : piece.size() - end - 1;
-    if (unended_ < kLongestLine) continue;
-    parser_->Finish();
-    unended_ = 0;
   }
 }
 

@@ -63,7 +63,6 @@ class StreamPrinter {
   absl::Status Prepare();
   void Run();
   void Take(absl::string_view bytes);
-  void TakeProgress(absl::string_view bytes);
   void ShowProgress(const Progress& progress);
   void TakeLines(absl::string_view bytes);
   void Print(absl::string_view bytes);
@@ -76,7 +75,6 @@ class StreamPrinter {
   LinePrinter printer_;
   HeadAndTailFilter filter_;
   std::unique_ptr<ProgressParser> parser_;
-  size_t unended_ = 0;  // Bytes that parser_ holds.
   std::vector<std::string> last_progress_;
   std::string line_;  // For on_line: that has no end yet.
   bool open_ = true;  // Somebody reads what is printed.

@@ -12,7 +12,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "asyncproc/internal/text/printable.h"
 
 namespace asyncproc::cli {
 
@@ -148,8 +150,11 @@ absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
 }
 
 void Complain(absl::string_view subcommand, absl::string_view what) {
-  const std::string text = absl::StrCat(
-      "asyncproc", subcommand.empty() ? "" : " ", subcommand, ": ", what, "\n");
+  std::string text = absl::StrCat("asyncproc", subcommand.empty() ? "" : " ",
+                                  subcommand, ": ");
+  for (absl::string_view line : absl::StrSplit(what, '\n')) {
+    absl::StrAppend(&text, internal::Printable(line), "\n");
+  }
   while (write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {
   }
 }

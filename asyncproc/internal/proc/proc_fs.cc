@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "asyncproc/internal/proc/proc_file.h"
+#include "asyncproc/internal/text/printable.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -59,7 +60,8 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
     return std::nullopt;  // No kernel writes such a line.
   }
   stat.pid = pid;
-  stat.command = text.substr(open + 1, close - open - 1);
+  stat.command =
+      Printable(absl::string_view(text).substr(open + 1, close - open - 1));
   stat.state = fields[0][0];
   return stat;
 }

@@ -14,7 +14,7 @@ namespace asyncproc::internal {
 // What /proc/PID/stat says of a process.
 struct ProcessStat {
   pid_t pid = 0;
-  std::string command;  // 15 characters at most.
+  std::string command;  // 15 characters at most; see Printable.
   char state = '?';     // 'R', 'S', 'D', 'T' (stopped), 'Z' (zombie) ...
   pid_t parent = 0;
   pid_t group = 0;

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -25,6 +24,7 @@
 #include "asyncproc/internal/spawn/path_search.h"
 #include "asyncproc/internal/spawn/pty_pair.h"
 #include "asyncproc/internal/spawn/spawn.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
@@ -55,10 +55,21 @@ class ParentThread {
   Thread thread_;  // Last: it is joined first, after the destructor's body.
 };
 
+namespace {
+
+// What a message prints of a name, and of a PATH.
+constexpr size_t kMostShown = 1000;
+
+std::string Shown(absl::string_view word) {
+  return PrintableWord(word, kMostShown);
+}
+
+}  // namespace
+
 absl::Status CannotStart(const Command& command, const absl::Status& why) {
-  absl::Status status(why.code(),
-                      absl::StrCat("cannot start ", ShellQuote(command.argv[0]),
-                                   ": ", why.message()));
+  absl::Status status(
+      why.code(), absl::StrCat("cannot start ", Shown(command.argv[0]), ": ",
+                               why.message()));
   if (std::optional<SpawnFailure> failure = GetSpawnFailure(why)) {
     SetSpawnFailure(*failure, &status);
   }
@@ -121,8 +132,9 @@ std::string MissingInterpreter(const Command& command,
     absl::string_view interpreter = first_line;
     const bool named = absl::ConsumePrefix(&interpreter, "#!");
     return absl::StrCat(
-        " (", ShellQuote(candidate), " is there, but its interpreter ",
-        named ? absl::StrCat("\"", absl::CHexEscape(interpreter), "\" is not)")
+        " (", Shown(candidate), " is there, but its interpreter ",
+        named ? absl::StrCat("\"", Printable(interpreter, kMostShown),
+                             "\" is not)")
               : "is not)");
   }
   return "";
@@ -132,13 +144,14 @@ std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
                             const SpawnResult& result,
                             const std::optional<std::string>& path) {
   const std::string& program = ProgramOf(command);
-  std::string what = absl::StrCat("exec of ", ShellQuote(program));
+  std::string what = absl::StrCat("exec of ", Shown(program));
   if (!absl::StrContains(program, '/')) {
     if (!result.refused.empty()) {
-      absl::StrAppend(&what, ", found as ", ShellQuote(result.refused));
+      absl::StrAppend(&what, ", found as ", Shown(result.refused));
     }
-    absl::StrAppend(&what, ", searched for in PATH=",
-                    path.value_or(std::string(kDefaultPath)));
+    absl::StrAppend(
+        &what, ", searched for in PATH=",
+        Printable(path.value_or(std::string(kDefaultPath)), kMostShown));
   }
   if (result.failure.error_number == ENOENT) {
     absl::StrAppend(&what, MissingInterpreter(command, request.candidates));
@@ -193,7 +206,7 @@ std::string WhatFailedInChild(const Command& command,
     case SpawnStage::kUser:
       return absl::StrCat(stage, " to ", request.uid.value_or(0));
     case SpawnStage::kDirectory:
-      return absl::StrCat(stage, " to ", ShellQuote(command.working_directory));
+      return absl::StrCat(stage, " to ", Shown(command.working_directory));
     case SpawnStage::kExec:
       return WhatExecRefused(command, request, result, path);
     default:
@@ -241,7 +254,7 @@ absl::StatusOr<UniqueFd> OpenFile(const Command& command, const char* path,
       UniqueFd(GetOs().Open(path, flags | O_CLOEXEC | O_NOCTTY, 0666)));
   if (!fd.valid()) {
     return Failed(command, {SpawnStage::kOpen, errno},
-                  absl::StrCat("open ", ShellQuote(path)));
+                  absl::StrCat("open ", Shown(path)));
   }
   return fd;
 }

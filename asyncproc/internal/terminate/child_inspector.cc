@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/proc/blocked_call.h"
 #include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/text/printable.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -162,7 +163,7 @@ class ChildInspector {
           absl::StrCat(what, ", which is closed here, but held open by ",
                        Names(found_.holders)));
     } else if (absl::StartsWith(target, "/")) {
-      Say(Activity::kReadingStdin, absl::StrCat(what, ", ", target));
+      Say(Activity::kReadingStdin, absl::StrCat(what, ", ", Printable(target)));
     } else {
       Say(Activity::kReadingStdin, what);
     }
@@ -214,7 +215,8 @@ class ChildInspector {
   void Wait(absl::string_view what, const BlockedCall& call) {
     const std::string where =
         absl::StrJoin(call.fds, ", ", [this](std::string* out, int fd) {
-          absl::StrAppend(out, fd, " (", DescriptorTarget(pid_, fd), ")");
+          absl::StrAppend(out, fd, " (", Printable(DescriptorTarget(pid_, fd)),
+                          ")");
         });
     Say(Activity::kWaiting,
         absl::StrCat("it waits ", what, " on descriptor ", where));

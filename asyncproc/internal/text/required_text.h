@@ -10,7 +10,7 @@ namespace asyncproc::internal {
 // A text that stands in everything that `regex` can match, so that where it is
 // not to be found, there is no match to be looked for: "error: " for
 // "error: .*\n". The longest that is plain to see; empty if none is.
-// REQUIRES: `regex` is a regular expression of RE2's, with default options.
+// REQUIRES: `regex` is a regular expression of RE2's, of either encoding.
 std::string RequiredText(absl::string_view regex);
 
 }  // namespace asyncproc::internal

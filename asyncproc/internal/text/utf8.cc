@@ -1,7 +1,6 @@
 #include "asyncproc/internal/text/utf8.h"
 
 #include <algorithm>
-#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 
@@ -42,6 +41,12 @@ Next Look(absl::string_view bytes) {
 }
 
 }  // namespace
+
+size_t Utf8Size(absl::string_view bytes) {
+  if (bytes.empty()) return 0;
+  const Next next = Look(bytes);
+  return next.verdict == Verdict::kCharacter ? next.size : 0;
+}
 
 bool IsUtf8(absl::string_view bytes) {
   while (!bytes.empty()) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/utf8.h"
 #include "asyncproc/internal/transcript/asciicast_text.h"
 #include "asyncproc/internal/transcript/json_members.h"
@@ -113,8 +114,9 @@ void CheckVersion(JsonMembers& members) {
   if (version == nullptr || !version->is_number()) {
     members.Fail("has a \"version\" that is no number");
   } else if (!version->is_number_integer() || *version != kVersion) {
-    members.Fail(absl::StrCat("is of asciicast version ", version->dump(),
-                              "; only ", kVersion, " is known"));
+    members.Fail(absl::StrCat("is of asciicast version ",
+                              Printable(version->dump()), "; only ", kVersion,
+                              " is known"));
   }
 }
 
