@@ -5,9 +5,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
@@ -21,6 +23,11 @@ constexpr size_t kMostQuoted = 80;
 
 // More headers than anybody sends: what has so many is something else.
 constexpr size_t kMostHeaders = 100;
+constexpr size_t kMostHeaderBytes = 64 * 1024;
+
+// Of other text, when the time is up: a message that is there is found behind
+// so much.
+constexpr size_t kMostSkippedLate = 64 * 1024;
 
 std::string Quote(absl::string_view text) {
   const bool cut = text.size() > kMostQuoted;
@@ -35,6 +42,21 @@ bool IsNameCharacter(char c) {
              absl::string_view::npos;
 }
 
+// Where, in a line that ends with "Content-Length: " and digits, that begins.
+size_t FindLength(absl::string_view line) {
+  line = absl::StripTrailingAsciiWhitespace(line);
+  size_t at = line.size();
+  while (at > 0 && absl::ascii_isdigit(line[at - 1])) --at;
+  if (at == line.size()) return absl::string_view::npos;
+  while (at > 0 && (line[at - 1] == ' ' || line[at - 1] == '\t')) --at;
+  const size_t size = sizeof(kLength);  // With the colon.
+  if (at < size || line[at - 1] != ':' ||
+      !absl::EqualsIgnoreCase(line.substr(at - size, size - 1), kLength)) {
+    return absl::string_view::npos;
+  }
+  return at - size;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
@@ -46,6 +68,12 @@ absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
   if (last.empty()) return record;
   return last;
 }
+
+MessageReader::MessageReader(OutputCursor* cursor, size_t largest)
+    : MessageReader(cursor, MessageReaderOptions{largest, nullptr}) {}
+
+MessageReader::MessageReader(OutputCursor* cursor, MessageReaderOptions options)
+    : cursor_(*cursor), options_(std::move(options)) {}
 
 absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
   if (!broken_.ok()) return broken_;
@@ -68,6 +96,7 @@ absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
 }
 
 absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
+  size_t skipped_late = 0;
   for (;;) {
     absl::StatusOr<std::string> line =
         cursor_.ReadLine(deadline - MonotonicNow());
@@ -76,9 +105,32 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
           "the output ends in the middle of a message's headers"));
     }
     if (!line.ok()) return line.status();
-    if (line->empty()) return CheckLength();
-    if (absl::Status status = AddHeader(*line); !status.ok()) return status;
+    absl::string_view header = *line;
+    if (headers_.empty() && IsOtherText(&header)) {
+      // A read of what is there does not fail, and there may be no end of text.
+      absl::Status late = internal::CheckWaitScopes();
+      if (MonotonicNow() >= deadline) {
+        late = absl::DeadlineExceededError("no complete message yet");
+      }
+      if (!late.ok()) skipped_late += line->size() + 1;
+      if (skipped_late > kMostSkippedLate) return late;
+      continue;
+    }
+    if (header.empty()) return CheckLength();
+    if (absl::Status status = AddHeader(header); !status.ok()) return status;
   }
+}
+
+bool MessageReader::IsOtherText(absl::string_view* line) {
+  if (options_.on_other_text == nullptr ||
+      absl::StartsWithIgnoreCase(*line, "content-type:")) {
+    return false;
+  }
+  const size_t begin = FindLength(*line);
+  const absl::string_view text = line->substr(0, begin);
+  if (begin != 0) options_.on_other_text(text);
+  line->remove_prefix(text.size());
+  return begin == absl::string_view::npos;
 }
 
 absl::Status MessageReader::AddHeader(absl::string_view line) {
@@ -97,8 +149,10 @@ absl::Status MessageReader::AddHeader(absl::string_view line) {
         absl::StrCat("a message has two lengths: ", Quote(header->second),
                      " and ", Quote(value))));
   }
-  if (headers_.size() > kMostHeaders) {
-    return Broken(absl::InvalidArgumentError("a message has too many headers"));
+  header_bytes_ += line.size();
+  if (headers_.size() > kMostHeaders || header_bytes_ > kMostHeaderBytes) {
+    return Broken(absl::InvalidArgumentError(
+        "the headers of a message are too many or too long"));
   }
   return absl::OkStatus();
 }
@@ -120,12 +174,13 @@ absl::Status MessageReader::CheckLength() {
     return Broken(absl::InvalidArgumentError(
         absl::StrCat("the Content-Length of a message is ", Quote(value))));
   }
-  if (length > largest_) {
+  if (length > options_.largest) {
     return Broken(absl::InvalidArgumentError(
         absl::StrCat("a message of ", length, " bytes is larger than the ",
-                     largest_, " that are allowed")));
+                     options_.largest, " that are allowed")));
   }
   length_ = static_cast<size_t>(length);
+  header_bytes_ = 0;
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 #define ASYNCPROC_FRAMING_H_
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,6 +34,19 @@ struct FramedMessage {
   std::string body;
 };
 
+// How MessageReader reads.
+struct MessageReaderOptions {
+  // The largest body. A longer one is an error.
+  size_t largest = size_t{1} << 30;
+  // What a program writes between two messages, logs for instance, is an error,
+  // unless this is set: then such text is skipped, and given to this function,
+  // line by line, without "\n" or "\r\n". A message begins, then, where a line
+  // ends with "Content-Length: " and digits, or begins with "Content-Type:":
+  // text of that line in front of its Content-Length is given to the function
+  // as a line. Text inside of a message is an error in any case.
+  std::function<void(absl::string_view)> on_other_text;
+};
+
 // Reads messages that say how long they are, as language servers and debug
 // adapters write them:
 //
@@ -49,7 +63,7 @@ struct FramedMessage {
 //
 // A body may have any bytes and any length up to `largest`. The case of a
 // header's name does not matter, nor does the order. A lone "\n" ends a header
-// line as "\r\n" does.
+// line as "\r\n" does. The headers of a message may have 64 KiB.
 //
 // Thread safety: none of its own. Ownership: the cursor must outlive it, and
 // must not be read by others.
@@ -57,16 +71,21 @@ class MessageReader {
  public:
   static constexpr size_t kLargest = size_t{1} << 30;
 
-  explicit MessageReader(OutputCursor* cursor, size_t largest = kLargest)
-      : cursor_(*cursor), largest_(largest) {}
+  explicit MessageReader(OutputCursor* cursor, size_t largest = kLargest);
+  MessageReader(OutputCursor* cursor, MessageReaderOptions options);
 
-  // The next message, complete.
+  // The next message, complete. Calls MessageReaderOptions::on_other_text, on
+  // this thread, for the text in front of it.
+  //
+  // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten,
+  // however much text there is to be skipped.
   // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on where
   // this one stopped. kResourceExhausted for a body, or a line, that is larger
   // than what OutputBound::BlockChild lets arrive. kOutOfRange at the end of
   // the stream. kDataLoss when it ends in the middle of a message.
   // kInvalidArgument for what is no header, or for a length that is missing,
-  // none, given twice with two values, or larger than `largest`: it quotes what
+  // none, given twice with two values, or larger than `largest`, and for
+  // headers that are larger than 64 KiB: it quotes what
   // it found. After those two, there is no way to tell where a message begins:
   // the same error comes again and again.
   absl::StatusOr<FramedMessage> Read(absl::Duration timeout);
@@ -77,8 +96,13 @@ class MessageReader {
   absl::Status CheckLength();
   absl::Status Broken(absl::Status status);
 
+  // Whether `line` was other text, which has been reported; else `line` is what
+  // the message has of it.
+  bool IsOtherText(absl::string_view* line);
+
   OutputCursor& cursor_;
-  const size_t largest_;
+  const MessageReaderOptions options_;
+  size_t header_bytes_ = 0;
   std::map<std::string, std::string> headers_;  // Of the message being read.
   std::optional<size_t> length_;                // Its headers are complete.
   absl::Status broken_;

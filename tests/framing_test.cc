@@ -7,12 +7,15 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
 #include "asyncproc/child.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
 #include "asyncproc/testing/replay_process.h"
 #include "asyncproc/transcript.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -183,7 +186,88 @@ TEST(MessageReaderTest, TakesNoMessageOfHeadersWithoutEnd) {
   auto message = reader.Read(kNeverReached);
 
   EXPECT_THAT(message, HasCode(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(message.status().message(), HasSubstr("too many headers"));
+  EXPECT_THAT(message.status().message(), HasSubstr("too many or too long"));
+}
+
+TEST(MessageReaderTest, TakesNoMessageOfALongHeader) {
+  auto process = Saying("x: " + std::string(64 * 1024, 'y') + "\r\n");
+  MessageReader reader(&process->out());
+
+  EXPECT_THAT(reader.Read(kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+// A reader that skips what is no message, and what it has skipped.
+struct SkippingReader {
+  explicit SkippingReader(Process& process)
+      : reader(&process.out(), Options()) {}
+
+  MessageReaderOptions Options() {
+    MessageReaderOptions options;
+    options.on_other_text = [this](absl::string_view line) {
+      ++count;
+      if (skipped.size() < 10) skipped.emplace_back(line);
+    };
+    return options;
+  }
+
+  std::vector<std::string> skipped;
+  int count = 0;
+  MessageReader reader;
+};
+
+TEST(MessageReaderTest, SkipsAndReportsOtherTextBetweenMessagesOnRequest) {
+  auto process = Saying(
+      absl::StrCat("[info] starting\r\n\nX: y\nContent-Length: ten\n",
+                   FrameMessage("one"), "no newline ", FrameMessage("two"),
+                   "Content-Type: a\r\n", FrameMessage("three"), "last\n"));
+  SkippingReader skipping(*process);
+
+  EXPECT_EQ(BodyOf(skipping.reader.Read(kNeverReached)), "one");
+  EXPECT_EQ(BodyOf(skipping.reader.Read(kNeverReached)), "two");
+  auto three = skipping.reader.Read(kNeverReached);
+  EXPECT_EQ(BodyOf(three), "three");
+  EXPECT_EQ(three->headers["content-type"], "a");
+  EXPECT_THAT(skipping.reader.Read(kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+
+  EXPECT_THAT(
+      skipping.skipped,
+      testing::ElementsAre("[info] starting", "", "X: y", "Content-Length: ten",
+                           "no newline ", "last"));
+}
+
+TEST(MessageReaderTest, FindsAMessageBehindOtherTextThoughTheTimeIsUp) {
+  auto process =
+      Saying(absl::StrCat("one\ntwo\nthree\n", FrameMessage("body")));
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+  SkippingReader skipping(*process);
+
+  EXPECT_EQ(BodyOf(skipping.reader.Read(absl::ZeroDuration())), "body");
+}
+
+TEST(MessageReaderTest, EndsInTimeHoweverMuchOtherTextThereIs) {
+  Command command({"yes"});
+  command.output_buffer = OutputBound::BlockChild(1 << 20);
+  auto process = MustSpawn(command);
+  SkippingReader skipping(*process);
+  const absl::Time start = absl::Now();
+
+  EXPECT_THAT(skipping.reader.Read(kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  CancellationToken token;
+  token.Cancel();
+  {
+    CancellationScope scope(token);
+    EXPECT_THAT(skipping.reader.Read(kNeverReached),
+                HasCode(absl::StatusCode::kCancelled));
+  }
+  EXPECT_THAT(
+      WithTimeout(kShort, [&] { return skipping.reader.Read(kNeverReached); }),
+      HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5) * kSlowness);
+  EXPECT_GT(skipping.count, 10);
 }
 
 TEST(MessageReaderTest, SaysWhenABodyIsLargerThanWhatTheBoundLetsArrive) {
