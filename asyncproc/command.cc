@@ -376,7 +376,13 @@ std::vector<std::string> Environment::ToVector() const {
 }
 
 Command Command::Shell(std::string script) {
-  return Command({"/bin/sh", "-c", std::move(script)});
+  Command command({"/bin/sh", "-c"});
+  // Which sh would take for an option, even here.
+  if (absl::StartsWith(script, "-") || absl::StartsWith(script, "+")) {
+    command.argv.push_back("--");
+  }
+  command.argv.push_back(std::move(script));
+  return command;
 }
 
 absl::Status Command::Validate() const {

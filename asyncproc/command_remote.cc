@@ -61,11 +61,22 @@ bool CanBeCarried(const std::string& name) {
          !absl::StrContains(name, '\0');
 }
 
-// The words that set the environment there and then run `program`, which
-// follows. env would take a "=" in its name for a variable, so there is a shell
-// in between; which itself drops variables whose names it could not have.
-std::vector<std::string> EnvironmentWords(const Environment& environment,
-                                          absl::string_view program) {
+// The words that run `program`, which follows, where env or a shell's exec
+// would take its name for a variable or an option. The shell in between drops
+// variables whose names it could not have.
+std::vector<std::string> ProgramWords(absl::string_view program) {
+  if (absl::StartsWith(program, "-")) {
+    return {"/bin/sh", "-c", "\"$@\"", "sh"};
+  }
+  if (absl::StrContains(program, '=')) {
+    return {"/bin/sh", "-c", "exec \"$@\"", "sh"};
+  }
+  return {};
+}
+
+// The words that set the environment there and then run what follows. The "--"
+// is for a variable whose name begins with "-", which is no option of env.
+std::vector<std::string> EnvironmentWords(const Environment& environment) {
   if (environment.inherits() && environment.changes().empty()) return {};
   std::vector<std::string> words = {"env"};
   if (!environment.inherits()) words.push_back("-i");
@@ -73,12 +84,10 @@ std::vector<std::string> EnvironmentWords(const Environment& environment,
     if (!CanBeCarried(name) || value.has_value()) continue;
     words.insert(words.end(), {"-u", name});
   }
+  words.push_back("--");
   for (const auto& [name, value] : environment.changes()) {
     if (!CanBeCarried(name) || !value.has_value()) continue;
     words.push_back(absl::StrCat(name, "=", *value));
-  }
-  if (absl::StrContains(program, '=') || absl::StartsWith(program, "-")) {
-    words.insert(words.end(), {"/bin/sh", "-c", "exec \"$@\"", "sh"});
   }
   return words;
 }
@@ -105,12 +114,13 @@ std::string RemoteLine(const Command& command, const SshOptions& options) {
   std::string line =
       absl::StrCat("exec /bin/sh -c ", ShellQuote(kRemoteScript), " sh ", grace,
                    " ", ShellQuote(Directory(command.working_directory)));
-  std::vector<std::string> words = Words(command);
-  const std::vector<std::string> environment =
-      EnvironmentWords(command.env, words.empty() ? "" : words[0]);
-  words.insert(words.begin(), environment.begin(), environment.end());
-  for (const std::string& word : words) {
-    absl::StrAppend(&line, " ", ShellQuote(word));
+  const std::vector<std::string> words = Words(command);
+  for (const std::vector<std::string>& part :
+       {EnvironmentWords(command.env),
+        ProgramWords(words.empty() ? "" : words[0]), words}) {
+    for (const std::string& word : part) {
+      absl::StrAppend(&line, " ", ShellQuote(word));
+    }
   }
   return line;
 }
@@ -123,12 +133,17 @@ bool SaysHowToShare(const std::vector<std::string>& ssh) {
 }
 
 // Where the socket of a shared connection is. Empty where its path would be
-// longer than that of a socket can be: ssh would fail rather than not share.
+// longer than that of a socket can be, or a line of ssh's configuration would
+// not be read as it is: ssh would fail rather than not share.
 std::string ControlPath(const SshOptions& options) {
   if (!options.control_path.empty()) return options.control_path;
   constexpr size_t kLongestFolder = 38;  // 108 less "/asyncproc-%C.<random>".
   const auto fits = [](absl::string_view folder) {
-    return absl::StartsWith(folder, "/") && folder.size() <= kLongestFolder;
+    return absl::StartsWith(folder, "/") && folder.size() <= kLongestFolder &&
+           std::all_of(folder.begin(), folder.end(), [](unsigned char c) {
+             return absl::ascii_isalnum(c) ||
+                    absl::StrContains("/._-+,:@", static_cast<char>(c));
+           });
   };
   const char* folder = getenv("XDG_RUNTIME_DIR");
   if (folder != nullptr && fits(folder)) {

@@ -289,6 +289,17 @@ TEST(ShellTest, IsNotInvolvedElsewhere) {
 }
 
 // SEC-07
+TEST(ShellTest, TakesNoScriptForAnOption) {
+  TemporaryDirectory directory;
+  directory.Write("-x", "#!/bin/sh\necho \"$@\"\n", 0755);
+  Command command = Command::Shell("-x \"$0\" \"$@\"");
+  command.argv.insert(command.argv.end(), {"zero", "one"});
+  command.env.Set("PATH", directory.path() + ":/usr/bin:/bin");
+
+  EXPECT_EQ(OutputOf(command), "zero one\n");
+}
+
+// SEC-07
 TEST(ShellQuoteTest, IsUndoneByAShell) {
   const std::string all = AllBytes();
   for (const std::string& text :

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -126,6 +127,50 @@ TEST_F(OverSshTest, CanClearTheEnvironment) {
 
   EXPECT_THAT(lines, testing::IsSupersetOf({"ONLY=this", "strange.name=too"}));
   EXPECT_THAT(lines, Not(Contains(HasSubstr("HOME="))));
+}
+
+// -S runs a program; so does a login shell that does not know it.
+TEST_F(OverSshTest, CarriesVariablesWhoseNamesLookLikeOptions) {
+  const TemporaryDirectory directory;
+  const std::string trap = absl::StrCat(directory.path(), "/trap");
+  Command command({"/usr/bin/env"});
+  command.env.Clear()
+      .Set("-S", absl::StrCat("touch ", trap))
+      .Set("--split-string", "x")
+      .Set("-", "y")
+      .Unset("-u");
+
+  const std::vector<std::string> lines =
+      absl::StrSplit(OutputOf(There(command)), '\n', absl::SkipEmpty());
+
+  EXPECT_THAT(lines, testing::IsSupersetOf({absl::StrCat("-S=touch ", trap),
+                                            std::string("--split-string=x"),
+                                            std::string("-=y")}));
+  EXPECT_FALSE(std::filesystem::exists(trap));
+}
+
+TEST_F(OverSshTest, RunsAProgramWhoseNameLooksLikeAnOption) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"-a", "-a=b", "--", "-"}) {
+    directory.Write(name, "#!/bin/sh\nprintf '[%s]' \"$@\" \"$X\"\n", 0755);
+    for (const bool with_variable : {false, true}) {
+      Command command({name, "echo", "-n"});
+      command.env.Set("PATH", directory.path() + ":/usr/bin:/bin");
+      if (with_variable) command.env.Set("X", "here");
+
+      EXPECT_EQ(OutputOf(There(command)),
+                with_variable ? "[echo][-n][here]" : "[echo][-n][]")
+          << name;
+    }
+  }
+}
+
+// With bash for /bin/sh, as elsewhere, exec has options.
+TEST(OverSshWordsTest, LeaveNoNameToAShellsExecThatLooksLikeAnOption) {
+  const std::string line =
+      Command({"-a", "echo"}).OverSsh("there", SshOptions()).argv.back();
+
+  EXPECT_THAT(line, testing::EndsWith(" /bin/sh -c '\"$@\"' sh -a echo"));
 }
 
 TEST_F(OverSshTest, IsRefusedForAVariableThatIsNone) {
@@ -322,7 +367,10 @@ TEST(OverSshWordsTest, PutTheSocketWhereItsPathFits) {
     setenv("HOME", "/home/tester", 1);
     setenv("XDG_RUNTIME_DIR", "/run/user/1000", 1);
     EXPECT_THAT(words(), Contains("ControlPath=/run/user/1000/asyncproc-%C"));
-    setenv("XDG_RUNTIME_DIR", "relative", 1);
+    for (const char* folder : {"relative", "/run/a b", "/run/%h", "/run/\""}) {
+      setenv("XDG_RUNTIME_DIR", folder, 1);
+      EXPECT_THAT(words(), Contains("ControlPath=~/.ssh/asyncproc-%C"));
+    }
     EXPECT_THAT(words(), Contains("ControlPath=~/.ssh/asyncproc-%C"));
     setenv("HOME", ("/" + std::string(100, 'x')).c_str(), 1);
     EXPECT_THAT(words(), Not(Contains(HasSubstr("ControlPath"))));

@@ -214,6 +214,11 @@ TEST(CommandTest, TakesASessionAndANewGroup) {
 TEST(CommandTest, ShellHandsTheScriptToSh) {
   EXPECT_THAT(Command::Shell("a | b").argv,
               ElementsAre("/bin/sh", "-c", "a | b"));
+  // What sh would take for an option of its own.
+  for (const std::string script : {"-i", "+x; echo pwned"}) {
+    EXPECT_THAT(Command::Shell(script).argv,
+                ElementsAre("/bin/sh", "-c", "--", script));
+  }
 }
 
 TEST(CommandTest, PrintsItselfAsALineForAShell) {
