@@ -46,7 +46,8 @@ class Stdio {
   static Stdio Pipe() { return Stdio(Kind::kPipe); }
   // For stdout or stderr: as Pipe, but the child finds a terminal there, so
   // that programs that buffer what they write to a pipe hand over each line,
-  // and may use colours. It has no other sign of a terminal: no echo, no
+  // and may use colours and a pager (OnPlainTerminal turns those off). The
+  // terminal has 24 rows and 80 columns, and no other sign of one: no echo, no
   // "\r\n", no Ctrl-C, and stdin is what it is set to. See Command::pty for a
   // whole one.
   static Stdio LineBuffered() { return Stdio(Kind::kLineBuffered); }

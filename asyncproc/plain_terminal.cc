@@ -6,14 +6,39 @@
 
 namespace asyncproc {
 
+namespace {
+
+// Where programs read of the file of their history, and what they take for
+// none.
+constexpr std::pair<const char*, const char*> kHistories[] = {
+    {"HISTFILE", ""},
+    {"LESSHISTFILE", "-"},
+    {"MYSQL_HISTFILE", "/dev/null"},
+    {"NODE_REPL_HISTORY", ""},
+    {"PSQL_HISTORY", "/dev/null"},
+    {"PYTHON_HISTORY", "/dev/null"},
+    {"SQLITE_HISTORY", "/dev/null"},
+};
+
+bool IsLineBuffered(const Stdio& stream) {
+  return stream.kind() == Stdio::Kind::kLineBuffered;
+}
+
+}  // namespace
+
 Command OnPlainTerminal(Command command) {
-  Pty pty = command.pty.value_or(Pty());
-  pty.echo = false;
-  command.pty = pty;
+  if (!IsLineBuffered(command.out) && !IsLineBuffered(command.err)) {
+    Pty pty = command.pty.value_or(Pty());
+    pty.echo = false;
+    command.pty = pty;
+  }
   command.env.Set("TERM", "dumb").Set("NO_COLOR", "1").Unset("PROMPT_COMMAND");
   for (const char* pager :
        {"PAGER", "GIT_PAGER", "MANPAGER", "PSQL_PAGER", "SYSTEMD_PAGER"}) {
     command.env.Set(pager, "cat");
+  }
+  for (const auto& [name, none] : kHistories) {
+    if (command.env.changes().count(name) == 0) command.env.Set(name, none);
   }
   return command;
 }

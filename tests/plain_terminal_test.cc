@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -156,6 +157,46 @@ TEST(PlainTerminalTest, KeepsWhatTheCommandSaysItself) {
   const std::string said = process->Read();
   EXPECT_THAT(said, testing::StartsWith("dumb cat\r\n50 132\r\n"));
   EXPECT_THAT(said, HasSubstr(" -echo "));
+}
+
+TEST(PlainTerminalTest, LeavesLineBufferedStreamsAndTurnsOffTheirPagers) {
+  Command command = Command::Shell(
+      "test -t 0 || test ! -t 1 || test -t 2 || echo $TERM $PAGER");
+  command.out = Stdio::LineBuffered();
+
+  const Command plain = OnPlainTerminal(command);
+
+  EXPECT_FALSE(plain.pty.has_value());
+  EXPECT_EQ(OutputOf(plain), "dumb cat\n");
+}
+
+TEST(PlainTerminalTest, WritesNoHistoryUnlessAsked) {
+  const TemporaryDirectory home;
+  Command bash({"bash", "--norc", "--noprofile", "-i"});
+  bash.env.Set("PS1", "ready> ").Set("HOME", home.path());
+  const auto talk = [](Command command) {
+    auto process = MustSpawn(OnPlainTerminal(std::move(command)));
+    EXPECT_THAT(process->out().ReadUntil("ready> ", kNeverReached), IsOk());
+    EXPECT_THAT(process->Write("echo secret\n"), IsOk());
+    EXPECT_THAT(process->out().ReadUntil("ready> ", kNeverReached), IsOk());
+    EXPECT_THAT(process->Write("exit\n"), IsOk());
+    EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  };
+
+  talk(bash);
+  Command asked = bash;
+  asked.env.Set("HISTFILE", home.path() + "/asked");
+  talk(asked);
+  Command sqlite({"sqlite3", "-interactive"});
+  sqlite.env.Set("HOME", home.path());
+  auto process = MustSpawn(OnPlainTerminal(sqlite));
+  EXPECT_THAT(process->out().ReadUntil("sqlite> ", kNeverReached), IsOk());
+  EXPECT_THAT(process->Write("select 1;\n.exit\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(home.Read("asked"), HasSubstr("echo secret"));
+  EXPECT_FALSE(std::filesystem::exists(home.path() + "/.bash_history"));
+  EXPECT_FALSE(std::filesystem::exists(home.path() + "/.sqlite_history"));
 }
 
 // A prompt that stands in the output, at the end of a piece of it, would end a

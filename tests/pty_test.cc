@@ -279,6 +279,22 @@ TEST(PtyTest, TakesALongLineInRawMode) {
   EXPECT_THAT(AllOf(*process), HasSubstr("1000000"));
 }
 
+// PTY-10
+TEST(PtyTest, CountsNoKeyOfRawModeIntoALine) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell(
+          "stty raw -echo; echo ready; head -c 5000 | wc -c; "
+          "stty sane -echo; echo ready; read line; echo \"[$line]\""),
+      /*echo=*/false));
+  EXPECT_THAT(process->out().ReadUntil("ready", kNeverReached), IsOk());
+  EXPECT_THAT(process->Write(std::string(5000, 'x')), IsOk());
+  EXPECT_THAT(process->out().ReadUntil("ready", kNeverReached), IsOk());
+
+  EXPECT_THAT(process->Write("hello\n"), IsOk());
+
+  EXPECT_THAT(AllOf(*process), HasSubstr("[hello]"));
+}
+
 // PTY-11
 TEST(PtyTest, KeepsItsTerminalFromOtherChildren) {
   auto process = MustSpawn(OnTerminal(Command({"cat"})));
@@ -364,6 +380,13 @@ TEST(PtyTest, DeliversEachLineAtOnceFromProgramsThatBuffer) {
   for (const Command& command : commands) {
     ExpectConversation(OnTerminal(command, /*echo=*/false));
   }
+}
+
+TEST(LineBufferedTest, HasTheSizeOfATerminal) {
+  Command command = Command::Shell("stty size <&1; stty size <&2");
+  command.out = command.err = Stdio::LineBuffered();
+
+  EXPECT_EQ(OutputOf(command), "24 80\n24 80\n");
 }
 
 TEST(LineBufferedTest, LeavesBytesAndTheOtherStreamsAsTheyAre) {

@@ -23,10 +23,16 @@ absl::Status LineDiscipline::Type(int fd, absl::string_view data) {
   termios settings = {};
   const bool canonical =
       tcgetattr(fd, &settings) == 0 && (settings.c_lflag & ICANON) != 0;
+  if (!canonical) {
+    // Back in canonical mode, the terminal makes a line of its own of what has
+    // not been read.
+    line_length_ = 0;
+    return absl::OkStatus();
+  }
   size_t length = line_length_;
   for (const char c : data) {
     length = EndsLine(settings, c) ? 0 : length + 1;
-    if (canonical && length > kLongestLine) {
+    if (length > kLongestLine) {
       return absl::InvalidArgumentError(absl::StrCat(
           "a line of more than ", kLongestLine,
           " bytes, which the terminal would cut off: it is in canonical mode; "

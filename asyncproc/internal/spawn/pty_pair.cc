@@ -42,6 +42,14 @@ absl::StatusOr<PtyPair> OpenPair() {
   return pair;
 }
 
+absl::Status SetSize(const UniqueFd& terminal, const Pty& options) {
+  winsize size = {};
+  size.ws_row = static_cast<unsigned short>(options.rows);
+  size.ws_col = static_cast<unsigned short>(options.columns);
+  if (ioctl(terminal.get(), TIOCSWINSZ, &size) == 0) return absl::OkStatus();
+  return Failed("cannot set the size of a pseudo-terminal");
+}
+
 template <typename Change>
 absl::Status ChangeSettings(const UniqueFd& terminal, Change change) {
   termios settings;
@@ -59,11 +67,8 @@ absl::Status ChangeSettings(const UniqueFd& terminal, Change change) {
 absl::StatusOr<PtyPair> MakePty(const Pty& options) {
   absl::StatusOr<PtyPair> pair = OpenPair();
   if (!pair.ok()) return pair;
-  winsize size = {};
-  size.ws_row = static_cast<unsigned short>(options.rows);
-  size.ws_col = static_cast<unsigned short>(options.columns);
-  if (ioctl(pair->slave.get(), TIOCSWINSZ, &size) < 0) {
-    return Failed("cannot set the size of a pseudo-terminal");
+  if (absl::Status status = SetSize(pair->slave, options); !status.ok()) {
+    return status;
   }
   if (options.echo) return pair;
   absl::Status status = ChangeSettings(pair->slave, [](termios& settings) {
@@ -76,11 +81,12 @@ absl::StatusOr<PtyPair> MakePty(const Pty& options) {
 absl::StatusOr<PtyPair> MakeRawPty() {
   absl::StatusOr<PtyPair> pair = OpenPair();
   if (!pair.ok()) return pair;
-  if (absl::Status status = ChangeSettings(
-          pair->slave, [](termios& settings) { cfmakeraw(&settings); });
-      !status.ok()) {
-    return status;
+  absl::Status status = SetSize(pair->slave, Pty());
+  if (status.ok()) {
+    status = ChangeSettings(pair->slave,
+                            [](termios& settings) { cfmakeraw(&settings); });
   }
+  if (!status.ok()) return status;
   return pair;
 }
 

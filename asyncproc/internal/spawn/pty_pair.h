@@ -19,7 +19,8 @@ struct PtyPair {
 absl::StatusOr<PtyPair> MakePty(const Pty& options);
 
 // One that passes bytes on as they are, in both directions, and echoes nothing:
-// a pipe that programs take for a terminal. Errors: as MakePty.
+// a pipe that programs take for a terminal, of a Pty's usual size. Errors: as
+// MakePty.
 absl::StatusOr<PtyPair> MakeRawPty();
 
 }  // namespace asyncproc::internal
