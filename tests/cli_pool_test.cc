@@ -611,18 +611,19 @@ TEST(CliPoolTest, EndsWhatRunsOverSsh) {
 class Screen {
  public:
   Screen(const Command& command, int columns, int rows) {
-    std::string script = "LC_ALL=C.UTF-8 NO_COLOR=1 ";
-    absl::StrAppend(&script, command.DebugString(),
-                    "; echo \"code $?\"; exec sleep 1000");
+    // By /bin/sh, whatever the user's shell is. The trap is for a shell that
+    // would end by a Ctrl-C at which the command does not.
+    std::string script = "trap : INT; LC_ALL=C.UTF-8 NO_COLOR=1";
+    for (const std::string& word : command.argv) {
+      absl::StrAppend(&script, " ", ShellQuote(word));
+    }
+    absl::StrAppend(&script, "; echo \"code $?\"; exec sleep 1000");
     Tmux({"-f", "/dev/null", "new-session", "-d", "-x", absl::StrCat(columns),
-          "-y", absl::StrCat(rows), script});
+          "-y", absl::StrCat(rows), "/bin/sh", "-c", script});
   }
   ~Screen() {
     Tmux({"kill-server"});
-    EXPECT_TRUE(Await([&] {
-      const auto result = Run(CommandFor({"list-sessions"}));
-      return result.ok() && !result->status.ok();
-    }));
+    EXPECT_TRUE(Await([&] { return !Lives(); }));
   }
 
   std::string Tmux(std::vector<std::string> arguments) const {
@@ -636,12 +637,22 @@ class Screen {
   std::string Visible() const { return Tmux({"capture-pane", "-p"}); }
 
   bool AwaitText(absl::string_view text) const {
-    const bool found = Await([&] { return absl::StrContains(Text(), text); });
-    if (!found) ADD_FAILURE() << "no " << text << " on this:\n" << Text();
-    return found;
+    bool lives = true;
+    const bool done = Await([&] {
+      lives = Lives();
+      return !lives || absl::StrContains(Text(), text);
+    });
+    if (!lives) ADD_FAILURE() << "tmux has ended; no " << text;
+    if (!done) ADD_FAILURE() << "no " << text << " on this:\n" << Text();
+    return done && lives;
   }
 
  private:
+  bool Lives() const {
+    const auto result = Run(CommandFor({"has-session"}));
+    return result.ok() && result->status.ok();
+  }
+
   Command CommandFor(std::vector<std::string> arguments) const {
     // The path of a socket is short: it is relative.
     Command command({"tmux", "-u", "-S", "socket"});

@@ -59,36 +59,42 @@ TerminalWindow::~TerminalWindow() {
   std::filesystem::remove_all(folder_);
 }
 
-std::string TerminalWindow::Tmux(std::vector<std::string> words) const {
+std::optional<std::string> TerminalWindow::Tmux(
+    std::vector<std::string> words) const {
   words.insert(words.begin(),
                {"tmux", "-f", absl::StrCat(directory_.path(), "/tmux.conf"),
                 "-S", absl::StrCat(folder_, "/socket")});
   Command command(words);
   command.env.Unset("TMUX").Set("LC_ALL", "C.UTF-8");
   const auto result = Run(command);
-  return result.ok() ? std::string(result->out) : "";
+  if (!result.ok() || !result->status.ok()) return std::nullopt;
+  return std::string(result->out);
 }
 
 std::string TerminalWindow::Text() const {
-  return Tmux({"capture-pane", "-p"});
+  return Tmux({"capture-pane", "-p"}).value_or("");
 }
 
 bool TerminalWindow::AwaitText(absl::string_view text) const {
-  const absl::Time deadline = absl::Now() + kNeverReached;
-  while (!absl::StrContains(Text(), text)) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(20));
-  }
-  return true;
+  return AwaitText(text, /*shown=*/true);
 }
 
 bool TerminalWindow::AwaitNoText(absl::string_view text) const {
+  return AwaitText(text, /*shown=*/false);
+}
+
+bool TerminalWindow::AwaitText(absl::string_view text, bool shown) const {
   const absl::Time deadline = absl::Now() + kNeverReached;
-  while (absl::StrContains(Text(), text)) {
-    if (absl::Now() > deadline) return false;
+  while (absl::Now() < deadline) {
+    const std::optional<std::string> now = Tmux({"capture-pane", "-p"});
+    if (!now.has_value()) {
+      ADD_FAILURE() << "tmux is gone, before " << text;
+      return false;
+    }
+    if (absl::StrContains(*now, text) == shown) return true;
     absl::SleepFor(absl::Milliseconds(20));
   }
-  return true;
+  return false;
 }
 
 void TerminalWindow::Resize(int columns, int rows) const {

@@ -2,6 +2,7 @@
 #define ASYNCPROC_TESTS_CLI_TESTING_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,8 @@ class TerminalWindow {
 
   // What it shows, without spaces at the ends of lines.
   std::string Text() const;
-  // Waits until it shows `text`, or no longer does. False: it never did.
+  // Waits until it shows `text`, or no longer does. False: it never did. The
+  // test fails at once when tmux is gone.
   bool AwaitText(absl::string_view text) const;
   bool AwaitNoText(absl::string_view text) const;
 
@@ -54,7 +56,9 @@ class TerminalWindow {
   void Close() const;
 
  private:
-  std::string Tmux(std::vector<std::string> words) const;
+  // Nothing: tmux is gone, or does not do it.
+  std::optional<std::string> Tmux(std::vector<std::string> words) const;
+  bool AwaitText(absl::string_view text, bool shown) const;
 
   TemporaryDirectory directory_;
   std::string folder_ = "/tmp/asyncproc-XXXXXX";  // A socket's path is short.

@@ -1,5 +1,8 @@
 #include "tests/refused_calls.h"
 
+// Not <termios.h>, whose structures have the same names.
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -9,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <optional>
 #include <vector>
 
 #include "absl/log/check.h"
@@ -33,9 +37,22 @@ sock_filter Load(uint32_t offset) {
 
 sock_filter Return(uint32_t what) { return BPF_STMT(BPF_RET | BPF_K, what); }
 
+// What newer C libraries call in the place of an ioctl.
+std::optional<uint32_t> NewerRequest(const RefusedCall& call) {
+  if (call.number != SYS_ioctl || !call.value.has_value()) return std::nullopt;
+  if (*call.value == TCGETS) return TCGETS2;
+  if (*call.value == TCSETS) return TCSETS2;
+  return std::nullopt;
+}
+
 }  // namespace
 
 void Refuse(const RefusedCall& call) {
+  if (const auto newer = NewerRequest(call)) {
+    RefusedCall other = call;
+    other.value = newer;
+    Refuse(other);
+  }
   std::vector<sock_filter> filter = {Load(offsetof(seccomp_data, nr))};
   const auto number = static_cast<uint32_t>(call.number);
   if (call.value.has_value()) {

@@ -1,17 +1,22 @@
-// The main of every test: after each test case, nothing may be left of it: no
-// descriptor, no child, no thread.
+// The main of every test: the programs that it starts find a HOME of its own,
+// and after each test case, nothing may be left of it: no descriptor, no child,
+// no thread.
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
+#include <system_error>
 #include <thread>
 
+#include "absl/log/check.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -83,10 +88,47 @@ class LeakListener : public testing::EmptyTestEventListener {
   size_t threads_ = 0;
 };
 
+// A folder for what programs keep for their user, the lines that were typed
+// into a shell say. Nothing of the real user's is read or written.
+class OwnHome {
+ public:
+  // Before there is another thread.
+  OwnHome() {
+    // A test that runs itself anew has the one of its first process.
+    const char* const home = getenv("HOME");
+    const char* const own = getenv(kVariable);
+    if (home != nullptr && own != nullptr && strcmp(home, own) == 0) return;
+    path_ = absl::StrCat(testing::TempDir(), "/asyncproc-home-XXXXXX");
+    CHECK(mkdtemp(path_.data()) != nullptr) << path_;
+    setenv("HOME", path_.c_str(), 1);
+    setenv(kVariable, path_.c_str(), 1);
+    // Where programs look beside HOME, and how they would behave for this user
+    // alone.
+    for (const char* name :
+         {"BASH_ENV", "ENV", "HISTFILE", "INPUTRC", "LESSHISTFILE",
+          "MYSQL_HISTFILE", "NODE_REPL_HISTORY", "PSQL_HISTORY", "PSQLRC",
+          "PYTHONSTARTUP", "PYTHONUNBUFFERED", "PYTHON_HISTORY",
+          "SQLITE_HISTORY", "TMUX", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+          "XDG_DATA_HOME", "XDG_STATE_HOME"}) {
+      unsetenv(name);
+    }
+  }
+  ~OwnHome() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+
+ private:
+  static constexpr char kVariable[] = "ASYNCPROC_TEST_HOME";
+
+  std::string path_;  // Empty: another process's.
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  const OwnHome home;
   // With its first thread, ThreadSanitizer starts one of its own.
   std::thread([] {}).join();
   testing::UnitTest::GetInstance()->listeners().Append(new LeakListener);
