@@ -533,6 +533,32 @@ TEST(InteractWithoutTerminalTest, ShowsAFloodToAFileThatTakesAnyAmount) {
   EXPECT_TRUE(directory.Read("out") == numbers);
 }
 
+TEST(InteractWithoutTerminalTest, EndsInTimeHoweverMuchTheChildSays) {
+  auto in = internal::MakePipe();
+  ASSERT_THAT(in, IsOk());
+  UniqueFd out(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  auto yes = MustSpawn(OnTerminal(Command({"yes"})));
+  Expect expect(yes.get());
+  InteractOptions options;
+  options.in = in->read_end.get();
+  options.out = out.get();
+  options.timeout = kShort;
+  const absl::Time start = absl::Now();
+
+  EXPECT_THAT(Interact(expect, options),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  options.timeout = kNeverReached;
+  EXPECT_THAT(WithTimeout(kShort, [&] { return Interact(expect, options); }),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  CancellationToken token;
+  token.Cancel();
+  CancellationScope scope(token);
+  EXPECT_THAT(Interact(expect, options), HasCode(absl::StatusCode::kCancelled));
+
+  EXPECT_LT(absl::Now() - start, absl::Seconds(2) * kSlowness);
+  EXPECT_LE(expect.buffer().size(), 2 * 64u * 1024u);
+}
+
 TEST_F(InteractTest, RefusesAChildWithoutATerminal) {
   auto cat = MustSpawn(Command({"cat"}));
   Expect expect(cat.get());
