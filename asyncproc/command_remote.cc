@@ -63,7 +63,7 @@ bool CanBeCarried(const std::string& name) {
 
 // The words that run `program`, which follows, where env or a shell's exec
 // would take its name for a variable or an option. The shell in between drops
-// variables whose names it could not have.
+// variables with names that a shell cannot have.
 std::vector<std::string> ProgramWords(absl::string_view program) {
   if (absl::StartsWith(program, "-")) {
     return {"/bin/sh", "-c", "\"$@\"", "sh"};
@@ -74,8 +74,8 @@ std::vector<std::string> ProgramWords(absl::string_view program) {
   return {};
 }
 
-// The words that set the environment there and then run what follows. The "--"
-// is for a variable whose name begins with "-", which is no option of env.
+// The words that set the environment there and then run the words behind them.
+// The "--" keeps env from taking a variable with a name as "-S" for an option.
 std::vector<std::string> EnvironmentWords(const Environment& environment) {
   if (environment.inherits() && environment.changes().empty()) return {};
   std::vector<std::string> words = {"env"};

@@ -26,8 +26,8 @@ using internal::MonotonicNow;
 // What a failure shows of the text.
 constexpr size_t kShown = 500;
 
-// What is read at once: a moment's work to search, so that the deadline is
-// looked at often.
+// Bytes of one read: few enough to be searched in a moment, so that the
+// deadline is looked at often.
 constexpr size_t kPiece = 1024 * 1024;
 
 // For how long the output must be silent before all of it is searched again for
@@ -275,7 +275,7 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
 }
 
 absl::Status Expect::FillLast() {
-  // Not what comes meanwhile: there may be no end of that.
+  // Bytes that arrive meanwhile are left: a flood of them has no end.
   size_t rest = cursor_->Available() + without_room_.size();
   while (rest > 0) {
     const size_t before = buffer_.size();

@@ -89,7 +89,7 @@ struct Expected {
 // doubled, falls silent or ends, and at the latest when the time is up.
 //
 // Memory: at most `limit` (64 MiB) of text in which nothing has matched is kept
-// here. What the child writes beyond that stays in its output, for which
+// here. Further output stays in the child's OutputStream, for which
 // Command::output_buffer is the bound: OutputBound::BlockChild lets a child
 // that writes without end wait.
 //

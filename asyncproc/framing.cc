@@ -107,7 +107,8 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
     if (!line.ok()) return line.status();
     absl::string_view header = *line;
     if (headers_.empty() && IsOtherText(&header)) {
-      // A read of what is there does not fail, and there may be no end of text.
+      // Lines that are there are read without a look at the time, and a flood
+      // of them has no end.
       absl::Status late = internal::CheckWaitScopes();
       if (MonotonicNow() >= deadline) {
         late = absl::DeadlineExceededError("no complete message yet");

@@ -38,8 +38,8 @@ struct FramedMessage {
 struct MessageReaderOptions {
   // The largest body. A longer one is an error.
   size_t largest = size_t{1} << 30;
-  // What a program writes between two messages, logs for instance, is an error,
-  // unless this is set: then such text is skipped, and given to this function,
+  // Text between two messages, a log for instance, is an error, unless this is
+  // set: then such text is skipped, and given to this function,
   // line by line, without "\n" or "\r\n". A message begins, then, where a line
   // ends with "Content-Length: " and digits, or begins with "Content-Type:":
   // text of that line in front of its Content-Length is given to the function
@@ -96,8 +96,8 @@ class MessageReader {
   absl::Status CheckLength();
   absl::Status Broken(absl::Status status);
 
-  // Whether `line` was other text, which has been reported; else `line` is what
-  // the message has of it.
+  // Reports `line`, or the part of it in front of a header, if that is other
+  // text. True: all of it was. False: `line` is the header.
   bool IsOtherText(absl::string_view* line);
 
   OutputCursor& cursor_;

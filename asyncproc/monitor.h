@@ -46,7 +46,7 @@ class LineLogger {
 
 // How ProgressParser reads lines.
 struct ProgressOptions {
-  // What the pattern takes them for.
+  // The encoding in which the pattern matches them.
   RegexEncoding encoding = RegexEncoding::kBytes;
   // Whether the pattern sees, and Progress has, the colours and other control
   // sequences that a program writes for a terminal.

@@ -8,8 +8,8 @@ namespace asyncproc {
 
 namespace {
 
-// Where programs read of the file of their history, and what they take for
-// none.
+// The variables that name the file of a program's history, each with the value
+// for no file.
 constexpr std::pair<const char*, const char*> kHistories[] = {
     {"HISTFILE", ""},
     {"LESSHISTFILE", "-"},

@@ -38,7 +38,7 @@ class ReadyCondition::Check {
   virtual ~Check() = default;
   // Errors: what makes it pointless to look again.
   virtual absl::StatusOr<bool> Look(Readiness* readiness) = 0;
-  // For a failure: what was in the way when it last looked, or nothing.
+  // For the message of a failure: the obstacle that the last look met, or "".
   virtual std::string Obstacle() const { return ""; }
 };
 
@@ -51,7 +51,7 @@ constexpr absl::Duration kLongestPause = absl::Milliseconds(10);
 // A child that talks without end leaves time for other things.
 constexpr absl::Duration kLongestLook = absl::Milliseconds(20);
 
-// What is looked at of a line.
+// The bytes of a line that are searched.
 constexpr size_t kLongestLine = 1024 * 1024;
 
 // From the end of the output to that of the child.

@@ -18,7 +18,7 @@ namespace asyncproc {
 
 // How ReadyCondition::Line reads lines.
 struct LineOptions {
-  // What `pattern` takes them for.
+  // The encoding in which `pattern` matches them.
   RegexEncoding encoding = RegexEncoding::kBytes;
   // Whether the colours and other control sequences that a program writes for a
   // terminal are matched, and returned, as they are. By default they are left

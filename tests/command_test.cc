@@ -214,7 +214,7 @@ TEST(CommandTest, TakesASessionAndANewGroup) {
 TEST(CommandTest, ShellHandsTheScriptToSh) {
   EXPECT_THAT(Command::Shell("a | b").argv,
               ElementsAre("/bin/sh", "-c", "a | b"));
-  // What sh would take for an option of its own.
+  // sh would take these for options of its own.
   for (const std::string script : {"-i", "+x; echo pwned"}) {
     EXPECT_THAT(Command::Shell(script).argv,
                 ElementsAre("/bin/sh", "-c", "--", script));

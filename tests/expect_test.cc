@@ -344,7 +344,7 @@ TEST(ExpectFloodTest, KeepsNoMoreThanTheLimitAndFailsBeyondIt) {
   EXPECT_THAT(std::string(found.status().message()),
               AllOf(HasSubstr("1000000"), HasSubstr("\"END\"")));
   EXPECT_EQ(expect.buffer().size(), 1000000u);
-  // Nothing was lost: what is taken makes room for what follows.
+  // Nothing was lost: TakeBuffer makes room for the rest.
   std::string before = expect.TakeBuffer();
   while (!(found = expect.Await(Pattern::Literal("END"), kNeverReached)).ok()) {
     ASSERT_THAT(found, HasCode(absl::StatusCode::kResourceExhausted));

@@ -197,7 +197,7 @@ TEST(MessageReaderTest, TakesNoMessageOfALongHeader) {
               HasCode(absl::StatusCode::kInvalidArgument));
 }
 
-// A reader that skips what is no message, and what it has skipped.
+// A reader that skips other text, and the text that it has skipped.
 struct SkippingReader {
   explicit SkippingReader(Process& process)
       : reader(&process.out(), Options()) {}

@@ -1,4 +1,4 @@
-// What test_main.cc gives to every test: a HOME of its own.
+// The HOME of its own that test_main.cc gives to every test.
 
 #include <pwd.h>
 #include <stdlib.h>

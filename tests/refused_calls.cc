@@ -1,6 +1,6 @@
 #include "tests/refused_calls.h"
 
-// Not <termios.h>, whose structures have the same names.
+// Not <termios.h>: its structures have the same names.
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <errno.h>
@@ -37,7 +37,7 @@ sock_filter Load(uint32_t offset) {
 
 sock_filter Return(uint32_t what) { return BPF_STMT(BPF_RET | BPF_K, what); }
 
-// What newer C libraries call in the place of an ioctl.
+// The ioctl that newer C libraries call instead.
 std::optional<uint32_t> NewerRequest(const RefusedCall& call) {
   if (call.number != SYS_ioctl || !call.value.has_value()) return std::nullopt;
   if (*call.value == TCGETS) return TCGETS2;

@@ -88,8 +88,8 @@ class LeakListener : public testing::EmptyTestEventListener {
   size_t threads_ = 0;
 };
 
-// A folder for what programs keep for their user, the lines that were typed
-// into a shell say. Nothing of the real user's is read or written.
+// A folder for the files that programs keep for their user, the history of a
+// shell say. No file of the real user's is read or written.
 class OwnHome {
  public:
   // Before there is another thread.

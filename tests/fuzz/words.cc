@@ -48,7 +48,7 @@ std::string Unquote(absl::string_view word) {
   return text;
 }
 
-// What bash makes of a word $'...'.
+// The text for which bash takes a word $'...'.
 std::string UnquoteAnsi(absl::string_view word) {
   CHECK(absl::EndsWith(word, "'"));
   word = word.substr(2, word.size() - 3);

@@ -11,8 +11,8 @@ namespace asyncproc::internal {
 
 // Follows the line that is being typed into a terminal: the kernel, in
 // canonical mode, cuts off what is too long for it without a word, and takes an
-// end-of-file character for one only at the start of a line. What is typed in
-// raw mode belongs to no line.
+// end-of-file character for one only at the start of a line. Keys of raw
+// mode belong to no line.
 //
 // Thread safety: none of its own.
 class LineDiscipline {

@@ -57,7 +57,7 @@ class ParentThread {
 
 namespace {
 
-// What a message prints of a name, and of a PATH.
+// The most bytes of a name, or of a PATH, in a message.
 constexpr size_t kMostShown = 1000;
 
 std::string Shown(absl::string_view word) {

@@ -16,8 +16,9 @@ size_t Skip(absl::string_view text, size_t at, char low, char high) {
   return at;
 }
 
-// Of what ends by ESC \, or by BEL as xterm takes it too. Another ESC, or the
-// end of the line, ends a sequence that its program has not finished.
+// Of a sequence that ends by ESC \, or by BEL, which xterm takes too. Another
+// ESC, or the end of the line, ends a sequence that its program has not
+// finished.
 size_t StringSize(absl::string_view text) {
   const size_t end = text.find_first_of("\a\x1b\n\r", 2);
   if (end == absl::string_view::npos) return text.size();
