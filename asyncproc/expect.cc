@@ -200,8 +200,7 @@ absl::StatusOr<Expected> Expect::Await(const Pattern& pattern,
   return Await(std::vector<Pattern>{pattern}, timeout);
 }
 
-absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
-                                       absl::Duration timeout) {
+absl::Status Expect::Validate(const std::vector<Pattern>& patterns) {
   if (patterns.empty()) {
     return absl::InvalidArgumentError("there is no pattern to wait for");
   }
@@ -214,6 +213,12 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
       return absl::InvalidArgumentError("an empty text matches anywhere");
     }
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
+                                       absl::Duration timeout) {
+  if (absl::Status status = Validate(patterns); !status.ok()) return status;
   const absl::Time deadline = DeadlineAfter(timeout);
   Search search(patterns, lookback_, window_);
   for (bool silent = false;;) {

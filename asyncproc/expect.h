@@ -138,6 +138,7 @@ class Expect {
   friend class internal::InteractionRun;
   struct Search;
 
+  static absl::Status Validate(const std::vector<Pattern>& patterns);
   // Reads as soon as there is anything, until `deadline`: `most` bytes, and no
   // more than the limit leaves room for.
   absl::Status Fill(absl::Time deadline, size_t most);

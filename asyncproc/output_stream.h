@@ -66,6 +66,7 @@ class OutputCursor {
   std::string Read();
 
   // All that has arrived, as soon as that is anything; at most `most` bytes.
+  // REQUIRES: most > 0.
   absl::StatusOr<std::string> ReadSome(absl::Duration timeout,
                                        size_t most = std::string::npos);
 

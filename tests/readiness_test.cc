@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/child_stream.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
@@ -385,7 +386,10 @@ TEST(WaitUntilReadyTest, DoesNotWaitForAGrandchildThatHoldsTheOutput) {
 TEST(WaitUntilReadyTest, SaysOnTimeoutWhatTheChildSaidAndDoes) {
   auto process =
       MustSpawn(Command::Shell("echo hello; echo warning >&2; exec cat"));
-  AwaitLine(*process, "hello");
+  // cat has begun.
+  while (Diagnose(*process).activity != Activity::kReadingStdin) {
+    ASSERT_TRUE(process->IsAlive());
+  }
 
   const absl::StatusOr<Readiness> ready =
       WaitUntilReady(*process, ReadyCondition::Line("ready"), kShort);

@@ -41,8 +41,9 @@ size_t PrintableSize(absl::string_view text) {
 // Where a text of which `most` bytes are shown ends: not inside of a character.
 size_t EndOfCut(absl::string_view text, size_t most) {
   if (text.size() <= most) return text.size();
-  while (most > 0 && (text[most] & 0xC0) == 0x80) --most;
-  return most;
+  size_t end = most;
+  while (end > 0 && most - end < 3 && (text[end] & 0xC0) == 0x80) --end;
+  return end;
 }
 
 // `escape`: appends the escape sequence of one byte.
