@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
-#include "asyncproc/internal/os/unique_fd.h"
+#include "tools/asyncproc/os/unique_fd.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -18,7 +18,6 @@
 namespace asyncproc::cli {
 namespace {
 
-using internal::UniqueFd;
 using testing::ElementsAre;
 using testing::Optional;
 
@@ -50,7 +49,7 @@ absl::StatusOr<std::string> NextLine(LineSource& source) {
 }
 
 TEST(ProductSourceTest, CombinesAllLists) {
-  ProductSource source({{"a", "b"}, {"1", "2", "3"}});
+  ProductSource source({{{"a", "b"}}, {{"1", "2", "3"}}});
   EXPECT_THAT(source.total(), Optional(6));
 
   EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("a", "1")));
@@ -64,7 +63,7 @@ TEST(ProductSourceTest, CombinesAllLists) {
 }
 
 TEST(ProductSourceTest, HasNothingWhenOneListIsEmpty) {
-  ProductSource source({{"a", "b"}, {}});
+  ProductSource source({{{"a", "b"}}, {{}}});
 
   EXPECT_THAT(source.total(), Optional(0));
   EXPECT_THAT(source.Next(), HasCode(absl::StatusCode::kOutOfRange));
@@ -72,15 +71,56 @@ TEST(ProductSourceTest, HasNothingWhenOneListIsEmpty) {
 
 TEST(ProductSourceTest, MakesMoreThanMemoryHolds) {
   const std::vector<std::string> many(10000, "x");
-  ProductSource source({many, many, many, many, many, many});
+  ProductSource source({{many}, {many}, {many}, {many}, {many}, {many}});
 
   EXPECT_THAT(source.Next(), IsOk());
   EXPECT_GT(*source.total(), int64_t{1} << 60);
 }
 
+TEST(ProductSourceTest, TakesLinkedListsTogetherUpToTheShortest) {
+  ProductSource source({{{"a", "b"}, {"1", "2", "3"}}, {{"x", "y"}}});
+  EXPECT_THAT(source.total(), Optional(4));
+
+  EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("a", "1", "x")));
+  EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("a", "1", "y")));
+  EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("b", "2", "x")));
+}
+
+TEST(GroupingSourceTest, GivesEachJobSeveralValues) {
+  GroupingSource source(
+      std::make_unique<ProductSource>(
+          std::vector<LinkedLists>{{{"a", "b", "c", "d", "e"}}}),
+      2);
+  EXPECT_THAT(source.total(), Optional(3));
+
+  EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("a", "b")));
+  EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("c", "d")));
+  EXPECT_THAT(source.Next(), IsOkAndHolds(ElementsAre("e")));
+  EXPECT_THAT(source.Next(), HasCode(absl::StatusCode::kOutOfRange));
+}
+
+TEST(LineSourceTest, RefusesANulUnlessItEndsALine) {
+  for (const char end : {'\n', '\0'}) {
+    Pipe pipe;
+    auto source = LineSource::Create(std::move(pipe.read), [] {}, end);
+    ASSERT_THAT(source, IsOk());
+    pipe.Write(std::string("one\0two\0", 8));
+    pipe.write.Reset();
+
+    if (end == '\0') {
+      EXPECT_THAT(NextLine(**source), IsOkAndHolds("one"));
+      EXPECT_THAT(NextLine(**source), IsOkAndHolds("two"));
+    } else {
+      EXPECT_THAT(NextLine(**source),
+                  HasCode(absl::StatusCode::kInvalidArgument));
+    }
+    EXPECT_THAT(NextLine(**source), HasCode(absl::StatusCode::kOutOfRange));
+  }
+}
+
 TEST(LineSourceTest, HasALineForEachJob) {
   Pipe pipe;
-  auto source = LineSource::Create(pipe.read.get(), [] {});
+  auto source = LineSource::Create(std::move(pipe.read), [] {});
   ASSERT_THAT(source, IsOk());
   pipe.Write("one\n\ntwo");
   pipe.write.Reset();
@@ -95,7 +135,7 @@ TEST(LineSourceTest, HasALineForEachJob) {
 TEST(LineSourceTest, WakesWhoFoundNothing) {
   Pipe pipe;
   absl::Notification woken;
-  auto source = LineSource::Create(pipe.read.get(), [&] {
+  auto source = LineSource::Create(std::move(pipe.read), [&] {
     if (!woken.HasBeenNotified()) woken.Notify();
   });
   ASSERT_THAT(source, IsOk());
@@ -113,7 +153,7 @@ TEST(LineSourceTest, ReadsNoFurtherAheadThanItsBound) {
   fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK);
   fcntl(pipe.write.get(), F_SETPIPE_SZ, 4096);
   auto source = LineSource::Create(
-      pipe.read.get(), [] {}, 1000);
+      std::move(pipe.read), [] {}, '\n', 1000);
   ASSERT_THAT(source, IsOk());
   const std::string block(4096, '\n');
   int64_t written = 0;
@@ -135,7 +175,7 @@ TEST(LineSourceTest, ReadsNoFurtherAheadThanItsBound) {
 
 TEST(LineSourceTest, EndsWhileItWaitsForInput) {
   Pipe pipe;
-  auto source = LineSource::Create(pipe.read.get(), [] {});
+  auto source = LineSource::Create(std::move(pipe.read), [] {});
   ASSERT_THAT(source, IsOk());
 
   const absl::Time start = absl::Now();
@@ -145,8 +185,8 @@ TEST(LineSourceTest, EndsWhileItWaitsForInput) {
 }
 
 TEST(LineSourceTest, TellsWhyItCannotRead) {
-  const UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  auto source = LineSource::Create(directory.get(), [] {});
+  UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  auto source = LineSource::Create(std::move(directory), [] {});
   ASSERT_THAT(source, IsOk());
 
   const auto line = NextLine(**source);

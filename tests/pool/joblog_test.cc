@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -113,6 +114,41 @@ TEST(JobLogTest, DropsALineThatWasTorn) {
             kHeader + first + FormatJobRecord(Record(2, 0, "b")));
 }
 
+TEST(JobLogTest, KnowsWhatRanWhenTheRunBeforeWasKilled) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/log";
+  {
+    auto log = JobLog::Create(path);
+    ASSERT_THAT(log, IsOk());
+    for (int64_t job : {1, 2, 3}) ASSERT_THAT(log->NoteStart(job), IsOk());
+    ASSERT_THAT(log->Append(Record(1, 0, "a")), IsOk());
+    ASSERT_THAT(log->NoteEnd(3), IsOk());
+    // Job 2 has not ended: its note stays.
+  }
+
+  {
+    auto log = JobLog::Resume(path);
+    ASSERT_THAT(log, IsOk());
+    EXPECT_THAT(log->cut_off(), testing::ElementsAre(2));
+    ASSERT_THAT(log->NoteStart(2), IsOk());
+    ASSERT_THAT(log->Append(Record(2, 0, "b")), IsOk());
+  }
+
+  EXPECT_THAT(JobLog::Resume(path)->cut_off(), testing::IsEmpty());
+  EXPECT_NE(access((path + ".running").c_str(), F_OK), 0);
+}
+
+TEST(JobLogTest, ResumesNothingThatIsNoLog) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.Write("log", "a letter\nof mine\n");
+
+  const auto log = JobLog::Resume(path);
+
+  EXPECT_THAT(log, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(log.status().message(), HasSubstr(path));
+  EXPECT_EQ(directory.Read("log"), "a letter\nof mine\n");
+}
+
 TEST(JobLogTest, BelongsToOnePool) {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/log";
@@ -138,6 +174,7 @@ TEST(JobLogTest, KeepsNoPartOfALineThatCannotBeWritten) {
   setrlimit(RLIMIT_FSIZE, &old);
   signal(SIGXFSZ, old_handler);
   EXPECT_FALSE(status.ok());
+  EXPECT_THAT(status.message(), HasSubstr(directory.path() + "/log"));
   EXPECT_EQ(directory.Read("log"), kHeader);
 }
 

@@ -11,15 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "asyncproc/internal/os/unique_fd.h"
+#include "tools/asyncproc/os/unique_fd.h"
+#include "tools/asyncproc/output.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
 
 namespace asyncproc::cli {
 namespace {
-
-using internal::UniqueFd;
 
 struct Pipe {
   Pipe() {
@@ -46,8 +45,8 @@ class PrinterTest : public testing::Test {
  protected:
   PrinterOptions Options() {
     PrinterOptions options;
-    options.out_fd = out_.write.get();
-    options.err_fd = err_.write.get();
+    options.out = &out_output_.emplace(out_.write.get(), "out");
+    options.err = &err_output_.emplace(err_.write.get(), "err");
     return options;
   }
 
@@ -62,6 +61,7 @@ class PrinterTest : public testing::Test {
 
   OutputStore store_{OutputStore::Options()};
   Pipe out_, err_;
+  std::optional<Output> out_output_, err_output_;
 };
 
 TEST_F(PrinterTest, PrintsJobsInOnePieceEach) {
@@ -93,7 +93,7 @@ TEST_F(PrinterTest, PutsTheTagBeforeEachLine) {
 
 TEST_F(PrinterTest, TakesThePanelAwayForOutputOnTheSameScreen) {
   PrinterOptions options = Options();
-  options.out_fd = options.err_fd;
+  options.out = options.err;
   options.out_on_screen = options.err_on_screen = true;
   auto printer = Printer::Start(options, [] {});
   ASSERT_THAT(printer, IsOk());

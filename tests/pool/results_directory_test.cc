@@ -21,8 +21,8 @@ TEST(ResultsDirectoryTest, PutsFilesWhereGnuParallelDoes) {
 
   auto files = results->Open(7, {"x y", "b/c"});
   ASSERT_THAT(files, IsOk());
-  ASSERT_EQ(write(files->out.get(), "out", 3), 3);
-  ASSERT_EQ(write(files->err.get(), "err", 3), 3);
+  ASSERT_EQ(write(files->out.fd(), "out", 3), 3);
+  ASSERT_EQ(write(files->err.fd(), "err", 3), 3);
 
   EXPECT_EQ(directory.Read("a/results/1/x y/2/b\\_c/stdout"), "out");
   EXPECT_EQ(directory.Read("a/results/1/x y/2/b\\_c/stderr"), "err");
@@ -36,7 +36,7 @@ TEST(ResultsDirectoryTest, EmptiesTheFilesOfAnEarlierTry) {
   {
     auto files = results->Open(1, {"a"});
     ASSERT_THAT(files, IsOk());
-    ASSERT_EQ(write(files->out.get(), "first", 5), 5);
+    ASSERT_EQ(write(files->out.fd(), "first", 5), 5);
   }
 
   ASSERT_THAT(results->Open(1, {"a"}), IsOk());

@@ -1,7 +1,6 @@
 #include "tools/asyncproc/console.h"
 
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,19 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "tools/asyncproc/output.h"
+#include "tools/asyncproc/os/mutex_lock.h"
 
 namespace asyncproc::cli {
 
 namespace {
-
-constexpr int kDescriptors[] = {STDOUT_FILENO, STDERR_FILENO};
-
-bool SameFile() {
-  struct stat out, err;
-  return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
-         out.st_dev == err.st_dev && out.st_ino == err.st_ino;
-}
 
 size_t Columns() {
   winsize size = {};
@@ -45,13 +36,13 @@ std::string Plain(absl::string_view text) {
 
 Console::Console()
     : terminal_{isatty(STDOUT_FILENO) == 1, isatty(STDERR_FILENO) == 1},
-      shared_(SameFile() || (terminal_[kOut] && terminal_[kErr])),
-      bar_(terminal_[kErr]) {}
+      shared_(IsSameFile(STDOUT_FILENO, STDERR_FILENO)),
+      bar_(terminal_[kErr]),
+      outputs_{&Output::Stdout(), &Output::Stderr()} {}
 
 bool Console::Write(Stream stream, absl::string_view bytes) {
-  if (closed_[stream]) return false;
   if (bytes.empty()) return true;
-  absl::MutexLock lock(&MutexOf(stream));
+  MutexLock lock(MutexOf(stream));
   return WriteLocked(stream, bytes);
 }
 
@@ -67,9 +58,7 @@ bool Console::WriteLocked(Stream stream, absl::string_view bytes)
   } else if (on_terminal) {
     within_line_ = bytes.back() != '\n';
   }
-  if (WriteAll(kDescriptors[stream], bytes).ok()) return true;
-  closed_[stream] = true;
-  return false;
+  return outputs_[stream]->Write(bytes).ok();
 }
 
 void Console::Say(absl::string_view line) {
@@ -78,28 +67,28 @@ void Console::Say(absl::string_view line) {
 
 void Console::ShowBar(double fraction, absl::string_view text) {
   if (!bar_) return;
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   shown_ = true;
   fraction_ = std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0.0;
   text_ = Plain(text);
-  if (within_line_ || closed_[kErr]) return;
+  if (within_line_ || !outputs_[kErr]->status().ok()) return;
   const std::string erasure = Erasure();
-  WriteAll(STDERR_FILENO, absl::StrCat(erasure, Drawing())).IgnoreError();
+  outputs_[kErr]->Write(absl::StrCat(erasure, Drawing())).IgnoreError();
 }
 
 void Console::ClearBar() {
   if (!bar_) return;
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   shown_ = false;
-  WriteAll(STDERR_FILENO, Erasure()).IgnoreError();
+  outputs_[kErr]->Write(Erasure()).IgnoreError();
 }
 
 void Console::Resized() {
   if (!bar_) return;
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   if (drawn_ == 0) return;
   const std::string erasure = Erasure();
-  WriteAll(STDERR_FILENO, absl::StrCat(erasure, Drawing())).IgnoreError();
+  outputs_[kErr]->Write(absl::StrCat(erasure, Drawing())).IgnoreError();
 }
 
 std::string Console::Drawing() {

@@ -1,12 +1,12 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_CONSOLE_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_CONSOLE_H_
 
-#include <atomic>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 
@@ -28,7 +28,8 @@ class Console {
   Console();
   ~Console() { ClearBar(); }
 
-  // False when nobody reads there any more, or it fails otherwise.
+  // False when nobody reads there any more, or it fails otherwise: see
+  // FinishOutput.
   bool Write(Stream stream, absl::string_view bytes);
 
   // A line of the tool's own, on stderr: "asyncproc run: ...".
@@ -58,7 +59,7 @@ class Console {
   const bool terminal_[2];  // By Stream.
   const bool shared_;
   const bool bar_;
-  std::atomic<bool> closed_[2] = {};
+  Output* const outputs_[2];  // By Stream.
 
   absl::Mutex out_mu_;  // For stdout, if it is another file than stderr.
   absl::Mutex mu_;      // For stderr, and all that is drawn there.

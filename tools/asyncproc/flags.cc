@@ -13,11 +13,11 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
-ABSL_FLAG(asyncproc::cli::TimeSpan, timeout, {},
-          "End a command that has run for this long.");
-ABSL_FLAG(asyncproc::cli::TimeSpan, idle_timeout, {},
-          "End a command that has said nothing, on neither stream, for this "
-          "long.");
+ABSL_FLAG(asyncproc::cli::TimeLimit, timeout, {},
+          "End a command that has run for this long; 0 is no limit.");
+ABSL_FLAG(asyncproc::cli::TimeLimit, idle_timeout, {},
+          "End a command that has written nothing, to neither stream, for this "
+          "long; 0 is no limit.");
 ABSL_FLAG(
     asyncproc::cli::EscalationSteps, escalate,
     (asyncproc::cli::EscalationSteps{
@@ -117,6 +117,39 @@ bool AbslParseFlag(absl::string_view text, TimeSpan* span, std::string* error) {
 std::string AbslUnparseFlag(const TimeSpan& span) {
   if (span.value == absl::InfiniteDuration()) return "";
   return absl::FormatDuration(span.value);
+}
+
+bool AbslParseFlag(absl::string_view text, TimeLimit* limit,
+                   std::string* error) {
+  TimeSpan span;
+  absl::Duration zero;
+  if (ParseTime(text, &zero) && zero == absl::ZeroDuration()) {
+    limit->value = absl::InfiniteDuration();
+    return true;
+  }
+  if (!AbslParseFlag(text, &span, error)) return false;
+  limit->value = span.value;
+  return true;
+}
+
+std::string AbslUnparseFlag(const TimeLimit& limit) {
+  return AbslUnparseFlag(TimeSpan{limit.value});
+}
+
+bool AbslParseFlag(absl::string_view text, Pause* pause, std::string* error) {
+  TimeSpan span;
+  if (ParseTime(text, &pause->value) && pause->value == absl::ZeroDuration()) {
+    return true;
+  }
+  if (!AbslParseFlag(text, &span, error)) return false;
+  pause->value = span.value;
+  return true;
+}
+
+std::string AbslUnparseFlag(const Pause& pause) {
+  return pause.value == absl::ZeroDuration()
+             ? ""
+             : absl::FormatDuration(pause.value);
 }
 
 bool AbslParseFlag(absl::string_view text, ByteSize* size, std::string* error) {

@@ -25,6 +25,21 @@ struct TimeSpan {
 bool AbslParseFlag(absl::string_view text, TimeSpan* span, std::string* error);
 std::string AbslUnparseFlag(const TimeSpan& span);
 
+// A time after which something is given up: as TimeSpan, and "0" is never.
+struct TimeLimit {
+  absl::Duration value = absl::InfiniteDuration();
+};
+bool AbslParseFlag(absl::string_view text, TimeLimit* limit,
+                   std::string* error);
+std::string AbslUnparseFlag(const TimeLimit& limit);
+
+// A time between two events: as TimeSpan, and "0" is none.
+struct Pause {
+  absl::Duration value;
+};
+bool AbslParseFlag(absl::string_view text, Pause* pause, std::string* error);
+std::string AbslUnparseFlag(const Pause& pause);
+
 // A number of bytes: "4096", "64K", "1M", "2G".
 struct ByteSize {
   static constexpr size_t kUnset = std::numeric_limits<size_t>::max();
@@ -63,8 +78,8 @@ Escalation EscalationFromFlags();
 
 }  // namespace asyncproc::cli
 
-ABSL_DECLARE_FLAG(asyncproc::cli::TimeSpan, timeout);
-ABSL_DECLARE_FLAG(asyncproc::cli::TimeSpan, idle_timeout);
+ABSL_DECLARE_FLAG(asyncproc::cli::TimeLimit, timeout);
+ABSL_DECLARE_FLAG(asyncproc::cli::TimeLimit, idle_timeout);
 ABSL_DECLARE_FLAG(asyncproc::cli::EscalationSteps, escalate);
 ABSL_DECLARE_FLAG(asyncproc::cli::Scope, scope);
 ABSL_DECLARE_FLAG(asyncproc::cli::ByteSize, keep_head);

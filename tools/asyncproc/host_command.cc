@@ -6,13 +6,63 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "tools/asyncproc/flags.h"
 
 namespace asyncproc::cli {
 
 namespace {
+
+// `text` in words, with quotes and backslashes as a shell takes them; nothing
+// else is special.
+absl::StatusOr<std::vector<std::string>> SplitWords(absl::string_view text) {
+  std::vector<std::string> words;
+  std::string word;
+  bool in_word = false;
+  char quote = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool has_next = i + 1 < text.size();
+    if (quote != 0 && c == quote) {
+      quote = 0;
+    } else if (c == '\\' && quote == 0 && has_next) {
+      word += text[++i];
+      in_word = true;
+    } else if (c == '\\' && quote == '"' && has_next &&
+               absl::StrContains("\"\\$`", text[i + 1])) {
+      word += text[++i];
+    } else if (quote != 0) {
+      word += c;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+      in_word = true;
+    } else if (absl::ascii_isspace(c)) {
+      if (in_word) words.push_back(std::exchange(word, ""));
+      in_word = false;
+    } else {
+      word += c;
+      in_word = true;
+    }
+  }
+  if (quote != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--via: a quote is not closed: ", absl::string_view(&quote, 1)));
+  }
+  if (in_word) words.push_back(word);
+  return words;
+}
+
+// A host that does not answer is given up, unless the user says how ssh is to
+// do that.
+void AddConnectTimeout(std::vector<std::string>* ssh) {
+  for (const std::string& word : *ssh) {
+    if (absl::StrContains(absl::AsciiStrToLower(word), "connecttimeout")) {
+      return;
+    }
+  }
+  ssh->insert(ssh->end(), {"-o", "ConnectTimeout=10"});
+}
 
 bool HasHost(absl::string_view word) {
   return absl::StrContains(word, "{host}");
@@ -32,8 +82,9 @@ absl::StatusOr<Targets> Targets::Create(absl::string_view via,
                                         std::vector<std::string> hosts) {
   Targets targets;
   if (via.empty() && !hosts.empty()) via = "ssh {host}";
-  targets.words_ =
-      absl::StrSplit(via, absl::ByAnyChar(" \t\n"), absl::SkipEmpty());
+  absl::StatusOr<std::vector<std::string>> split = SplitWords(via);
+  if (!split.ok()) return split.status();
+  targets.words_ = *std::move(split);
   const std::vector<std::string>& words = targets.words_;
   const auto word = std::find_if(words.begin(), words.end(), HasHost);
   if (hosts.empty() && word != words.end()) {
@@ -71,6 +122,7 @@ Command Targets::On(absl::string_view host, const Command& command) const {
       at + 1 == words.end() ? command : command.Via({at + 1, words.end()});
   SshOptions options;
   options.ssh.assign(words.begin(), at);
+  AddConnectTimeout(&options.ssh);
   return there.OverSsh(*at, options);
 }
 

@@ -18,17 +18,20 @@ namespace asyncproc::cli {
 //   for (const std::string& host : targets->hosts()) {
 //     Command there = targets->On(host, command);
 //
-// `via` is split at spaces. If its first word is an ssh ("ssh",
+// `via` is split into words as a shell does it: quotes and backslashes keep
+// spaces together. If its first word is an ssh ("ssh",
 // "/opt/bin/ssh"), Command::OverSsh is used: what is before the word with
 // {host} in it, or before the last one where none has, are ssh's own options;
 // what is behind it goes before the command there, as "nice" does in "ssh
-// {host} nice". Any other is put before the command as it is: Command::Via.
+// {host} nice". A host that does not answer within ten seconds is given up, unless
+// ssh's options say otherwise. Any other is put before the command as it is:
+// Command::Via.
 //
 // A value. Thread safety: as a struct.
 class Targets {
  public:
   // Errors: kInvalidArgument when {host} is there without hosts, or hosts are
-  // without {host}.
+  // without {host}, or a quote is not closed.
   static absl::StatusOr<Targets> Create(absl::string_view via,
                                         std::vector<std::string> hosts);
   static absl::StatusOr<Targets> FromFlags();

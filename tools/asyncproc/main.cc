@@ -1,13 +1,13 @@
 // asyncproc: the library as a tool. See asyncproc --help, and subcommand.h for
 // how to add to it.
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <signal.h>
 
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/manual.h"
@@ -33,7 +33,11 @@ std::vector<Subcommand> Subcommands() {
 }
 
 int Print(absl::string_view text) {
-  return WriteAll(STDOUT_FILENO, text).ok() ? kSuccess : kOwnFailure;
+  return Output::Stdout().Write(text).ok() ? kSuccess : kOwnFailure;
+}
+
+int PrintVersion() {
+  return Print(absl::StrCat("asyncproc ", kVersion, "\n"));
 }
 
 int Execute(const Subcommand& subcommand,
@@ -44,7 +48,31 @@ int Execute(const Subcommand& subcommand,
     return kOwnFailure;
   }
   if (parsed->help) return Print(HelpOf(subcommand));
+  if (parsed->version) return PrintVersion();
   return subcommand.main(parsed->words);
+}
+
+int NoSuchSubcommand(const std::vector<Subcommand>& subcommands,
+                     const std::string& name) {
+  std::vector<std::string> names = {"help"};
+  for (const Subcommand& subcommand : subcommands) {
+    names.push_back(subcommand.name);
+  }
+  const std::string nearest = Nearest(name, names);
+  Complain("", absl::StrCat(
+                   "there is no subcommand '", name, "'; ",
+                   nearest.empty()
+                       ? ""
+                       : absl::StrCat("did you mean ", nearest, "? "),
+                   "See asyncproc --help, and asyncproc run to run a command"));
+  return kOwnFailure;
+}
+
+int Help(const std::vector<Subcommand>& subcommands, const std::string& name) {
+  for (const Subcommand& subcommand : subcommands) {
+    if (subcommand.name == name) return Print(HelpOf(subcommand));
+  }
+  return NoSuchSubcommand(subcommands, name);
 }
 
 int Main(const std::vector<std::string>& arguments) {
@@ -54,12 +82,12 @@ int Main(const std::vector<std::string>& arguments) {
     return kOwnFailure;
   }
   const std::string& first = arguments[0];
-  if (first == "--help" || first == "-h" || first == "help") {
-    return Print(Overview(subcommands));
+  const bool help = first == "--help" || first == "-h" || first == "help";
+  if (help && arguments.size() > 1) {
+    return Help(subcommands, arguments[1]);
   }
-  if (first == "--version") {
-    return Print(std::string("asyncproc ") + kVersion + "\n");
-  }
+  if (help) return Print(Overview(subcommands));
+  if (first == "--version" || first == "-V") return PrintVersion();
   if (first == "--man") return Print(ManPage(subcommands));
   if (first == "--completion" || first == "--completion=bash") {
     if (first == "--completion" &&
@@ -74,15 +102,15 @@ int Main(const std::vector<std::string>& arguments) {
       return Execute(subcommand, {arguments.begin() + 1, arguments.end()});
     }
   }
-  Complain("", "there is no subcommand '" + first + "'; see asyncproc --help");
-  return kOwnFailure;
+  return NoSuchSubcommand(subcommands, first);
 }
 
-// So that no pipe of ours gets the number of a standard stream that is closed.
-void OpenStandardStreams() {
-  for (int fd = 0; fd <= 2; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
-  }
+// A parent may have left SIGCHLD ignored, which would take the status of every
+// child from this program.
+void ResetSignals() {
+  signal(SIGCHLD, SIG_DFL);
+  // A file that is as large as it may be: the write fails instead.
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace
@@ -91,5 +119,7 @@ void OpenStandardStreams() {
 
 int main(int argc, char** argv) {
   asyncproc::cli::OpenStandardStreams();
-  return asyncproc::cli::Main({argv + 1, argv + argc});
+  asyncproc::cli::ResetSignals();
+  return asyncproc::cli::FinishOutput(
+      asyncproc::cli::Main({argv + 1, argv + argc}));
 }

@@ -1,68 +1,187 @@
 #include "tools/asyncproc/orphans.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include <string>
+#include <algorithm>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
-#include "absl/time/time.h"
-#include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/proc/proc_file.h"
+#include "absl/time/clock.h"
+#include "tools/asyncproc/os/clock.h"
+#include "tools/asyncproc/os/mutex_lock.h"
+#include "tools/asyncproc/os/proc.h"
 
 namespace asyncproc::cli {
 
 namespace {
 
-using internal::MonotonicNow;
-using internal::ReadFile;
+// To list all children takes a while: not for each signal of a busy pool.
+constexpr absl::Duration kPeriod = absl::Milliseconds(50);
+constexpr absl::Duration kGentle = absl::Seconds(1);
+// After this, what a job leaves behind is left.
+constexpr absl::Duration kJobPatience = absl::Seconds(10);
 
-// All children of this process, by whichever thread.
-std::vector<pid_t> Children() {
-  std::vector<pid_t> children;
-  for (int task : internal::ListNumbers("/proc/self/task")) {
-    const std::string list =
-        ReadFile(absl::StrCat("/proc/self/task/", task, "/children"));
-    for (absl::string_view name : absl::StrSplit(list, ' ')) {
-      pid_t pid;
-      if (absl::SimpleAtoi(name, &pid)) children.push_back(pid);
-    }
+std::string RandomId() {
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+    random = static_cast<uint64_t>(absl::GetCurrentTimeNanos());
   }
-  return children;
+  return absl::StrCat(":", absl::Hex(random, absl::kZeroPad16), ".");
+}
+
+void Signal(pid_t pid, int signal) {
+  kill(pid, signal);
+  if (signal != SIGKILL) kill(pid, SIGCONT);
 }
 
 }  // namespace
 
-void AdoptOrphans() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+Orphans::Orphans() : id_(RandomId()), guard_(id_) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
 
-std::vector<Survivor> EndOrphans(absl::Duration patience) {
-  const absl::Time start = MonotonicNow();
-  const absl::Time hard = start + absl::Seconds(1);
-  bool asked = false;
-  while (true) {
-    std::vector<Survivor> left;
-    for (pid_t pid : Children()) {
-      // Nobody else reaps them, so the number stays theirs until this does.
-      if (waitpid(pid, nullptr, WNOHANG) != 0) continue;
-      left.push_back(
-          {pid, std::string(absl::StripSuffix(
-                    ReadFile(absl::StrCat("/proc/", pid, "/comm")), "\n"))});
+std::string Orphans::MarkOf(int64_t job) const {
+  return absl::StrCat(id_, job, ":");
+}
+
+void Orphans::Mark(Command* command, int64_t job) const {
+  // One asyncproc may run another: a process then belongs to both.
+  const char* const outer = getenv(kMarkVariable);
+  command->env.Set(kMarkVariable, absl::StrCat(outer == nullptr ? "" : outer,
+                                               MarkOf(job)));
+}
+
+Orphans::Birth::Birth(Orphans* orphans) ABSL_NO_THREAD_SAFETY_ANALYSIS
+    : orphans_(orphans) {
+  LockMutex(orphans->mu_, 0);
+}
+
+Orphans::Birth::~Birth() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  UnlockMutex(orphans_->mu_, 0);
+}
+
+void Orphans::Birth::Started(pid_t pid) { orphans_->own_.insert(pid); }
+
+void Orphans::Ended(pid_t pid) {
+  MutexLock lock(mu_);
+  own_.erase(pid);
+}
+
+void Orphans::EndJob(int64_t job) {
+  MutexLock lock(mu_);
+  ending_.try_emplace(job, MonotonicNow());
+  child_signal_ = true;
+}
+
+void Orphans::OnChildSignal() {
+  MutexLock lock(mu_);
+  child_signal_ = true;
+}
+
+std::vector<pid_t> Orphans::Reap() {
+  last_reaping_ = MonotonicNow();
+  child_signal_ = false;
+  std::vector<pid_t> left;
+  for (pid_t pid : OwnChildren()) {
+    if (own_.count(pid) > 0 || pid == guard_.pid()) continue;
+    // Nothing else reaps an orphan: the number is its own until this does.
+    if (waitpid(pid, nullptr, WNOHANG) != 0) {
+      asked_.erase(pid);
+    } else {
+      left.push_back(pid);
     }
-    if (left.empty() || MonotonicNow() > start + patience) return left;
-    const bool kill_now = MonotonicNow() > hard;
-    if (!asked || kill_now) {
-      for (const Survivor& orphan : left) {
-        kill(orphan.pid, kill_now ? SIGKILL : SIGTERM);
-        if (!kill_now) kill(orphan.pid, SIGCONT);
+  }
+  return left;
+}
+
+void Orphans::EndJobs(const std::vector<pid_t>& orphans) {
+  const absl::Time now = MonotonicNow();
+  for (auto job = ending_.begin(); job != ending_.end();) {
+    const std::string mark = MarkOf(job->first);
+    const absl::Duration elapsed = now - job->second;
+    bool found = false;
+    for (pid_t pid : orphans) {
+      if (!HasInEnvironment(pid, kMarkVariable, mark)) continue;
+      found = true;
+      if (elapsed > kGentle) {
+        Signal(pid, SIGKILL);
+      } else if (asked_.insert(pid).second) {
+        Signal(pid, SIGTERM);
       }
     }
-    asked = true;
-    absl::SleepFor(absl::Milliseconds(10));
+    const bool over = !found || elapsed > kJobPatience;
+    job = over ? ending_.erase(job) : std::next(job);
+  }
+}
+
+absl::Duration Orphans::Tick() {
+  MutexLock lock(mu_);
+  if (!child_signal_ && ending_.empty()) return absl::InfiniteDuration();
+  const absl::Duration rest = last_reaping_ + kPeriod - MonotonicNow();
+  if (rest > absl::ZeroDuration()) return rest;
+  EndJobs(Reap());
+  return ending_.empty() ? absl::InfiniteDuration() : kPeriod;
+}
+
+std::vector<Survivor> Orphans::AwaitJobs(absl::Duration patience) {
+  const absl::Time start = MonotonicNow();
+  while (true) {
+    {
+      MutexLock lock(mu_);
+      if (ending_.empty()) return {};
+      const std::vector<pid_t> orphans = Reap();
+      if (MonotonicNow() - start > patience) return SurvivorsOfJobs(orphans);
+      EndJobs(orphans);
+    }
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+}
+
+std::vector<Survivor> Orphans::SurvivorsOfJobs(
+    const std::vector<pid_t>& orphans) const {
+  std::vector<Survivor> survivors;
+  for (const auto& [job, since] : ending_) {
+    for (pid_t pid : orphans) {
+      if (HasInEnvironment(pid, kMarkVariable, MarkOf(job))) {
+        survivors.push_back({pid, ProcName(pid)});
+      }
+    }
+  }
+  return survivors;
+}
+
+void Orphans::SignalAll(int signal) const {
+  if (!ProcIsOurs()) return;
+  for (int pid : ProcNumbers("/proc")) {
+    if (pid != getpid()) SignalMarked(pid, id_, signal);
+  }
+}
+
+std::vector<Survivor> Orphans::EndAll(absl::Duration patience) {
+  const absl::Time start = MonotonicNow();
+  std::set<pid_t> asked;
+  while (true) {
+    std::vector<pid_t> left;
+    {
+      MutexLock lock(mu_);
+      left = Reap();
+      const bool hard = MonotonicNow() - start > kGentle;
+      for (pid_t pid : left) {
+        if (hard || asked.insert(pid).second) {
+          Signal(pid, hard ? SIGKILL : SIGTERM);
+        }
+      }
+    }
+    if (left.empty() || MonotonicNow() - start > patience) {
+      std::vector<Survivor> survivors;
+      for (pid_t pid : left) survivors.push_back({pid, ProcName(pid)});
+      return survivors;
+    }
+    absl::SleepFor(absl::Milliseconds(5));
   }
 }
 

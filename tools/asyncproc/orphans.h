@@ -1,24 +1,116 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_ORPHANS_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_ORPHANS_H_
 
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
 #include "asyncproc/termination.h"
+#include "tools/asyncproc/guard.h"
 
 namespace asyncproc::cli {
 
-// What a command has left behind: processes whose parent has ended, which the
-// kernel then gives to this one, whatever group or session they have gone to.
-// An escalation alone no longer finds those.
+// The processes that commands leave behind: those whose parent has ended, in
+// whatever group or session they are. From the start of this on, the kernel
+// gives them to this process, which reaps them as they end, and ends them when
+// it is to. An Escalation does not find them. There is one such object in the
+// program; every subcommand that starts processes has it, and this is how each
+// of them ends what it has started.
+//
+//   Orphans orphans;                       // Before there is a thread.
+//   auto watcher = SignalWatcher::Start(signals, callback, &orphans);
+//   {
+//     Orphans::Birth birth(&orphans);
+//     orphans.Mark(&command);
+//     auto process = Process::Spawn(command);
+//     if (process.ok()) birth.Started((*process)->pid());
+//   }
+//   ...                                    // The process has ended.
+//   orphans.Ended(pid);
+//   std::vector<Survivor> left = orphans.EndAll(absl::Seconds(5));
+//
+// Processes are told apart by an environment variable, kMarkVariable, which
+// they inherit: those of this run of the tool, and those of each of its jobs.
+// The Guard that comes with this ends them when the tool is killed.
+//
+// Thread safety: any thread may call anything.
+class Orphans {
+ public:
+  // REQUIRES: there is no other thread, and no child yet.
+  Orphans();
+  Orphans(const Orphans&) = delete;
+  Orphans& operator=(const Orphans&) = delete;
 
-// From now on they come here, and no longer to init. To be called before there
-// is any child.
-void AdoptOrphans();
+  // Marks what `command` starts; `job`: what EndJob is to know it by.
+  void Mark(Command* command, int64_t job = 0) const;
 
-// Ends all that have come, with SIGTERM and after a second SIGKILL, and what
-// they in their turn leave behind; returns who is left after `patience`.
-// REQUIRES: every Process of the program has ended. Blocking: up to `patience`.
-std::vector<Survivor> EndOrphans(absl::Duration patience);
+  // Holds off the reaping while a child is being started: it is not an orphan.
+  class ABSL_SCOPED_LOCKABLE Birth {
+   public:
+    explicit Birth(Orphans* orphans)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(orphans->mu_);
+    ~Birth() ABSL_UNLOCK_FUNCTION();
+    // The child that was started: it is for its Process to reap.
+    void Started(pid_t pid) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+
+   private:
+    Orphans* const orphans_;
+  };
+  // That child has been reaped.
+  void Ended(pid_t pid) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Ends, from Tick, the orphans of a job, those of now and those to come.
+  void EndJob(int64_t job) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits until those of EndJob have ended; returns those that are left after
+  // `patience`. Blocking: up to `patience`.
+  std::vector<Survivor> AwaitJobs(absl::Duration patience)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sends a signal to every process of this run of the tool that can be found
+  // by its mark, whether it is an orphan or not.
+  void SignalAll(int signal) const;
+
+  // Ends all of them by SIGTERM, and after a second by SIGKILL, and those that
+  // they leave behind in their turn; returns those that are left after
+  // `patience`. Blocking: up to `patience`.
+  std::vector<Survivor> EndAll(absl::Duration patience)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // For SignalWatcher: SIGCHLD has come.
+  void OnChildSignal() ABSL_LOCKS_EXCLUDED(mu_);
+  // For SignalWatcher: does what there is to be done, and returns how long it
+  // may be until the next call.
+  absl::Duration Tick() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // Reaps those that have ended; returns the others.
+  std::vector<pid_t> Reap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndJobs(const std::vector<pid_t>& orphans)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::vector<Survivor> SurvivorsOfJobs(const std::vector<pid_t>& orphans) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string MarkOf(int64_t job) const;
+
+  const std::string id_;  // Of this run of the tool.
+  const Guard guard_;
+
+  absl::Mutex mu_;
+  std::set<pid_t> own_ ABSL_GUARDED_BY(mu_);
+  // Jobs whose orphans are to end, and since when.
+  std::map<int64_t, absl::Time> ending_ ABSL_GUARDED_BY(mu_);
+  std::set<pid_t> asked_ ABSL_GUARDED_BY(mu_);  // Have got SIGTERM.
+  bool child_signal_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Time last_reaping_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+};
 
 }  // namespace asyncproc::cli
 

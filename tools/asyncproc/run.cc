@@ -11,7 +11,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,7 +22,6 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
-#include "asyncproc/internal/io/raw_mode.h"
 #include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/recorder.h"
 #include "re2/re2.h"
@@ -31,7 +29,11 @@
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
+#include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/os/raw_mode.h"
+#include "tools/asyncproc/os/thread.h"
+#include "tools/asyncproc/output.h"
 #include "tools/asyncproc/run_job.h"
 #include "tools/asyncproc/run_report.h"
 #include "tools/asyncproc/signal_watcher.h"
@@ -56,11 +58,24 @@ ABSL_FLAG(std::string, then, "",
           "command, and the exit status is that of this. It has the line as "
           "$ASYNCPROC_READY, and what the groups matched as "
           "$ASYNCPROC_READY_1 and so on.");
+ABSL_FLAG(bool, keep_output, false,
+          "Let the command write to asyncproc's own stdout and stderr, with "
+          "nothing in between: what it leaves behind on purpose can then write "
+          "there for as long as it lives.");
 ABSL_FLAG(bool, explain, false,
           "Say on stderr what is run and in what surroundings, what it is "
           "doing when its time is up, and how it ended.");
-ABSL_FLAG(asyncproc::cli::TimeSpan, drain,
-          (asyncproc::cli::TimeSpan{absl::Milliseconds(200)}),
+ABSL_FLAG(std::string, signal, "",
+          "Begin to end the command by this signal, in place of the first of "
+          "--escalate.");
+ABSL_FLAG(std::optional<asyncproc::cli::Pause>, kill_after, std::nullopt,
+          "Then give it this long before SIGKILL, in place of what --escalate "
+          "has behind its first step; 0 sends none.");
+ABSL_FLAG(bool, preserve_status, false,
+          "End as the command has ended also when its time was up, and not "
+          "with 124.");
+ABSL_FLAG(asyncproc::cli::Pause, drain,
+          (asyncproc::cli::Pause{absl::Milliseconds(200)}),
           "When the command has ended and another process still has its output "
           "open, go on until that has said nothing for so long.");
 
@@ -75,14 +90,29 @@ const char kDescription[] =
     "The command reads asyncproc's own stdin: what it does not read stays "
     "there. With --pty and --record, and where --escalate has a 'close', "
     "asyncproc reads it for the command, a little ahead.\n\n"
-    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to the "
-    "command and all that it has started. SIGTERM and SIGHUP are the first "
-    "step of --escalate, and "
-    "the others follow; a second one is SIGKILL at once. A command that "
-    "asyncproc ends leaves nothing behind, also no process that has gone to "
-    "another session. When asyncproc itself is killed, so is the command.\n\n"
+    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT and SIGWINCH are "
+    "passed on to the command and all that it has started. SIGTERM and SIGHUP "
+    "are the first step of --escalate, and the others follow; a second signal "
+    "of these is SIGKILL at once. A command that asyncproc ends leaves nothing "
+    "behind, also no process that has gone to another session. With --scope "
+    "group on a terminal, the command is the foreground process group for as "
+    "long as it runs.\n\n"
+    "A command that ends by itself may leave processes behind. They get "
+    "SIGPIPE when they write to its stdout or stderr after asyncproc has "
+    "ended: --keep-output prevents that, and so does a redirection to a "
+    "file.\n\n"
+    "When asyncproc itself is killed by SIGKILL, the kernel kills the command, "
+    "and a small process that asyncproc starts at its own start, "
+    "asyncproc-guard, ends all others of the command: those that still have "
+    "the variable ASYNCPROC_MARK in their environment and belong to the same "
+    "user, in whatever session they are. It needs /proc, and finds no process "
+    "that has cleared its environment.\n\n"
     "When nobody reads asyncproc's output any more, the command gets SIGPIPE, "
-    "as it would without asyncproc. A slow reader slows the command down.";
+    "as it would without asyncproc. When the output cannot be written, to a "
+    "full disk, say, asyncproc says so; the exit status is 125 then, unless "
+    "the command has failed by itself. A slow reader slows the command down. "
+    "Where stdout and stderr are the same file, pipe or terminal, the command "
+    "has one pipe for both, so that the order stays.";
 
 std::vector<OptionGroup> Options() {
   return {
@@ -90,7 +120,10 @@ std::vector<OptionGroup> Options() {
        {{"timeout", "TIME"},
         {"idle_timeout", "TIME"},
         {"escalate", "STEPS"},
-        {"scope", "SCOPE"},
+        {"signal", "SIGNAL", 's'},
+        {"kill_after", "TIME", 'k'},
+        {"preserve_status"},
+        {"scope", "SCOPE", 0, "", {"child", "group", "tree"}},
         {"drain", "TIME"}}},
       {"Input and output",
        {{"pty"},
@@ -98,9 +131,10 @@ std::vector<OptionGroup> Options() {
         {"timestamps"},
         {"keep_head", "SIZE"},
         {"keep_tail", "SIZE"},
+        {"keep_output"},
         {"progress", "REGEX"}}},
       {"Servers", {{"ready_line", "REGEX"}, {"then", "COMMAND"}}},
-      {"Reports", {{"explain"}, {"report", "FORMAT"}, {"record", "FILE"}}},
+      {"Reports", {{"explain"}, {"report", "FORMAT", 0, "", {"json", "text"}}, {"record", "FILE"}}},
       {"Other machines", {{"via", "COMMAND"}, {"hosts", "HOST,..."}}},
   };
 }
@@ -112,19 +146,45 @@ absl::Status CheckPattern(absl::string_view option, const std::string& text) {
       option, ": '", text, "' is no regular expression: ", pattern.error()));
 }
 
+// What asyncproc could do only if it saw the output.
+absl::Status CheckKeepOutput() {
+  if (!absl::GetFlag(FLAGS_keep_output)) return absl::OkStatus();
+  const std::pair<const char*, bool> others[] = {
+      {"--pty", absl::GetFlag(FLAGS_pty)},
+      {"--prefix", !absl::GetFlag(FLAGS_prefix).empty()},
+      {"--timestamps", absl::GetFlag(FLAGS_timestamps)},
+      {"--keep-head", absl::GetFlag(FLAGS_keep_head).is_set()},
+      {"--keep-tail", absl::GetFlag(FLAGS_keep_tail).is_set()},
+      {"--progress", !absl::GetFlag(FLAGS_progress).empty()},
+      {"--ready-line", !absl::GetFlag(FLAGS_ready_line).empty()},
+      {"--record", !absl::GetFlag(FLAGS_record).empty()},
+      {"--idle-timeout", absl::GetFlag(FLAGS_idle_timeout).value !=
+                             absl::InfiniteDuration()},
+      {"several --hosts", absl::GetFlag(FLAGS_hosts).size() > 1}};
+  for (const auto& [name, given] : others) {
+    if (given) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--keep-output hides the output from asyncproc: not with ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFlags(const std::vector<std::string>& words) {
   if (words.empty()) {
     return absl::InvalidArgumentError(
         "which command? See asyncproc run --help");
   }
-  const std::string report = absl::GetFlag(FLAGS_report);
-  if (!report.empty() && report != "json" && report != "text") {
-    return absl::InvalidArgumentError("--report is json or text");
+  const std::string signal = absl::GetFlag(FLAGS_signal);
+  if (!signal.empty() && SignalByName(signal) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--signal: '", signal, "' is no signal"));
   }
   if (!absl::GetFlag(FLAGS_then).empty() &&
       absl::GetFlag(FLAGS_ready_line).empty()) {
     return absl::InvalidArgumentError("--then needs a --ready-line");
   }
+  if (absl::Status status = CheckKeepOutput(); !status.ok()) return status;
   if (absl::GetFlag(FLAGS_hosts).size() > 1 && absl::GetFlag(FLAGS_pty)) {
     return absl::InvalidArgumentError("--pty is for one host alone");
   }
@@ -161,9 +221,28 @@ bool HasCloseStep(const Escalation& escalation) {
       [](const EscalationStep& step) { return step.signal == 0; });
 }
 
+// --signal and --kill-after, as timeout has them.
+void ApplyTimeoutOptions(std::vector<EscalationStep>* steps) {
+  if (const int signal = SignalByName(absl::GetFlag(FLAGS_signal));
+      signal != 0) {
+    steps->front() = EscalationStep::Signal(signal, steps->front().grace);
+  }
+  const std::optional<Pause> after = absl::GetFlag(FLAGS_kill_after);
+  if (!after.has_value()) return;
+  steps->resize(1);
+  if (after->value == absl::ZeroDuration()) {
+    steps->front().grace = absl::InfiniteDuration();
+    return;
+  }
+  steps->front().grace = after->value;
+  steps->push_back(EscalationStep::Signal(SIGKILL, absl::Seconds(10)));
+}
+
 RunSettings SettingsFromFlags() {
   RunSettings settings;
   settings.limits = LimitsFromFlags();
+  ApplyTimeoutOptions(&settings.limits.escalation.steps);
+  settings.preserve_status = absl::GetFlag(FLAGS_preserve_status);
   PrintOptions& print = settings.print;
   print.style.prefix = absl::GetFlag(FLAGS_prefix);
   print.style.timestamps = absl::GetFlag(FLAGS_timestamps);
@@ -177,6 +256,7 @@ RunSettings SettingsFromFlags() {
   settings.ready_line = absl::GetFlag(FLAGS_ready_line);
   settings.then = absl::GetFlag(FLAGS_then);
   settings.explain = absl::GetFlag(FLAGS_explain);
+  settings.keep_output = absl::GetFlag(FLAGS_keep_output);
   settings.in_our_group = HasTerminal() && settings.limits.escalation.scope !=
                                                TerminationScope::kGroup;
   return settings;
@@ -208,6 +288,13 @@ Command MakeCommand(const std::vector<std::string>& words, bool alone,
     return command;
   }
   if (!settings->in_our_group) command.process_group = ProcessGroup::New();
+  if (settings->keep_output) {
+    command.out = Stdio::Inherit();
+    command.err = Stdio::Inherit();
+  } else if (IsSameFile(STDOUT_FILENO, STDERR_FILENO)) {
+    // One pipe for both keeps the order in which the command writes.
+    command.err = Stdio::ToStdout();
+  }
   if (!alone) {
     command.in = Stdio::Null();  // They could not share it.
   } else if (HasCloseStep(settings->limits.escalation) ||
@@ -245,12 +332,20 @@ void Report(const std::vector<RunReport>& reports, bool explain,
 std::vector<RunReport> RunAll(
     const std::vector<std::unique_ptr<RunJob>>& jobs) {
   std::vector<RunReport> reports(jobs.size());
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   for (size_t i = 1; i < jobs.size(); ++i) {
-    threads.emplace_back([&, i] { reports[i] = jobs[i]->Run(); });
+    auto thread =
+        Thread::Start("host", [&, i] { reports[i] = jobs[i]->Run(); });
+    if (thread.ok()) {
+      threads.push_back(*std::move(thread));
+    } else {
+      reports[i].error = std::string(thread.status().message());
+      reports[i].exit_code = kOwnFailure;
+      Complain("run", reports[i].error);
+    }
   }
   reports[0] = jobs[0]->Run();
-  for (std::thread& thread : threads) thread.join();
+  for (Thread& thread : threads) thread.Join();
   return reports;
 }
 
@@ -268,6 +363,11 @@ int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
   for (const RunReport& report : reports) {
     if (code == kSuccess) code = report.exit_code;
   }
+  // The command has got SIGPIPE because its output could not be written.
+  if (code == kSignalBase + SIGPIPE &&
+      (Output::Stdout().lost() || Output::Stderr().lost())) {
+    code = kOwnFailure;
+  }
   const bool stuck = Any(jobs, &RunJob::stuck);
   // Where stderr takes nothing any more, there is nobody to report to.
   pollfd err = {STDERR_FILENO, POLLOUT, 0};
@@ -277,7 +377,7 @@ int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
   if (stuck) {
     // Its thread waits for a reader, and would for ever.
     Complain("run", "nobody reads the output: what is left of it is dropped");
-    _exit(code);
+    _exit(FinishOutput(code));
   }
   return code;
 }
@@ -289,7 +389,11 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   RunSettings settings = SettingsFromFlags();
   const bool alone = targets->hosts().size() == 1;
   const Command command = MakeCommand(words, alone, &settings);
+  Orphans orphans;
   Console console;
+  Foreground foreground;
+  Foreground* const lend =
+      alone && command.process_group.is_new() ? &foreground : nullptr;
   std::vector<RunSettings> own(targets->hosts().size(), settings);
   std::vector<std::shared_ptr<Recorder>> recorders;
   std::vector<std::unique_ptr<RunJob>> jobs;
@@ -302,27 +406,31 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
     auto recorder = Record(host, &there);
     if (!recorder.ok()) return recorder.status();
     if (*recorder != nullptr) recorders.push_back(*std::move(recorder));
-    jobs.push_back(std::make_unique<RunJob>(there, host, own[i], &console));
+    jobs.push_back(std::make_unique<RunJob>(there, host, own[i], &console,
+                                            &orphans, lend));
   }
   // The master of a shared connection is to outlive this.
   const bool whole_tree =
       !targets->over_ssh() &&
       settings.limits.escalation.scope == TerminationScope::kTree;
-  if (whole_tree) AdoptOrphans();
   std::atomic<bool> interrupted{false};
   std::vector<int> signals = SignalWatcher::EndingSignals();
-  signals.insert(signals.end(), {SIGWINCH, SIGUSR1, SIGUSR2});
-  auto watcher =
-      SignalWatcher::Start(signals, [&](const ReceivedSignal& signal) {
+  signals.insert(signals.end(), 
+                 {SIGWINCH, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT});
+  auto watcher = SignalWatcher::Start(
+      signals,
+      [&](const ReceivedSignal& signal) {
         if (signal.number == SIGWINCH) {
           console.Resized();
         } else if (signal.number == SIGINT || signal.number == SIGQUIT) {
           interrupted = true;
         }
         for (const auto& job : jobs) job->OnSignal(signal);
-      });
+        if (signal.number == SIGTSTP) StopSelf();
+      },
+      &orphans);
   if (!watcher.ok()) return watcher.status();
-  internal::RawMode raw;
+  RawMode raw;
   if (absl::GetFlag(FLAGS_pty)) {
     // Echo and Ctrl-C are the business of the command's own terminal.
     absl::Status status = raw.Enter(STDIN_FILENO);
@@ -331,7 +439,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   std::vector<RunReport> reports = RunAll(jobs);
   raw.Leave();
   if (whole_tree && (interrupted || Any(jobs, &RunJob::was_ended))) {
-    for (const Survivor& survivor : EndOrphans(absl::Seconds(5))) {
+    for (const Survivor& survivor : orphans.EndAll(absl::Seconds(5))) {
       reports[0].survivors.push_back(survivor);
     }
   }
@@ -371,6 +479,11 @@ Subcommand RunSubcommand() {
        "asyncproc run --hosts build1,build2 -- uptime"},
       {"As a step of a job of Slurm:",
        "asyncproc run --via 'srun -n1' --timeout 1h -- ./simulate"},
+  };
+  run.hints = {
+      {"--foreground", "a command in a terminal is always in the foreground"},
+      {"--verbose", "--explain tells what is done"},
+      {"-v", "--explain tells what is done"},
   };
   run.main = RunMain;
   return run;

@@ -10,17 +10,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
-#include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/text/control_sequences.h"
 #include "asyncproc/internal/text/regex_options.h"
 #include "tools/asyncproc/exit_codes.h"
+#include "tools/asyncproc/os/clock.h"
+#include "tools/asyncproc/os/mutex_lock.h"
 #include "tools/asyncproc/subcommand.h"
 
 namespace asyncproc::cli {
 
 namespace {
 
-using internal::MonotonicNow;
 
 // How long what is to be printed may wait for its reader when the command has
 // been ended by us: whoever sets a limit does not want to wait for ever.
@@ -29,24 +29,28 @@ constexpr absl::Duration kReaderPatience = absl::Seconds(2);
 // What the child may write ahead of a slow reader.
 constexpr size_t kAhead = 256 * 1024;
 
+// How often a command that has the terminal is looked at: it may be stopped.
+constexpr absl::Duration kStopPeriod = absl::Milliseconds(100);
+
 }  // namespace
 
 RunJob::RunJob(Command command, std::string host, const RunSettings& settings,
-               Console* console)
+               Console* console, Orphans* orphans, Foreground* foreground)
     : command_(std::move(command)),
       host_(std::move(host)),
       settings_(settings),
       console_(console),
+      orphans_(orphans),
+      foreground_(foreground),
       ready_pattern_(settings.ready_line.empty()
                          ? nullptr
                          : std::make_unique<RE2>(
                                settings.ready_line,
-                               internal::RegexOptions(RegexEncoding::kBytes))) {
-}
+                               internal::RegexOptions(RegexEncoding::kBytes))),
+      main_(orphans),
+      then_(orphans) {}
 
-RunJob::~RunJob() {
-  if (then_thread_.joinable()) then_thread_.join();
-}
+RunJob::~RunJob() { then_thread_.Join(); }
 
 RunReport RunJob::Run() {
   RunReport report;
@@ -65,8 +69,9 @@ RunReport RunJob::Run() {
     return report;
   }
   report.pid = main_.process->pid();
+  if (foreground_ != nullptr) foreground_->Lend(report.pid);
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     process_ = main_.process.get();
   }
   if (settings_.pump_stdin) {
@@ -90,12 +95,20 @@ RunReport RunJob::Run() {
 absl::Status RunJob::Start(Command command, const PrintOptions& options,
                            Running* running) {
   command.output_buffer = OutputBound::BlockChild(kAhead);
-  const bool has_pty = command.pty.has_value();
-  auto process = Process::Spawn(std::move(command));
-  if (!process.ok()) return process.status();
-  running->process = *std::move(process);
+  orphans_->Mark(&command);
+  const bool own_output = command.out.kind() == Stdio::Kind::kInherit;
+  const bool one_stream = command.pty.has_value() ||
+                          command.err.kind() == Stdio::Kind::kToStdout;
+  {
+    Orphans::Birth birth(orphans_);
+    auto process = Process::Spawn(std::move(command));
+    if (!process.ok()) return process.status();
+    birth.Started((*process)->pid());
+    running->process = *std::move(process);
+  }
+  if (own_output) return absl::OkStatus();
   for (const Console::Stream stream : {Console::kOut, Console::kErr}) {
-    if (has_pty && stream == Console::kErr) continue;
+    if (one_stream && stream == Console::kErr) continue;
     OutputStream& from = stream == Console::kOut ? running->process->out()
                                                  : running->process->err();
     auto printer = StreamPrinter::Start(&from, console_, stream, options);
@@ -113,16 +126,31 @@ RunJob::Why RunJob::Supervise() {
     if (limits.idle_timeout != absl::InfiniteDuration()) {
       left = std::min(left, limits.idle_timeout - IdleTime());
     }
+    const bool lent = foreground_ != nullptr && foreground_->lent();
+    if (lent) left = std::min(left, kStopPeriod);
     const auto status =
         main_.process->WaitFor(std::max(left, absl::ZeroDuration()));
     if (absl::IsCancelled(status.status())) {
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(mu_);
       return asked_by_ != 0 ? Why::kSignal : Why::kThen;
     }
     if (!absl::IsDeadlineExceeded(status.status())) return Why::kEnded;
+    if (lent && main_.process->state() == ProcessState::kStopped) {
+      StopWithCommand();
+    }
     if (MonotonicNow() - start_ >= limits.timeout) return Why::kTimeout;
     if (IdleTime() >= limits.idle_timeout) return Why::kIdle;
   }
+}
+
+// The command has the terminal to itself, and Ctrl-Z has stopped it alone.
+void RunJob::StopWithCommand() {
+  foreground_->TakeBack();
+  StopSelf();
+  // In the background, the command goes on there.
+  const pid_t group = main_.process->pid();
+  foreground_->Lend(group);
+  main_.process->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
 }
 
 // A child that waits for us to print what it has said is not idle.
@@ -143,7 +171,7 @@ Escalation RunJob::EscalationFor(Why why) const {
   if (why != Why::kSignal) return escalation;
   // The signal that we have got takes the place of the first.
   const int signal = [this] {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     return asked_by_;
   }();
   escalation.steps[0] =
@@ -153,10 +181,14 @@ Escalation RunJob::EscalationFor(Why why) const {
 
 void RunJob::End(Why why, RunReport* report) {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     no_then_ = true;
   }
-  if (why == Why::kEnded) return;
+  if (foreground_ != nullptr) foreground_->TakeBack();
+  if (why == Why::kEnded) {
+    server_ended_ = IsThenRunning();
+    return;
+  }
   switch (why) {
     case Why::kTimeout:
       report->ended_because = "timeout";
@@ -213,7 +245,9 @@ void RunJob::Finish(RunReport* report) {
   report->out.bytes = main_.process->out().stats().bytes;
   report->err.bytes = main_.process->err().stats().bytes;
   if (stuck_) return;
-  report->out.left_out = main_.printers[0]->left_out();
+  if (!main_.printers.empty()) {
+    report->out.left_out = main_.printers[0]->left_out();
+  }
   if (main_.printers.size() > 1) {
     report->err.left_out = main_.printers[1]->left_out();
   }
@@ -221,20 +255,22 @@ void RunJob::Finish(RunReport* report) {
 }
 
 void RunJob::FinishThen(RunReport* report) {
-  std::thread then;
+  Thread then;
   Process* unfinished = nullptr;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     std::swap(then, then_thread_);
     report->ready_after = ready_after_;
     report->ready_line = ready_line_;
-    if (was_ended_ && !then_ended_) unfinished = then_process_;
+    if ((was_ended_ || server_ended_) && !then_ended_) {
+      unfinished = then_process_;
+    }
   }
   if (unfinished != nullptr) {
     unfinished->Terminate(settings_.limits.escalation).IgnoreError();
   }
-  if (!then.joinable()) return;
-  then.join();
+  if (!then.running()) return;
+  then.Join();
   if (then_.process != nullptr) Settle(&then_);
 }
 
@@ -251,7 +287,7 @@ void RunJob::Settle(Running* running) {
       if (printer->progress() != std::exchange(progress, printer->progress())) {
         last = now;
       }
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(mu_);
       const bool hurry = hurry_ || asked_by_ != 0;
       if (hurry && (now - last > kReaderPatience || asked_twice_)) {
         stuck_ = true;
@@ -267,7 +303,7 @@ void RunJob::OnLine(absl::string_view written) {
   const int groups = ready_pattern_->NumberOfCapturingGroups();
   std::vector<absl::string_view> found(static_cast<size_t>(groups) + 1);
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     if (ready_after_.has_value()) return;
   }
   if (!ready_pattern_->Match(line, 0, line.size(), RE2::UNANCHORED,
@@ -276,7 +312,7 @@ void RunJob::OnLine(absl::string_view written) {
   }
   const absl::Duration after = MonotonicNow() - start_;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     ready_after_ = after;
     ready_line_ = line;
   }
@@ -292,15 +328,24 @@ void RunJob::StartThen(absl::string_view line,
                        const std::vector<std::string>& groups) {
   then_command_ = Command::Shell(settings_.then);
   then_command_.in = Stdio::Null();
+  then_command_.err = command_.err;
   then_command_.process_group =
       command_.pty.has_value() ? ProcessGroup::New() : command_.process_group;
   then_command_.env.Set("ASYNCPROC_READY", line);
   for (size_t i = 0; i < groups.size(); ++i) {
     then_command_.env.Set(absl::StrCat("ASYNCPROC_READY_", i + 1), groups[i]);
   }
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   if (no_then_) return;
-  then_thread_ = std::thread([this] { RunThen(); });
+  auto thread = Thread::Start("then", [this] { RunThen(); });
+  if (thread.ok()) {
+    then_thread_ = *std::move(thread);
+    return;
+  }
+  Complain("run", thread.status().message());
+  then_code_ = kOwnFailure;
+  then_ended_ = true;
+  wake_.Cancel();
 }
 
 void RunJob::RunThen() {
@@ -313,7 +358,7 @@ void RunJob::RunThen() {
     then_code_ = ExitCodeOfFailedStart(status);
   } else {
     {
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(mu_);
       then_process_ = then_.process.get();
     }
     const auto end = then_.process->Wait();
@@ -322,24 +367,37 @@ void RunJob::RunThen() {
     then_.process->err().Close();
   }
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     then_ended_ = true;
   }
   wake_.Cancel();
+}
+
+bool RunJob::IsThenRunning() const {
+  MutexLock lock(mu_);
+  return then_process_ != nullptr && !then_ended_;
 }
 
 int RunJob::ExitCode(Why why, RunReport* report) {
   bool then_ran;
   bool ready;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     then_ran = then_ended_;
     ready = ready_after_.has_value();
   }
-  if (why == Why::kTimeout || why == Why::kIdle) return kTimedOut;
-  if (why == Why::kSignal) {
+  const bool timed_out = why == Why::kTimeout || why == Why::kIdle;
+  if (timed_out && !settings_.preserve_status) return kTimedOut;
+  if (timed_out || why == Why::kSignal) {
     return report->status.has_value() ? ExitCodeOf(*report->status)
                                       : kOwnFailure;
+  }
+  if (server_ended_ && report->status.has_value()) {
+    report->error = absl::StrCat("it ended (", report->status->ToString(),
+                                 ") while --then ran");
+    Complain("run", absl::StrCat(report->command, ": ", report->error));
+    const int code = ExitCodeOf(*report->status);
+    return code == kSuccess ? kOwnFailure : code;
   }
   if (then_ran) return then_code_;
   if (!report->status.has_value()) return kOwnFailure;
@@ -354,7 +412,7 @@ int RunJob::ExitCode(Why why, RunReport* report) {
 void RunJob::OnSignal(const ReceivedSignal& signal) {
   const bool has_it = signal.from_terminal && settings_.in_our_group;
   const bool ends = signal.number == SIGTERM || signal.number == SIGHUP;
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   if (signal.number == SIGWINCH && process_ != nullptr &&
       process_->pty() != nullptr) {
     winsize size = {};
@@ -364,7 +422,11 @@ void RunJob::OnSignal(const ReceivedSignal& signal) {
     }
     return;
   }
-  if (process_ == nullptr && signal.number == SIGWINCH) return;
+  if (process_ == nullptr &&
+      (signal.number == SIGWINCH || signal.number == SIGTSTP ||
+       signal.number == SIGCONT)) {
+    return;
+  }
   if (ends || process_ == nullptr) {
     asked_twice_ = asked_by_ != 0;
     if (asked_by_ == 0) asked_by_ = signal.number;
@@ -374,13 +436,18 @@ void RunJob::OnSignal(const ReceivedSignal& signal) {
     process_->Signal(SIGKILL, settings_.limits.escalation.scope).IgnoreError();
     return;
   }
-  if (has_it) return;
+  if (has_it && signal.number != SIGCONT) return;
+  // A terminal of the command's own is another session, whose groups do not
+  // obey SIGTSTP from here.
+  const int number = signal.number == SIGTSTP && command_.pty.has_value()
+                         ? SIGSTOP
+                         : signal.number;
   for (Process* process : {process_, then_process_}) {
     if (process == nullptr) continue;
     const TerminationScope scope = signal.number == SIGWINCH
                                        ? TerminationScope::kChild
                                        : settings_.limits.escalation.scope;
-    process->Signal(signal.number, scope).IgnoreError();
+    process->Signal(number, scope).IgnoreError();
   }
 }
 

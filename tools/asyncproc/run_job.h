@@ -4,7 +4,6 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -17,6 +16,9 @@
 #include "asyncproc/process.h"
 #include "re2/re2.h"
 #include "tools/asyncproc/console.h"
+#include "tools/asyncproc/job_control.h"
+#include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/os/thread.h"
 #include "tools/asyncproc/run_report.h"
 #include "tools/asyncproc/signal_watcher.h"
 #include "tools/asyncproc/stdin_pump.h"
@@ -35,18 +37,23 @@ struct RunSettings {
   std::string ready_line;  // RE2.
   std::string then;        // For /bin/sh, once it is ready.
   bool explain = false;
+  // Not 124, but the status of a command whose time was up.
+  bool preserve_status = false;
+  // The command writes to the tool's own stdout and stderr.
+  bool keep_output = false;
 };
 
 // One command of `asyncproc run`, from its start to its end, on the thread that
 // calls Run.
 //
 // Thread safety: OnSignal may be called by any thread, at any time.
-// Ownership: settings and console outlive it. Its destructor waits until all is
+// Ownership: settings, console, orphans and foreground outlive it. Its destructor waits until all is
 // printed; when that may never be (see stuck), do not destroy it.
 class RunJob {
  public:
+  // `foreground`: lends the terminal to the command; may be null.
   RunJob(Command command, std::string host, const RunSettings& settings,
-         Console* console);
+         Console* console, Orphans* orphans, Foreground* foreground);
   ~RunJob();
 
   // Blocks until it has ended and all is printed, or is given up.
@@ -63,6 +70,16 @@ class RunJob {
  private:
   // A process and what prints it.
   struct Running {
+    explicit Running(Orphans* orphans) : orphans_(orphans) {}
+    ~Running() {
+      if (process == nullptr) return;
+      const pid_t pid = process->pid();
+      printers.clear();
+      process.reset();
+      orphans_->Ended(pid);
+    }
+
+    Orphans* const orphans_;
     std::unique_ptr<Process> process;
     std::vector<std::unique_ptr<StreamPrinter>> printers;
   };
@@ -83,11 +100,15 @@ class RunJob {
   int ExitCode(Why why, RunReport* report);
   Escalation EscalationFor(Why why) const ABSL_LOCKS_EXCLUDED(mu_);
   void Explain(absl::string_view what) const;
+  void StopWithCommand();
+  bool IsThenRunning() const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Command command_;
   const std::string host_;
   const RunSettings& settings_;
   Console* const console_;
+  Orphans* const orphans_;
+  Foreground* const foreground_;
   const std::unique_ptr<RE2> ready_pattern_;  // May be null.
 
   // Wakes Run: a signal has come, or --then has ended.
@@ -100,6 +121,7 @@ class RunJob {
   uint64_t seen_bytes_ = 0;  // For IdleTime.
   absl::Time last_output_;
   bool was_ended_ = false;
+  bool server_ended_ = false;  // While --then ran.
   bool hurry_ = false;  // Not by --then, but by a limit or a signal.
   bool stuck_ = false;
 
@@ -118,7 +140,7 @@ class RunJob {
   Command then_command_;
   int then_code_ = 0;
   Running then_;
-  std::thread then_thread_;  // Started under mu_.
+  Thread then_thread_;  // Started under mu_.
 };
 
 }  // namespace asyncproc::cli

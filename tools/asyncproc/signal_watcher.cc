@@ -29,48 +29,61 @@ std::vector<int> SignalWatcher::EndingSignals() {
 }
 
 absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Start(
-    std::vector<int> signals, Callback callback) {
+    std::vector<int> signals, Callback callback, Orphans* orphans) {
   sigset_t watched;
   sigemptyset(&watched);
   for (int signal : signals) {
     if (!IsIgnored(signal)) sigaddset(&watched, signal);
   }
+  if (orphans != nullptr) sigaddset(&watched, SIGCHLD);
   sigset_t blocked = watched;
   sigaddset(&blocked, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
-  const int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signal_fd < 0) return absl::ErrnoToStatus(errno, "signalfd");
-  const int stop = eventfd(0, EFD_CLOEXEC);
-  if (stop < 0) {
-    const int error = errno;
-    close(signal_fd);
-    return absl::ErrnoToStatus(error, "eventfd");
-  }
-  return absl::WrapUnique(
-      new SignalWatcher(signal_fd, stop, std::move(callback)));
+  UniqueFd signal_fd(signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signal_fd.valid()) return absl::ErrnoToStatus(errno, "signalfd");
+  UniqueFd stop(eventfd(0, EFD_CLOEXEC));
+  if (!stop.valid()) return absl::ErrnoToStatus(errno, "eventfd");
+  auto watcher = absl::WrapUnique(new SignalWatcher(
+      std::move(signal_fd), std::move(stop), std::move(callback), orphans));
+  auto thread = Thread::Start("signals", [self = watcher.get()] {
+    self->Watch();
+  });
+  if (!thread.ok()) return thread.status();
+  watcher->thread_ = *std::move(thread);
+  return watcher;
 }
 
-SignalWatcher::SignalWatcher(int signals, int stop, Callback callback)
-    : signals_(signals),
-      stop_(stop),
+SignalWatcher::SignalWatcher(UniqueFd signals, UniqueFd stop,
+                             Callback callback, Orphans* orphans)
+    : signals_(std::move(signals)),
+      stop_(std::move(stop)),
       callback_(std::move(callback)),
-      thread_([this] { Watch(); }) {}
+      orphans_(orphans) {}
 
 SignalWatcher::~SignalWatcher() {
-  eventfd_write(stop_, 1);
-  thread_.join();
-  close(signals_);
-  close(stop_);
+  eventfd_write(stop_.get(), 1);
+  thread_.Join();
 }
 
 void SignalWatcher::Watch() {
   while (true) {
-    pollfd ready[] = {{signals_, POLLIN, 0}, {stop_, POLLIN, 0}};
-    poll(ready, 2, -1);
+    const absl::Duration rest =
+        orphans_ == nullptr ? absl::InfiniteDuration() : orphans_->Tick();
+    const int timeout =
+        rest == absl::InfiniteDuration()
+            ? -1
+            : static_cast<int>(absl::ToInt64Milliseconds(rest)) + 1;
+    pollfd ready[] = {{signals_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    poll(ready, 2, timeout);
     if (ready[1].revents != 0) return;
     signalfd_siginfo info;
-    while (read(signals_, &info, sizeof(info)) == sizeof(info)) {
-      callback_({static_cast<int>(info.ssi_signo), info.ssi_code == SI_KERNEL});
+    while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+      const int number = static_cast<int>(info.ssi_signo);
+      if (number == SIGCHLD) {
+        orphans_->OnChildSignal();
+      } else {
+        callback_({number, info.ssi_code == SI_KERNEL});
+      }
     }
   }
 }

@@ -5,10 +5,13 @@
 
 #include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/os/thread.h"
+#include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
 
@@ -44,22 +47,25 @@ class SignalWatcher {
   // Those that ask the tool to end: SIGINT, SIGTERM, SIGHUP, SIGQUIT.
   static std::vector<int> EndingSignals();
 
-  // Errors: as signalfd(2).
+  // `orphans`: are reaped on the watcher's thread; may be null.
+  // Errors: as signalfd(2); kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<SignalWatcher>> Start(
-      std::vector<int> signals, Callback callback);
+      std::vector<int> signals, Callback callback, Orphans* orphans = nullptr);
 
   ~SignalWatcher();
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;
 
  private:
-  SignalWatcher(int signals, int stop, Callback callback);
+  SignalWatcher(UniqueFd signals, UniqueFd stop, Callback callback,
+                Orphans* orphans);
   void Watch();
 
-  const int signals_;
-  const int stop_;
+  const UniqueFd signals_;
+  const UniqueFd stop_;
   const Callback callback_;
-  std::thread thread_;
+  Orphans* const orphans_;
+  Thread thread_;
 };
 
 }  // namespace asyncproc::cli

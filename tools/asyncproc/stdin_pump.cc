@@ -1,7 +1,10 @@
 #include "tools/asyncproc/stdin_pump.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,29 +17,67 @@
 
 namespace asyncproc::cli {
 
+namespace {
+
+// The input, to be read without waiting. A program that shares it may take the
+// bytes that poll has announced; a read that then waited could not be ended.
+// The flags of stdin itself belong to all who share it: so a pipe or terminal
+// is opened once more. A file has one offset for all, and never waits.
+class Input {
+ public:
+  Input() {
+    struct stat status;
+    if (fstat(STDIN_FILENO, &status) != 0) return;
+    socket_ = S_ISSOCK(status.st_mode);
+    if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
+      own_.Reset(open("/proc/self/fd/0",
+                      O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    }
+  }
+
+  int fd() const { return own_.valid() ? own_.get() : STDIN_FILENO; }
+
+  ssize_t Read(char* bytes, size_t size) const {
+    return socket_ ? recv(fd(), bytes, size, MSG_DONTWAIT)
+                   : read(fd(), bytes, size);
+  }
+
+ private:
+  UniqueFd own_;
+  bool socket_ = false;
+};
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<StdinPump>> StdinPump::Start(Process* process) {
-  internal::UniqueFd stop(eventfd(0, EFD_CLOEXEC));
+  UniqueFd stop(eventfd(0, EFD_CLOEXEC));
   if (!stop.valid()) {
     return absl::ErrnoToStatus(errno, "cannot make a descriptor to wait for");
   }
-  return absl::WrapUnique(new StdinPump(process, std::move(stop)));
+  auto pump = absl::WrapUnique(new StdinPump(process, std::move(stop)));
+  auto thread =
+      Thread::Start("stdin", [self = pump.get()] { self->Pump(); });
+  if (!thread.ok()) return thread.status();
+  pump->thread_ = *std::move(thread);
+  return pump;
 }
 
-StdinPump::StdinPump(Process* process, internal::UniqueFd stop)
-    : process_(process), stop_(std::move(stop)), thread_([this] { Pump(); }) {}
+StdinPump::StdinPump(Process* process, UniqueFd stop)
+    : process_(process), stop_(std::move(stop)) {}
 
 StdinPump::~StdinPump() {
   stopped_.Cancel();
   eventfd_write(stop_.get(), 1);
-  thread_.join();
+  thread_.Join();
 }
 
 void StdinPump::Pump() {
   CancellationScope scope(stopped_);
+  const Input input;
   // Less than a line of a terminal, and than a pipe takes at once.
   char bytes[2048];
-  while (AwaitInput()) {
-    const ssize_t size = read(STDIN_FILENO, bytes, sizeof(bytes));
+  while (AwaitInput(input.fd())) {
+    const ssize_t size = input.Read(bytes, sizeof(bytes));
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (size <= 0) {
       process_->CloseStdin().IgnoreError();
@@ -49,8 +90,8 @@ void StdinPump::Pump() {
   }
 }
 
-bool StdinPump::AwaitInput() const {
-  pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+bool StdinPump::AwaitInput(int fd) const {
+  pollfd ready[] = {{fd, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
   while (poll(ready, 2, -1) < 0) {
     if (errno != EINTR) return false;
   }

@@ -2,13 +2,13 @@
 #define ASYNCPROC_TOOLS_ASYNCPROC_STDIN_PUMP_H_
 
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "asyncproc/cancellation.h"
-#include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/process.h"
+#include "tools/asyncproc/os/thread.h"
+#include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
 
@@ -21,7 +21,7 @@ namespace asyncproc::cli {
 // Ownership: `process` outlives it; the destructor waits for its thread.
 class StdinPump {
  public:
-  // Errors: as eventfd.
+  // Errors: as eventfd; kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<StdinPump>> Start(Process* process);
 
   ~StdinPump();
@@ -29,15 +29,15 @@ class StdinPump {
   StdinPump& operator=(const StdinPump&) = delete;
 
  private:
-  StdinPump(Process* process, internal::UniqueFd stop);
+  StdinPump(Process* process, UniqueFd stop);
 
   void Pump();
-  bool AwaitInput() const;
+  bool AwaitInput(int fd) const;
 
   Process* const process_;
-  const internal::UniqueFd stop_;
+  const UniqueFd stop_;
   const CancellationToken stopped_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace asyncproc::cli

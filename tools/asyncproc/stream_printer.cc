@@ -53,7 +53,7 @@ StreamPrinter::StreamPrinter(OutputStream* from, Console* console,
               [this](absl::string_view bytes) { Print(bytes); }) {}
 
 StreamPrinter::~StreamPrinter() {
-  if (thread_.joinable()) thread_.join();
+  thread_.Join();
 }
 
 absl::Status StreamPrinter::Prepare() {
@@ -67,7 +67,9 @@ absl::Status StreamPrinter::Prepare() {
     if (!parser.ok()) return parser.status();
     parser_ = *std::move(parser);
   }
-  thread_ = std::thread([this] { Run(); });
+  auto thread = Thread::Start("printer", [this] { Run(); });
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
   return absl::OkStatus();
 }
 

@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -16,6 +15,7 @@
 #include "asyncproc/output_stream.h"
 #include "tools/asyncproc/console.h"
 #include "tools/asyncproc/line_printer.h"
+#include "tools/asyncproc/os/thread.h"
 
 namespace asyncproc::cli {
 
@@ -41,7 +41,8 @@ struct PrintOptions {
 // outlive it; the destructor waits for the end of the stream.
 class StreamPrinter {
  public:
-  // Errors: kInvalidArgument when PrintOptions::progress is no pattern.
+  // Errors: kInvalidArgument when PrintOptions::progress is no pattern;
+  // kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<StreamPrinter>> Start(
       OutputStream* from, Console* console, Console::Stream to,
       PrintOptions options);
@@ -82,7 +83,7 @@ class StreamPrinter {
   std::atomic<uint64_t> printed_{0};
   std::atomic<bool> busy_{false};
   absl::Notification ended_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace asyncproc::cli

@@ -1,9 +1,8 @@
 #include "tools/asyncproc/subcommand.h"
 
-#include <unistd.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/flags/commandlineflag.h"
@@ -15,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "asyncproc/internal/text/printable.h"
+#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 
@@ -45,21 +45,24 @@ const Option* FindLetter(const Subcommand& subcommand, char letter) {
   return nullptr;
 }
 
-// "-j4", "-j": a letter, and a value if there is more.
-std::optional<Word> ByLetter(const Subcommand& subcommand,
-                             absl::string_view argument) {
-  if (absl::StartsWith(argument, "--") || argument.size() < 2) {
-    return std::nullopt;
+// "-j4", "-j", "-kj4": letters, the last of which may have a value.
+std::vector<Word> ByLetters(const Subcommand& subcommand,
+                            absl::string_view argument) {
+  if (absl::StartsWith(argument, "--")) return {};
+  std::vector<Word> words;
+  for (argument.remove_prefix(1); !argument.empty();) {
+    const Option* const option = FindLetter(subcommand, argument[0]);
+    if (option == nullptr) return {};
+    argument.remove_prefix(1);
+    Word word;
+    word.name = option->flag;
+    if (!option->value.empty()) {
+      if (!argument.empty()) word.value = std::string(argument);
+      argument = "";
+    }
+    words.push_back(std::move(word));
   }
-  const Option* const option = FindLetter(subcommand, argument[1]);
-  if (option == nullptr) return std::nullopt;
-  Word word;
-  word.name = option->flag;
-  argument.remove_prefix(2);
-  if (argument.empty()) return word;
-  if (option->value.empty()) return std::nullopt;  // A bool takes none.
-  word.value = std::string(argument);
-  return word;
+  return words;
 }
 
 Word ByName(const Subcommand& subcommand, absl::string_view argument) {
@@ -84,6 +87,15 @@ Word ByName(const Subcommand& subcommand, absl::string_view argument) {
 }
 
 absl::Status SetFlag(const Option& option, absl::string_view value) {
+  if (!option.choices.empty() &&
+      std::find(option.choices.begin(), option.choices.end(), value) ==
+          option.choices.end()) {
+    const std::string nearest = Nearest(value, option.choices);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", value, "' is no value for ", option.Name(), ": it is ",
+        OneOf(option.choices),
+        nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?")));
+  }
   absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(option.flag);
   if (flag == nullptr) {
     return absl::InternalError(absl::StrCat(option.Name(), " has no flag"));
@@ -98,15 +110,89 @@ absl::Status SetFlag(const Option& option, absl::string_view value) {
                    own == error.npos ? "" : error.substr(own + 2)));
 }
 
+
+// How many letters have to be added, removed, replaced or swapped with their
+// neighbours to make one word of the other.
+size_t Distance(absl::string_view a, absl::string_view b) {
+  std::vector<std::vector<size_t>> d(a.size() + 1,
+                                     std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) {
+    for (size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1,
+                          d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return d[a.size()][b.size()];
+}
+
+absl::Status NoSuchOption(const Subcommand& subcommand,
+                          absl::string_view argument) {
+  const absl::string_view name = argument.substr(0, argument.find('='));
+  for (const Hint& hint : subcommand.hints) {
+    // "-P4" is "-P", too.
+    const bool letter = hint.option.size() == 2;
+    if (name == hint.option ||
+        (letter && absl::StartsWith(name, hint.option))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("there is no option ", hint.option, ": ", hint.advice));
+    }
+  }
+  std::vector<std::string> names = {"--help", "--version"};
+  for (const OptionGroup& group : subcommand.options) {
+    for (const Option& option : group.options) names.push_back(option.Name());
+  }
+  const std::string nearest = Nearest(name, names);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "there is no option ", argument,
+      nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?"),
+      nearest.empty() ? "; see" : " See", " asyncproc ", subcommand.name,
+      " --help"));
+}
+
 }  // namespace
 
 std::string Option::Name() const {
   return absl::StrCat("--", absl::StrReplaceAll(flag, {{"_", "-"}}));
 }
 
+std::string OneOf(const std::vector<std::string>& choices) {
+  std::string text;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : i + 1 == choices.size() ? " or " : ", ",
+                    choices[i]);
+  }
+  return text;
+}
+
+std::string Nearest(absl::string_view name,
+                    const std::vector<std::string>& names) {
+  std::string nearest;
+  size_t least = 1 + std::min<size_t>(2, name.size() / 3);
+  for (const std::string& candidate : names) {
+    // What was begun and not ended is near.
+    const size_t distance =
+        name.size() > 3 && absl::StartsWith(candidate, name)
+            ? 1
+            : Distance(name, candidate);
+    if (distance < least) {
+      least = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
 absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
                                     absl::Span<const std::string> arguments) {
   Parsed parsed;
+  std::set<std::string> given;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     const bool is_option = argument.size() > 1 && argument[0] == '-';
@@ -120,30 +206,29 @@ absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
       parsed.words.push_back(argument);
       continue;
     }
-    if (argument == "--help" || argument == "-h") {
-      parsed.help = true;
-      return parsed;
-    }
-    std::optional<Word> word = ByLetter(subcommand, argument);
-    if (!word.has_value()) word = ByName(subcommand, argument);
-    const Option* const option = FindOption(subcommand, word->name);
-    if (option == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("there is no option ", argument, "; see asyncproc ",
-                       subcommand.name, " --help"));
-    }
-    if (option->value.empty()) {
-      if (!word->value.has_value()) word->value = "true";
-      if (word->negated) word->value = "false";
-    } else if (!word->value.has_value()) {
-      if (i + 1 == arguments.size()) {
+    parsed.help = argument == "--help" || argument == "-h";
+    parsed.version = argument == "--version" || argument == "-V";
+    if (parsed.help || parsed.version) return parsed;
+    std::vector<Word> words = ByLetters(subcommand, argument);
+    if (words.empty()) words.push_back(ByName(subcommand, argument));
+    for (Word& word : words) {
+      const Option* const option = FindOption(subcommand, word.name);
+      if (option == nullptr) return NoSuchOption(subcommand, argument);
+      if (option->value.empty()) {
+        if (!word.value.has_value()) word.value = "true";
+        if (word.negated) word.value = "false";
+      } else if (option->once && !given.insert(option->flag).second) {
         return absl::InvalidArgumentError(
-            absl::StrCat(option->Name(), " needs a value"));
+            absl::StrCat(option->Name(), " can be given only once"));
+      } else if (!word.value.has_value()) {
+        if (i + 1 == arguments.size()) {
+          return absl::InvalidArgumentError(
+              absl::StrCat(option->Name(), " needs a value"));
+        }
+        word.value = arguments[++i];
       }
-      word->value = arguments[++i];
-    }
-    if (absl::Status status = SetFlag(*option, *word->value); !status.ok()) {
-      return status;
+      absl::Status status = SetFlag(*option, *word.value);
+      if (!status.ok()) return status;
     }
   }
   return parsed;
@@ -155,8 +240,7 @@ void Complain(absl::string_view subcommand, absl::string_view what) {
   for (absl::string_view line : absl::StrSplit(what, '\n')) {
     absl::StrAppend(&text, internal::Printable(line), "\n");
   }
-  while (write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {
-  }
+  Output::Stderr().Write(text).IgnoreError();
 }
 
 }  // namespace asyncproc::cli

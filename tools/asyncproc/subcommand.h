@@ -17,6 +17,11 @@ struct Option {
   std::string value = "";  // What stands for its value: "TIME". Empty: a bool.
   char letter = 0;         // Also "-j 4" and "-j4".
   std::string help = "";   // Empty: what ABSL_FLAG says.
+  // The values that there are, if not any: "json", "text".
+  std::vector<std::string> choices = {};
+  // Given again, it is refused: for one that adds up elsewhere. Else the last
+  // one counts.
+  bool once = false;
 
   // As one writes it: "--idle-timeout".
   std::string Name() const;
@@ -38,6 +43,12 @@ struct Example {
   std::string line;  // For a shell.
 };
 
+// An option that another program of this kind has, and what to do here instead.
+struct Hint {
+  std::string option;  // "--bar", "-P"
+  std::string advice;  // A clause: "--display panel shows how far all is"
+};
+
 // One of the things that the tool does, as data: from these are made the parser
 // of its options, --help, the man page and the completion, so that none of them
 // can know less than another.
@@ -52,6 +63,7 @@ struct Subcommand {
   std::vector<OptionGroup> options;
   std::vector<ExitCodeNote> exit_codes = {};  // Beyond those of every one.
   std::vector<Example> examples = {};
+  std::vector<Hint> hints = {};
   // Whether the first word that is no option ends the options, as for timeout,
   // env or xargs: what comes behind it belongs to a command.
   bool word_ends_options = true;
@@ -62,15 +74,25 @@ struct Subcommand {
 // What was found on a command line.
 struct Parsed {
   bool help = false;
+  bool version = false;
   std::vector<std::string> words;
 };
 
 // Sets the flags that `arguments` name, and returns the rest. Both "--name
-// value" and "--name=value" do; "-" and "_" are the same in a name; "--" ends
-// the options. Errors: kInvalidArgument for an option that is none of
-// `subcommand`'s, though another may have it, and for a value that is none.
+// value" and "--name=value" do; "-" and "_" are the same in a name; letters can
+// be put together, as in "-kj4"; "--" ends the options. Errors:
+// kInvalidArgument for an option that `subcommand` does not have, with the
+// nearest name or the hint, and for a value that is none.
 absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
                                     absl::Span<const std::string> arguments);
+
+// "json or text", "child, group or tree".
+std::string OneOf(const std::vector<std::string>& choices);
+
+// Of `names`, the one that `name` is most likely a misspelling of; empty when
+// none is near.
+std::string Nearest(absl::string_view name,
+                    const std::vector<std::string>& names);
 
 // "asyncproc: `what`", or "asyncproc run: `what`", on stderr, in one piece.
 void Complain(absl::string_view subcommand, absl::string_view what);

@@ -4,6 +4,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "tools/asyncproc/os/mutex_lock.h"
 
 namespace asyncproc::cli {
 
@@ -13,13 +14,13 @@ namespace asyncproc::cli {
 class Bell {
  public:
   void Ring() ABSL_LOCKS_EXCLUDED(mu_) {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     rung_ = true;
   }
 
   // Until it rings, or has rung since the last wait, or the time is up.
   void Wait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_) {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     mu_.AwaitWithTimeout(absl::Condition(&rung_), timeout);
     rung_ = false;
   }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -18,6 +19,8 @@ namespace asyncproc::cli {
 namespace {
 
 using Context = ShellScanner::Context;
+
+constexpr absl::string_view kPlace = "{}";
 
 // Why no value can be put here, as the end of a sentence; empty: it can.
 std::string Refusal(const ShellScanner& scanner) {
@@ -77,8 +80,8 @@ std::string QuoteWord(absl::string_view value, bool always) {
 // Cuts the text into pieces.
 class CommandTemplate::Parser {
  public:
-  Parser(absl::string_view text, size_t values)
-      : text_(text), values_(values), scanner_(text) {}
+  Parser(absl::string_view text, size_t values, absl::string_view place)
+      : text_(text), values_(values), place_(place), scanner_(text) {}
 
   absl::StatusOr<std::vector<Piece>> Parse() {
     while (!scanner_.AtEnd()) {
@@ -113,6 +116,13 @@ class CommandTemplate::Parser {
   // The place that begins at `from`, if one does, and its size.
   std::optional<Piece> PlaceAt(size_t from, size_t* size) const {
     absl::string_view rest = text_.substr(from);
+    if (place_ != kPlace) {
+      if (absl::StartsWith(rest, kPlace)) return std::nullopt;
+      if (absl::StartsWith(rest, place_)) {
+        *size = place_.size();
+        return Place("");
+      }
+    }
     const size_t end = rest.find('}');
     if (!absl::ConsumePrefix(&rest, "{") || end == absl::string_view::npos) {
       return std::nullopt;
@@ -171,20 +181,24 @@ class CommandTemplate::Parser {
 
   const absl::string_view text_;
   const size_t values_;
+  const absl::string_view place_;
   ShellScanner scanner_;
   std::vector<Piece> pieces_;
 };
 
 absl::StatusOr<CommandTemplate> CommandTemplate::Parse(absl::string_view text,
-                                                       size_t values) {
+                                                       size_t values,
+                                                       absl::string_view place) {
   CommandTemplate result;
   result.raw_ = absl::StripAsciiWhitespace(text).empty();
   if (result.raw_) return result;
-  auto pieces = Parser(text, values).Parse();
+  auto pieces = Parser(text, values, place).Parse();
   if (!pieces.ok()) return pieces.status();
   const bool has_place =
       pieces->size() > 1 || pieces->front().part != Part::kText;
-  if (!has_place) return Parse(absl::StrCat(text, " {}"), values);
+  if (!has_place) {
+    return Parse(absl::StrCat(text, " ", place), values, place);
+  }
   result.pieces_ = *std::move(pieces);
   return result;
 }

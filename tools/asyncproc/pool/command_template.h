@@ -39,13 +39,17 @@ class CommandTemplate {
   // `values` is how many there are for each job.
   // Errors: kInvalidArgument for a place that is refused, or for a value that
   // there is not; it says which and why.
+  // `place`: what stands for the values in place of "{}".
   static absl::StatusOr<CommandTemplate> Parse(absl::string_view text,
-                                               size_t values);
+                                               size_t values,
+                                               absl::string_view place = "{}");
 
   // REQUIRES: as many values as were announced.
   std::string Fill(const std::vector<std::string>& values, int64_t number,
                    int slot) const;
 
+  // Whether the values are the command lines.
+  bool is_raw() const { return raw_; }
   // Whether Fill depends on the slot.
   bool uses_slot() const;
 

@@ -28,25 +28,28 @@ absl::StatusOr<HaltPolicy> HaltPolicy::Parse(absl::string_view text) {
   } else {
     known = false;
   }
-  if (!known || !absl::SimpleAtoi(rest, &policy.count) || policy.count < 1) {
+  policy.percent = absl::ConsumeSuffix(&rest, "%");
+  if (!known || !absl::SimpleAtoi(rest, &policy.count) || policy.count < 1 ||
+      (policy.percent && policy.count > 100)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--halt ", text,
-        ": never, or now or soon, and fail=N, success=N or done=N"));
+        ": never, or now or soon, and fail=N, success=N or done=N, each also "
+        "N%"));
   }
   return policy;
 }
 
-bool HaltPolicy::Reached(int64_t failed, int64_t succeeded) const {
+bool HaltPolicy::Reached(int64_t failed, int64_t succeeded,
+                         int64_t total) const {
   if (when == When::kNever) return false;
-  switch (what) {
-    case What::kFail:
-      return failed >= count;
-    case What::kSuccess:
-      return succeeded >= count;
-    case What::kDone:
-      return failed + succeeded >= count;
-  }
-  return false;
+  const int64_t reached = what == What::kFail      ? failed
+                          : what == What::kSuccess ? succeeded
+                                                   : failed + succeeded;
+  if (!percent) return reached >= count;
+  constexpr int64_t kLeast = 3;
+  return reached >= kLeast && total > 0 &&
+         static_cast<double>(reached) * 100 >=
+             static_cast<double>(count) * static_cast<double>(total);
 }
 
 }  // namespace asyncproc::cli

@@ -5,10 +5,12 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tools/asyncproc/os/mutex_lock.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -17,10 +19,14 @@ size_t Weight(const std::string& line) { return line.size() + 32; }
 
 }  // namespace
 
-ProductSource::ProductSource(std::vector<std::vector<std::string>> lists)
+ProductSource::ProductSource(std::vector<LinkedLists> lists)
     : lists_(std::move(lists)) {
-  for (const auto& list : lists_) {
-    const int64_t size = list.size();
+  for (const LinkedLists& linked : lists_) {
+    int64_t size = std::numeric_limits<int64_t>::max();
+    for (const auto& list : linked) {
+      size = std::min<int64_t>(size, static_cast<int64_t>(list.size()));
+    }
+    sizes_.push_back(size);
     if (__builtin_mul_overflow(total_, size, &total_)) {
       total_ = std::numeric_limits<int64_t>::max();
     }
@@ -30,35 +36,59 @@ ProductSource::ProductSource(std::vector<std::vector<std::string>> lists)
 absl::StatusOr<std::vector<std::string>> ProductSource::Next() {
   if (next_ >= total_) return absl::OutOfRangeError("no more values");
   int64_t rest = next_++;
-  std::vector<std::string> values(lists_.size());
+  std::vector<int64_t> indices(lists_.size());
   for (size_t i = lists_.size(); i-- > 0;) {
-    const int64_t size = lists_[i].size();
-    values[i] = lists_[i][rest % size];
-    rest /= size;
+    indices[i] = rest % sizes_[i];
+    rest /= sizes_[i];
+  }
+  std::vector<std::string> values;
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    for (const auto& list : lists_[i]) {
+      values.push_back(list[static_cast<size_t>(indices[i])]);
+    }
   }
   return values;
 }
 
+absl::StatusOr<std::vector<std::string>> GroupingSource::Next() {
+  while (group_.size() < size_) {
+    auto values = source_->Next();
+    if (absl::IsOutOfRange(values.status()) && !group_.empty()) break;
+    if (!values.ok()) return values.status();
+    group_.push_back(std::move(values->front()));
+  }
+  return std::exchange(group_, {});
+}
+
+std::optional<int64_t> GroupingSource::total() const {
+  const std::optional<int64_t> all = source_->total();
+  if (!all.has_value()) return std::nullopt;
+  const auto size = static_cast<int64_t>(size_);
+  return *all / size + (*all % size > 0 ? 1 : 0);
+}
+
 absl::StatusOr<std::unique_ptr<LineSource>> LineSource::Create(
-    int fd, std::function<void()> wake, size_t max_bytes) {
+    UniqueFd fd, std::function<void()> wake, char end, size_t max_bytes) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "a pipe to stop reading");
   }
   std::unique_ptr<LineSource> source(
-      new LineSource(fd, std::move(wake), max_bytes,
-                     internal::UniqueFd(ends[0]), internal::UniqueFd(ends[1])));
-  auto thread = internal::Thread::Start(
+      new LineSource(std::move(fd), std::move(wake), end, max_bytes,
+                     UniqueFd(ends[0]), UniqueFd(ends[1])));
+  auto thread = Thread::Start(
       "pool-input", [self = source.get()] { self->ReadAll(); });
   if (!thread.ok()) return thread.status();
   source->thread_ = *std::move(thread);
   return source;
 }
 
-LineSource::LineSource(int fd, std::function<void()> wake, size_t max_bytes,
-                       internal::UniqueFd stop_read,
-                       internal::UniqueFd stop_write)
-    : fd_(fd),
+LineSource::LineSource(UniqueFd fd, std::function<void()> wake, char end,
+                       size_t max_bytes,
+                       UniqueFd stop_read,
+                       UniqueFd stop_write)
+    : fd_(std::move(fd)),
+      end_(end),
       wake_(std::move(wake)),
       max_bytes_(max_bytes),
       stop_read_(std::move(stop_read)),
@@ -66,7 +96,7 @@ LineSource::LineSource(int fd, std::function<void()> wake, size_t max_bytes,
 
 LineSource::~LineSource() {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     stopped_ = true;
   }
   stop_write_.Reset();
@@ -74,7 +104,7 @@ LineSource::~LineSource() {
 }
 
 absl::StatusOr<std::vector<std::string>> LineSource::Next() {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   if (!lines_.empty()) {
     std::string line = std::move(lines_.front());
     lines_.pop_front();
@@ -88,14 +118,14 @@ absl::StatusOr<std::vector<std::string>> LineSource::Next() {
 }
 
 std::optional<int64_t> LineSource::total() const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   return at_end_ ? std::make_optional(seen_) : std::nullopt;
 }
 
 void LineSource::ReadAll() {
   std::string buffer(1 << 16, '\0');
   while (AwaitInput()) {
-    const ssize_t size = read(fd_, buffer.data(), buffer.size());
+    const ssize_t size = read(fd_.get(), buffer.data(), buffer.size());
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (size < 0) return End(absl::ErrnoToStatus(errno, "reading the jobs"));
     if (size == 0) {
@@ -107,7 +137,7 @@ void LineSource::ReadAll() {
 }
 
 bool LineSource::AwaitInput() {
-  pollfd fds[] = {{fd_, POLLIN, 0}, {stop_read_.get(), POLLIN, 0}};
+  pollfd fds[] = {{fd_.get(), POLLIN, 0}, {stop_read_.get(), POLLIN, 0}};
   while (poll(fds, 2, -1) < 0) {
     if (errno == EINTR) continue;
     End(absl::ErrnoToStatus(errno, "waiting for jobs"));
@@ -118,7 +148,7 @@ bool LineSource::AwaitInput() {
 
 bool LineSource::Take(absl::string_view data) {
   for (;;) {
-    const size_t end = data.find('\n');
+    const size_t end = data.find(end_);
     absl::StrAppend(&line_, data.substr(0, end));
     if (end == absl::string_view::npos) return true;
     data.remove_prefix(end + 1);
@@ -127,9 +157,15 @@ bool LineSource::Take(absl::string_view data) {
 }
 
 bool LineSource::AddLine(std::string line) {
+  if (line.find('\0') != std::string::npos) {
+    End(absl::InvalidArgumentError(
+        "a value has a NUL byte, which no command can have: --null is for "
+        "values that end with one"));
+    return false;
+  }
   bool wake;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     mu_.Await(absl::Condition(this, &LineSource::HasRoom));
     if (stopped_) return false;
     bytes_ += Weight(line);
@@ -143,7 +179,7 @@ bool LineSource::AddLine(std::string line) {
 
 void LineSource::End(absl::Status status) {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     at_end_ = true;
     error_ = std::move(status);
   }

@@ -15,8 +15,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "asyncproc/internal/os/thread.h"
-#include "asyncproc/internal/os/unique_fd.h"
+#include "tools/asyncproc/os/thread.h"
+#include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
 
@@ -34,28 +34,55 @@ class JobSource {
   virtual std::optional<int64_t> total() const = 0;
 };
 
+// Values that belong together: the first of each list, the second of each, and
+// so on, as far as the shortest list goes. One list, as a rule.
+using LinkedLists = std::vector<std::vector<std::string>>;
+
 // All combinations of the values of several lists; the last list varies
-// fastest. They are made one at a time: there may be any number.
+// fastest. Lists that are linked count as one. They are made one at a time:
+// there may be any number.
 //
 // Thread safety: none.
 class ProductSource : public JobSource {
  public:
-  explicit ProductSource(std::vector<std::vector<std::string>> lists);
+  explicit ProductSource(std::vector<LinkedLists> lists);
 
   absl::StatusOr<std::vector<std::string>> Next() override;
   std::optional<int64_t> total() const override { return total_; }
 
  private:
-  const std::vector<std::vector<std::string>> lists_;
+  const std::vector<LinkedLists> lists_;
+  std::vector<int64_t> sizes_;  // Of each of them.
   int64_t total_ = 1;
   int64_t next_ = 0;
 };
 
+// The values of several jobs of another source together, for one job.
+//
+// Thread safety: none.
+class GroupingSource : public JobSource {
+ public:
+  // REQUIRES: `source` has one value for each job; `size` > 1.
+  GroupingSource(std::unique_ptr<JobSource> source, size_t size)
+      : source_(std::move(source)), size_(size) {}
+
+  // The last job may have fewer values.
+  absl::StatusOr<std::vector<std::string>> Next() override;
+  std::optional<int64_t> total() const override;
+
+ private:
+  const std::unique_ptr<JobSource> source_;
+  const size_t size_;
+  std::vector<std::string> group_;  // Not complete yet.
+};
+
 // The lines of a descriptor, each the one value of a job, read ahead of their
-// use by a thread, up to a bound. A last line needs no end.
+// use by a thread, up to a bound. A last line needs no end. Lines may end with
+// another character than a newline: NUL, say. Else a NUL in a line is an error:
+// no command can have one.
 //
 // Thread safety: none, as far as it is seen from outside.
-// Ownership: the descriptor stays the caller's.
+// Ownership: of the descriptor, too.
 class LineSource : public JobSource {
  public:
   // `wake` is called, on that thread, when there may be a line after Next had
@@ -63,7 +90,8 @@ class LineSource : public JobSource {
   // 32 bytes.
   // Errors: kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<LineSource>> Create(
-      int fd, std::function<void()> wake, size_t max_bytes = 16 << 20);
+      UniqueFd fd, std::function<void()> wake, char end = '\n',
+      size_t max_bytes = 16 << 20);
   ~LineSource() override;
 
   // Errors: also that of a read that failed, once.
@@ -72,8 +100,9 @@ class LineSource : public JobSource {
   std::optional<int64_t> total() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  LineSource(int fd, std::function<void()> wake, size_t max_bytes,
-             internal::UniqueFd stop_read, internal::UniqueFd stop_write);
+  LineSource(UniqueFd fd, std::function<void()> wake, char end,
+             size_t max_bytes,
+             UniqueFd stop_read, UniqueFd stop_write);
 
   void ReadAll() ABSL_LOCKS_EXCLUDED(mu_);
   // False: it is to stop, or there is an error.
@@ -86,10 +115,11 @@ class LineSource : public JobSource {
     return stopped_ || bytes_ < max_bytes_;
   }
 
-  const int fd_;
+  const UniqueFd fd_;
+  const char end_;
   const std::function<void()> wake_;
   const size_t max_bytes_;
-  const internal::UniqueFd stop_read_;
+  const UniqueFd stop_read_;
   std::string line_;  // The thread's: one that has no end yet.
 
   mutable absl::Mutex mu_;
@@ -101,8 +131,8 @@ class LineSource : public JobSource {
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status error_ ABSL_GUARDED_BY(mu_);
 
-  internal::UniqueFd stop_write_;
-  internal::Thread thread_;
+  UniqueFd stop_write_;
+  Thread thread_;
 };
 
 }  // namespace asyncproc::cli

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "tools/asyncproc/os/proc.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -61,21 +65,26 @@ std::optional<JobRecord> ParseJobRecord(absl::string_view line) {
 }
 
 absl::StatusOr<JobLog> JobLog::Open(const std::string& path) {
-  JobLog log(path);
-  log.fd_.Reset(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (log.fd_.get() < 0) return absl::ErrnoToStatus(errno, path);
-  if (flock(log.fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  absl::StatusOr<Output> file = Output::Open(path, O_RDWR);
+  if (!file.ok()) return file.status();
+  if (flock(file->fd(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": another pool is writing it"));
   }
-  return log;
+  return JobLog(*std::move(file));
+}
+
+JobLog::~JobLog() {
+  // What has been moved from has no file.
+  if (file_.fd() < 0 || !notes_.has_value()) return;
+  if (running_.empty() && cut_off_.empty()) unlink(NotesPath().c_str());
 }
 
 absl::StatusOr<JobLog> JobLog::Create(const std::string& path) {
   absl::StatusOr<JobLog> log = Open(path);
   if (!log.ok()) return log;
   // A device, say, has nothing to be cut.
-  if (ftruncate(log->fd_.get(), 0) != 0 && errno != EINVAL) {
+  if (ftruncate(log->file_.fd(), 0) != 0 && errno != EINVAL) {
     return absl::ErrnoToStatus(errno, path);
   }
   absl::Status status = log->Write(kHeader);
@@ -89,29 +98,91 @@ absl::StatusOr<JobLog> JobLog::Resume(const std::string& path) {
   absl::Status status = log->ReadPast();
   if (status.ok() && log->size_ == 0) status = log->Write(kHeader);
   if (!status.ok()) return status;
+  log->ReadNotes();
   return log;
 }
 
 absl::Status JobLog::ReadPast() {
   std::string rest, buffer(1 << 16, '\0');
+  const int fd = file_.fd();
+  bool has_header = false;
   for (;;) {
-    const ssize_t size = read(fd_.get(), buffer.data(), buffer.size());
+    const ssize_t size = read(fd, buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return absl::ErrnoToStatus(errno, path_);
     if (size == 0) break;
-    rest.append(buffer.data(), size);
+    rest.append(buffer.data(), static_cast<size_t>(size));
+    // A header that was torn is the beginning of one.
+    const size_t compared = std::min(rest.size(), kHeader.size());
+    if (!has_header && rest.substr(0, compared) != kHeader.substr(0, compared)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path_, ": this is not a job log: its first line is not "
+                              "that of --joblog"));
+    }
+    has_header = true;
     size_t from = 0;
     for (size_t end; (end = rest.find('\n', from)) != std::string::npos;) {
       Remember(absl::string_view(rest).substr(from, end - from));
       from = end + 1;
     }
-    size_ += from;
+    size_ += static_cast<int64_t>(from);
     rest.erase(0, from);
+    has_header = size_ > 0;
   }
-  if (ftruncate(fd_.get(), size_) != 0)
+  if (ftruncate(fd, size_) != 0 && errno != EINVAL) {
     return absl::ErrnoToStatus(errno, path_);
-  lseek(fd_.get(), size_, SEEK_SET);
+  }
+  lseek(fd, size_, SEEK_SET);
   return absl::OkStatus();
+}
+
+void JobLog::ReadNotes() {
+  for (absl::string_view line :
+       absl::StrSplit(ReadProcFile(NotesPath()), '\n')) {
+    const bool starts = absl::ConsumePrefix(&line, "+");
+    int64_t number;
+    if ((!starts && !absl::ConsumePrefix(&line, "-")) ||
+        !absl::SimpleAtoi(line, &number)) {
+      continue;
+    }
+    if (starts) {
+      cut_off_.insert(number);
+    } else {
+      cut_off_.erase(number);
+    }
+  }
+  for (int64_t number : cut_off_) past_.erase(number);
+}
+
+absl::Status JobLog::Note(char what, int64_t number) {
+  if (!notes_.has_value()) {
+    struct stat status;
+    if (fstat(file_.fd(), &status) != 0 || !S_ISREG(status.st_mode)) {
+      return absl::OkStatus();  // There is no resuming from a device.
+    }
+    absl::StatusOr<Output> notes =
+        Output::Open(NotesPath(), O_WRONLY | O_TRUNC | O_APPEND);
+    if (!notes.ok()) return notes.status();
+    notes_ = *std::move(notes);
+    // Those that are to run again have not yet: this run may be killed, too.
+    for (int64_t cut_off : cut_off_) {
+      absl::Status status = notes_->Write(absl::StrCat("+", cut_off, "\n"));
+      if (!status.ok()) return status;
+    }
+  }
+  return notes_->Write(
+      absl::StrCat(absl::string_view(&what, 1), number, "\n"));
+}
+
+absl::Status JobLog::NoteStart(int64_t number) {
+  running_.insert(number);
+  return Note('+', number);
+}
+
+absl::Status JobLog::NoteEnd(int64_t number) {
+  cut_off_.erase(number);
+  if (running_.erase(number) == 0) return absl::OkStatus();
+  return Note('-', number);
 }
 
 void JobLog::Remember(absl::string_view line) {
@@ -133,24 +204,22 @@ absl::StatusOr<JobLog::Past> JobLog::Find(
 }
 
 absl::Status JobLog::Append(const JobRecord& record) {
-  return Write(FormatJobRecord(record));
+  absl::Status status = Write(FormatJobRecord(record));
+  return status.ok() ? NoteEnd(record.number) : status;
 }
 
 absl::Status JobLog::Write(absl::string_view text) {
-  absl::string_view left = text;
-  while (!left.empty()) {
-    const ssize_t size = write(fd_.get(), left.data(), left.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) {
-      absl::Status status = absl::ErrnoToStatus(errno, path_);
-      // The next line is to begin where this one did.
-      if (ftruncate(fd_.get(), size_) == 0) lseek(fd_.get(), size_, SEEK_SET);
-      return status;
-    }
-    left.remove_prefix(size);
+  absl::Status status = file_.Write(text);
+  if (status.ok()) {
+    size_ += static_cast<int64_t>(text.size());
+    return status;
   }
-  size_ += text.size();
-  return absl::OkStatus();
+  // The next line is to begin where this one did.
+  if (ftruncate(file_.fd(), size_) == 0) {
+    lseek(file_.fd(), size_, SEEK_SET);
+    file_.ForgetError();
+  }
+  return status;
 }
 
 }  // namespace asyncproc::cli

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tools/asyncproc/os/mutex_lock.h"
+#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -37,28 +39,28 @@ int OpenNameless(const std::string& directory) {
 OutputStore::OutputStore(Options options) : options_(std::move(options)) {}
 
 size_t OutputStore::in_memory() const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   return in_memory_;
 }
 
 uint64_t OutputStore::in_file() const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   return in_file_;
 }
 
 int OutputStore::file() const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   return file_.get();
 }
 
 bool OutputStore::Charge(size_t size) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   in_memory_ += size;
   return in_memory_ > options_.memory_total;
 }
 
 void OutputStore::Discharge(size_t size) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   in_memory_ -= size;
 }
 
@@ -75,7 +77,7 @@ absl::StatusOr<uint64_t> OutputStore::Spill(absl::string_view data) {
   uint64_t offset;
   int fd;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     absl::Status status = OpenFile();
     if (!status.ok()) return status;
     fd = file_.get();
@@ -83,24 +85,18 @@ absl::StatusOr<uint64_t> OutputStore::Spill(absl::string_view data) {
     end_ += data.size();
     in_file_ += data.size();
   }
-  size_t written = 0;
-  while (written < data.size()) {
-    const ssize_t size = pwrite(fd, data.data() + written,
-                                data.size() - written, offset + written);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) {
-      absl::Status status = absl::ErrnoToStatus(
-          errno, absl::StrCat("keeping output in ", DirectoryFor(options_)));
-      Free(offset, data.size());
-      return status;
-    }
-    written += size;
+  Output file(fd, absl::StrCat("output to a file in ", DirectoryFor(options_)));
+  absl::Status status =
+      file.WriteAt(data, static_cast<off_t>(offset));
+  if (!status.ok()) {
+    Free(offset, data.size());
+    return status;
   }
   return offset;
 }
 
 void OutputStore::Free(uint64_t offset, uint64_t size) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   in_file_ -= size;
   if (in_file_ == 0) {
     end_ = 0;
@@ -116,7 +112,8 @@ StoredOutput::StoredOutput(StoredOutput&& other) noexcept
     : store_(other.store_),
       extents_(std::exchange(other.extents_, {})),
       memory_(std::exchange(other.memory_, {})),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      ends_line_(std::exchange(other.ends_line_, true)) {}
 
 StoredOutput& StoredOutput::operator=(StoredOutput&& other) noexcept {
   if (this != &other) {
@@ -125,11 +122,13 @@ StoredOutput& StoredOutput::operator=(StoredOutput&& other) noexcept {
     extents_ = std::exchange(other.extents_, {});
     memory_ = std::exchange(other.memory_, {});
     size_ = std::exchange(other.size_, 0);
+    ends_line_ = std::exchange(other.ends_line_, true);
   }
   return *this;
 }
 
 absl::Status StoredOutput::Append(absl::string_view data) {
+  if (data.empty()) return absl::OkStatus();
   const bool crowded = store_->Charge(data.size());
   memory_.append(data.data(), data.size());
   if (crowded || memory_.size() > store_->options_.memory_each) {
@@ -149,6 +148,7 @@ absl::Status StoredOutput::Append(absl::string_view data) {
     memory_ = std::string();
   }
   size_ += data.size();
+  ends_line_ = data.back() == '\n';
   return absl::OkStatus();
 }
 
@@ -181,6 +181,7 @@ void StoredOutput::Clear() {
   if (!memory_.empty()) store_->Discharge(memory_.size());
   memory_ = std::string();
   size_ = 0;
+  ends_line_ = true;
 }
 
 }  // namespace asyncproc::cli

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "asyncproc/internal/os/unique_fd.h"
+#include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
 
@@ -53,7 +53,7 @@ class OutputStore {
 
   const Options options_;
   mutable absl::Mutex mu_;
-  internal::UniqueFd file_ ABSL_GUARDED_BY(mu_);
+  UniqueFd file_ ABSL_GUARDED_BY(mu_);
   uint64_t end_ ABSL_GUARDED_BY(mu_) = 0;  // Of the file.
   uint64_t in_file_ ABSL_GUARDED_BY(mu_) = 0;
   size_t in_memory_ ABSL_GUARDED_BY(mu_) = 0;
@@ -72,6 +72,8 @@ class StoredOutput {
   // Errors: as those of writing to a file. Nothing of it is there then.
   absl::Status Append(absl::string_view data);
   uint64_t size() const { return size_; }
+  // Whether the last byte is the end of a line; true when there is none.
+  bool EndsLine() const { return ends_line_; }
 
   // Calls `take` with all of it, piece by piece, in order, until that fails.
   // Errors: those of `take`; kDataLoss when the file cannot be read.
@@ -90,6 +92,7 @@ class StoredOutput {
   std::vector<Extent> extents_;
   std::string memory_;  // Behind those.
   uint64_t size_ = 0;
+  bool ends_line_ = true;
 };
 
 }  // namespace asyncproc::cli

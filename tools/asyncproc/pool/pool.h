@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,8 @@
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/process_poller.h"
+#include "tools/asyncproc/line_printer.h"
+#include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/pool/bell.h"
 #include "tools/asyncproc/pool/command_template.h"
 #include "tools/asyncproc/pool/halt_policy.h"
@@ -38,10 +41,17 @@ struct PoolOptions {
   int slots = 1;
   CommandTemplate command;
   ChildLimits limits;
-  int retries = 0;  // Further tries of a job that fails.
+  int tries = 1;  // At most, of a job that fails.
+  absl::Duration delay;  // Between two starts, at least.
   HaltPolicy halt;
   bool keep_order = false;
   bool tag = false;
+  bool line_buffer = false;  // Prints whole lines as they come.
+  // Of each stream of a job, all but this much of its beginning and its end is
+  // left out.
+  size_t head = std::numeric_limits<size_t>::max();
+  size_t tail = 0;
+  bool one_stream = false;  // Jobs have one pipe for stdout and stderr.
   enum class Progress { kPanel, kLines, kNone };
   Progress progress = Progress::kNone;
   // What the log says was done is left out; also what failed, unless:
@@ -52,6 +62,8 @@ struct PoolOptions {
   std::function<Command(const std::string& line, int slot)> make_command;
   // Where slot 1, 2, ... are, again and again; empty: all here.
   std::vector<std::string> hosts;
+  // Exit status 255 may be that of ssh, whose connection has failed.
+  bool over_ssh = false;
 };
 
 // What is written besides, if anything.
@@ -63,7 +75,7 @@ struct PoolFiles {
 
 // Runs the jobs of a source, so many at once, on one thread.
 //
-//   Pool pool(options, std::move(files));
+//   Pool pool(options, std::move(files), &orphans);
 //   pool.SetSource(std::move(source));
 //   int code = pool.Run();
 //
@@ -73,7 +85,7 @@ struct PoolFiles {
 // Thread safety: none, but for Signal and Wake.
 class Pool : private ProcessPoller<int> {
  public:
-  Pool(PoolOptions options, PoolFiles files);
+  Pool(PoolOptions options, PoolFiles files, Orphans* orphans);
 
   void SetSource(std::unique_ptr<JobSource> source) {
     source_ = std::move(source);
@@ -86,7 +98,8 @@ class Pool : private ProcessPoller<int> {
 
   // To be called for each signal that the program gets. SIGINT: starts no more
   // jobs; the second one ends those that run, the third one kills them.
-  // SIGWINCH and SIGCONT: draws the panel anew. Any other: as two SIGINTs.
+  // SIGTSTP: stops the jobs and the program, until it is continued. SIGWINCH and
+  // SIGCONT: draws the panel anew. Any other: as two SIGINTs.
   void Signal(int number);
   // There may be something to do: a line of the source, say.
   void Wake();
@@ -97,6 +110,7 @@ class Pool : private ProcessPoller<int> {
     int64_t order = 0;   // From 0, of those that are run.
     std::vector<std::string> values;
     int tries = 0;
+    std::optional<size_t> avoid;  // A host that it has failed on.
   };
   // How a try of a job ended.
   struct Outcome {
@@ -112,8 +126,15 @@ class Pool : private ProcessPoller<int> {
     std::string line;
     absl::Time start;  // As people count it.
     absl::Time begin;  // As MonotonicNow does: no clock that is set counts.
+    pid_t pid = 0;
     StoredOutput out, err;
+    int64_t received = 0;  // Bytes of output.
     std::optional<ResultFiles> files;
+    std::unique_ptr<HeadAndTailFilter> out_filter, err_filter;
+    absl::Status stored;  // What came of it behind the filters.
+    // Of lines that are printed as they come: what has no end yet.
+    std::string out_line, err_line;
+    bool out_begins = true;  // What is printed next begins a line.
     bool timed_out = false;
     bool killed = false;  // By us, as nobody wants it any more.
     std::string said;     // The last line; it may not have its end yet.
@@ -122,12 +143,20 @@ class Pool : private ProcessPoller<int> {
   // One that ended, until it is counted and printed.
   struct Ended {
     Running run;
+    size_t host = 0;
     Outcome outcome;
     JobRecord record;
   };
   struct Queued {
     Job job;
     std::optional<Ended> last;  // The try that failed.
+  };
+  // A job whose ssh ended with 255, while another tells whether the host can be
+  // reached.
+  struct Doubted {
+    Ended ended;
+    ResourceUsage usage;
+    pid_t probe = 0;
   };
   enum class Stopping { kNot, kSoon, kNow };
 
@@ -140,16 +169,41 @@ class Pool : private ProcessPoller<int> {
   // Starting.
   bool MayStart() const;
   void StartAll();
-  std::optional<Job> NextJob();
+  std::optional<Queued> NextJob();
+  std::optional<Queued> NextRetry();
+  std::optional<int> SlotFor(const Job& job) const;
   // Whether the log says that it is done.
   absl::StatusOr<bool> IsDone(const Job& job);
-  void Start(Job job);
-  absl::Status Launch(int slot, const Running& run);
+  void Start(Queued queued);
+  Command CommandFor(const std::string& line, int slot) const;
+  absl::Status Spawn(int slot, Command command, int64_t number, pid_t* pid);
+  absl::Status Launch(int slot, Running* run);
+  void MakeFilters(Running* run);
   // Ends a job that could not be started.
   void FailToStart(Running run, int slot, const absl::Status& status);
 
+  // Output.
+  absl::Status Store(Running& run, ChildStream stream, absl::string_view data);
+  absl::Status PrintLines(Running& run, ChildStream stream,
+                          absl::string_view data);
+  absl::Status FinishLines(Running& run);
+  void PrintPiece(Running& run, StoredOutput out, StoredOutput err,
+                  bool begins_line);
+  void PrintIfLarge(Running& run);
+  void AwaitRoom();
+  std::optional<std::string> TagOf(const Running& run) const;
+  void FlushHeld();
+
+  // Hosts.
+  size_t HostIndex(int slot) const;
+  size_t LiveHosts() const { return options_.hosts.size() - dropped_.size(); }
+  bool IsDoubtful(const Ended& ended, const ExitStatus& status, int slot) const;
+  void Probe(int slot, Ended ended, const ResourceUsage& usage);
+  void FinishProbe(int slot, bool reached);
+
   // Ending.
   Running Release(int slot);
+  void FreeSlot(int slot);
   void End(Ended ended, int slot, const ResourceUsage& usage);
   void Trace(const Ended& ended, int slot, const ResourceUsage& usage);
   void Settle(Ended ended);
@@ -165,8 +219,14 @@ class Pool : private ProcessPoller<int> {
   void Stop(Stopping stopping);
   void EndChildren(const Escalation& escalation);
   void HandleSignals();
+  void StopWithJobs();
+  void CheckReader();
+  void EndOrphans();
+  void NoteFailure(const Ended& ended);
+  void Summarize();
   bool IsOver() const;
   int ExitCode() const;
+  int64_t KnownTotal() const;
 
   void Await();
   void Watch(Running& run, absl::string_view data) const;
@@ -177,6 +237,7 @@ class Pool : private ProcessPoller<int> {
 
   const PoolOptions options_;
   PoolFiles files_;
+  Orphans* const orphans_;
   Bell bell_;
   OutputStore store_;
   std::unique_ptr<Printer> printer_;
@@ -188,6 +249,15 @@ class Pool : private ProcessPoller<int> {
   std::set<int> free_;
   std::deque<Queued> again_;
   std::map<int64_t, Ended> unprinted_;  // By order.
+  // The job, by its order, whose output is being printed while it runs; others
+  // wait for its end.
+  std::optional<int64_t> floor_;
+  std::deque<Ended> held_;
+  std::map<int, Doubted> doubted_;  // By the slot of the probe.
+  std::set<size_t> dropped_;        // Hosts, by index.
+  std::vector<std::string> failures_;  // The first ones, in words.
+  int64_t killed_ = 0;
+  absl::Time next_start_ = absl::InfinitePast();
   int64_t taken_ = 0;                   // Of the source.
   int64_t skipped_ = 0;                 // Of those, done before.
   int64_t next_printed_ = 0;
@@ -204,6 +274,7 @@ class Pool : private ProcessPoller<int> {
   std::atomic<int> signal_{0};  // The first one.
   std::atomic<bool> screen_changed_{false};
   std::atomic<bool> continued_{false};
+  std::atomic<bool> stop_{false};
   int handled_interrupts_ = 0;
 };
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "tools/asyncproc/output.h"
+#include "tools/asyncproc/os/mutex_lock.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -14,7 +14,8 @@ constexpr size_t kEnough = 64 << 10;
 // Puts a tag before each line.
 class Tagger {
  public:
-  explicit Tagger(absl::string_view tag) : tag_(tag) {}
+  Tagger(absl::string_view tag, bool at_start)
+      : tag_(tag), at_start_(at_start) {}
 
   std::string Add(absl::string_view piece) {
     std::string tagged;
@@ -33,7 +34,7 @@ class Tagger {
 
  private:
   const absl::string_view tag_;
-  bool at_start_ = true;
+  bool at_start_;
 };
 
 }  // namespace
@@ -41,7 +42,7 @@ class Tagger {
 absl::StatusOr<std::unique_ptr<Printer>> Printer::Start(
     PrinterOptions options, std::function<void()> wake) {
   std::unique_ptr<Printer> printer(new Printer(options, std::move(wake)));
-  auto thread = internal::Thread::Start(
+  auto thread = Thread::Start(
       "pool-print", [self = printer.get()] { self->Work(); });
   if (!thread.ok()) return thread.status();
   printer->thread_ = *std::move(thread);
@@ -53,46 +54,46 @@ Printer::Printer(PrinterOptions options, std::function<void()> wake)
 
 Printer::~Printer() {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(mu_);
     ending_ = true;
   }
   thread_.Join();
 }
 
 void Printer::Print(JobPrint job) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   if (status_.ok()) items_.push_back({std::move(job), ""});
 }
 
 void Printer::Note(std::string text) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   if (status_.ok()) items_.push_back({std::nullopt, std::move(text)});
 }
 
 void Printer::Show(std::vector<std::string> panel, int columns) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   panel_ = std::move(panel);
   columns_ = columns;
   panel_changed_ = true;
 }
 
 void Printer::ForgetPanel() {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   forget_ = true;
 }
 
 bool Printer::HasRoom() const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   return items_.size() < options_.backlog;
 }
 
 absl::Status Printer::status() const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   return status_;
 }
 
 absl::Status Printer::Finish(absl::Duration timeout) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(mu_);
   panel_.clear();
   panel_changed_ = true;
   if (!mu_.AwaitWithTimeout(absl::Condition(this, &Printer::IsIdle), timeout)) {
@@ -113,7 +114,7 @@ void Printer::Work() {
     bool has_item = false, forget, draw = false;
     int columns;
     {
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(mu_);
       mu_.Await(absl::Condition(this, &Printer::HasWork));
       if (ending_ && items_.empty() && !panel_changed_) return;
       forget = std::exchange(forget_, false);
@@ -137,7 +138,7 @@ void Printer::Work() {
     if (draw) Draw(panel, columns);
     bool wake;
     {
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(mu_);
       busy_ = false;
       if (!status.ok()) {
         status_ = status;
@@ -153,7 +154,7 @@ void Printer::Work() {
 absl::Status Printer::PrintItem(const Item& item, int columns) {
   if (!item.job.has_value()) {
     EraseIf(options_.err_on_screen, columns);
-    return Put(options_.err_fd, options_.err_on_screen, item.text);
+    return Put(options_.err, options_.err_on_screen, item.text);
   }
   EraseIf((item.job->out.size() > 0 && options_.out_on_screen) ||
               ((item.job->err.size() > 0 || !item.job->note.empty()) &&
@@ -164,44 +165,47 @@ absl::Status Printer::PrintItem(const Item& item, int columns) {
 
 absl::Status Printer::PrintJob(const JobPrint& job) {
   absl::Status status =
-      PrintStream(job.out, job.tag, options_.out_fd, options_.out_on_screen);
+      PrintStream(job.out, job.tag, job.begins_line, job.ends_line,
+                  options_.out, options_.out_on_screen);
   if (status.ok()) {
-    status =
-        PrintStream(job.err, job.tag, options_.err_fd, options_.err_on_screen);
+    status = PrintStream(job.err, job.tag, /*begins=*/true, job.ends_line,
+                         options_.err, options_.err_on_screen);
   }
   if (!status.ok() || job.note.empty()) return status;
-  return Put(options_.err_fd, options_.err_on_screen, job.note);
+  return Put(options_.err, options_.err_on_screen, job.note);
 }
 
 absl::Status Printer::PrintStream(const StoredOutput& output,
-                                  const std::optional<std::string>& tag, int fd,
+                                  const std::optional<std::string>& tag,
+                                  bool begins, bool ends, Output* to,
                                   bool on_screen) {
   if (!tag.has_value()) {
     return output.ForEach(
-        [&](absl::string_view piece) { return Put(fd, on_screen, piece); });
+        [&](absl::string_view piece) { return Put(to, on_screen, piece); });
   }
-  Tagger tagger(*tag);
+  Tagger tagger(*tag, begins);
   absl::Status status = output.ForEach([&](absl::string_view piece) {
     for (; !piece.empty();
          piece.remove_prefix(std::min(kEnough, piece.size()))) {
       absl::Status put =
-          Put(fd, on_screen, tagger.Add(piece.substr(0, kEnough)));
+          Put(to, on_screen, tagger.Add(piece.substr(0, kEnough)));
       if (!put.ok()) return put;
     }
     return absl::OkStatus();
   });
-  return status.ok() ? Put(fd, on_screen, tagger.End()) : status;
+  if (!status.ok() || !ends) return status;
+  return Put(to, on_screen, tagger.End());
 }
 
-absl::Status Printer::Put(int fd, bool on_screen, absl::string_view text) {
+absl::Status Printer::Put(Output* to, bool on_screen, absl::string_view text) {
   if (text.empty()) return absl::OkStatus();
   if (on_screen) at_line_start_ = text.back() == '\n';
-  return WriteAll(fd, text);
+  return to->Write(text);
 }
 
 void Printer::EraseIf(bool needed, int columns) {
   if (!needed || !painter_.drawn() || screen_gone_) return;
-  screen_gone_ = !WriteAll(options_.err_fd, painter_.Erase(columns)).ok();
+  screen_gone_ = !options_.err->Write(painter_.Erase(columns)).ok();
 }
 
 void Printer::Draw(const std::vector<std::string>& panel, int columns) {
@@ -212,7 +216,7 @@ void Printer::Draw(const std::vector<std::string>& panel, int columns) {
   if (text.empty()) return;
   at_line_start_ = true;
   // Where nobody sees it, it is not missed.
-  screen_gone_ = !WriteAll(options_.err_fd, text).ok();
+  screen_gone_ = !options_.err->Write(text).ok();
 }
 
 }  // namespace asyncproc::cli

@@ -16,7 +16,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os/thread.h"
+#include "tools/asyncproc/os/thread.h"
+#include "tools/asyncproc/output.h"
 #include "tools/asyncproc/pool/output_store.h"
 #include "tools/asyncproc/pool/panel.h"
 
@@ -29,13 +30,17 @@ struct JobPrint {
   // If there is one, each line begins with it, and the last one is ended.
   std::optional<std::string> tag;
   std::string note;  // A line for stderr, behind all; empty: none.
+  // Of output that is printed in several pieces: whether this one begins a
+  // line, and whether it is the last, so that a line without an end gets one.
+  bool begins_line = true;
+  bool ends_line = true;
 };
 
 struct PrinterOptions {
-  int out_fd = 1;
-  int err_fd = 2;
-  // Whether what goes to out_fd and err_fd is on the screen of the panel, which
-  // is on err_fd.
+  Output* out = &Output::Stdout();
+  Output* err = &Output::Stderr();
+  // Whether what goes to `out` and `err` is on the screen of the panel, which
+  // is on `err`.
   bool out_on_screen = false;
   bool err_on_screen = false;
   // Printed jobs may lag behind by so many before HasRoom is false.
@@ -104,9 +109,10 @@ class Printer {
   absl::Status PrintItem(const Item& item, int columns);
   absl::Status PrintJob(const JobPrint& job);
   absl::Status PrintStream(const StoredOutput& output,
-                           const std::optional<std::string>& tag, int fd,
+                           const std::optional<std::string>& tag,
+                           bool begins, bool ends, Output* to,
                            bool on_screen);
-  absl::Status Put(int fd, bool on_screen, absl::string_view text);
+  absl::Status Put(Output* to, bool on_screen, absl::string_view text);
   void Draw(const std::vector<std::string>& panel, int columns);
   void EraseIf(bool needed, int columns);
 
@@ -128,7 +134,7 @@ class Printer {
   bool ending_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mu_);
 
-  internal::Thread thread_;
+  Thread thread_;
 };
 
 }  // namespace asyncproc::cli

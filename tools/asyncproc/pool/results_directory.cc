@@ -11,7 +11,6 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -36,11 +35,8 @@ absl::Status MakeDirectories(const std::string& path) {
   }
 }
 
-absl::StatusOr<internal::UniqueFd> OpenNew(const std::string& path) {
-  internal::UniqueFd fd(open(
-      path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, path);
-  return fd;
+absl::StatusOr<Output> OpenNew(const std::string& path) {
+  return Output::Open(path, O_WRONLY | O_TRUNC | O_APPEND);
 }
 
 }  // namespace
@@ -82,14 +78,15 @@ absl::StatusOr<ResultFiles> ResultsDirectory::Open(
   const std::string path = PathFor(number, values);
   absl::Status status = MakeDirectories(path);
   if (!status.ok()) return status;
-  absl::StatusOr<internal::UniqueFd> seq = OpenNew(absl::StrCat(path, "/seq"));
+  absl::StatusOr<Output> seq = OpenNew(absl::StrCat(path, "/seq"));
   if (!seq.ok()) return seq.status();
-  status = WriteAll(seq->get(), absl::StrCat(number));
+  status = seq->Write(absl::StrCat(number));
+  if (status.ok()) status = seq->Close();
   if (!status.ok()) return status;
-  absl::StatusOr<internal::UniqueFd> out =
+  absl::StatusOr<Output> out =
       OpenNew(absl::StrCat(path, "/stdout"));
   if (!out.ok()) return out.status();
-  absl::StatusOr<internal::UniqueFd> err =
+  absl::StatusOr<Output> err =
       OpenNew(absl::StrCat(path, "/stderr"));
   if (!err.ok()) return err.status();
   return ResultFiles{*std::move(out), *std::move(err)};

@@ -10,14 +10,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "asyncproc/internal/os/unique_fd.h"
+#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 
 // The files that one job's output goes to.
 struct ResultFiles {
-  internal::UniqueFd out;
-  internal::UniqueFd err;
+  Output out;
+  Output err;
 };
 
 // Files for the output of each job, where GNU parallel's --results has them:

@@ -1,9 +1,7 @@
 #include "tools/asyncproc/pool/trace_writer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -33,15 +31,14 @@ Json Metadata(absl::string_view what, int row, absl::string_view name) {
 absl::StatusOr<TraceWriter> TraceWriter::Create(const std::string& path,
                                                 absl::string_view title,
                                                 absl::Time origin) {
-  internal::UniqueFd fd(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, path);
+  absl::StatusOr<Output> file = Output::Open(path, O_WRONLY | O_TRUNC);
+  if (!file.ok()) return file.status();
   struct stat status;
-  if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+  if (fstat(file->fd(), &status) != 0 || !S_ISREG(status.st_mode)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": a trace is written to a regular file"));
   }
-  TraceWriter writer(path, origin, std::move(fd));
+  TraceWriter writer(origin, *std::move(file));
   absl::Status written = writer.Append(
       absl::StrCat("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n",
                    Dump(Metadata("process_name", 0, title))));
@@ -80,16 +77,9 @@ absl::Status TraceWriter::Add(const TraceSpan& span) {
 // What ends the file is written over, and anew, in one call: no reader finds it
 // missing.
 absl::Status TraceWriter::Append(absl::string_view events) {
-  const std::string text = absl::StrCat(events, kTail);
-  size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t size = pwrite(fd_.get(), text.data() + written,
-                                text.size() - written, end_ + written);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return absl::ErrnoToStatus(errno, path_);
-    written += size;
-  }
-  end_ += events.size();
+  absl::Status written = file_.WriteAt(absl::StrCat(events, kTail), end_);
+  if (!written.ok()) return written;
+  end_ += static_cast<off_t>(events.size());
   return absl::OkStatus();
 }
 

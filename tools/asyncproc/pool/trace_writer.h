@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/internal/os/unique_fd.h"
+#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 
@@ -51,14 +51,13 @@ class TraceWriter {
   absl::Status Add(const TraceSpan& span);
 
  private:
-  TraceWriter(std::string path, absl::Time origin, internal::UniqueFd fd)
-      : path_(std::move(path)), origin_(origin), fd_(std::move(fd)) {}
+  TraceWriter(absl::Time origin, Output file)
+      : origin_(origin), file_(std::move(file)) {}
 
   absl::Status Append(absl::string_view events);
 
-  std::string path_;
   absl::Time origin_;
-  internal::UniqueFd fd_;
+  Output file_;
   off_t end_ = 0;  // Where the next event goes.
   std::set<int> rows_;
 };

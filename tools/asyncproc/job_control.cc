@@ -1,0 +1,53 @@
+#include "tools/asyncproc/job_control.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace asyncproc::cli {
+
+void StopSelf() {
+  sigset_t stop, before;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  pthread_sigmask(SIG_UNBLOCK, &stop, &before);
+  kill(getpid(), SIGTSTP);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Foreground::Foreground()
+    : terminal_(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)) {}
+
+bool Foreground::ours() const {
+  return terminal_.valid() && tcgetpgrp(terminal_.get()) == getpgrp();
+}
+
+void Foreground::Lend(pid_t group) {
+  if (!ours()) return;
+  group_ = group;
+  Set(group);
+  kill(-group, SIGCONT);
+}
+
+void Foreground::TakeBack() {
+  if (!lent()) return;
+  // Another program may have it by now: a shell in whose background this is.
+  const pid_t holder = tcgetpgrp(terminal_.get());
+  if (holder == group_ || (holder > 0 && kill(-holder, 0) != 0)) {
+    Set(getpgrp());
+  }
+  group_ = 0;
+}
+
+// A process that is not in the foreground is stopped by SIGTTOU for this,
+// unless the signal is blocked.
+void Foreground::Set(pid_t group) const {
+  sigset_t output, before;
+  sigemptyset(&output);
+  sigaddset(&output, SIGTTOU);
+  pthread_sigmask(SIG_BLOCK, &output, &before);
+  tcsetpgrp(terminal_.get(), group);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace asyncproc::cli
