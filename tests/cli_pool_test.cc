@@ -123,7 +123,9 @@ TEST(CliPoolTest, TellsOfEachJobByALineWhereThereIsNoTerminal) {
       UnorderedElementsAre(
           AllOf(StartsWith("asyncproc pool: 1/2: ok, "), EndsWith("exit 0")),
           AllOf(StartsWith("asyncproc pool: 2/2: exit status 3, "),
-                EndsWith("exit 3"))));
+                EndsWith("exit 3")),
+          "asyncproc pool: 1 of 2 jobs failed:",
+          AllOf(StartsWith("  job 2: exit status 3, "), EndsWith("exit 3"))));
   EXPECT_EQ(RunPool({"--display=none", "true", ":::", "0"}).err, "");
 }
 
@@ -187,7 +189,9 @@ TEST(CliPoolTest, SaysWhatIsWrongWithItsOptions) {
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{
            {"--halt", "x", "true", ":::", "1"},
-           {"-j", "-1", "true", ":::", "1"},
+           {"-j", "x", "true", ":::", "1"},
+           {"-j", "2000000000", "true", ":::", "1"},
+           {"-j", "60000", "--hosts", "a,b", "true", ":::", "1"},
            {"--resume", "true", ":::", "1"},
            {"--joblog", "/no/such/dir/log", "true", ":::", "1"},
            {"--trace", "/dev/null", "true", ":::", "1"},
@@ -269,7 +273,7 @@ TEST(CliPoolTest, TriesAgainWhatFails) {
       "; echo x >> {}; n=$(wc -l < {}); echo try $n; test $n -ge {}");
 
   const Outcome outcome = RunPool(
-      {"--retries=2", "--joblog", log, "-k", script, ":::", "1", "3", "9"});
+      {"--retries=3", "--joblog", log, "-k", script, ":::", "1", "3", "9"});
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(outcome.out, "try 1\ntry 3\ntry 3\n");
@@ -462,7 +466,7 @@ TEST(CliPoolTest, KeepsMuchOutputOutOfMemory) {
 }
 
 TEST(CliPoolTest, SaysThatOutputCannotBeKept) {
-  Command pool = Pool({"head -c 3000000 /dev/zero; : {}", ":::", "a"});
+  Command pool = Pool({"--retries=2", "head -c 3000000 /dev/zero; : {}", ":::", "a"});
   pool.env.Set("TMPDIR", "/no/such/directory");
   RunOptions options;
   options.timeout = kNeverReached;
@@ -738,16 +742,16 @@ TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenTheScreenIsResized) {
 TEST(CliPoolTerminalTest, FinishesGentlyAtCtrlCAndEndsAllAtTheNext) {
   Screen screen(Pool({"-j2", "sleep {}", ":::", "1000", "1001", "1002"}), 100,
                 24);
-  ASSERT_TRUE(screen.AwaitText("sleep 1001"));
+  ASSERT_TRUE(screen.AwaitText("0:00 1001"));
 
   screen.Tmux({"send-keys", "C-c"});
   ASSERT_TRUE(screen.AwaitText("interrupted"));
   // It has not reached the jobs.
-  EXPECT_THAT(screen.Text(), HasSubstr("sleep 1000"));
+  EXPECT_THAT(screen.Text(), HasSubstr("0 1000"));
   screen.Tmux({"send-keys", "C-c"});
 
   ASSERT_TRUE(screen.AwaitText("code 130"));
-  EXPECT_THAT(screen.Text(), Not(HasSubstr("sleep 1000")));
+  EXPECT_THAT(screen.Text(), Not(HasSubstr("0 1000")));
 }
 
 TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenItIsContinued) {

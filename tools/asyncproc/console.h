@@ -32,6 +32,9 @@ class Console {
   // FinishOutput.
   bool Write(Stream stream, absl::string_view bytes);
 
+  // Whether it was closed when the tool was started.
+  bool WasClosed(Stream stream) const { return outputs_[stream]->was_closed(); }
+
   // A line of the tool's own, on stderr: "asyncproc run: ...".
   void Say(absl::string_view line);
 

@@ -113,6 +113,11 @@ bool Output::unread() const {
   return error_ == EPIPE;
 }
 
+bool Output::was_closed() const {
+  MutexLock lock(mu_);
+  return error_ == EBADF;
+}
+
 bool Output::lost() const {
   MutexLock lock(mu_);
   return lost_ && error_ != EPIPE;

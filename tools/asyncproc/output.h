@@ -59,6 +59,8 @@ class Output {
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether that error is that nobody reads any more.
   bool unread() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether the stream was closed when the program started.
+  bool was_closed() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether bytes are lost by another error than that one.
   bool lost() const ABSL_LOCKS_EXCLUDED(mu_);
   // Another try may succeed: there is room again, say.

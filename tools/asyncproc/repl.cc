@@ -32,6 +32,7 @@
 #include "re2/re2.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
+#include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
@@ -370,8 +371,14 @@ int ExitCodeOfFailedRepl(const absl::Status& status) {
 
 // From the start of the program to its end.
 int Converse(ReplDialect dialect, const CancellationToken& token,
-             bool at_terminal, const SessionScript& script) {
-  absl::StatusOr<std::unique_ptr<Repl>> repl = Repl::Start(std::move(dialect));
+             bool at_terminal, const SessionScript& script, Orphans* orphans) {
+  orphans->Mark(&dialect.command);
+  absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
+    Orphans::Birth birth(orphans);
+    auto started = Repl::Start(std::move(dialect));
+    if (started.ok()) birth.Started((*started)->process().pid());
+    return started;
+  }();
   if (!repl.ok()) {
     Complain("repl", repl.status().message());
     return ExitCodeOfFailedRepl(repl.status());
@@ -382,7 +389,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
 
 // All but the signals.
 int Talk(const std::vector<std::string>& words,
-         const CancellationToken& token) {
+         const CancellationToken& token, Orphans* orphans) {
   absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words);
   if (!dialect.ok()) {
     Complain("repl", dialect.status().message());
@@ -407,14 +414,15 @@ int Talk(const std::vector<std::string>& words,
   }
   const std::string record = absl::GetFlag(FLAGS_record);
   if (record.empty())
-    return Converse(*std::move(dialect), token, at_terminal, script);
+    return Converse(*std::move(dialect), token, at_terminal, script, orphans);
   absl::StatusOr<std::shared_ptr<Recorder>> recorder = Recorder::ToFile(record);
   if (!recorder.ok()) {
     Complain("repl", recorder.status().message());
     return kOwnFailure;
   }
   dialect->command.observer = *recorder;
-  const int code = Converse(*std::move(dialect), token, at_terminal, script);
+  const int code =
+      Converse(*std::move(dialect), token, at_terminal, script, orphans);
   if (absl::Status status = (*recorder)->Close(); !status.ok()) {
     Complain("repl", status.message());
     return kOwnFailure;
@@ -424,18 +432,27 @@ int Talk(const std::vector<std::string>& words,
 
 int ReplMain(const std::vector<std::string>& words) {
   std::atomic<int> signal{0};
+  Orphans orphans;
   CancellationToken token;
   auto watcher = SignalWatcher::Start(SignalWatcher::EndingSignals(),
                                       [&](const ReceivedSignal& received) {
                                         signal = received.number;
                                         token.Cancel();
-                                      });
+                                      },
+                                      &orphans);
   if (!watcher.ok()) {
     Complain("repl", watcher.status().message());
     return kOwnFailure;
   }
   const CancellationScope scope(token);
-  const int code = Talk(words, token);
+  const int code = Talk(words, token, &orphans);
+  // A session that is cut short leaves nothing behind.
+  if (signal != 0 || code == kTimedOut) {
+    for (const Survivor& left : orphans.EndAll(absl::Seconds(5))) {
+      Complain("repl", absl::StrCat("still there: ", left.command, " (pid ",
+                                    left.pid, ")"));
+    }
+  }
   return signal == 0 ? code : kSignalBase + signal;
 }
 

@@ -47,6 +47,7 @@ StreamPrinter::StreamPrinter(OutputStream* from, Console* console,
                              Console::Stream to, PrintOptions options)
     : from_(from),
       console_(console),
+      to_(to),
       options_(std::move(options)),
       printer_(console, to, options_.style),
       filter_(options_.head, options_.tail,
@@ -89,7 +90,9 @@ void StreamPrinter::Run() {
     busy_ = true;
     Take(*bytes);
     busy_ = false;
-    if (!open_) from_->Close();
+    // Where the stream was closed from the start, the command goes on, as it
+    // would without asyncproc, and its output is dropped.
+    if (!open_ && !console_->WasClosed(to_)) from_->Close();
   }
   if (parser_ != nullptr) parser_->Finish();
   if (!line_.empty()) options_.on_line(line_);

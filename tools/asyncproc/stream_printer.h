@@ -31,8 +31,9 @@ struct PrintOptions {
 };
 
 // Prints what a child says on one stream, on a thread of its own, until the end
-// of the stream. When nobody reads what is printed any more, the child's pipe
-// is closed, so that it learns of that as if it had written there itself.
+// of the stream. When nobody reads what is printed any more, or it cannot be
+// written, the child's pipe is closed, so that it learns of that as if it had
+// written there itself.
 //
 // The child waits for a slow reader when its Command::output_buffer is
 // BlockChild; nothing more than that, than a line, and than `tail` is kept.
@@ -70,6 +71,7 @@ class StreamPrinter {
 
   OutputStream* const from_;
   Console* const console_;
+  const Console::Stream to_;
   const PrintOptions options_;
 
   // Of the printing thread.
