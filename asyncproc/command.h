@@ -150,7 +150,8 @@ struct SshOptions {
   bool share_connection = true;
   absl::Duration persist = absl::Minutes(1);
   // Where the shared connection's socket is. Empty: in $XDG_RUNTIME_DIR, or in
-  // ~/.ssh without one.
+  // ~/.ssh; where neither is there, or can be written to, the connection is not
+  // shared.
   std::string control_path;
 
   // Never asks for a password, but fails.

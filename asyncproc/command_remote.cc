@@ -1,4 +1,8 @@
+#include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -132,27 +136,50 @@ bool SaysHowToShare(const std::vector<std::string>& ssh) {
   });
 }
 
-// Where the socket of a shared connection is. Empty where its path would be
-// longer than that of a socket can be, or a line of ssh's configuration would
-// not be read as it is: ssh would fail rather than not share.
+// Whether a socket can be made in `folder`, and a line of ssh's configuration
+// is read as it is with that in it.
+bool IsPlaceForSocket(const std::string& folder) {
+  constexpr size_t kLongestFolder = 38;  // 108 less "/asyncproc-%C.<random>".
+  struct stat status;
+  return absl::StartsWith(folder, "/") && folder.size() <= kLongestFolder &&
+         std::all_of(folder.begin(), folder.end(),
+                     [](unsigned char c) {
+                       return absl::ascii_isalnum(c) ||
+                              absl::StrContains("/._-+,:@",
+                                                static_cast<char>(c));
+                     }) &&
+         stat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+         access(folder.c_str(), W_OK | X_OK) == 0;
+}
+
+// What ssh takes "~" for: not $HOME, but the home in the user database.
+std::string HomeFolder() {
+  passwd entry;
+  passwd* found = nullptr;
+  std::vector<char> buffer(4096);
+  while (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) ==
+         ERANGE) {
+    buffer.resize(2 * buffer.size());
+  }
+  return found == nullptr ? "" : found->pw_dir;
+}
+
+// Where the socket of a shared connection is. Empty where there is no place for
+// it, or its path would be longer than that of a socket can be: ssh would fail
+// rather than not share.
 std::string ControlPath(const SshOptions& options) {
   if (!options.control_path.empty()) return options.control_path;
-  constexpr size_t kLongestFolder = 38;  // 108 less "/asyncproc-%C.<random>".
-  const auto fits = [](absl::string_view folder) {
-    return absl::StartsWith(folder, "/") && folder.size() <= kLongestFolder &&
-           std::all_of(folder.begin(), folder.end(), [](unsigned char c) {
-             return absl::ascii_isalnum(c) ||
-                    absl::StrContains("/._-+,:@", static_cast<char>(c));
-           });
-  };
-  const char* folder = getenv("XDG_RUNTIME_DIR");
-  if (folder != nullptr && fits(folder)) {
-    return absl::StrCat(folder, "/asyncproc-%C");
+  const char* const runtime = getenv("XDG_RUNTIME_DIR");
+  if (runtime != nullptr && IsPlaceForSocket(runtime)) {
+    return absl::StrCat(runtime, "/asyncproc-%C");
   }
-  folder = getenv("HOME");
-  const bool home_fits =
-      folder != nullptr && fits(absl::StrCat(folder, "/.ssh"));
-  return home_fits ? "~/.ssh/asyncproc-%C" : "";
+  const char* const home = getenv("HOME");
+  for (const std::string& folder :
+       {std::string(home == nullptr ? "" : home), HomeFolder()}) {
+    const std::string ssh = absl::StrCat(folder, "/.ssh");
+    if (IsPlaceForSocket(ssh)) return absl::StrCat(ssh, "/asyncproc-%C");
+  }
+  return "";
 }
 
 // The options of ssh that share the connection.

@@ -98,10 +98,12 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
         errno, absl::StrCat("cannot record to ", internal::Printable(path)));
   }
   std::shared_ptr<Recorder> recorder = absl::WrapUnique(new Recorder(
-      std::make_unique<Core>(path, std::move(fd),
-                             format == TranscriptFormat::kAsciinema
-                                 ? internal::NewAsciicastWriter()
-                                 : internal::NewJsonLinesWriter())));
+      std::make_unique<Core>(
+          path, std::move(fd),
+          format == TranscriptFormat::kJsonLines
+              ? internal::NewJsonLinesWriter()
+              : internal::NewAsciicastWriter(
+                    format == TranscriptFormat::kAsciinema3 ? 3 : 2))));
   Core& core = *recorder->core_;
   absl::StatusOr<internal::Thread> thread =
       internal::Thread::Start("asyncproc-rec", [&core] { core.WriteAll(); });

@@ -17,6 +17,7 @@
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/transcript/asciicast.h"
 #include "asyncproc/internal/transcript/json_lines.h"
+#include "asyncproc/internal/transcript/json_members.h"
 #include "asyncproc/internal/transcript/transcript_detection.h"
 #include "asyncproc/internal/transcript/transcript_format.h"
 
@@ -73,6 +74,7 @@ mode_t ModeFor(const std::string& path) {
 }  // namespace
 
 TranscriptFormat TranscriptFormatOf(absl::string_view path) {
+  if (absl::EndsWith(path, ".v3.cast")) return TranscriptFormat::kAsciinema3;
   return absl::EndsWith(path, ".cast") ? TranscriptFormat::kAsciinema
                                        : TranscriptFormat::kJsonLines;
 }
@@ -87,6 +89,12 @@ std::string Transcript::BytesOf(TranscriptEvent::Kind kind) const {
 
 absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
   Transcript transcript;
+  if (internal::IsAsciicastV1(text)) {
+    absl::Status status = internal::ReadAsciicastV1(text, &transcript.header,
+                                                    &transcript.events);
+    if (!status.ok()) return status;
+    return transcript;
+  }
   std::unique_ptr<TranscriptReader> reader;
   for (size_t number = 1; number == 1 || !text.empty(); ++number) {
     const absl::string_view line = text.substr(0, text.find('\n'));
@@ -101,6 +109,9 @@ absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
     } else {
       TranscriptEvent event;
       absl::StatusOr<bool> read = reader->Read(line, &event);
+      // What was killed while it was recorded ends within a line.
+      const bool cut_off = !whole && !internal::ParseJson(line).ok();
+      if (!read.ok() && cut_off) return transcript;
       if (!read.ok()) return AtLine(number, read.status());
       if (*read) transcript.events.push_back(std::move(event));
     }
@@ -121,8 +132,10 @@ absl::StatusOr<Transcript> Transcript::Load(const std::string& path) {
 
 std::string Transcript::Format(TranscriptFormat format) const {
   const std::unique_ptr<TranscriptWriter> writer =
-      format == TranscriptFormat::kAsciinema ? internal::NewAsciicastWriter()
-                                             : internal::NewJsonLinesWriter();
+      format == TranscriptFormat::kJsonLines
+          ? internal::NewJsonLinesWriter()
+          : internal::NewAsciicastWriter(
+                format == TranscriptFormat::kAsciinema3 ? 3 : 2);
   std::string text = writer->Begin(header);
   for (const TranscriptEvent& event : events) text += writer->Write(event);
   return text + writer->End();

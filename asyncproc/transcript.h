@@ -41,9 +41,13 @@ namespace asyncproc {
 // become U+FFFD. Without a terminal, "\n" is written as "\r\n", which is what
 // a terminal makes of it, and read back as "\n". All other events are "m",
 // markers, with labels such as "asyncproc: exit 0".
-enum class TranscriptFormat { kJsonLines, kAsciinema };
+//
+// kAsciinema3: the same as asciicast v3, the default of asciinema 3, where the
+// time of an event is that since the event before.
+enum class TranscriptFormat { kJsonLines, kAsciinema, kAsciinema3 };
 
-// kAsciinema for a name that ends with ".cast".
+// kAsciinema for a name that ends with ".cast", kAsciinema3 for one that ends
+// with ".v3.cast".
 TranscriptFormat TranscriptFormatOf(absl::string_view path);
 
 // A whole conversation with a child: every byte with its time and direction,
@@ -71,8 +75,10 @@ struct Transcript {
   // All bytes of one kind: what was written, say.
   std::string BytesOf(TranscriptEvent::Kind kind) const;
 
-  // In either format: the first line tells. Times may go back a little, as
-  // those of other recorders do; asciicast events of other kinds are skipped.
+  // In any of the formats, and asciicast v1: the first line tells. Times may go
+  // back a little, as those of other recorders do; asciicast events of other
+  // kinds are skipped. A last line that is cut off is left out: the recorder
+  // was killed.
   // Errors: kInvalidArgument with the number of the line, and what is wrong
   // with it; Load: also as open and read, with the name of the file.
   static absl::StatusOr<Transcript> Parse(absl::string_view text);

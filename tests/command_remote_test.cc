@@ -2,6 +2,8 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -358,22 +360,33 @@ TEST(OverSshWordsTest, TakeARelativeDirectoryForNothingElse) {
               HasSubstr(" ./- "));
 }
 
-TEST(OverSshWordsTest, PutTheSocketWhereItsPathFits) {
+TEST(OverSshWordsTest, PutTheSocketWhereItCanBe) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     const auto words = [] {
       return Command({"true"}).OverSsh("there", SshOptions()).argv;
     };
+    char folder[] = "/tmp/asyncproc-XXXXXX";
+    ASSERT_NE(mkdtemp(folder), nullptr);
+    const std::string home = folder;
+    const std::string ssh = home + "/.ssh";
+    ASSERT_EQ(mkdir(ssh.c_str(), 0700), 0);
 
-    setenv("HOME", "/home/tester", 1);
-    setenv("XDG_RUNTIME_DIR", "/run/user/1000", 1);
-    EXPECT_THAT(words(), Contains("ControlPath=/run/user/1000/asyncproc-%C"));
-    for (const char* folder : {"relative", "/run/a b", "/run/%h", "/run/\""}) {
-      setenv("XDG_RUNTIME_DIR", folder, 1);
-      EXPECT_THAT(words(), Contains("ControlPath=~/.ssh/asyncproc-%C"));
+    setenv("HOME", home.c_str(), 1);
+    setenv("XDG_RUNTIME_DIR", home.c_str(), 1);
+    EXPECT_THAT(words(), Contains("ControlPath=" + home + "/asyncproc-%C"));
+    for (const char* nowhere : {"relative", "/no/such/folder", "/run/a b", "/run/%h", "/run/\"", "/proc"}) {
+      setenv("XDG_RUNTIME_DIR", nowhere, 1);
+      EXPECT_THAT(words(), Contains("ControlPath=" + ssh + "/asyncproc-%C"));
     }
-    EXPECT_THAT(words(), Contains("ControlPath=~/.ssh/asyncproc-%C"));
-    setenv("HOME", ("/" + std::string(100, 'x')).c_str(), 1);
-    EXPECT_THAT(words(), Not(Contains(HasSubstr("ControlPath"))));
+    rmdir(ssh.c_str());
+    rmdir(home.c_str());
+    // No ~/.ssh, and a path that no socket can have: it is not shared there.
+    for (const std::string& no_home :
+         {home, "/" + std::string(100, 'x'), std::string()}) {
+      setenv("HOME", no_home.c_str(), 1);
+      EXPECT_THAT(words(), Not(Contains("ControlPath=" + ssh +
+                                        "/asyncproc-%C")));
+    }
   });
 }
 

@@ -352,8 +352,13 @@ INSTANTIATE_TEST_SUITE_P(
          "line 2: ", "has no \"code\""},
         {"NoSuchExit", JsonLine("{\"us\":1,\"event\":\"exit\",\"code\":256}"),
          "line 2: ", "\"code\" is no whole number"},
-        {"CastOfVersion3", "{\"version\":3,\"term\":{}}\n",
-         "line 1: ", "asciicast version 3; only 2 is known"},
+        {"CastOfVersion4", "{\"version\":4,\"term\":{}}\n",
+         "line 1: ", "asciicast version 4; only 1, 2 and 3 are known"},
+        {"CastOfVersion3WithoutSize", "{\"version\":3,\"term\":{}}\n",
+         "line 1: ", "has no \"rows\""},
+        {"CastOfVersion1WithoutFrames",
+         "{\"version\":1,\"width\":80,\"height\":24}", "has no ",
+         "\"stdout\" that is an array"},
         {"CastOfNoVersion", "{\"version\":[2]}\n",
          "line 1: ", "has a \"version\" that is no number"},
         {"CastWithoutSize", "{\"version\":2}\n",
@@ -376,6 +381,58 @@ INSTANTIATE_TEST_SUITE_P(
     [](const testing::TestParamInfo<BadCase>& info) {
       return info.param.name;
     });
+
+TEST(TranscriptTest, ReadsAsciicastVersion1) {
+  const auto transcript = Transcript::Parse(
+      "{\n  \"version\": 1, \"width\": 90, \"height\": 30,\n  \"command\": "
+      "\"sh\", \"title\": null,\n  \"stdout\": [\n    [0.5, \"a\"],\n    "
+      "[1.25, \"b\\r\\n\"]\n  ]\n}\n");
+
+  ASSERT_THAT(transcript, IsOk());
+  EXPECT_EQ(transcript->header.command, "sh");
+  EXPECT_EQ(transcript->header.terminal->columns, 90);
+  ASSERT_EQ(transcript->events.size(), 2);
+  EXPECT_EQ(transcript->events[0], Data(Kind::kOut, 500000, "a"));
+  EXPECT_EQ(transcript->events[1], Data(Kind::kOut, 1750000, "b\r\n"));
+}
+
+TEST(TranscriptTest, ReadsAsciicastVersion3) {
+  const auto transcript = Transcript::Parse(
+      "{\"version\":3,\"term\":{\"cols\":80,\"rows\":24,\"type\":\"xterm\"}}\n"
+      "# a comment\n[0.5, \"o\", \"a\"]\n[0.25, \"r\", \"90x30\"]\n"
+      "[1.0, \"o\", \"b\"]\n[0.1, \"x\", \"0\"]\n");
+
+  ASSERT_THAT(transcript, IsOk());
+  ASSERT_EQ(transcript->events.size(), 3);
+  EXPECT_EQ(transcript->events[0], Data(Kind::kOut, 500000, "a"));
+  EXPECT_EQ(transcript->events[2], Data(Kind::kOut, 1750000, "b"));
+}
+
+TEST(TranscriptTest, WritesAsciicastVersion3ThatIsReadBack) {
+  Transcript transcript;
+  transcript.header.command = "sh";
+  transcript.header.terminal = TerminalSize{24, 80};
+  transcript.events = {Data(Kind::kOut, 100, "a"), Data(Kind::kOut, 300, "b"),
+                       Data(Kind::kIn, 300, "c")};
+
+  const std::string text = transcript.Format(TranscriptFormat::kAsciinema3);
+
+  EXPECT_THAT(text, HasSubstr("{\"version\":3,\"term\":{\"cols\":80"));
+  EXPECT_THAT(text, HasSubstr("[0.000200, \"o\", \"b\"]\n"));
+  EXPECT_THAT(Transcript::Parse(text), IsOkAndHolds(transcript));
+  EXPECT_EQ(TranscriptFormatOf("a.v3.cast"), TranscriptFormat::kAsciinema3);
+}
+
+TEST(TranscriptTest, LeavesOutALastLineThatIsCutOff) {
+  for (const std::string& whole :
+       {CastLine("[1, \"o\", \"a\"]"),
+        JsonLine("{\"us\":1,\"event\":\"out\",\"data\":\"a\"}")}) {
+    EXPECT_EQ(MustParse(whole + "[2, \"o\", \"b").size(), 1);
+    EXPECT_EQ(MustParse(whole + "{\"us\":2").size(), 1);
+    // One that is whole, and wrong, is no line that was cut off.
+    EXPECT_THAT(Transcript::Parse(whole + "[2]"), HasCode(kBad));
+  }
+}
 
 TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
   std::vector<std::string> shown;

@@ -1,8 +1,14 @@
 #include "tools/asyncproc/replay.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -10,13 +16,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_replace.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/transcript.h"
 #include "asyncproc/transcript_event.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
+#include "tools/asyncproc/os/clock.h"
+#include "tools/asyncproc/os/raw_mode.h"
+#include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
+#include "tools/asyncproc/signal_watcher.h"
 
 ABSL_FLAG(double, speed, 1,
           "So many times as fast as it was; 0: all at once, as it is when "
@@ -32,10 +41,14 @@ namespace asyncproc::cli {
 namespace {
 
 const char kDescription[] =
-    "Shows what a command has said, as it was recorded by --record, at the "
-    "speed of then. FILE is either kind of recording: .cast, which asciinema "
-    "shows too, or lines of JSON. Nothing is run. What asyncproc repl made a "
-    "program say to know where a reply ends is left out.";
+    "Shows what a command has written, as it was recorded by --record, at the "
+    "speed of then. FILE is any kind of recording: .cast, of asciicast "
+    "versions 1, 2 and 3, which asciinema shows too, or lines of JSON; - is "
+    "stdin. A file that was cut off in its last line is shown up to that. "
+    "Nothing is run. What asyncproc repl made a program write to know where a "
+    "reply ends is left out.\n\n"
+    "On a terminal, the space bar pauses and goes on, . shows the next piece "
+    "of a pause, and q or Ctrl-C ends it. Other keys are read, and do nothing.";
 
 bool IsShown(const TranscriptEvent& event) {
   switch (event.kind) {
@@ -69,8 +82,91 @@ std::string Shown(const TranscriptEvent& event,
   return text;
 }
 
-absl::Status Show(const Transcript& transcript, double speed) {
+// The keys that a person presses meanwhile. They are read, so that they are not
+// left for the shell.
+class Keys {
+ public:
+  // `wake`: ends a wait when there is something to read in it.
+  Keys(bool wanted, int wake) : wake_(wake) {
+    if (wanted && isatty(STDIN_FILENO) == 1) {
+      has_keys_ = mode_.Enter(STDIN_FILENO, RawMode::Keys::kNotSignals).ok();
+    }
+  }
+  ~Keys() {
+    if (has_keys_) tcflush(STDIN_FILENO, TCIFLUSH);
+  }
+
+  // Waits; longer while it is paused. False: it is to end.
+  bool Wait(absl::Duration pause) {
+    absl::Time end = MonotonicNow() + pause;
+    while (true) {
+      const absl::Duration left = end - MonotonicNow();
+      if (!paused_ && left <= absl::ZeroDuration() && !HasKey(0)) {
+        return !woken_;
+      }
+      const int timeout =
+          paused_ ? -1 : static_cast<int>(absl::ToInt64Milliseconds(
+                             std::clamp(left, absl::ZeroDuration(),
+                                        absl::Hours(1)) +
+                             absl::Microseconds(999)));
+      if (!HasKey(timeout)) {
+        if (woken_) return false;
+        continue;
+      }
+      const absl::Time before = MonotonicNow();
+      switch (ReadKey()) {
+        case ' ':
+          paused_ = !paused_;
+          // What was left of the pause is left.
+          if (paused_) {
+            left_ = end - before;
+          } else {
+            end = before + left_;
+          }
+          break;
+        case '.':
+          if (paused_) return true;
+          break;
+        case 'q':
+          return false;
+        default:
+          break;
+      }
+    }
+  }
+
+ private:
+  bool HasKey(int timeout) {
+    pollfd ready[] = {{has_keys_ ? STDIN_FILENO : -1, POLLIN, 0},
+                      {wake_, POLLIN, 0}};
+    if (poll(ready, 2, timeout) <= 0) return false;
+    woken_ = ready[1].revents != 0;
+    return ready[0].revents != 0;
+  }
+
+  char ReadKey() {
+    char key = 0;
+    const ssize_t size = read(STDIN_FILENO, &key, 1);
+    // The terminal is gone.
+    if (size == 0 || (size < 0 && errno != EINTR)) {
+      has_keys_ = false;
+      paused_ = false;
+    }
+    return key;
+  }
+
+  const int wake_;
+  RawMode mode_;
+  bool woken_ = false;
+  bool has_keys_ = false;
+  bool paused_ = false;
+  absl::Duration left_;
+};
+
+// Until the end, or until there is something to read in `wake`.
+void Show(const Transcript& transcript, double speed, int wake) {
   const absl::Duration longest = absl::GetFlag(FLAGS_longest_pause).value;
+  Keys keys(speed > 0, wake);
   absl::Duration shown_at;
   std::vector<std::string> marks;
   for (const TranscriptEvent& event : transcript.events) {
@@ -79,16 +175,27 @@ absl::Status Show(const Transcript& transcript, double speed) {
     }
     if (!IsShown(event)) continue;
     if (speed > 0) {
-      const absl::Duration pause = (event.time - shown_at) / speed;
-      absl::SleepFor(std::min(pause, longest));
+      const absl::Duration pause =
+          std::max(absl::ZeroDuration(), (event.time - shown_at) / speed);
+      if (!keys.Wait(std::min(pause, longest))) return;
     }
     shown_at = event.time;
-    if (absl::Status status = WriteAll(STDOUT_FILENO, Shown(event, marks));
-        !status.ok()) {
-      return status;
-    }
+    // FinishOutput reports what becomes of it.
+    if (!Output::Stdout().Write(Shown(event, marks)).ok()) return;
   }
-  return absl::OkStatus();
+}
+
+absl::StatusOr<Transcript> Load(const std::string& path) {
+  if (path != "-") return Transcript::Load(path);
+  std::string text;
+  std::string piece(1 << 16, '\0');
+  for (;;) {
+    const ssize_t size = read(STDIN_FILENO, piece.data(), piece.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return absl::ErrnoToStatus(errno, "stdin");
+    if (size == 0) return Transcript::Parse(text);
+    text.append(piece, 0, static_cast<size_t>(size));
+  }
 }
 
 int ReplayMain(const std::vector<std::string>& words) {
@@ -102,16 +209,28 @@ int ReplayMain(const std::vector<std::string>& words) {
     return kOwnFailure;
   }
   if (isatty(STDOUT_FILENO) != 1) speed = 0;
-  const absl::StatusOr<Transcript> transcript = Transcript::Load(words[0]);
+  const absl::StatusOr<Transcript> transcript = Load(words[0]);
   if (!transcript.ok()) {
     Complain("replay", transcript.status().message());
     return kOwnFailure;
   }
-  if (absl::Status status = Show(*transcript, speed); !status.ok()) {
-    Complain("replay", status.message());
+  // The terminal is put back before the program ends by a signal: the watcher
+  // wakes the wait.
+  const UniqueFd wake(eventfd(0, EFD_CLOEXEC));
+  std::atomic<int> signal{0};
+  auto watcher = SignalWatcher::Start(
+      SignalWatcher::EndingSignals(), [&](const ReceivedSignal& received) {
+        signal = received.number;
+        eventfd_write(wake.get(), 1);
+      });
+  if (!watcher.ok()) {
+    Complain("replay", watcher.status().message());
     return kOwnFailure;
   }
-  return kSuccess;
+  Show(*transcript, speed, wake.get());
+  if (signal != 0) return kSignalBase + signal;
+  if (Output::Stdout().unread()) return kSignalBase + SIGPIPE;
+  return Output::Stdout().status().ok() ? kSuccess : kOwnFailure;
 }
 
 }  // namespace
@@ -123,10 +242,15 @@ Subcommand ReplaySubcommand() {
   replay.summary = "show a recording";
   replay.description = kDescription;
   replay.options = {
-      {"How", {{"speed", "FACTOR"}, {"longest_pause", "TIME"}, {"input"}}}};
+      {"How", {{"speed", "FACTOR", 's'},
+        {"longest_pause", "TIME", 'i'},
+        {"input"}}}};
   replay.examples = {
       {"Twice as fast, and no pause longer than a second:",
        "asyncproc replay --speed 2 --longest-pause 1s session.cast"}};
+  replay.hints = {
+      {"--idle-time-limit", "its name is --longest-pause"},
+  };
   replay.word_ends_options = false;
   replay.main = ReplayMain;
   return replay;

@@ -1,9 +1,12 @@
 #include "asyncproc/internal/transcript/asciicast.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +28,7 @@ namespace {
 using Kind = TranscriptEvent::Kind;
 
 constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion3 = 3;
 
 // A member of the header that is ours: {"terminal":false} for a child without
 // one, for an asciicast has the size of one in any case.
@@ -32,13 +36,19 @@ constexpr char kOurs[] = "asyncproc";
 
 class AsciicastWriter final : public TranscriptWriter {
  public:
+  explicit AsciicastWriter(int64_t version) : version_(version) {}
+
   std::string Begin(const TranscriptHeader& header) override {
     const TerminalSize size = header.terminal.value_or(TerminalSize());
-    OrderedJson line = {{"version", kVersion},
-                        {"width", size.columns},
-                        {"height", size.rows},
-                        {"timestamp", absl::ToUnixSeconds(header.start)},
-                        {"command", ToUtf8(header.command)}};
+    OrderedJson line = {{"version", version_}};
+    if (version_ == kVersion) {
+      line["width"] = size.columns;
+      line["height"] = size.rows;
+    } else {
+      line["term"] = {{"cols", size.columns}, {"rows", size.rows}};
+    }
+    line["timestamp"] = absl::ToUnixSeconds(header.start);
+    line["command"] = ToUtf8(header.command);
     has_terminal_ = header.terminal.has_value();
     if (!has_terminal_) line[kOurs] = {{"terminal", false}};
     return absl::StrCat(FormatJson(line), "\n");
@@ -78,46 +88,57 @@ class AsciicastWriter final : public TranscriptWriter {
   }
 
  private:
-  std::string Shown(const std::string& text) const {
+  std::string Shown(const std::string& text) {
     return IfAny("o", has_terminal_
                           ? text
                           : absl::StrReplaceAll(text, {{"\n", "\r\n"}}));
   }
 
-  std::string Marker(const TranscriptEvent& event) const {
+  std::string Marker(const TranscriptEvent& event) {
     return Line("m", FormatMarker(event));
   }
 
   // Of a character of which there is a part yet, there is no text.
-  std::string IfAny(absl::string_view code, const std::string& text) const {
+  std::string IfAny(absl::string_view code, const std::string& text) {
     return text.empty() ? "" : Line(code, text);
   }
 
-  std::string Line(absl::string_view code, const std::string& text) const {
-    const int64_t micros = absl::ToInt64Microseconds(time_);
+  std::string Line(absl::string_view code, const std::string& text) {
+    int64_t micros = absl::ToInt64Microseconds(time_);
+    // Since version 3, a time is that since the event before.
+    if (version_ != kVersion) {
+      const int64_t before = std::exchange(written_micros_, micros);
+      micros = std::max<int64_t>(0, micros - before);
+    }
     return absl::StrFormat("[%d.%06d, \"%s\", %s]\n", micros / 1'000'000,
                            micros % 1'000'000, code,
                            FormatJson(OrderedJson(text)));
   }
 
+  const int64_t version_;
   bool has_terminal_ = true;
   absl::Duration time_;
+  int64_t written_micros_ = 0;
   Utf8Joiner in_;
   Utf8Joiner out_;
   Utf8Joiner err_;
 };
 
-void CheckVersion(JsonMembers& members) {
+int64_t CheckVersion(JsonMembers& members) {
   const Json* const version = members.Find("version");
   // What is no number may be nested as deeply as it likes: to show that takes
   // as deep a stack.
   if (version == nullptr || !version->is_number()) {
     members.Fail("has a \"version\" that is no number");
-  } else if (!version->is_number_integer() || *version != kVersion) {
+  } else if (!version->is_number_integer() ||
+             (*version != kVersion && *version != kVersion3)) {
     members.Fail(absl::StrCat("is of asciicast version ",
-                              Printable(version->dump()), "; only ", kVersion,
-                              " is known"));
+                              Printable(version->dump()), "; only 1, ", kVersion, " and ", kVersion3,
+                              " are known"));
+  } else {
+    return version->get<int64_t>();
   }
+  return kVersion;
 }
 
 absl::StatusOr<absl::Duration> ReadTime(const Json& seconds) {
@@ -139,7 +160,7 @@ class AsciicastReader final : public TranscriptReader {
     const absl::StatusOr<Json> line = ParseJson(text);
     if (!line.ok()) return line.status();
     JsonMembers members(*line);
-    CheckVersion(members);
+    version_ = CheckVersion(members);
     ReadHeader(members, header);
     return members.status();
   }
@@ -147,6 +168,7 @@ class AsciicastReader final : public TranscriptReader {
   absl::StatusOr<bool> Read(absl::string_view text,
                             TranscriptEvent* event) override {
     if (text.empty()) return false;
+    if (version_ == kVersion3 && text[0] == '#') return false;  // A comment.
     const absl::StatusOr<Json> line = ParseJson(text);
     if (!line.ok()) return line.status();
     if (!line->is_array() || line->size() != 3) {
@@ -156,6 +178,14 @@ class AsciicastReader final : public TranscriptReader {
     const absl::StatusOr<absl::Duration> time = ReadTime((*line)[0]);
     if (!time.ok()) return time.status();
     event->time = *time;
+    if (version_ == kVersion3) {
+      elapsed_ += *time;
+      if (elapsed_ > absl::Microseconds(kMaxMicros)) {
+        return absl::InvalidArgumentError(
+            "has a time that is negative or too late");
+      }
+      event->time = elapsed_;
+    }
     const auto* const code = (*line)[1].get_ptr<const std::string*>();
     if (code == nullptr) {
       return absl::InvalidArgumentError("has a code that is no string");
@@ -177,8 +207,15 @@ class AsciicastReader final : public TranscriptReader {
  private:
   void ReadHeader(JsonMembers& members, TranscriptHeader* header) {
     TerminalSize size;
-    size.rows = static_cast<int>(members.Int("height", 0, kMaxTerminalSize));
-    size.columns = static_cast<int>(members.Int("width", 0, kMaxTerminalSize));
+    if (version_ == kVersion) {
+      size = ReadSize(members, "width", "height");
+    } else if (const Json* const term = members.Find("term")) {
+      JsonMembers inner(*term);
+      size = ReadSize(inner, "cols", "rows");
+      members.Update(inner.status());
+    } else {
+      members.Fail("has no \"term\"");
+    }
     // A member of this name may be somebody else's, and anything.
     if (const Json* const ours = members.Find(kOurs)) {
       has_terminal_ = JsonMembers(*ours).BoolOr("terminal", true);
@@ -189,6 +226,14 @@ class AsciicastReader final : public TranscriptReader {
       header->start = absl::FromUnixSeconds(
           members.Int("timestamp", -kMaxStartSeconds, kMaxStartSeconds));
     }
+  }
+
+  static TerminalSize ReadSize(JsonMembers& members, absl::string_view columns,
+                               absl::string_view rows) {
+    TerminalSize size;
+    size.rows = static_cast<int>(members.Int(rows, 0, kMaxTerminalSize));
+    size.columns = static_cast<int>(members.Int(columns, 0, kMaxTerminalSize));
+    return size;
   }
 
   absl::Status ReadEvent(char code, const std::string& data,
@@ -224,13 +269,62 @@ class AsciicastReader final : public TranscriptReader {
     return absl::OkStatus();
   }
 
+  int64_t version_ = kVersion;
+  absl::Duration elapsed_;  // Of version 3.
   bool has_terminal_ = true;
 };
 
 }  // namespace
 
-std::unique_ptr<TranscriptWriter> NewAsciicastWriter() {
-  return std::make_unique<AsciicastWriter>();
+bool IsAsciicastV1(absl::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == text.npos || text[begin] != '{') return false;
+  // The events are within the object, behind whatever else it has.
+  const absl::StatusOr<Json> object = ParseJson(text);
+  if (!object.ok()) return false;
+  const JsonMembers members(*object);
+  const Json* const version = members.Find("version");
+  return version != nullptr && *version == 1;
+}
+
+absl::Status ReadAsciicastV1(absl::string_view text, TranscriptHeader* header,
+                             std::vector<TranscriptEvent>* events) {
+  const absl::StatusOr<Json> object = ParseJson(text);
+  if (!object.ok()) return object.status();
+  JsonMembers members(*object);
+  TerminalSize size;
+  size.rows = static_cast<int>(members.Int("height", 0, kMaxTerminalSize));
+  size.columns = static_cast<int>(members.Int("width", 0, kMaxTerminalSize));
+  header->terminal = size;
+  if (const Json* const command = members.Find("command");
+      command != nullptr && command->is_string()) {
+    header->command = command->get<std::string>();
+  }
+  if (!members.status().ok()) return members.status();
+  const Json* const frames = members.Find("stdout");
+  if (frames == nullptr || !frames->is_array()) {
+    return absl::InvalidArgumentError("has no \"stdout\" that is an array");
+  }
+  absl::Duration elapsed;
+  for (const Json& frame : *frames) {
+    if (!frame.is_array() || frame.size() != 2 || !frame[1].is_string()) {
+      return absl::InvalidArgumentError(
+          "has a frame that is no array of a delay and a text");
+    }
+    const absl::StatusOr<absl::Duration> delay = ReadTime(frame[0]);
+    if (!delay.ok()) return delay.status();
+    elapsed += *delay;
+    TranscriptEvent event;
+    event.kind = Kind::kOut;
+    event.time = elapsed;
+    event.data = frame[1].get<std::string>();
+    events->push_back(std::move(event));
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<TranscriptWriter> NewAsciicastWriter(int version) {
+  return std::make_unique<AsciicastWriter>(version);
 }
 
 std::unique_ptr<TranscriptReader> NewAsciicastReader() {
