@@ -22,6 +22,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr int kOwnFailure = 125;
@@ -71,17 +72,123 @@ TEST(CommandLineTest, HasTheVersionOfTheModule) {
   EXPECT_THAT(module, HasSubstr(absl::StrCat("version = \"", version, "\"")));
 }
 
-TEST(CommandLineTest, HasAManPageThatGroffTakes) {
-  const ToolResult page = RunTool({"--man"});
-  ASSERT_EQ(page.code, 0);
+TEST(CommandLineTest, HasManPagesThatGroffTakes) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--man"},
+        {"--man", "run"},
+        {"--man", "pool"},
+        {"--man", "repl"},
+        {"--man", "replay"}}) {
+    const ToolResult page = RunTool(words);
+    ASSERT_EQ(page.code, 0);
 
-  const ToolResult groff = ResultOf(
-      Command({"groff", "-man", "-ww", "-Tascii", "-P-c", "-P-b"}), page.out);
+    const ToolResult groff = ResultOf(
+        Command({"groff", "-man", "-ww", "-Tascii", "-P-c", "-P-b"}), page.out);
 
-  EXPECT_EQ(groff.code, 0);
-  EXPECT_THAT(groff.err, IsEmpty());
-  EXPECT_THAT(groff.out, HasSubstr("--idle-timeout"));
-  EXPECT_THAT(groff.out, HasSubstr("'\\((\\d+)%\\)'"));  // Of an example.
+    EXPECT_EQ(groff.code, 0);
+    EXPECT_THAT(groff.err, IsEmpty()) << words.back();
+    EXPECT_THAT(groff.out, HasSubstr("EXIT STATUS"));
+    if (words.back() == "run") {
+      EXPECT_THAT(groff.out, HasSubstr("--idle-timeout"));
+      EXPECT_THAT(groff.out, HasSubstr("'\\((\\d+)%\\)'"));  // Of an example.
+    }
+  }
+  EXPECT_THAT(RunTool({"--man", "frob"}).err, HasSubstr("no subcommand"));
+}
+
+// What fish offers for a line that is being typed: words, without what they
+// mean.
+std::vector<std::string> FishOffers(const std::string& line) {
+  const TemporaryDirectory home;
+  Command command(
+      {"fish", "--no-config", "-c",
+       absl::StrCat(ShellQuote(ToolPath()),
+                    " --completion fish | source; complete -C ",
+                    ShellQuote(line))});
+  command.env.Set("HOME", home.path()).Set("PATH", "/usr/bin:/bin");
+  std::vector<std::string> words;
+  for (absl::string_view offer :
+       absl::StrSplit(OutputOf(command), '\n', absl::SkipEmpty())) {
+    words.emplace_back(offer.substr(0, offer.find('\t')));
+  }
+  return words;
+}
+
+TEST(CommandLineTest, CompletesInFish) {
+  if (OutputOf(Command::Shell("command -v fish || true")).empty()) {
+    GTEST_SKIP() << "there is no fish";
+  }
+  EXPECT_THAT(FishOffers("asyncproc re"), ElementsAre("repl", "replay"));
+  EXPECT_THAT(FishOffers("asyncproc run --idle"),
+              ElementsAre("--idle-timeout"));
+  EXPECT_THAT(FishOffers("asyncproc run --timeout 3 --idle"),
+              ElementsAre("--idle-timeout"));
+  EXPECT_THAT(FishOffers("asyncproc run --report j"), ElementsAre("json"));
+  EXPECT_THAT(FishOffers("asyncproc pool --keep-o"),
+              ElementsAre("--keep-order"));
+  // The options of the command are its own.
+  EXPECT_THAT(FishOffers("asyncproc run sleep --idle"), IsEmpty());
+}
+
+// What zsh makes of a line that is being typed, at a terminal of its own, when
+// Tab is pressed.
+std::string ZshMakes(const std::string& line) {
+  const TemporaryDirectory home;
+  home.Write("_asyncproc", RunTool({"--completion", "zsh"}).out);
+  home.Write(".zshrc", absl::StrCat("fpath=(", home.path(), " $fpath)\n",
+                                    "autoload -Uz compinit; compinit -u -d ",
+                                    home.path(), "/dump\nPS1='ready> '\n",
+                                    "asyncproc() { : }\n"));
+  const TerminalWindow window(
+      {"env", "HOME=" + home.path(), "ZDOTDIR=" + home.path(), "zsh", "-d",
+       "-i"},
+      100, 24);
+  EXPECT_TRUE(window.AwaitText("ready>")) << window.Text();
+  window.SendKeys({line, "Tab"});
+  window.SendKeys({"C-e", "; echo d\"\"one", "Enter"});
+  EXPECT_TRUE(window.AwaitText("\ndone")) << window.Text();
+  const std::string text = window.Text();
+  const size_t begin = text.find("ready> ") + 7;
+  return text.substr(begin, text.find(';') - begin);
+}
+
+TEST(CommandLineTest, CompletesInZsh) {
+  if (OutputOf(Command::Shell("command -v zsh || true")).empty()) {
+    GTEST_SKIP() << "there is no zsh";
+  }
+  EXPECT_EQ(ZshMakes("asyncproc repla"), "asyncproc replay ");
+  EXPECT_EQ(ZshMakes("asyncproc run --idle"), "asyncproc run --idle-timeout=");
+  EXPECT_EQ(ZshMakes("asyncproc run --report=j"),
+            "asyncproc run --report=json ");
+  EXPECT_EQ(ZshMakes("asyncproc pool --keep-o"),
+            "asyncproc pool --keep-order ");
+}
+
+// tools/install puts all of it where people have programs, and takes it away.
+TEST(CommandLineTest, IsInstalledWithItsManualAndCompletions) {
+  const TemporaryDirectory directory;
+  Command install({"bash", "tools/install", "--prefix",
+                   directory.path() + "/p", "--binary", ToolPath()});
+
+  EXPECT_EQ(ResultOf(install).code, 0);
+
+  for (const char* file :
+       {"bin/asyncproc", "share/man/man1/asyncproc.1",
+        "share/man/man1/asyncproc-run.1", "share/man/man1/asyncproc-pool.1",
+        "share/man/man1/asyncproc-repl.1", "share/man/man1/asyncproc-replay.1",
+        "share/bash-completion/completions/asyncproc",
+        "share/zsh/site-functions/_asyncproc",
+        "share/fish/vendor_completions.d/asyncproc.fish"}) {
+    EXPECT_THAT(directory.Read(absl::StrCat("p/", file)), Not(IsEmpty()))
+        << file;
+  }
+  EXPECT_THAT(OutputOf({directory.path() + "/p/bin/asyncproc", "--version"}),
+              StartsWith("asyncproc "));
+  install.argv.push_back("--uninstall");
+  EXPECT_EQ(ResultOf(install).code, 0);
+  EXPECT_EQ(OutputOf({"find", directory.path() + "/p", "-type", "f"}), "");
+  install.argv.push_back("--frob");
+  EXPECT_EQ(ResultOf(install).code, 2);
 }
 
 // What bash offers behind `words`, the last of which is being typed.
@@ -131,7 +238,7 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
            Case{{"run", "--then", "true", "ls"}, "needs a --ready-line"},
            Case{{"run", "--via", "ssh {host}", "ls"}, "which --hosts?"},
            Case{{"run", "--via", "nice", "--hosts", "a", "ls"}, "no {host}"},
-           Case{{"--completion", "tcsh"}, "bash alone"},
+           Case{{"--completion", "tcsh"}, "bash, zsh or fish"},
        }) {
     const ToolResult result = RunTool(c.words);
 
@@ -140,6 +247,108 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
     EXPECT_THAT(result.err, HasSubstr(c.error));
     EXPECT_THAT(result.err, StartsWith("asyncproc"));
   }
+}
+
+TEST(CommandLineTest, SuggestsWhatIsNearest) {
+  struct Case {
+    std::vector<std::string> words;
+    const char* error;
+  };
+  for (const Case& c :
+       {Case{{"run", "--timout", "3", "ls"}, "did you mean --timeout?"},
+        Case{{"run", "--idle", "3", "ls"}, "did you mean --idle-timeout?"},
+        Case{{"pool", "--retrys", "3", "ls"}, "did you mean --retries?"},
+        Case{{"run", "--report", "jsn", "ls"}, "json or text; did you mean "
+                                                "json?"},
+        Case{{"puol", "ls"}, "did you mean pool?"},
+        Case{{"help", "rum"}, "did you mean run?"},
+        Case{{"pool", "--bar", "x"}, "--display panel"},
+        Case{{"pool", "--eta", "x"}, "--display panel"},
+        Case{{"pool", "--pipe", "x"}, "jobs read nothing from stdin"},
+        Case{{"pool", "-X", "x"}, "--max-replace-args"},
+        Case{{"pool", "-P4", "x"}, "--jobs"},
+        Case{{"run", "--foreground", "x"}, "in the foreground"}}) {
+    const ToolResult result = RunTool(c.words);
+
+    EXPECT_EQ(result.code, kOwnFailure);
+    EXPECT_THAT(result.err, HasSubstr(c.error));
+  }
+}
+
+TEST(CommandLineTest, HelpsWhereverItIsAsked) {
+  const std::string help = RunTool({"run", "--help"}).out;
+  EXPECT_EQ(RunTool({"help", "run"}).out, help);
+  EXPECT_EQ(RunTool({"run", "-h"}).out, help);
+  const std::string version = RunTool({"--version"}).out;
+  EXPECT_EQ(RunTool({"-V"}).out, version);
+  EXPECT_EQ(RunTool({"pool", "--version"}).out, version);
+  EXPECT_EQ(RunTool({"run", "-V"}).out, version);
+  EXPECT_THAT(RunTool({"pool", "--help"}).out, Not(HasSubstr("Default: 0.")));
+}
+
+// What users of GNU parallel type.
+TEST(CommandLineTest, DoesAsParallelDoes) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write("values", "a b\nc\n");
+  const std::string nulls =
+      directory.Write("nulls", std::string("x\ny\0z\0", 6));
+  struct Case {
+    std::vector<std::string> words;
+    const char* out;
+  };
+  for (const Case& c :
+       {Case{{"-kj2", "echo", ":::", "a", "b"}, "a\nb\n"},
+        Case{{"-k", "echo", ":::", "a", "b", ":::+", "1", "2"},
+             "a 1\nb 2\n"},
+        Case{{"-k", "echo", "::::", file}, "a b\nc\n"},
+        Case{{"-k", "echo", ":::", "1", "::::+", file}, "1 a b\n"},
+        Case{{"-k", "-a", file, "echo got"}, "got a b\ngot c\n"},
+        Case{{"-k", "-0", "-a", nulls, "printf '<%s>'"}, "<x\ny><z>"},
+        Case{{"-k", "-N2", "echo {2} {1}", ":::", "a", "b", "c"},
+             "b a\nc\n"},
+        Case{{"-k", "-I", "@@", "echo @@ {}", ":::", "a"}, "a {}\n"},
+        Case{{"-k", "-j+2", "echo", ":::", "a"}, "a\n"},
+        Case{{"-k", "-j50%", "echo", ":::", "a"}, "a\n"},
+        Case{{"-k", "-j0", "echo", ":::", "a", "b"}, "a\nb\n"},
+        Case{{"-k", "--timeout", "0", "echo", ":::", "a"}, "a\n"},
+        Case{{"-k", "--delay", "0.01", "echo", ":::", "a", "b"}, "a\nb\n"},
+        Case{{"-j1", "--halt", "now,fail=30%",
+              "echo {}; test {} -gt 9", ":::", "1", "2", "3", "4", "5", "6"},
+             "1\n2\n3\n"}}) {
+    std::vector<std::string> words = {"pool", "--display", "none"};
+    words.insert(words.end(), c.words.begin(), c.words.end());
+    EXPECT_EQ(RunTool(words).out, c.out) << c.words[0] << " " << c.words[1];
+  }
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"-j", "2000000000", "true", ":::", "1"},
+        {"-a", file, "-a", nulls, "true"},
+        {"-N", "0", "true", ":::", "1"},
+        {"-N2", "true", ":::", "1", ":::", "2"},
+        {"true", ":::+", "1"},
+        {"--retries", "-1", "true", ":::", "1"}}) {
+    std::vector<std::string> all = {"pool"};
+    all.insert(all.end(), words.begin(), words.end());
+    EXPECT_EQ(RunTool(all).code, kOwnFailure) << words[0] << " " << words[1];
+  }
+}
+
+// What users of timeout type.
+TEST(CommandLineTest, DoesAsTimeoutDoes) {
+  EXPECT_EQ(RunTool({"run", "--timeout", "0", "true"}).code, 0);
+  EXPECT_EQ(RunTool({"run", "--timeout", "0.2", "-s", "INT", "--", "sh", "-c",
+                     "trap 'echo int; exit' INT; sleep 1000 & wait"})
+                .out,
+            "int\n");
+  EXPECT_EQ(RunTool({"run", "--timeout", "0.2", "-k", "0.2", "--report", "json",
+                     "--", Helper("ignore_sigterm")})
+                .code,
+            124);
+  EXPECT_EQ(RunTool({"run", "--timeout", "0.2", "--preserve-status", "sleep",
+                     "1000"})
+                .code,
+            128 + SIGTERM);
+  EXPECT_THAT(RunTool({"run", "-s", "HUH", "true"}).err,
+              HasSubstr("'HUH' is no signal"));
 }
 
 TEST(CommandLineTest, LeavesToTheCommandWhatIsBehindItsName) {

@@ -374,7 +374,8 @@ TEST(OverSshWordsTest, PutTheSocketWhereItCanBe) {
     setenv("HOME", home.c_str(), 1);
     setenv("XDG_RUNTIME_DIR", home.c_str(), 1);
     EXPECT_THAT(words(), Contains("ControlPath=" + home + "/asyncproc-%C"));
-    for (const char* nowhere : {"relative", "/no/such/folder", "/run/a b", "/run/%h", "/run/\"", "/proc"}) {
+    for (const char* nowhere :
+         {"relative", "/no/such/folder", "/run/a b", "/run/%h", "/run/\""}) {
       setenv("XDG_RUNTIME_DIR", nowhere, 1);
       EXPECT_THAT(words(), Contains("ControlPath=" + ssh + "/asyncproc-%C"));
     }

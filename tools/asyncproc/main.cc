@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "tools/asyncproc/exit_codes.h"
@@ -75,6 +76,28 @@ int Help(const std::vector<Subcommand>& subcommands, const std::string& name) {
   return NoSuchSubcommand(subcommands, name);
 }
 
+int Man(const std::vector<Subcommand>& subcommands, const std::string& name) {
+  for (const Subcommand& subcommand : subcommands) {
+    if (subcommand.name == name) return Print(ManPageOf(subcommand));
+  }
+  return NoSuchSubcommand(subcommands, name);
+}
+
+// --completion SHELL, or --completion=SHELL.
+int Completion(const std::vector<Subcommand>& subcommands,
+               const std::vector<std::string>& arguments) {
+  std::string shell = arguments.size() > 1 ? arguments[1] : "";
+  const size_t equals = arguments[0].find('=');
+  if (equals != std::string::npos) shell = arguments[0].substr(equals + 1);
+  if (shell == "bash") return Print(BashCompletion(subcommands));
+  if (shell == "zsh") return Print(ZshCompletion(subcommands));
+  if (shell == "fish") return Print(FishCompletion(subcommands));
+  Complain("", absl::StrCat("'", shell,
+                            "' is no value for --completion: it is bash, zsh "
+                            "or fish"));
+  return kOwnFailure;
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const std::vector<Subcommand> subcommands = Subcommands();
   if (arguments.empty()) {
@@ -88,14 +111,12 @@ int Main(const std::vector<std::string>& arguments) {
   }
   if (help) return Print(Overview(subcommands));
   if (first == "--version" || first == "-V") return PrintVersion();
-  if (first == "--man") return Print(ManPage(subcommands));
-  if (first == "--completion" || first == "--completion=bash") {
-    if (first == "--completion" &&
-        (arguments.size() < 2 || arguments[1] != "bash")) {
-      Complain("", "--completion is there for bash alone");
-      return kOwnFailure;
-    }
-    return Print(BashCompletion(subcommands));
+  if (first == "--man") {
+    return arguments.size() > 1 ? Man(subcommands, arguments[1])
+                                : Print(ManPage(subcommands));
+  }
+  if (absl::StartsWith(first, "--completion")) {
+    return Completion(subcommands, arguments);
   }
   for (const Subcommand& subcommand : subcommands) {
     if (subcommand.name == first) {

@@ -26,7 +26,8 @@ const char kWhat[] =
     "that they have started.";
 
 const char kWhatBesides[] =
-    "--name VALUE and --name=VALUE are the same; -- ends the options. A time "
+    "--name VALUE and --name=VALUE are the same, and so are -kj4 and -k -j 4; "
+    "-- ends the options. A time "
     "is a number of seconds, or has units: 500ms, 30s, 1h30m, 2d. A size is a "
     "number of bytes, or has a unit of 1024s: 64K, 1M, 2G.";
 
@@ -45,12 +46,16 @@ const std::vector<ExitCodeNote>& CommonExitCodes() {
 
 const std::vector<Option>& GlobalOptions() {
   static const auto* const options = new std::vector<Option>{
-      {"help", "", 'h', "This text; behind a subcommand, that one's."},
-      {"version", "", 0, "The version."},
-      {"man", "", 0, "The man page: asyncproc --man | man -l -"},
+      {"help", "", 'h',
+       "This text; behind a subcommand, that of the subcommand, and so with "
+       "'asyncproc help SUBCOMMAND'."},
+      {"version", "", 'V', "The version."},
+      {"man", "", 0,
+       "The man page, or that of a subcommand: asyncproc --man run | man -l -"},
       {"completion", "SHELL", 0,
-       "Completion for a shell, which can be bash: eval \"$(asyncproc "
-       "--completion bash)\""},
+       "Completion for bash, zsh or fish: eval \"$(asyncproc --completion "
+       "bash)\"",
+       {"bash", "zsh", "fish"}},
   };
   return *options;
 }
@@ -174,18 +179,21 @@ void RoffParagraphs(absl::string_view text, std::string* page) {
   }
 }
 
-void RoffSubcommand(const Subcommand& subcommand, std::string* page) {
-  absl::StrAppend(page, ".SS \"asyncproc ", Roff(subcommand.name),
-                  " [\\fIOPTION\\fR ...] ", Roff(subcommand.synopsis), "\"\n");
-  RoffParagraphs(subcommand.description, page);
-  for (const OptionGroup& group : subcommand.options) {
-    absl::StrAppend(page, ".PP\n\\fB", Roff(group.title), "\\fR\n");
-    for (const Option& option : group.options) RoffOption(option, page);
+std::string RoffTitle(absl::string_view name) {
+  return absl::StrCat(".TH ", absl::AsciiStrToUpper(name), " 1 \"\" \"asyncproc ",
+                      kVersion, "\" \"User Commands\"\n");
+}
+
+void RoffExitCodes(const std::vector<ExitCodeNote>& codes, std::string* page) {
+  for (const ExitCodeNote& code : codes) {
+    RoffEntry(code.code.empty() ? "\\&" : Roff(code.code), code.meaning, page);
   }
-  if (subcommand.exit_codes.empty()) return;
-  absl::StrAppend(page, ".PP\n\\fBExit status\\fR\n");
-  for (const ExitCodeNote& code : subcommand.exit_codes) {
-    RoffEntry(Roff(code.code), code.meaning, page);
+}
+
+void RoffExamples(const Subcommand& subcommand, std::string* page) {
+  for (const Example& example : subcommand.examples) {
+    absl::StrAppend(page, ".PP\n", Roff(example.what), "\n.PP\n.RS 4\n.EX\n",
+                    Roff(example.line), "\n.EE\n.RE\n");
   }
 }
 
@@ -245,7 +253,7 @@ std::string HelpOf(const Subcommand& subcommand) {
 
 std::string ManPage(const std::vector<Subcommand>& subcommands) {
   std::string page = absl::StrCat(
-      ".TH ASYNCPROC 1 \"\" \"asyncproc ", kVersion, "\" \"User Commands\"\n",
+      RoffTitle("asyncproc"),
       ".SH NAME\nasyncproc \\- start programs, talk to them, and end them\n",
       ".SH SYNOPSIS\n");
   for (const Subcommand& subcommand : subcommands) {
@@ -259,26 +267,50 @@ std::string ManPage(const std::vector<Subcommand>& subcommands) {
                   "\\fB\\-\\-completion\\fR \\fISHELL\\fR\n");
   absl::StrAppend(&page, ".SH DESCRIPTION\n", Roff(kWhat), "\n");
   RoffParagraphs(kWhatBesides, &page);
-  absl::StrAppend(&page, ".SH OPTIONS\n");
-  for (const Option& option : GlobalOptions()) RoffOption(option, &page);
   absl::StrAppend(&page, ".SH SUBCOMMANDS\n");
   for (const Subcommand& subcommand : subcommands) {
-    RoffSubcommand(subcommand, &page);
+    RoffEntry(absl::StrCat(".BR asyncproc\\-", Roff(subcommand.name), " (1)"),
+              subcommand.summary, &page);
   }
+  absl::StrAppend(&page, ".SH OPTIONS\n");
+  for (const Option& option : GlobalOptions()) RoffOption(option, &page);
   absl::StrAppend(&page, ".SH \"EXIT STATUS\"\n");
-  for (const ExitCodeNote& code : CommonExitCodes()) {
-    RoffEntry(Roff(code.code), code.meaning, &page);
-  }
+  RoffExitCodes(CommonExitCodes(), &page);
   absl::StrAppend(&page, ".SH EXAMPLES\n");
   for (const Subcommand& subcommand : subcommands) {
-    for (const Example& example : subcommand.examples) {
-      absl::StrAppend(&page, ".PP\n", Roff(example.what), "\n.PP\n.RS 4\n.EX\n",
-                      Roff(example.line), "\n.EE\n.RE\n");
-    }
+    RoffExamples(subcommand, &page);
   }
-  return absl::StrCat(page,
-                      ".SH \"SEE ALSO\"\n.BR timeout (1),\n.BR parallel (1),\n"
-                      ".BR script (1),\n.BR expect (1)\n");
+  absl::StrAppend(&page, ".SH \"SEE ALSO\"\n");
+  for (const Subcommand& subcommand : subcommands) {
+    absl::StrAppend(&page, ".BR asyncproc\\-", Roff(subcommand.name),
+                    " (1),\n");
+  }
+  return absl::StrCat(page, ".BR timeout (1),\n.BR parallel (1),\n"
+                            ".BR script (1),\n.BR expect (1)\n");
+}
+
+std::string ManPageOf(const Subcommand& subcommand) {
+  const std::string name = absl::StrCat("asyncproc-", subcommand.name);
+  std::string page = absl::StrCat(
+      RoffTitle(name), ".SH NAME\n", Roff(name), " \\- ",
+      Roff(subcommand.summary), "\n.SH SYNOPSIS\n.B asyncproc ",
+      Roff(subcommand.name), "\n[\\fIOPTION\\fR ...] ",
+      Roff(subcommand.synopsis), "\n.SH DESCRIPTION\n");
+  RoffParagraphs(subcommand.description, &page);
+  absl::StrAppend(&page, ".SH OPTIONS\n");
+  RoffParagraphs(kWhatBesides, &page);
+  for (const OptionGroup& group : subcommand.options) {
+    absl::StrAppend(&page, ".SS \"", Roff(group.title), "\"\n");
+    for (const Option& option : group.options) RoffOption(option, &page);
+  }
+  absl::StrAppend(&page, ".SH \"EXIT STATUS\"\n");
+  RoffExitCodes(subcommand.exit_codes, &page);
+  RoffExitCodes(CommonExitCodes(), &page);
+  if (!subcommand.examples.empty()) {
+    absl::StrAppend(&page, ".SH EXAMPLES\n");
+    RoffExamples(subcommand, &page);
+  }
+  return absl::StrCat(page, ".SH \"SEE ALSO\"\n.BR asyncproc (1)\n");
 }
 
 std::string BashCompletion(const std::vector<Subcommand>& subcommands) {
@@ -304,8 +336,14 @@ _asyncproc() {
   case ${COMP_WORDS[1]} in
 )sh",
       cases,
-      R"sh(    --completion)
-      COMPREPLY=($(compgen -W bash -- "$current"))
+      R"sh(    help)
+      COMPREPLY=($(compgen -W ')sh",
+      absl::StrJoin(names, " "),
+      R"sh(' -- "$current"))
+      return
+      ;;
+    --completion)
+      COMPREPLY=($(compgen -W 'bash zsh fish' -- "$current"))
       return
       ;;
     *) return ;;
@@ -339,6 +377,195 @@ _asyncproc() {
 }
 complete -o filenames -F _asyncproc asyncproc
 )sh");
+}
+
+namespace {
+
+// The first sentence of what is said about an option.
+std::string ShortHelp(const Option& option) {
+  const std::string help = OptionHelp(option);
+  return help.substr(0, std::min({help.find(". "), help.find(": "),
+                                  help.find("; "), help.size()}));
+}
+
+// Within single quotes and the brackets of a specification of _arguments.
+std::string ZshText(absl::string_view text) {
+  return absl::StrReplaceAll(text, {{"'", "'\\''"},
+                                    {"\\", "\\\\"},
+                                    {"[", "\\["},
+                                    {"]", "\\]"},
+                                    {":", "\\:"}});
+}
+
+// What completes the value of an option.
+std::string ZshValue(const Option& option) {
+  std::string action = " ";
+  if (!option.choices.empty()) {
+    action = absl::StrCat("(", absl::StrJoin(option.choices, " "), ")");
+  } else if (option.value == "FILE") {
+    action = "_files";
+  } else if (option.value == "DIR") {
+    action = "_files -/";
+  } else if (absl::StartsWith(option.value, "HOST")) {
+    action = "_hosts";
+  } else if (option.value == "COMMAND") {
+    action = "_command_names -e";
+  } else if (option.value == "SIGNAL") {
+    action = "_signals";
+  }
+  return absl::StrCat(":", ZshText(option.value), ":", action);
+}
+
+std::string ZshOption(const Option& option) {
+  const std::string name = option.Name();
+  const bool valued = !option.value.empty();
+  const std::string rest = absl::StrCat("'[", ZshText(ShortHelp(option)), "]",
+                                        valued ? ZshValue(option) : "", "'");
+  if (option.letter == 0) {
+    return absl::StrCat("'", name, valued ? "=" : "", "'", rest);
+  }
+  const std::string letter = absl::StrCat("-", std::string(1, option.letter));
+  return absl::StrCat("'(", letter, " ", name, ")'{", letter,
+                      valued ? "+" : "", ",", name, valued ? "=" : "", "}",
+                      rest);
+}
+
+std::string FishText(absl::string_view text) {
+  return absl::StrCat(
+      "'", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
+}
+
+std::string FishOption(const Option& option, absl::string_view condition) {
+  std::string line =
+      absl::StrCat("complete -c asyncproc -n ", FishText(condition), " -l ",
+                   option.Name().substr(2));
+  if (option.letter != 0) {
+    absl::StrAppend(&line, " -s ", std::string(1, option.letter));
+  }
+  if (!option.choices.empty()) {
+    absl::StrAppend(&line, " -x -a ",
+                    FishText(absl::StrJoin(option.choices, " ")));
+  } else if (option.value == "FILE" || option.value == "DIR") {
+    absl::StrAppend(&line, " -r -F");
+  } else if (absl::StartsWith(option.value, "HOST")) {
+    absl::StrAppend(&line, " -x -a '(__fish_print_hostnames)'");
+  } else if (!option.value.empty()) {
+    absl::StrAppend(&line, " -x");
+  }
+  return absl::StrCat(line, " -d ", FishText(ShortHelp(option)), "\n");
+}
+
+}  // namespace
+
+std::string ZshCompletion(const std::vector<Subcommand>& subcommands) {
+  std::string names;
+  std::string cases;
+  for (const Subcommand& subcommand : subcommands) {
+    absl::StrAppend(&names, "      '", subcommand.name, ":",
+                    ZshText(subcommand.summary), "'\n");
+    absl::StrAppend(&cases, "    ", subcommand.name,
+                    ")\n      _arguments -s -S \\\n"
+                    "        '(- *)'{-h,--help}'[Its help]' \\\n"
+                    "        '(- *)'{-V,--version}'[The version]' \\\n");
+    for (const OptionGroup& group : subcommand.options) {
+      for (const Option& option : group.options) {
+        absl::StrAppend(&cases, "        ", ZshOption(option), " \\\n");
+      }
+    }
+    absl::StrAppend(&cases, "        ",
+                    subcommand.word_ends_options
+                        ? "'(-)1:command:_command_names -e' '*::word:_normal'"
+                        : "'*:file:_files'",
+                    "\n      ;;\n");
+  }
+  return absl::StrCat(R"sh(#compdef asyncproc
+# zsh completion of asyncproc: the file _asyncproc in a folder of $fpath.
+_asyncproc() {
+  if ((CURRENT == 2)); then
+    local -a subcommands=(
+)sh",
+                      names, R"sh(      'help:the help of a subcommand'
+    )
+    _describe -t commands subcommand subcommands
+    _arguments '(-h --help)'{-h,--help}'[Help]' '(-V --version)'{-V,--version}'[The version]'       '--man[The man page]' '--completion[Completion for a shell]'
+    return
+  fi
+  local subcommand=$words[2]
+  shift words
+  ((CURRENT--))
+  case $subcommand in
+)sh",
+                      cases, "    help) _values subcommand ",
+                      absl::StrJoin(subcommands, " ",
+                                    [](std::string* out, const Subcommand& s) {
+                                      absl::StrAppend(out, s.name);
+                                    }),
+                      R"sh( ;;
+    --completion) _values shell bash zsh fish ;;
+  esac
+}
+if [[ $funcstack[1] == _asyncproc ]]; then
+  _asyncproc "$@"
+else
+  compdef _asyncproc asyncproc
+fi
+)sh");
+}
+
+std::string FishCompletion(const std::vector<Subcommand>& subcommands) {
+  std::string text = R"sh(# fish completion of asyncproc: asyncproc.fish.
+# Whether the subcommand is $argv[1] and no command of its own has begun.
+function __asyncproc_in
+  set -l words (commandline -opc)
+  test (count $words) -ge 2; and test $words[2] = $argv[1]; or return 1
+  set -l valued $argv[2..-1]
+  set -l skip 0
+  for word in $words[3..-1]
+    if test $skip = 1
+      set skip 0
+    else if test $word = --
+      return 1
+    else if contains -- $word $valued
+      set skip 1
+    else if not string match -q -- '-*' $word
+      return 1
+    end
+  end
+  return 0
+end
+complete -c asyncproc -f
+complete -c asyncproc -n __fish_use_subcommand -l help -s h -d 'Help'
+complete -c asyncproc -n __fish_use_subcommand -l version -s V -d 'The version'
+complete -c asyncproc -n __fish_use_subcommand -l man -d 'The man page'
+complete -c asyncproc -n __fish_use_subcommand -l completion -x -a 'bash zsh fish' -d 'Completion for a shell'
+complete -c asyncproc -n __fish_use_subcommand -a help -d 'The help of a subcommand'
+)sh";
+  for (const Subcommand& subcommand : subcommands) {
+    absl::StrAppend(&text, "complete -c asyncproc -n __fish_use_subcommand -a ",
+                    subcommand.name, " -d ", FishText(subcommand.summary),
+                    "\n");
+    absl::StrAppend(&text,
+                    "complete -c asyncproc -n '__fish_seen_subcommand_from "
+                    "help' -a ",
+                    subcommand.name, "\n");
+    const std::string condition =
+        absl::StrCat("__asyncproc_in ", subcommand.name, " ",
+                     Names(subcommand, /*only_with_value=*/true));
+    absl::StrAppend(&text, "complete -c asyncproc -n ", FishText(condition),
+                    " -l help -s h -d 'Its help'\n");
+    for (const OptionGroup& group : subcommand.options) {
+      for (const Option& option : group.options) {
+        absl::StrAppend(&text, FishOption(option, condition));
+      }
+    }
+    absl::StrAppend(&text, "complete -c asyncproc -n ",
+                    FishText(absl::StrCat("__fish_seen_subcommand_from ",
+                                          subcommand.name)),
+                    subcommand.word_ends_options
+                        ? " -a '(__fish_complete_subcommand --fcs-skip=2)'\n"
+                        : " -F\n");
+  }
+  return text;
 }
 
 }  // namespace asyncproc::cli

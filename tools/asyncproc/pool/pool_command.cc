@@ -42,7 +42,7 @@ ABSL_FLAG(std::string, jobs, "",
           "How many run at once: N; +N or -N, so many more or fewer than there "
           "are processors; N%, of the processors; 0, as many as there can be. "
           "Without this option, as many as there are processors.");
-ABSL_FLAG(int, retries, 0,
+ABSL_FLAG(int, retries, 1,
           "Run a job that fails again, up to N times in all; on another host, "
           "if there are several.");
 ABSL_FLAG(asyncproc::cli::Pause, delay, {},
