@@ -90,8 +90,8 @@ std::string Transcript::BytesOf(TranscriptEvent::Kind kind) const {
 absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
   Transcript transcript;
   if (internal::IsAsciicastV1(text)) {
-    absl::Status status = internal::ReadAsciicastV1(text, &transcript.header,
-                                                    &transcript.events);
+    absl::Status status =
+        internal::ReadAsciicastV1(text, &transcript.header, &transcript.events);
     if (!status.ok()) return status;
     return transcript;
   }

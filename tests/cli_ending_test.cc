@@ -2,6 +2,8 @@
 // session of a user's.
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -46,9 +48,9 @@ class Scene {
          pids.size() < count && absl::Now() < end;
          absl::SleepFor(absl::Milliseconds(10))) {
       pids.clear();
-      for (absl::string_view line : absl::StrSplit(
-               directory_.Read("pids"), absl::ByAnyChar(" \n"),
-               absl::SkipEmpty())) {
+      for (absl::string_view line :
+           absl::StrSplit(directory_.Read("pids"), absl::ByAnyChar(" \n"),
+                          absl::SkipEmpty())) {
         int pid = 0;
         if (absl::SimpleAtoi(line, &pid)) pids.push_back(pid);
       }
@@ -86,10 +88,8 @@ TEST(CliEndingTest, EndsWhatAJobThatTakesTooLongLeavesBehind) {
   const Scene scene;
 
   const ToolResult result =
-      RunTool({"pool", "-j2", "--timeout", "1s", "case {} in 1) " +
-                                                     scene.Script() +
-                                                     ";; esac",
-               ":::", "1", "2"});
+      RunTool({"pool", "-j2", "--timeout", "1s",
+               "case {} in 1) " + scene.Script() + ";; esac", ":::", "1", "2"});
 
   EXPECT_EQ(result.code, 1);
   for (pid_t pid : scene.AwaitPids(3)) EXPECT_FALSE(ProcessLives(pid));
@@ -98,13 +98,13 @@ TEST(CliEndingTest, EndsWhatAJobThatTakesTooLongLeavesBehind) {
 TEST(CliEndingTest, LeavesAloneWhatAJobThatEndsByItselfLeavesBehind) {
   const Scene scene;
 
-  const ToolResult result = RunTool(
-      {"pool", "-j1", "--timeout", "1s",
-       absl::StrCat("case {} in 1) ",
-                    scene.Script("setsid sleep 1000 >/dev/null 2>&1 & "
-                                 "echo $! >pids"),
-                    ";; 2) sleep 1000;; esac"),
-       ":::", "1", "2"});
+  const ToolResult result =
+      RunTool({"pool", "-j1", "--timeout", "1s",
+               absl::StrCat("case {} in 1) ",
+                            scene.Script("setsid sleep 1000 >/dev/null 2>&1 & "
+                                         "echo $! >pids"),
+                            ";; 2) sleep 1000;; esac"),
+               ":::", "1", "2"});
 
   EXPECT_EQ(result.code, 1);
   const std::vector<pid_t> pids = scene.AwaitPids(1);
@@ -148,9 +148,9 @@ TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItIsEnded) {
 TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItsTimeIsUp) {
   const Scene scene;
 
-  const ToolResult result = ResultOf(
-      Tool({"repl", "--preset", "sh", "--timeout", "1s"}),
-      scene.Script() + "\n");
+  const ToolResult result =
+      ResultOf(Tool({"repl", "--preset", "sh", "--timeout", "1s"}),
+               scene.Script() + "\n");
 
   EXPECT_EQ(result.code, 124);
   for (pid_t pid : scene.AwaitPids(3)) EXPECT_FALSE(ProcessLives(pid));
@@ -163,9 +163,9 @@ constexpr char kZombies[] =
     "n=$(ps --ppid $PPID -o stat= | grep -c Z); done; echo none is left";
 
 TEST(CliEndingTest, ReapsOrphansAtOnce) {
-  EXPECT_EQ(RunTool({"run", "--timeout", "30s", "--", "sh", "-c", kZombies})
-                .out,
-            "none is left\n");
+  EXPECT_EQ(
+      RunTool({"run", "--timeout", "30s", "--", "sh", "-c", kZombies}).out,
+      "none is left\n");
   EXPECT_EQ(RunTool({"pool", "--timeout", "30s", "--display", "none",
                      absl::StrCat(kZombies, "; : {}"), ":::", "1"})
                 .out,
@@ -178,9 +178,9 @@ TEST(CliEndingTest, ReapsOrphansAsProcess1Too) {
           0) {
     GTEST_SKIP() << "no pid namespace is to be had";
   }
-  const ToolResult result = ResultOf(
-      Command({"unshare", "-pf", "--mount-proc", ToolPath(), "run",
-               "--timeout", "30s", "--", "sh", "-c", kZombies}));
+  const ToolResult result =
+      ResultOf(Command({"unshare", "-pf", "--mount-proc", ToolPath(), "run",
+                        "--timeout", "30s", "--", "sh", "-c", kZombies}));
 
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out, "none is left\n");
@@ -190,12 +190,11 @@ TEST(CliEndingTest, LeavesNothingWhenItIsKilled) {
   for (const char* subcommand : {"run", "pool", "repl"}) {
     const Scene scene;
     const std::string script = scene.Script();
-    Command command =
-        std::string(subcommand) == "run"
-            ? Tool({"run", "--", "sh", "-c", script})
-        : std::string(subcommand) == "pool"
-            ? Tool({"pool", script + "; : {}", ":::", "1"})
-            : Tool({"repl", "--preset", "sh"});
+    Command command = std::string(subcommand) == "run"
+                          ? Tool({"run", "--", "sh", "-c", script})
+                      : std::string(subcommand) == "pool"
+                          ? Tool({"pool", script + "; : {}", ":::", "1"})
+                          : Tool({"repl", "--preset", "sh"});
     const auto tool = MustSpawn(command);
     if (std::string(subcommand) == "repl") {
       ASSERT_THAT(tool->Write(script + "\n"), IsOk());
@@ -228,10 +227,16 @@ TEST(CliEndingTest, ResumesWhatWasCutOffWhenItWasKilled) {
   const Scene scene;
   const std::string log = scene.directory().path() + "/log";
   const std::vector<std::string> words = {
-      "pool", "-j1", "--joblog", log, "--resume",
+      "pool",
+      "-j1",
+      "--joblog",
+      log,
+      "--resume",
       scene.Script("if [ {} = 2 ] && [ ! -e pids ]; then echo $$ >pids; sleep "
                    "1000; fi; echo {}"),
-      ":::", "1", "2"};
+      ":::",
+      "1",
+      "2"};
   const auto pool = MustSpawn(Tool(words));
   const std::vector<pid_t> pids = scene.AwaitPids(1);
   ASSERT_THAT(pool->Signal(SIGKILL), IsOk());
@@ -256,6 +261,29 @@ TEST(CliEndingTest, KnowsHowCommandsEndThoughSigchldIsIgnored) {
 
   EXPECT_EQ(session("$A run -- sh -c 'exit 3'"), 3);
   EXPECT_EQ(session("$A pool --display none 'exit {}' ::: 0 1 0"), 1);
+}
+
+TEST(CliEndingTest, SaysThatThereIsNoThreadToBeHad) {
+  if (getuid() != 0) GTEST_SKIP() << "it takes root to become another user";
+  const TemporaryDirectory directory;
+  ASSERT_EQ(chmod(directory.path().c_str(), 0755), 0);
+  OutputOf({"install", "-m", "755", ToolPath(), directory.path() + "/tool"});
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"run", "true"},
+        {"pool", "true", ":::", "1"},
+        {"repl", "--preset", "sh"}}) {
+    Command command({directory.path() + "/tool"});
+    command.argv.insert(command.argv.end(), words.begin(), words.end());
+    command.user = 65534;
+    command.working_directory = "/";
+    // Room for the tool itself, and not for a thread of it.
+    command.rlimits[RLIMIT_NPROC] = {1, 1};
+
+    const ToolResult result = ResultOf(command);
+
+    EXPECT_EQ(result.code, kOwnFailure) << words[0];
+    EXPECT_THAT(result.err, HasSubstr("cannot start a thread")) << words[0];
+  }
 }
 
 TEST(CliEndingTest, FailsWhenTheServerEndsDuringThen) {
@@ -285,9 +313,8 @@ TEST(CliEndingTest, LetsADaemonWriteOnWithKeepOutput) {
   EXPECT_TRUE(AwaitProcessEnd(pids[0]));
   EXPECT_EQ(scene.directory().Read("out"), "late\n");
   EXPECT_EQ(scene.directory().Read("status"), "0\n");
-  EXPECT_THAT(
-      RunTool({"run", "--keep-output", "--prefix", "x", "true"}).err,
-      HasSubstr("not with --prefix"));
+  EXPECT_THAT(RunTool({"run", "--keep-output", "--prefix", "x", "true"}).err,
+              HasSubstr("not with --prefix"));
 }
 
 TEST(CliEndingTest, StopsAndContinuesTheCommand) {

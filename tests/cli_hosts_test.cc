@@ -43,9 +43,9 @@ class HostsTest : public ::testing::Test {
   HostsTest() { directory_.Write("ssh", kSsh, 0755); }
 
   ToolResult Pool(const std::string& hosts, std::vector<std::string> words) {
-    words.insert(words.begin(), {"pool", "--via",
-                                 directory_.path() + "/ssh {host}", "--hosts",
-                                 hosts});
+    words.insert(
+        words.begin(),
+        {"pool", "--via", directory_.path() + "/ssh {host}", "--hosts", hosts});
     return RunTool(std::move(words));
   }
 
@@ -58,8 +58,8 @@ std::vector<std::string> Lines(absl::string_view text) {
 
 TEST_F(HostsTest, GivesTheJobsOfAHostThatIsDeadToOthers) {
   const ToolResult result =
-      Pool("alive,dead", {"-j1", "-k", "echo {} on $HOST", ":::", "1", "2",
-                          "3", "4", "5", "6", "7", "8"});
+      Pool("alive,dead", {"-j1", "-k", "echo {} on $HOST", ":::", "1", "2", "3",
+                          "4", "5", "6", "7", "8"});
 
   EXPECT_EQ(result.code, 0) << result.err;
   const std::vector<std::string> lines = Lines(result.out);
@@ -101,15 +101,17 @@ TEST_F(HostsTest, LimitsTheTimeThatAConnectionTakes) {
   EXPECT_THAT(directory_.Read("words"), HasSubstr("ConnectTimeout=10\n"));
 
   directory_.Write("words", "");
-  RunTool({"pool", "--via", directory_.path() + "/ssh -oConnectTimeout=3 {host}",
-           "--hosts", "a", "true", ":::", "1"});
+  RunTool({"pool", "--via",
+           directory_.path() + "/ssh -oConnectTimeout=3 {host}", "--hosts", "a",
+           "true", ":::", "1"});
   EXPECT_THAT(directory_.Read("words"), Not(HasSubstr("ConnectTimeout=10")));
 }
 
 TEST_F(HostsTest, TakesQuotesInViaAsAShellDoes) {
-  RunTool({"pool", "--via",
-           directory_.path() + "/ssh -F '/a b/cfg' -o \"X=\\\"y z\" q\\ r {host}",
-           "--hosts", "a", "true", ":::", "1"});
+  RunTool(
+      {"pool", "--via",
+       directory_.path() + "/ssh -F '/a b/cfg' -o \"X=\\\"y z\" q\\ r {host}",
+       "--hosts", "a", "true", ":::", "1"});
 
   EXPECT_THAT(directory_.Read("words"),
               HasSubstr("-F\n/a b/cfg\n-o\nX=\"y z\nq r\n"));

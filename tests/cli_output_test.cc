@@ -48,10 +48,9 @@ TEST(CliOutputTest, SaysThatTheDiskIsFullWhateverItWrites) {
        {"run -- seq 5", "run -- seq 100000", "run --pty -- seq 5",
         "run --prefix x -- seq 5", "run --keep-tail 4 -- seq 5",
         "run --timestamps -- echo hi", "--help", "help run", "--man",
-        "--completion bash", "--version", "pool --help",
-        "pool echo ::: 1 2 3", "pool -k echo ::: 1 2 3",
-        "pool --line-buffer echo ::: 1 2", "pool --dry-run echo ::: 1 2",
-        "pool --tag --display none echo ::: 1 2",
+        "--completion bash", "--version", "pool --help", "pool echo ::: 1 2 3",
+        "pool -k echo ::: 1 2 3", "pool --line-buffer echo ::: 1 2",
+        "pool --dry-run echo ::: 1 2", "pool --tag --display none echo ::: 1 2",
         "repl --preset bc < <(echo 1+1)"}) {
     const ToolResult result = Session(absl::StrCat("$A ", what, " >/dev/full"));
 
@@ -86,9 +85,8 @@ TEST(CliOutputTest, FailsWhereStdoutIsClosedAndSomethingIsWritten) {
 TEST(CliOutputTest, FailsAtTheLimitOfTheSizeOfAFile) {
   const TemporaryDirectory directory;
 
-  const ToolResult result = Session(
-      absl::StrCat("ulimit -f 1; $A run -- seq 100000 >", directory.path(),
-                   "/file"));
+  const ToolResult result = Session(absl::StrCat(
+      "ulimit -f 1; $A run -- seq 100000 >", directory.path(), "/file"));
 
   EXPECT_EQ(result.code, kOwnFailure);
   EXPECT_THAT(result.err, HasSubstr("stdout: File too large"));
@@ -103,12 +101,11 @@ TEST(CliOutputTest, NamesTheFileThatCannotBeWritten) {
         Session(absl::StrCat("$A pool ", option, " true ::: 1"));
 
     EXPECT_EQ(result.code, kOwnFailure) << option;
-    EXPECT_THAT(result.err,
-                HasSubstr(option.substr(option.find(' ') + 1)));
+    EXPECT_THAT(result.err, HasSubstr(option.substr(option.find(' ') + 1)));
   }
-  const ToolResult results = Session(
-      absl::StrCat("ulimit -f 1; $A pool --results ", directory.path(),
-                   "/results 'seq 100000; : {}' ::: 1 >/dev/null"));
+  const ToolResult results =
+      Session(absl::StrCat("ulimit -f 1; $A pool --results ", directory.path(),
+                           "/results 'seq 100000; : {}' ::: 1 >/dev/null"));
   EXPECT_EQ(results.code, kOwnFailure);
   EXPECT_THAT(results.err, HasSubstr("/1/stdout: File too large"));
 }
@@ -122,12 +119,11 @@ TEST(CliOutputTest, LeavesTheStatusOfACommandThatFailsByItself) {
 }
 
 TEST(CliOutputTest, SaysNothingWhereNobodyReads) {
-  for (const char* what :
-       {"run -- yes", "pool --display none 'yes {}' ::: 1 2",
-        "pool --display none --line-buffer 'yes {}' ::: 1 2",
-        "pool --display none -k 'yes {}' ::: 1 2"}) {
-    const ToolResult result = Session(absl::StrCat(
-        "$A ", what, " | head -n 1; exit ${PIPESTATUS[0]}"));
+  for (const char* what : {"run -- yes", "pool --display none 'yes {}' ::: 1 2",
+                           "pool --display none --line-buffer 'yes {}' ::: 1 2",
+                           "pool --display none -k 'yes {}' ::: 1 2"}) {
+    const ToolResult result = Session(
+        absl::StrCat("$A ", what, " | head -n 1; exit ${PIPESTATUS[0]}"));
 
     EXPECT_EQ(result.code, 128 + SIGPIPE) << what;
     EXPECT_THAT(Lines(result.out), SizeIs(1)) << what;
@@ -137,7 +133,8 @@ TEST(CliOutputTest, SaysNothingWhereNobodyReads) {
 
 TEST(CliOutputTest, KeepsTheOrderOfAJobWhereBothStreamsAreTheSame) {
   const ToolResult result = Session(
-      "$A pool --display none 'echo 1; echo 2 >&2; echo 3; echo 4 >&2; : {}' ::: x "
+      "$A pool --display none 'echo 1; echo 2 >&2; echo 3; echo 4 >&2; : {}' "
+      "::: x "
       "2>&1");
 
   EXPECT_EQ(result.out, "1\n2\n3\n4\n");
@@ -168,11 +165,11 @@ TEST(CliOutputTest, PrintsLinesAsTheyComeWithLineBuffer) {
 TEST(CliOutputTest, PrintsAJobThatWritesMuchWhileItRuns) {
   const TemporaryDirectory directory;
   const std::string go = directory.path() + "/go";
-  const auto pool = MustSpawn(Tool(
-      {"pool", "-j2", "--display", "none", "--tag",
-       absl::StrCat("seq 100000; until [ -e ", go,
-                    " ]; do sleep 0.01; done; : {}"),
-       ":::", "x"}));
+  const auto pool =
+      MustSpawn(Tool({"pool", "-j2", "--display", "none", "--tag",
+                      absl::StrCat("seq 100000; until [ -e ", go,
+                                   " ]; do sleep 0.01; done; : {}"),
+                      ":::", "x"}));
 
   EXPECT_THAT(pool->out().ReadLine(kNeverReached), IsOkAndHolds("x\t1"));
 

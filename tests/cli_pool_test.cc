@@ -466,7 +466,8 @@ TEST(CliPoolTest, KeepsMuchOutputOutOfMemory) {
 }
 
 TEST(CliPoolTest, SaysThatOutputCannotBeKept) {
-  Command pool = Pool({"--retries=2", "head -c 3000000 /dev/zero; : {}", ":::", "a"});
+  Command pool =
+      Pool({"--retries=2", "head -c 3000000 /dev/zero; : {}", ":::", "a"});
   pool.env.Set("TMPDIR", "/no/such/directory");
   RunOptions options;
   options.timeout = kNeverReached;

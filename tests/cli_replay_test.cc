@@ -1,6 +1,5 @@
 // asyncproc replay: each of these is a session of a user's.
 
-
 #include <string>
 
 #include "absl/strings/match.h"

@@ -105,8 +105,8 @@ TEST(CliRunTest, KeepsTheOrderWhereBothStreamsAreTheSame) {
   command.err = Stdio::ToStdout();
   EXPECT_EQ(ResultOf(command).out, expected);
   // A file.
-  command.out = Stdio::File(directory.path() + "/log",
-                            Stdio::FileMode::kTruncate);
+  command.out =
+      Stdio::File(directory.path() + "/log", Stdio::FileMode::kTruncate);
   EXPECT_EQ(ResultOf(command).code, 0);
   EXPECT_EQ(directory.Read("log"), expected);
   // A terminal.

@@ -100,11 +100,10 @@ TEST(CommandLineTest, HasManPagesThatGroffTakes) {
 // mean.
 std::vector<std::string> FishOffers(const std::string& line) {
   const TemporaryDirectory home;
-  Command command(
-      {"fish", "--no-config", "-c",
-       absl::StrCat(ShellQuote(ToolPath()),
-                    " --completion fish | source; complete -C ",
-                    ShellQuote(line))});
+  Command command({"fish", "--no-config", "-c",
+                   absl::StrCat(ShellQuote(ToolPath()),
+                                " --completion fish | source; complete -C ",
+                                ShellQuote(line))});
   command.env.Set("HOME", home.path()).Set("PATH", "/usr/bin:/bin");
   std::vector<std::string> words;
   for (absl::string_view offer :
@@ -135,14 +134,13 @@ TEST(CommandLineTest, CompletesInFish) {
 std::string ZshMakes(const std::string& line) {
   const TemporaryDirectory home;
   home.Write("_asyncproc", RunTool({"--completion", "zsh"}).out);
-  home.Write(".zshrc", absl::StrCat("fpath=(", home.path(), " $fpath)\n",
-                                    "autoload -Uz compinit; compinit -u -d ",
-                                    home.path(), "/dump\nPS1='ready> '\n",
-                                    "asyncproc() { : }\n"));
-  const TerminalWindow window(
-      {"env", "HOME=" + home.path(), "ZDOTDIR=" + home.path(), "zsh", "-d",
-       "-i"},
-      100, 24);
+  home.Write(".zshrc",
+             absl::StrCat("fpath=(", home.path(), " $fpath)\n",
+                          "autoload -Uz compinit; compinit -u -d ", home.path(),
+                          "/dump\nPS1='ready> '\n", "asyncproc() { : }\n"));
+  const TerminalWindow window({"env", "HOME=" + home.path(),
+                               "ZDOTDIR=" + home.path(), "zsh", "-d", "-i"},
+                              100, 24);
   EXPECT_TRUE(window.AwaitText("ready>")) << window.Text();
   window.SendKeys({line, "Tab"});
   window.SendKeys({"C-e", "; echo d\"\"one", "Enter"});
@@ -156,19 +154,18 @@ TEST(CommandLineTest, CompletesInZsh) {
   if (OutputOf(Command::Shell("command -v zsh || true")).empty()) {
     GTEST_SKIP() << "there is no zsh";
   }
-  EXPECT_EQ(ZshMakes("asyncproc repla"), "asyncproc replay ");
-  EXPECT_EQ(ZshMakes("asyncproc run --idle"), "asyncproc run --idle-timeout=");
+  EXPECT_EQ(ZshMakes("asyncproc repla"), "asyncproc replay");
+  EXPECT_EQ(ZshMakes("asyncproc run --idle"), "asyncproc run --idle-timeout");
   EXPECT_EQ(ZshMakes("asyncproc run --report=j"),
-            "asyncproc run --report=json ");
-  EXPECT_EQ(ZshMakes("asyncproc pool --keep-o"),
-            "asyncproc pool --keep-order ");
+            "asyncproc run --report=json");
+  EXPECT_EQ(ZshMakes("asyncproc pool --keep-o"), "asyncproc pool --keep-order");
 }
 
 // tools/install puts all of it where people have programs, and takes it away.
 TEST(CommandLineTest, IsInstalledWithItsManualAndCompletions) {
   const TemporaryDirectory directory;
-  Command install({"bash", "tools/install", "--prefix",
-                   directory.path() + "/p", "--binary", ToolPath()});
+  Command install({"bash", "tools/install", "--prefix", directory.path() + "/p",
+                   "--binary", ToolPath()});
 
   EXPECT_EQ(ResultOf(install).code, 0);
 
@@ -258,8 +255,9 @@ TEST(CommandLineTest, SuggestsWhatIsNearest) {
        {Case{{"run", "--timout", "3", "ls"}, "did you mean --timeout?"},
         Case{{"run", "--idle", "3", "ls"}, "did you mean --idle-timeout?"},
         Case{{"pool", "--retrys", "3", "ls"}, "did you mean --retries?"},
-        Case{{"run", "--report", "jsn", "ls"}, "json or text; did you mean "
-                                                "json?"},
+        Case{{"run", "--report", "jsn", "ls"},
+             "json or text; did you mean "
+             "json?"},
         Case{{"puol", "ls"}, "did you mean pool?"},
         Case{{"help", "rum"}, "did you mean run?"},
         Case{{"pool", "--bar", "x"}, "--display panel"},
@@ -298,22 +296,20 @@ TEST(CommandLineTest, DoesAsParallelDoes) {
   };
   for (const Case& c :
        {Case{{"-kj2", "echo", ":::", "a", "b"}, "a\nb\n"},
-        Case{{"-k", "echo", ":::", "a", "b", ":::+", "1", "2"},
-             "a 1\nb 2\n"},
+        Case{{"-k", "echo", ":::", "a", "b", ":::+", "1", "2"}, "a 1\nb 2\n"},
         Case{{"-k", "echo", "::::", file}, "a b\nc\n"},
         Case{{"-k", "echo", ":::", "1", "::::+", file}, "1 a b\n"},
         Case{{"-k", "-a", file, "echo got"}, "got a b\ngot c\n"},
         Case{{"-k", "-0", "-a", nulls, "printf '<%s>'"}, "<x\ny><z>"},
-        Case{{"-k", "-N2", "echo {2} {1}", ":::", "a", "b", "c"},
-             "b a\nc\n"},
+        Case{{"-k", "-N2", "echo {2} {1}", ":::", "a", "b", "c"}, "b a\nc\n"},
         Case{{"-k", "-I", "@@", "echo @@ {}", ":::", "a"}, "a {}\n"},
         Case{{"-k", "-j+2", "echo", ":::", "a"}, "a\n"},
         Case{{"-k", "-j50%", "echo", ":::", "a"}, "a\n"},
         Case{{"-k", "-j0", "echo", ":::", "a", "b"}, "a\nb\n"},
         Case{{"-k", "--timeout", "0", "echo", ":::", "a"}, "a\n"},
         Case{{"-k", "--delay", "0.01", "echo", ":::", "a", "b"}, "a\nb\n"},
-        Case{{"-j1", "--halt", "now,fail=30%",
-              "echo {}; test {} -gt 9", ":::", "1", "2", "3", "4", "5", "6"},
+        Case{{"-j1", "--halt", "now,fail=30%", "echo {}; test {} -gt 9",
+              ":::", "1", "2", "3", "4", "5", "6"},
              "1\n2\n3\n"}}) {
     std::vector<std::string> words = {"pool", "--display", "none"};
     words.insert(words.end(), c.words.begin(), c.words.end());
@@ -343,10 +339,10 @@ TEST(CommandLineTest, DoesAsTimeoutDoes) {
                      "--", Helper("ignore_sigterm")})
                 .code,
             124);
-  EXPECT_EQ(RunTool({"run", "--timeout", "0.2", "--preserve-status", "sleep",
-                     "1000"})
-                .code,
-            128 + SIGTERM);
+  EXPECT_EQ(
+      RunTool({"run", "--timeout", "0.2", "--preserve-status", "sleep", "1000"})
+          .code,
+      128 + SIGTERM);
   EXPECT_THAT(RunTool({"run", "-s", "HUH", "true"}).err,
               HasSubstr("'HUH' is no signal"));
 }

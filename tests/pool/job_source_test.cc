@@ -10,10 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
-#include "tools/asyncproc/os/unique_fd.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
+#include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -102,7 +102,8 @@ TEST(GroupingSourceTest, GivesEachJobSeveralValues) {
 TEST(LineSourceTest, RefusesANulUnlessItEndsALine) {
   for (const char end : {'\n', '\0'}) {
     Pipe pipe;
-    auto source = LineSource::Create(std::move(pipe.read), [] {}, end);
+    auto source = LineSource::Create(
+        std::move(pipe.read), [] {}, end);
     ASSERT_THAT(source, IsOk());
     pipe.Write(std::string("one\0two\0", 8));
     pipe.write.Reset();

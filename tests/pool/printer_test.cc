@@ -11,11 +11,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "tools/asyncproc/os/unique_fd.h"
-#include "tools/asyncproc/output.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
+#include "tools/asyncproc/os/unique_fd.h"
+#include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
 namespace {

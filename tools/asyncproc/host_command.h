@@ -23,9 +23,9 @@ namespace asyncproc::cli {
 // "/opt/bin/ssh"), Command::OverSsh is used: what is before the word with
 // {host} in it, or before the last one where none has, are ssh's own options;
 // what is behind it goes before the command there, as "nice" does in "ssh
-// {host} nice". A host that does not answer within ten seconds is given up, unless
-// ssh's options say otherwise. Any other is put before the command as it is:
-// Command::Via.
+// {host} nice". A host that does not answer within ten seconds is given up,
+// unless ssh's options say otherwise. Any other is put before the command as it
+// is: Command::Via.
 //
 // A value. Thread safety: as a struct.
 class Targets {

@@ -37,9 +37,7 @@ int Print(absl::string_view text) {
   return Output::Stdout().Write(text).ok() ? kSuccess : kOwnFailure;
 }
 
-int PrintVersion() {
-  return Print(absl::StrCat("asyncproc ", kVersion, "\n"));
-}
+int PrintVersion() { return Print(absl::StrCat("asyncproc ", kVersion, "\n")); }
 
 int Execute(const Subcommand& subcommand,
             const std::vector<std::string>& arguments) {
@@ -60,12 +58,12 @@ int NoSuchSubcommand(const std::vector<Subcommand>& subcommands,
     names.push_back(subcommand.name);
   }
   const std::string nearest = Nearest(name, names);
-  Complain("", absl::StrCat(
-                   "there is no subcommand '", name, "'; ",
-                   nearest.empty()
-                       ? ""
-                       : absl::StrCat("did you mean ", nearest, "? "),
-                   "See asyncproc --help, and asyncproc run to run a command"));
+  Complain(
+      "",
+      absl::StrCat(
+          "there is no subcommand '", name, "'; ",
+          nearest.empty() ? "" : absl::StrCat("did you mean ", nearest, "? "),
+          "See asyncproc --help, and asyncproc run to run a command"));
   return kOwnFailure;
 }
 

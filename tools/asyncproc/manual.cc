@@ -52,7 +52,9 @@ const std::vector<Option>& GlobalOptions() {
       {"version", "", 'V', "The version."},
       {"man", "", 0,
        "The man page, or that of a subcommand: asyncproc --man run | man -l -"},
-      {"completion", "SHELL", 0,
+      {"completion",
+       "SHELL",
+       0,
        "Completion for bash, zsh or fish: eval \"$(asyncproc --completion "
        "bash)\"",
        {"bash", "zsh", "fish"}},
@@ -180,8 +182,9 @@ void RoffParagraphs(absl::string_view text, std::string* page) {
 }
 
 std::string RoffTitle(absl::string_view name) {
-  return absl::StrCat(".TH ", absl::AsciiStrToUpper(name), " 1 \"\" \"asyncproc ",
-                      kVersion, "\" \"User Commands\"\n");
+  return absl::StrCat(".TH ", absl::AsciiStrToUpper(name),
+                      " 1 \"\" \"asyncproc ", kVersion,
+                      "\" \"User Commands\"\n");
 }
 
 void RoffExitCodes(const std::vector<ExitCodeNote>& codes, std::string* page) {
@@ -285,17 +288,18 @@ std::string ManPage(const std::vector<Subcommand>& subcommands) {
     absl::StrAppend(&page, ".BR asyncproc\\-", Roff(subcommand.name),
                     " (1),\n");
   }
-  return absl::StrCat(page, ".BR timeout (1),\n.BR parallel (1),\n"
-                            ".BR script (1),\n.BR expect (1)\n");
+  return absl::StrCat(page,
+                      ".BR timeout (1),\n.BR parallel (1),\n"
+                      ".BR script (1),\n.BR expect (1)\n");
 }
 
 std::string ManPageOf(const Subcommand& subcommand) {
   const std::string name = absl::StrCat("asyncproc-", subcommand.name);
-  std::string page = absl::StrCat(
-      RoffTitle(name), ".SH NAME\n", Roff(name), " \\- ",
-      Roff(subcommand.summary), "\n.SH SYNOPSIS\n.B asyncproc ",
-      Roff(subcommand.name), "\n[\\fIOPTION\\fR ...] ",
-      Roff(subcommand.synopsis), "\n.SH DESCRIPTION\n");
+  std::string page =
+      absl::StrCat(RoffTitle(name), ".SH NAME\n", Roff(name), " \\- ",
+                   Roff(subcommand.summary), "\n.SH SYNOPSIS\n.B asyncproc ",
+                   Roff(subcommand.name), "\n[\\fIOPTION\\fR ...] ",
+                   Roff(subcommand.synopsis), "\n.SH DESCRIPTION\n");
   RoffParagraphs(subcommand.description, &page);
   absl::StrAppend(&page, ".SH OPTIONS\n");
   RoffParagraphs(kWhatBesides, &page);
@@ -425,9 +429,8 @@ std::string ZshOption(const Option& option) {
     return absl::StrCat("'", name, valued ? "=" : "", "'", rest);
   }
   const std::string letter = absl::StrCat("-", std::string(1, option.letter));
-  return absl::StrCat("'(", letter, " ", name, ")'{", letter,
-                      valued ? "+" : "", ",", name, valued ? "=" : "", "}",
-                      rest);
+  return absl::StrCat("'(", letter, " ", name, ")'{", letter, valued ? "+" : "",
+                      ",", name, valued ? "=" : "", "}", rest);
 }
 
 std::string FishText(absl::string_view text) {
@@ -558,12 +561,12 @@ complete -c asyncproc -n __fish_use_subcommand -a help -d 'The help of a subcomm
         absl::StrAppend(&text, FishOption(option, condition));
       }
     }
-    absl::StrAppend(&text, "complete -c asyncproc -n ",
-                    FishText(absl::StrCat("__fish_seen_subcommand_from ",
-                                          subcommand.name)),
-                    subcommand.word_ends_options
-                        ? " -a '(__fish_complete_subcommand --fcs-skip=2)'\n"
-                        : " -F\n");
+    absl::StrAppend(
+        &text, "complete -c asyncproc -n ",
+        FishText(absl::StrCat("__fish_seen_subcommand_from ", subcommand.name)),
+        subcommand.word_ends_options
+            ? " -a '(__fish_complete_subcommand --fcs-skip=2)'\n"
+            : " -F\n");
   }
   return text;
 }

@@ -51,8 +51,8 @@ std::string Orphans::MarkOf(int64_t job) const {
 void Orphans::Mark(Command* command, int64_t job) const {
   // One asyncproc may run another: a process then belongs to both.
   const char* const outer = getenv(kMarkVariable);
-  command->env.Set(kMarkVariable, absl::StrCat(outer == nullptr ? "" : outer,
-                                               MarkOf(job)));
+  command->env.Set(kMarkVariable,
+                   absl::StrCat(outer == nullptr ? "" : outer, MarkOf(job)));
 }
 
 Orphans::Birth::Birth(Orphans* orphans) ABSL_NO_THREAD_SAFETY_ANALYSIS

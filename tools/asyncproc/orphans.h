@@ -55,8 +55,7 @@ class Orphans {
   // Holds off the reaping while a child is being started: it is not an orphan.
   class ABSL_SCOPED_LOCKABLE Birth {
    public:
-    explicit Birth(Orphans* orphans)
-        ABSL_EXCLUSIVE_LOCK_FUNCTION(orphans->mu_);
+    explicit Birth(Orphans* orphans) ABSL_EXCLUSIVE_LOCK_FUNCTION(orphans->mu_);
     ~Birth() ABSL_UNLOCK_FUNCTION();
     // The child that was started: it is for its Process to reap.
     void Started(pid_t pid) ABSL_NO_THREAD_SAFETY_ANALYSIS;

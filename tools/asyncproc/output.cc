@@ -137,7 +137,8 @@ void Output::SetError(int error, bool lost) {
 
 absl::Status Output::Close() {
   const int fd = owned_.Release();
-  if (fd >= 0 && close(fd) != 0 && errno != EINTR) SetError(errno, /*lost=*/true);
+  if (fd >= 0 && close(fd) != 0 && errno != EINTR)
+    SetError(errno, /*lost=*/true);
   return status();
 }
 

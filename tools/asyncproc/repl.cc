@@ -388,8 +388,8 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
 }
 
 // All but the signals.
-int Talk(const std::vector<std::string>& words,
-         const CancellationToken& token, Orphans* orphans) {
+int Talk(const std::vector<std::string>& words, const CancellationToken& token,
+         Orphans* orphans) {
   absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words);
   if (!dialect.ok()) {
     Complain("repl", dialect.status().message());
@@ -434,12 +434,13 @@ int ReplMain(const std::vector<std::string>& words) {
   std::atomic<int> signal{0};
   Orphans orphans;
   CancellationToken token;
-  auto watcher = SignalWatcher::Start(SignalWatcher::EndingSignals(),
-                                      [&](const ReceivedSignal& received) {
-                                        signal = received.number;
-                                        token.Cancel();
-                                      },
-                                      &orphans);
+  auto watcher = SignalWatcher::Start(
+      SignalWatcher::EndingSignals(),
+      [&](const ReceivedSignal& received) {
+        signal = received.number;
+        token.Cancel();
+      },
+      &orphans);
   if (!watcher.ok()) {
     Complain("repl", watcher.status().message());
     return kOwnFailure;

@@ -105,10 +105,10 @@ class Keys {
         return !woken_;
       }
       const int timeout =
-          paused_ ? -1 : static_cast<int>(absl::ToInt64Milliseconds(
-                             std::clamp(left, absl::ZeroDuration(),
-                                        absl::Hours(1)) +
-                             absl::Microseconds(999)));
+          paused_ ? -1
+                  : static_cast<int>(absl::ToInt64Milliseconds(
+                        std::clamp(left, absl::ZeroDuration(), absl::Hours(1)) +
+                        absl::Microseconds(999)));
       if (!HasKey(timeout)) {
         if (woken_) return false;
         continue;
@@ -218,11 +218,11 @@ int ReplayMain(const std::vector<std::string>& words) {
   // wakes the wait.
   const UniqueFd wake(eventfd(0, EFD_CLOEXEC));
   std::atomic<int> signal{0};
-  auto watcher = SignalWatcher::Start(
-      SignalWatcher::EndingSignals(), [&](const ReceivedSignal& received) {
-        signal = received.number;
-        eventfd_write(wake.get(), 1);
-      });
+  auto watcher = SignalWatcher::Start(SignalWatcher::EndingSignals(),
+                                      [&](const ReceivedSignal& received) {
+                                        signal = received.number;
+                                        eventfd_write(wake.get(), 1);
+                                      });
   if (!watcher.ok()) {
     Complain("replay", watcher.status().message());
     return kOwnFailure;
@@ -242,9 +242,8 @@ Subcommand ReplaySubcommand() {
   replay.summary = "show a recording";
   replay.description = kDescription;
   replay.options = {
-      {"How", {{"speed", "FACTOR", 's'},
-        {"longest_pause", "TIME", 'i'},
-        {"input"}}}};
+      {"How",
+       {{"speed", "FACTOR", 's'}, {"longest_pause", "TIME", 'i'}, {"input"}}}};
   replay.examples = {
       {"Twice as fast, and no pause longer than a second:",
        "asyncproc replay --speed 2 --longest-pause 1s session.cast"}};

@@ -134,7 +134,10 @@ std::vector<OptionGroup> Options() {
         {"keep_output"},
         {"progress", "REGEX"}}},
       {"Servers", {{"ready_line", "REGEX"}, {"then", "COMMAND"}}},
-      {"Reports", {{"explain"}, {"report", "FORMAT", 0, "", {"json", "text"}}, {"record", "FILE"}}},
+      {"Reports",
+       {{"explain"},
+        {"report", "FORMAT", 0, "", {"json", "text"}},
+        {"record", "FILE"}}},
       {"Other machines", {{"via", "COMMAND"}, {"hosts", "HOST,..."}}},
   };
 }
@@ -158,8 +161,8 @@ absl::Status CheckKeepOutput() {
       {"--progress", !absl::GetFlag(FLAGS_progress).empty()},
       {"--ready-line", !absl::GetFlag(FLAGS_ready_line).empty()},
       {"--record", !absl::GetFlag(FLAGS_record).empty()},
-      {"--idle-timeout", absl::GetFlag(FLAGS_idle_timeout).value !=
-                             absl::InfiniteDuration()},
+      {"--idle-timeout",
+       absl::GetFlag(FLAGS_idle_timeout).value != absl::InfiniteDuration()},
       {"several --hosts", absl::GetFlag(FLAGS_hosts).size() > 1}};
   for (const auto& [name, given] : others) {
     if (given) {
@@ -415,8 +418,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       settings.limits.escalation.scope == TerminationScope::kTree;
   std::atomic<bool> interrupted{false};
   std::vector<int> signals = SignalWatcher::EndingSignals();
-  signals.insert(signals.end(), 
-                 {SIGWINCH, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT});
+  signals.insert(signals.end(), {SIGWINCH, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT});
   auto watcher = SignalWatcher::Start(
       signals,
       [&](const ReceivedSignal& signal) {

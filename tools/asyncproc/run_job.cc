@@ -21,7 +21,6 @@ namespace asyncproc::cli {
 
 namespace {
 
-
 // How long what is to be printed may wait for its reader when the command has
 // been ended by us: whoever sets a limit does not want to wait for ever.
 constexpr absl::Duration kReaderPatience = absl::Seconds(2);
@@ -97,8 +96,8 @@ absl::Status RunJob::Start(Command command, const PrintOptions& options,
   command.output_buffer = OutputBound::BlockChild(kAhead);
   orphans_->Mark(&command);
   const bool own_output = command.out.kind() == Stdio::Kind::kInherit;
-  const bool one_stream = command.pty.has_value() ||
-                          command.err.kind() == Stdio::Kind::kToStdout;
+  const bool one_stream =
+      command.pty.has_value() || command.err.kind() == Stdio::Kind::kToStdout;
   {
     Orphans::Birth birth(orphans_);
     auto process = Process::Spawn(std::move(command));

@@ -47,8 +47,9 @@ struct RunSettings {
 // calls Run.
 //
 // Thread safety: OnSignal may be called by any thread, at any time.
-// Ownership: settings, console, orphans and foreground outlive it. Its destructor waits until all is
-// printed; when that may never be (see stuck), do not destroy it.
+// Ownership: settings, console, orphans and foreground outlive it. Its
+// destructor waits until all is printed; when that may never be (see stuck), do
+// not destroy it.
 class RunJob {
  public:
   // `foreground`: lends the terminal to the command; may be null.
@@ -122,7 +123,7 @@ class RunJob {
   absl::Time last_output_;
   bool was_ended_ = false;
   bool server_ended_ = false;  // While --then ran.
-  bool hurry_ = false;  // Not by --then, but by a limit or a signal.
+  bool hurry_ = false;         // Not by --then, but by a limit or a signal.
   bool stuck_ = false;
 
   mutable absl::Mutex mu_;

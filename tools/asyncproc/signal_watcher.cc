@@ -45,16 +45,15 @@ absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Start(
   if (!stop.valid()) return absl::ErrnoToStatus(errno, "eventfd");
   auto watcher = absl::WrapUnique(new SignalWatcher(
       std::move(signal_fd), std::move(stop), std::move(callback), orphans));
-  auto thread = Thread::Start("signals", [self = watcher.get()] {
-    self->Watch();
-  });
+  auto thread =
+      Thread::Start("signals", [self = watcher.get()] { self->Watch(); });
   if (!thread.ok()) return thread.status();
   watcher->thread_ = *std::move(thread);
   return watcher;
 }
 
-SignalWatcher::SignalWatcher(UniqueFd signals, UniqueFd stop,
-                             Callback callback, Orphans* orphans)
+SignalWatcher::SignalWatcher(UniqueFd signals, UniqueFd stop, Callback callback,
+                             Orphans* orphans)
     : signals_(std::move(signals)),
       stop_(std::move(stop)),
       callback_(std::move(callback)),

@@ -55,8 +55,7 @@ absl::StatusOr<std::unique_ptr<StdinPump>> StdinPump::Start(Process* process) {
     return absl::ErrnoToStatus(errno, "cannot make a descriptor to wait for");
   }
   auto pump = absl::WrapUnique(new StdinPump(process, std::move(stop)));
-  auto thread =
-      Thread::Start("stdin", [self = pump.get()] { self->Pump(); });
+  auto thread = Thread::Start("stdin", [self = pump.get()] { self->Pump(); });
   if (!thread.ok()) return thread.status();
   pump->thread_ = *std::move(thread);
   return pump;

@@ -53,9 +53,7 @@ StreamPrinter::StreamPrinter(OutputStream* from, Console* console,
       filter_(options_.head, options_.tail,
               [this](absl::string_view bytes) { Print(bytes); }) {}
 
-StreamPrinter::~StreamPrinter() {
-  thread_.Join();
-}
+StreamPrinter::~StreamPrinter() { thread_.Join(); }
 
 absl::Status StreamPrinter::Prepare() {
   if (!options_.progress.empty()) {

@@ -110,7 +110,6 @@ absl::Status SetFlag(const Option& option, absl::string_view value) {
                    own == error.npos ? "" : error.substr(own + 2)));
 }
 
-
 // How many letters have to be added, removed, replaced or swapped with their
 // neighbours to make one word of the other.
 size_t Distance(absl::string_view a, absl::string_view b) {
@@ -165,7 +164,10 @@ std::string Option::Name() const {
 std::string OneOf(const std::vector<std::string>& choices) {
   std::string text;
   for (size_t i = 0; i < choices.size(); ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : i + 1 == choices.size() ? " or " : ", ",
+    absl::StrAppend(&text,
+                    i == 0                    ? ""
+                    : i + 1 == choices.size() ? " or "
+                                              : ", ",
                     choices[i]);
   }
   return text;
@@ -177,10 +179,9 @@ std::string Nearest(absl::string_view name,
   size_t least = 1 + std::min<size_t>(2, name.size() / 3);
   for (const std::string& candidate : names) {
     // What was begun and not ended is near.
-    const size_t distance =
-        name.size() > 3 && absl::StartsWith(candidate, name)
-            ? 1
-            : Distance(name, candidate);
+    const size_t distance = name.size() > 3 && absl::StartsWith(candidate, name)
+                                ? 1
+                                : Distance(name, candidate);
     if (distance < least) {
       least = distance;
       nearest = candidate;

@@ -11,8 +11,8 @@
 
 namespace asyncproc::internal {
 
-// The formats of asciinema: TranscriptFormat, in transcript.h, says what becomes
-// of a transcript in them. `version`: 2 or 3; the reader knows both.
+// The formats of asciinema: TranscriptFormat, in transcript.h, says what
+// becomes of a transcript in them. `version`: 2 or 3; the reader knows both.
 std::unique_ptr<TranscriptWriter> NewAsciicastWriter(int version);
 std::unique_ptr<TranscriptReader> NewAsciicastReader();
 

@@ -37,8 +37,7 @@ absl::StatusOr<Thread> Thread::Start(const char* name,
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   Thread thread;
-  const int error =
-      pthread_create(&thread.thread_, nullptr, Run, start.get());
+  const int error = pthread_create(&thread.thread_, nullptr, Run, start.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) {
     return absl::ResourceExhaustedError(

@@ -186,9 +186,8 @@ class CommandTemplate::Parser {
   std::vector<Piece> pieces_;
 };
 
-absl::StatusOr<CommandTemplate> CommandTemplate::Parse(absl::string_view text,
-                                                       size_t values,
-                                                       absl::string_view place) {
+absl::StatusOr<CommandTemplate> CommandTemplate::Parse(
+    absl::string_view text, size_t values, absl::string_view place) {
   CommandTemplate result;
   result.raw_ = absl::StripAsciiWhitespace(text).empty();
   if (result.raw_) return result;

@@ -76,16 +76,15 @@ absl::StatusOr<std::unique_ptr<LineSource>> LineSource::Create(
   std::unique_ptr<LineSource> source(
       new LineSource(std::move(fd), std::move(wake), end, max_bytes,
                      UniqueFd(ends[0]), UniqueFd(ends[1])));
-  auto thread = Thread::Start(
-      "pool-input", [self = source.get()] { self->ReadAll(); });
+  auto thread =
+      Thread::Start("pool-input", [self = source.get()] { self->ReadAll(); });
   if (!thread.ok()) return thread.status();
   source->thread_ = *std::move(thread);
   return source;
 }
 
 LineSource::LineSource(UniqueFd fd, std::function<void()> wake, char end,
-                       size_t max_bytes,
-                       UniqueFd stop_read,
+                       size_t max_bytes, UniqueFd stop_read,
                        UniqueFd stop_write)
     : fd_(std::move(fd)),
       end_(end),

@@ -101,8 +101,7 @@ class LineSource : public JobSource {
 
  private:
   LineSource(UniqueFd fd, std::function<void()> wake, char end,
-             size_t max_bytes,
-             UniqueFd stop_read, UniqueFd stop_write);
+             size_t max_bytes, UniqueFd stop_read, UniqueFd stop_write);
 
   void ReadAll() ABSL_LOCKS_EXCLUDED(mu_);
   // False: it is to stop, or there is an error.

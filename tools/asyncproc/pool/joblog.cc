@@ -114,10 +114,12 @@ absl::Status JobLog::ReadPast() {
     rest.append(buffer.data(), static_cast<size_t>(size));
     // A header that was torn is the beginning of one.
     const size_t compared = std::min(rest.size(), kHeader.size());
-    if (!has_header && rest.substr(0, compared) != kHeader.substr(0, compared)) {
+    if (!has_header &&
+        rest.substr(0, compared) != kHeader.substr(0, compared)) {
       return absl::FailedPreconditionError(
-          absl::StrCat(path_, ": this is not a job log: its first line is not "
-                              "that of --joblog"));
+          absl::StrCat(path_,
+                       ": this is not a job log: its first line is not "
+                       "that of --joblog"));
     }
     has_header = true;
     size_t from = 0;
@@ -170,8 +172,7 @@ absl::Status JobLog::Note(char what, int64_t number) {
       if (!status.ok()) return status;
     }
   }
-  return notes_->Write(
-      absl::StrCat(absl::string_view(&what, 1), number, "\n"));
+  return notes_->Write(absl::StrCat(absl::string_view(&what, 1), number, "\n"));
 }
 
 absl::Status JobLog::NoteStart(int64_t number) {

@@ -91,8 +91,7 @@ class JobLog {
     size_t command = 0;  // Its hash.
   };
 
-  explicit JobLog(Output file)
-      : path_(file.name()), file_(std::move(file)) {}
+  explicit JobLog(Output file) : path_(file.name()), file_(std::move(file)) {}
 
   static absl::StatusOr<JobLog> Open(const std::string& path);
   absl::Status ReadPast();

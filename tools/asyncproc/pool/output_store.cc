@@ -86,8 +86,7 @@ absl::StatusOr<uint64_t> OutputStore::Spill(absl::string_view data) {
     in_file_ += data.size();
   }
   Output file(fd, absl::StrCat("output to a file in ", DirectoryFor(options_)));
-  absl::Status status =
-      file.WriteAt(data, static_cast<off_t>(offset));
+  absl::Status status = file.WriteAt(data, static_cast<off_t>(offset));
   if (!status.ok()) {
     Free(offset, data.size());
     return status;

@@ -23,7 +23,6 @@
 namespace asyncproc::cli {
 namespace {
 
-
 constexpr absl::Duration kPanelPeriod = absl::Milliseconds(100);
 // How often it is looked whether somebody still reads.
 constexpr absl::Duration kReaderPeriod = absl::Milliseconds(500);
@@ -73,8 +72,8 @@ std::string FirstLine(const StoredOutput& output) {
   std::string line;
   output
       .ForEach([&line](absl::string_view piece) {
-        line = std::string(piece.substr(0, std::min<size_t>(
-                                               piece.find('\n'), 200)));
+        line = std::string(
+            piece.substr(0, std::min<size_t>(piece.find('\n'), 200)));
         return absl::CancelledError("it is enough");
       })
       .IgnoreError();
@@ -143,7 +142,8 @@ int Pool::Run() {
   Summarize();
   if (!FinishPrinting()) _exit(ExitCode());
   // FinishOutput reports what became of stdout and stderr.
-  if (!failure_.ok() && !unread_ && failure_ != options_.printer.out->status() &&
+  if (!failure_.ok() && !unread_ &&
+      failure_ != options_.printer.out->status() &&
       failure_ != options_.printer.err->status()) {
     Complain("pool", failure_.message());
   }
@@ -309,8 +309,8 @@ absl::Status Pool::Spawn(int slot, Command command, int64_t number,
                          pid_t* pid) {
   orphans_->Mark(&command, number);
   Orphans::Birth birth(orphans_);
-  absl::Status status = ProcessPoller<int>::Run(
-      slot, std::move(command), std::nullopt, options_.limits);
+  absl::Status status = ProcessPoller<int>::Run(slot, std::move(command),
+                                                std::nullopt, options_.limits);
   if (!status.ok()) return status;
   *pid = GetPid(slot).value_or(0);
   birth.Started(*pid);
@@ -323,8 +323,8 @@ void Pool::MakeFilters(Running* run) {
     auto& filter =
         stream == ChildStream::kOut ? run->out_filter : run->err_filter;
     filter = std::make_unique<HeadAndTailFilter>(
-        options_.head, options_.tail, [this, stream,
-                                       run](absl::string_view data) {
+        options_.head, options_.tail,
+        [this, stream, run](absl::string_view data) {
           run->stored.Update(Store(*run, stream, data));
         });
   }
@@ -726,8 +726,9 @@ void Pool::Summarize() {
   if (!dropped_.empty()) {
     std::vector<std::string> names;
     for (size_t host : dropped_) names.push_back(options_.hosts[host]);
-    absl::StrAppend(&text, "asyncproc pool: not reached: ",
-                    absl::StrJoin(names, ", "), "\n");
+    absl::StrAppend(&text,
+                    "asyncproc pool: not reached: ", absl::StrJoin(names, ", "),
+                    "\n");
   }
   if (!text.empty()) printer_->Note(text);
 }
@@ -866,8 +867,8 @@ PanelModel Pool::Model() const {
     const std::string label = options_.command.is_raw()
                                   ? run.line
                                   : absl::StrJoin(run.job.values, " ");
-    model.running.push_back({slot, now - run.begin, label, run.said,
-                             run.killed || run.timed_out});
+    model.running.push_back(
+        {slot, now - run.begin, label, run.said, run.killed || run.timed_out});
   }
   model.failed = failed_;
   model.done = failed_ + succeeded_;

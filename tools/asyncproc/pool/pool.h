@@ -41,7 +41,7 @@ struct PoolOptions {
   int slots = 1;
   CommandTemplate command;
   ChildLimits limits;
-  int tries = 1;  // At most, of a job that fails.
+  int tries = 1;         // At most, of a job that fails.
   absl::Duration delay;  // Between two starts, at least.
   HaltPolicy halt;
   bool keep_order = false;
@@ -98,8 +98,8 @@ class Pool : private ProcessPoller<int> {
 
   // To be called for each signal that the program gets. SIGINT: starts no more
   // jobs; the second one ends those that run, the third one kills them.
-  // SIGTSTP: stops the jobs and the program, until it is continued. SIGWINCH and
-  // SIGCONT: draws the panel anew. Any other: as two SIGINTs.
+  // SIGTSTP: stops the jobs and the program, until it is continued. SIGWINCH
+  // and SIGCONT: draws the panel anew. Any other: as two SIGINTs.
   void Signal(int number);
   // There may be something to do: a line of the source, say.
   void Wake();
@@ -253,13 +253,13 @@ class Pool : private ProcessPoller<int> {
   // wait for its end.
   std::optional<int64_t> floor_;
   std::deque<Ended> held_;
-  std::map<int, Doubted> doubted_;  // By the slot of the probe.
-  std::set<size_t> dropped_;        // Hosts, by index.
+  std::map<int, Doubted> doubted_;     // By the slot of the probe.
+  std::set<size_t> dropped_;           // Hosts, by index.
   std::vector<std::string> failures_;  // The first ones, in words.
   int64_t killed_ = 0;
   absl::Time next_start_ = absl::InfinitePast();
-  int64_t taken_ = 0;                   // Of the source.
-  int64_t skipped_ = 0;                 // Of those, done before.
+  int64_t taken_ = 0;    // Of the source.
+  int64_t skipped_ = 0;  // Of those, done before.
   int64_t next_printed_ = 0;
   int64_t succeeded_ = 0;
   int64_t failed_ = 0;

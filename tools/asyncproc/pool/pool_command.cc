@@ -97,7 +97,7 @@ struct Words {
   // None: the values are the lines of `file`, or of stdin.
   std::vector<LinkedLists> lists;
   std::string file;
-  char end = '\n';        // Of each value in files.
+  char end = '\n';         // Of each value in files.
   size_t values_each = 1;  // Of one list, for each job.
 
   // How many values each job has.
@@ -132,8 +132,9 @@ absl::StatusOr<std::vector<std::string>> ReadValues(const std::string& path,
   if (values.back().empty()) values.pop_back();
   if (end != '\0' && text.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat(
-        path, ": a value has a NUL byte, which no command can have: --null is "
-              "for values that end with one"));
+        path,
+        ": a value has a NUL byte, which no command can have: --null is "
+        "for values that end with one"));
   }
   return values;
 }
@@ -265,8 +266,9 @@ absl::StatusOr<int64_t> JobsFromFlag() {
               static_cast<int>(percent) >
           1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is no value for --jobs: it is N, +N, -N, N% "
-                                "or 0"));
+        absl::StrCat("'", text,
+                     "' is no value for --jobs: it is N, +N, -N, N% "
+                     "or 0"));
   }
   if (number > kMostJobs) {
     return absl::InvalidArgumentError(
@@ -284,12 +286,10 @@ absl::Status SetTargets(PoolOptions* options) {
   auto targets = Targets::FromFlags();
   if (!targets.ok()) return targets.status();
   const std::vector<std::string>& hosts = targets->hosts();
-  const int64_t slots =
-      options->slots * static_cast<int64_t>(hosts.size());
+  const int64_t slots = options->slots * static_cast<int64_t>(hosts.size());
   if (slots > kMostJobs) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--jobs for ", hosts.size(), " hosts: the most in all is ",
-                     kMostJobs));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--jobs for ", hosts.size(), " hosts: the most in all is ", kMostJobs));
   }
   options->slots = static_cast<int>(slots);
   if (!hosts[0].empty()) options->hosts = hosts;
@@ -403,19 +403,18 @@ absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
                                  words.file.empty() ? "stdin" : words.file);
     }
     if (isatty(fd.get()) == 1) {
-      Complain("pool", absl::StrCat("reads ",
-                                    words.command.empty() ? "commands"
-                                                          : "values",
-                                    " from the terminal, one in a line; "
-                                    "Ctrl-D ends them"));
+      Complain(
+          "pool",
+          absl::StrCat("reads ", words.command.empty() ? "commands" : "values",
+                       " from the terminal, one in a line; "
+                       "Ctrl-D ends them"));
     }
     auto lines = LineSource::Create(std::move(fd), std::move(wake), words.end);
     if (!lines.ok()) return lines.status();
     source = *std::move(lines);
   }
   if (words.values_each < 2) return source;
-  return std::make_unique<GroupingSource>(std::move(source),
-                                          words.values_each);
+  return std::make_unique<GroupingSource>(std::move(source), words.values_each);
 }
 
 int DryRun(const CommandTemplate& command, JobSource& source, Bell& bell) {
@@ -589,7 +588,8 @@ Subcommand PoolSubcommand() {
       {"--progress", "--display panel shows how far all is"},
       {"--eta", "--display panel shows how long the rest takes"},
       {"--pipe", "jobs read nothing from stdin; split the input into files"},
-      {"--pipepart", "jobs read nothing from stdin; split the input into files"},
+      {"--pipepart",
+       "jobs read nothing from stdin; split the input into files"},
       {"--block", "jobs read nothing from stdin; split the input into files"},
       {"--spreadstdin",
        "jobs read nothing from stdin; split the input into files"},

@@ -42,8 +42,8 @@ class Tagger {
 absl::StatusOr<std::unique_ptr<Printer>> Printer::Start(
     PrinterOptions options, std::function<void()> wake) {
   std::unique_ptr<Printer> printer(new Printer(options, std::move(wake)));
-  auto thread = Thread::Start(
-      "pool-print", [self = printer.get()] { self->Work(); });
+  auto thread =
+      Thread::Start("pool-print", [self = printer.get()] { self->Work(); });
   if (!thread.ok()) return thread.status();
   printer->thread_ = *std::move(thread);
   return printer;

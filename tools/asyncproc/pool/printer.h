@@ -109,9 +109,8 @@ class Printer {
   absl::Status PrintItem(const Item& item, int columns);
   absl::Status PrintJob(const JobPrint& job);
   absl::Status PrintStream(const StoredOutput& output,
-                           const std::optional<std::string>& tag,
-                           bool begins, bool ends, Output* to,
-                           bool on_screen);
+                           const std::optional<std::string>& tag, bool begins,
+                           bool ends, Output* to, bool on_screen);
   absl::Status Put(Output* to, bool on_screen, absl::string_view text);
   void Draw(const std::vector<std::string>& panel, int columns);
   void EraseIf(bool needed, int columns);

@@ -83,11 +83,9 @@ absl::StatusOr<ResultFiles> ResultsDirectory::Open(
   status = seq->Write(absl::StrCat(number));
   if (status.ok()) status = seq->Close();
   if (!status.ok()) return status;
-  absl::StatusOr<Output> out =
-      OpenNew(absl::StrCat(path, "/stdout"));
+  absl::StatusOr<Output> out = OpenNew(absl::StrCat(path, "/stdout"));
   if (!out.ok()) return out.status();
-  absl::StatusOr<Output> err =
-      OpenNew(absl::StrCat(path, "/stderr"));
+  absl::StatusOr<Output> err = OpenNew(absl::StrCat(path, "/stderr"));
   if (!err.ok()) return err.status();
   return ResultFiles{*std::move(out), *std::move(err)};
 }
