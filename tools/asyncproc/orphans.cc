@@ -77,11 +77,6 @@ void Orphans::EndJob(int64_t job) {
   child_signal_ = true;
 }
 
-void Orphans::OnChildSignal() {
-  MutexLock lock(mu_);
-  child_signal_ = true;
-}
-
 std::vector<pid_t> Orphans::Reap() {
   last_reaping_ = MonotonicNow();
   child_signal_ = false;
@@ -118,8 +113,14 @@ void Orphans::EndJobs(const std::vector<pid_t>& orphans) {
   }
 }
 
-absl::Duration Orphans::Tick() {
-  MutexLock lock(mu_);
+absl::Duration Orphans::Tick() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (!TryLockMutex(mu_, 0)) return kPeriod;
+  const absl::Duration rest = TickLocked();
+  UnlockMutex(mu_, 0);
+  return rest;
+}
+
+absl::Duration Orphans::TickLocked() {
   if (!child_signal_ && ending_.empty()) return absl::InfiniteDuration();
   const absl::Duration rest = last_reaping_ + kPeriod - MonotonicNow();
   if (rest > absl::ZeroDuration()) return rest;

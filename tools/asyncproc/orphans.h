@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -85,12 +86,13 @@ class Orphans {
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // For SignalWatcher: SIGCHLD has come.
-  void OnChildSignal() ABSL_LOCKS_EXCLUDED(mu_);
+  void OnChildSignal() { child_signal_ = true; }
   // For SignalWatcher: does what there is to be done, and returns how long it
-  // may be until the next call.
+  // may be until the next call. Never waits for a Birth, which may take long.
   absl::Duration Tick() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  absl::Duration TickLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Reaps those that have ended; returns the others.
   std::vector<pid_t> Reap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndJobs(const std::vector<pid_t>& orphans)
@@ -102,12 +104,13 @@ class Orphans {
   const std::string id_;  // Of this run of the tool.
   const Guard guard_;
 
+  std::atomic<bool> child_signal_{false};
+
   absl::Mutex mu_;
   std::set<pid_t> own_ ABSL_GUARDED_BY(mu_);
   // Jobs whose orphans are to end, and since when.
   std::map<int64_t, absl::Time> ending_ ABSL_GUARDED_BY(mu_);
   std::set<pid_t> asked_ ABSL_GUARDED_BY(mu_);  // Have got SIGTERM.
-  bool child_signal_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time last_reaping_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 

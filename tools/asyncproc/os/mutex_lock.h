@@ -10,20 +10,35 @@ namespace asyncproc::cli {
 // functions call the ones that there are; the names in lower case are preferred
 // by the type of the second argument, 0.
 template <typename Mutex>
-auto LockMutex(Mutex& mu, int /*preferred*/) -> decltype(mu.lock()) {
+ABSL_NO_THREAD_SAFETY_ANALYSIS auto LockMutex(Mutex& mu, int /*preferred*/)
+    -> decltype(mu.lock()) {
   mu.lock();
 }
 template <typename Mutex>
-auto LockMutex(Mutex& mu, long /*fallback*/) -> decltype(mu.Lock()) {
+ABSL_NO_THREAD_SAFETY_ANALYSIS auto LockMutex(Mutex& mu, long /*fallback*/)
+    -> decltype(mu.Lock()) {
   mu.Lock();
 }
 template <typename Mutex>
-auto UnlockMutex(Mutex& mu, int /*preferred*/) -> decltype(mu.unlock()) {
+ABSL_NO_THREAD_SAFETY_ANALYSIS auto UnlockMutex(Mutex& mu, int /*preferred*/)
+    -> decltype(mu.unlock()) {
   mu.unlock();
 }
 template <typename Mutex>
-auto UnlockMutex(Mutex& mu, long /*fallback*/) -> decltype(mu.Unlock()) {
+ABSL_NO_THREAD_SAFETY_ANALYSIS auto UnlockMutex(Mutex& mu, long /*fallback*/)
+    -> decltype(mu.Unlock()) {
   mu.Unlock();
+}
+
+template <typename Mutex>
+ABSL_NO_THREAD_SAFETY_ANALYSIS auto TryLockMutex(Mutex& mu, int /*preferred*/)
+    -> decltype(mu.try_lock()) {
+  return mu.try_lock();
+}
+template <typename Mutex>
+ABSL_NO_THREAD_SAFETY_ANALYSIS auto TryLockMutex(Mutex& mu, long /*fallback*/)
+    -> decltype(mu.TryLock()) {
+  return mu.TryLock();
 }
 
 // absl::MutexLock in a form that compiles with every version of Abseil.

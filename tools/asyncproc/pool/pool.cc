@@ -466,7 +466,9 @@ absl::Status Pool::OnTimeout(const int& slot, const absl::Status& /*why*/) {
 
 absl::Status Pool::OnTerminate(const int& slot, const ExitStatus& status) {
   if (doubted_.count(slot) > 0) {
-    FinishProbe(slot, !(status.exited() && status.exit_code() == kSshFailed));
+    const bool failed = running_.at(slot).timed_out ||
+                        (status.exited() && status.exit_code() == kSshFailed);
+    FinishProbe(slot, !failed);
     StartAll();
     return absl::OkStatus();
   }
