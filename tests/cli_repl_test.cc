@@ -269,12 +269,12 @@ TEST(CliReplTest, EndsWithItsProgramWhenItGetsASignal) {
 
 TEST(CliReplTest, EndsWhileItReadsTheSessionWhenItGetsASignal) {
   auto tool = MustSpawn(Tool({"--preset=bc"}));
-  // It blocks SIGHUP, SIGINT, SIGQUIT, SIGPIPE and SIGTERM, before it
+  // It blocks SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM and SIGCHLD, before it
   // reads.
   while (!absl::StrContains(
       OutputOf(
           Command({"cat", absl::StrCat("/proc/", tool->pid(), "/status")})),
-      "SigBlk:\t0000000000005007\n")) {
+      "SigBlk:\t0000000000015007\n")) {
   }
 
   EXPECT_THAT(tool->Signal(SIGINT), IsOk());
