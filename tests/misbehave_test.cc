@@ -126,7 +126,8 @@ TEST(MisbehaviorTest, ClosesItsStreamsAndLivesOn) {
   EXPECT_THAT(child->err().ReadLine(kNeverReached), IsOkAndHolds("ready"));
   EXPECT_THAT(child->err().ReadLine(kNeverReached),
               HasCode(absl::StatusCode::kOutOfRange));
-  EXPECT_TRUE(child->out().AtEof());
+  EXPECT_THAT(child->out().ReadLine(kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
   EXPECT_TRUE(child->IsAlive());
   EXPECT_THAT(child->Write("lost"),
               HasCode(absl::StatusCode::kFailedPrecondition));
