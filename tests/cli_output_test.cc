@@ -259,12 +259,9 @@ TEST(CliOutputTest, HasOneClassThroughWhichEverythingIsWritten) {
       if (absl::StartsWith(absl::StripLeadingAsciiWhitespace(line), "//")) {
         continue;
       }
-      // Public headers of the library are enough for the tool, but for how it
-      // shows text.
-      if (!absl::StrContains(line, "asyncproc/internal/text/")) {
-        EXPECT_THAT(line, Not(HasSubstr("asyncproc/internal/")))
-            << entry.path() << ":" << number;
-      }
+      // Public headers of the library are enough for the tool.
+      EXPECT_THAT(line, Not(HasSubstr("asyncproc/internal/")))
+          << entry.path() << ":" << number;
       EXPECT_FALSE(RE2::PartialMatch(line, raw))
           << entry.path() << ":" << number << ": " << line;
     }

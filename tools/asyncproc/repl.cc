@@ -23,13 +23,13 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
-#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/plain_terminal.h"
 #include "asyncproc/recorder.h"
 #include "asyncproc/repl.h"
 #include "asyncproc/repl_dialects.h"
 #include "nlohmann/json.hpp"
 #include "re2/re2.h"
+#include "tools/asyncproc/byte_regex.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/orphans.h"
@@ -151,8 +151,7 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
-  if (const RE2 regex(prompt, internal::RegexOptions(RegexEncoding::kBytes));
-      !regex.ok()) {
+  if (const RE2 regex(prompt, ByteRegexOptions()); !regex.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--prompt: ", regex.error()));
   }

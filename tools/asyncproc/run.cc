@@ -22,9 +22,9 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/command.h"
-#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/recorder.h"
 #include "re2/re2.h"
+#include "tools/asyncproc/byte_regex.h"
 #include "tools/asyncproc/console.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
@@ -143,7 +143,7 @@ std::vector<OptionGroup> Options() {
 }
 
 absl::Status CheckPattern(absl::string_view option, const std::string& text) {
-  const RE2 pattern(text, internal::RegexOptions(RegexEncoding::kBytes));
+  const RE2 pattern(text, ByteRegexOptions());
   if (pattern.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       option, ": '", text, "' is no regular expression: ", pattern.error()));

@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
-#include "asyncproc/internal/text/control_sequences.h"
-#include "asyncproc/internal/text/regex_options.h"
+#include "asyncproc/text.h"
+#include "tools/asyncproc/byte_regex.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/os/mutex_lock.h"
@@ -41,11 +41,10 @@ RunJob::RunJob(Command command, std::string host, const RunSettings& settings,
       console_(console),
       orphans_(orphans),
       foreground_(foreground),
-      ready_pattern_(settings.ready_line.empty()
-                         ? nullptr
-                         : std::make_unique<RE2>(
-                               settings.ready_line,
-                               internal::RegexOptions(RegexEncoding::kBytes))),
+      ready_pattern_(
+          settings.ready_line.empty()
+              ? nullptr
+              : std::make_unique<RE2>(settings.ready_line, ByteRegexOptions())),
       main_(orphans),
       then_(orphans) {}
 
@@ -298,7 +297,7 @@ void RunJob::Settle(Running* running) {
 
 void RunJob::OnLine(absl::string_view written) {
   // As ReadyCondition::Line does by default.
-  const std::string line = internal::StripControlSequences(written);
+  const std::string line = StripControlSequences(written);
   const int groups = ready_pattern_->NumberOfCapturingGroups();
   std::vector<absl::string_view> found(static_cast<size_t>(groups) + 1);
   {

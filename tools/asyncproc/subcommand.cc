@@ -13,7 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "asyncproc/internal/text/printable.h"
+#include "asyncproc/text.h"
 #include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
@@ -239,7 +239,7 @@ void Complain(absl::string_view subcommand, absl::string_view what) {
   std::string text = absl::StrCat("asyncproc", subcommand.empty() ? "" : " ",
                                   subcommand, ": ");
   for (absl::string_view line : absl::StrSplit(what, '\n')) {
-    absl::StrAppend(&text, internal::Printable(line), "\n");
+    absl::StrAppend(&text, Printable(line), "\n");
   }
   Output::Stderr().Write(text).IgnoreError();
 }
