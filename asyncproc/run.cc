@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -300,8 +299,8 @@ class Session {
                           : run.deadline());
     }
     for (const Survivor& survivor : run.Outcome().survivors) {
-      absl::StrAppend(&left_, "; ", absl::CHexEscape(survivor.command),
-                      " (pid ", survivor.pid, ") lives on");
+      absl::StrAppend(&left_, "; ", survivor.command, " (pid ", survivor.pid,
+                      ") lives on");
     }
     NoteUnsearched(run.targets());
   }
