@@ -57,7 +57,7 @@ class Stdio {
   static Stdio Inherit() { return Stdio(Kind::kInherit); }
   // A file, opened by the host: a relative path is relative to the directory of
   // the host, not to Command::working_directory. Mind that opening a FIFO waits
-  // for its other end.
+  // for its other end; only WithTimeout ends that.
   static Stdio File(std::string path, FileMode mode);
   // An open descriptor of the host's, which stays the host's to close.
   static Stdio Fd(int fd);
@@ -238,7 +238,9 @@ struct Command {
   // the child still sees argv[0] as its name.
   std::string executable;
 
-  // If not empty, where the child starts; else where the host is.
+  // If not empty, where the child starts; else where the host is. A child that
+  // inherits the host's environment gets a PWD that names this directory,
+  // unless `env` sets or unsets PWD itself.
   std::string working_directory;
 
   Environment env;
@@ -264,7 +266,14 @@ struct Command {
 
   // The identity of the child; the host needs the right to give it. With `user`
   // alone, `group` is that user's own in the password database, and
-  // supplementary_groups are none: nothing of the host's remains.
+  // supplementary_groups are none. With `user`, the child also loses all of the
+  // host's capabilities, ambient and inheritable ones included.
+  //
+  // What remains of the host's, as after every setuid: the session keyring
+  // (`keyctl session - PROGRAM` gives another); no_new_privs and securebits,
+  // which forbid more than is usual (but a host that has set
+  // SECBIT_NO_SETUID_FIXUP should start no set-user-ID program); limits,
+  // niceness, control group, namespaces and seccomp filters.
   std::optional<uid_t> user;
   std::optional<gid_t> group;
   std::optional<std::vector<gid_t>> supplementary_groups;

@@ -59,9 +59,8 @@ UniqueFd WithoutBlocking(int fd, int access) {
   // Opened again, the master of a terminal is another terminal's.
   const bool terminal = isatty(fd) && info.st_rdev != makedev(5, 2);
   if (!terminal && !S_ISFIFO(info.st_mode)) return UniqueFd();
-  return internal::AboveStdio(
-      UniqueFd(GetOs().Open(absl::StrCat("/proc/self/fd/", fd).c_str(),
-                            access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0)));
+  return internal::OpenAboveStdio(absl::StrCat("/proc/self/fd/", fd).c_str(),
+                                  access | O_NONBLOCK | O_NOCTTY);
 }
 
 // Wakes a thread that polls when there is output to take.

@@ -12,6 +12,7 @@
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/spawn_error.h"
 
 namespace asyncproc {
 
@@ -64,6 +65,12 @@ absl::Status ValidateStage(const std::vector<Command>& commands, size_t i) {
   return absl::InvalidArgumentError(why);
 }
 
+// Whether a stage was not started because the group it was to join is gone.
+bool CouldNotJoin(const absl::Status& status) {
+  const std::optional<SpawnFailure> failure = GetSpawnFailure(status);
+  return failure.has_value() && failure->stage == SpawnStage::kProcessGroup;
+}
+
 absl::Status Validate(const std::vector<Command>& commands) {
   if (commands.empty()) {
     return absl::InvalidArgumentError("a pipeline needs a command");
@@ -93,13 +100,16 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
   // Closed as soon as those who need it have it: an end that stayed open here
   // would hide the end of a stage from its neighbours.
   internal::UniqueFd upstream;
+  // The leader is a zombie at worst until all have joined it, since it is
+  // not reaped before Go: the number of the group remains the group's. In a
+  // host that ignores SIGCHLD the kernel reaps it at once, and its group is
+  // gone if it was alone there; then the next stage leads another.
+  Process* leader = nullptr;
   for (size_t i = 0; i < commands.size(); ++i) {
     Command command = commands[i];
-    // The leader is a zombie at worst until all have joined it, since nobody
-    // reaps it before Go: the number of the group remains the group's.
-    command.process_group = stages.empty()
+    command.process_group = leader == nullptr
                                 ? ProcessGroup::New()
-                                : ProcessGroup::Join(stages.front()->pid());
+                                : ProcessGroup::Join(leader->pid());
     if (i > 0) command.in = Stdio::Fd(upstream.get());
     absl::StatusOr<internal::Pipe> pipe;
     if (i + 1 < commands.size()) {
@@ -107,10 +117,15 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
       if (!pipe.ok()) return OfStage(commands, i, pipe.status());
       command.out = Stdio::Fd(pipe->write_end.get());
     }
-    absl::StatusOr<std::unique_ptr<Process>> stage =
-        Process::Start(std::move(command));
+    absl::StatusOr<std::unique_ptr<Process>> stage = Process::Start(command);
+    if (leader != nullptr && CouldNotJoin(stage.status())) {
+      command.process_group = ProcessGroup::New();
+      leader = nullptr;
+      stage = Process::Start(command);
+    }
     if (!stage.ok()) return OfStage(commands, i, stage.status());
     stages.push_back(*std::move(stage));
+    if (leader == nullptr) leader = stages.back().get();
     upstream = pipe.ok() ? std::move(pipe->read_end) : internal::UniqueFd();
   }
   std::move(go).Invoke();
@@ -139,12 +154,20 @@ bool Pipeline::Failed(size_t i, const ExitStatus& status) const {
 
 absl::StatusOr<ExitStatus> Pipeline::Wait(int flags) {
   std::optional<ExitStatus> failure;
+  absl::Status lost;
   absl::StatusOr<ExitStatus> status;
   for (size_t i = 0; i < stages_.size(); ++i) {
     status = stages_[i]->Wait(flags);
-    if (!status.ok()) return status;
-    if (Failed(i, *status)) failure = *status;
+    if (absl::IsDataLoss(status.status())) {
+      // It has ended all the same; so shall the others have.
+      lost.Update(status.status());
+    } else if (!status.ok()) {
+      return status;
+    } else if (Failed(i, *status)) {
+      failure = *status;
+    }
   }
+  if (!lost.ok()) return lost;
   if (failure.has_value()) return *failure;
   return status;
 }
@@ -208,15 +231,23 @@ absl::StatusOr<Termination> Pipeline::Terminate(const Escalation& escalation) {
   if (for_all.scope == TerminationScope::kChild) {
     for_all.scope = TerminationScope::kGroup;
   }
+  if (absl::Status status = for_all.Validate(); !status.ok()) return status;
   absl::StatusOr<Termination> termination = stages_.front()->Terminate(for_all);
-  if (!termination.ok()) return termination;
   for (size_t i = 1; i < stages_.size(); ++i) {
-    // One that has left the group by itself.
+    // One that has left the group by itself, or leads another.
     if (!stages_[i]->IsAlive()) continue;
-    absl::StatusOr<Termination> other = stages_[i]->Terminate(escalation);
-    if (!other.ok()) return other;
+    absl::StatusOr<Termination> other = stages_[i]->Terminate(for_all);
+    if (!termination.ok()) continue;
+    if (!other.ok()) {
+      termination = other.status();
+      continue;
+    }
     termination->ended_by_step = other->ended_by_step;
+    termination->survivors.insert(termination->survivors.end(),
+                                  other->survivors.begin(),
+                                  other->survivors.end());
   }
+  if (!termination.ok()) return termination;
   absl::StatusOr<ExitStatus> status = Wait();
   if (!status.ok()) return status.status();
   termination->status = *status;

@@ -44,7 +44,10 @@ struct PipelineOptions {
 // it, and is told by SIGPIPE when the one behind it has ended.
 //
 // All stages are in one process group, which the first one leads; so Terminate
-// also reaches what they have started, as long as that stays in the group.
+// also reaches what they have started, as long as that stays in the group. In a
+// host that ignores SIGCHLD, a stage that ends at once may take its group with
+// it before the next one has joined; then that next one leads another group,
+// which the stages behind it join, and Terminate reaches both.
 //
 // Thread safety, blocking: as Process.
 // Ownership: as Process: each stage has its threads. The destructor kills all

@@ -194,15 +194,23 @@ absl::Status Process::Signal(int signal, TerminationScope scope) {
   }
   internal::TerminationTargets targets(*core_->child, scope);
   core_->child->NoteSignal(signal, scope);
-  if (!targets.Send(signal)) {
-    return absl::NotFoundError(
-        absl::StrCat("process ", pid(), " and all of its scope have ended"));
-  }
-  return absl::OkStatus();
+  return targets.Send(signal);
 }
 
 absl::Status Process::Interrupt(TerminationScope scope) {
-  return pty() != nullptr ? pty()->SendInterrupt() : Signal(SIGINT, scope);
+  // On a terminal, the signal goes to the foreground group: the child's own,
+  // unless the child is a shell that runs something.
+  if (pty() != nullptr) scope = TerminationScope::kGroup;
+  internal::TerminationTargets targets(*core_->child, scope);
+  absl::Status status;
+  if (pty() != nullptr) {
+    status = pty()->SendInterrupt();
+  } else {
+    core_->child->NoteSignal(SIGINT, scope);
+    status = targets.Send(SIGINT);
+  }
+  targets.Continue();
+  return status;
 }
 
 bool Process::IsAlive() {
@@ -284,6 +292,13 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   absl::StatusOr<ExitStatus> status = Wait();
   if (!status.ok()) return status.status();
   termination.status = *std::move(status);
+  absl::Status searched = run.targets().search_status();
+  if (!searched.ok()) {
+    return absl::Status(searched.code(),
+                        absl::StrCat(DebugString(), " has ended, by ",
+                                     termination.status.ToString(), ", but ",
+                                     searched.message()));
+  }
   return termination;
 }
 

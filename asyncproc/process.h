@@ -134,18 +134,23 @@ class Process final : public Child {
   // more, what it was found to be doing (see Diagnose); the child runs on.
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override;
 
-  // Sends a signal to the child, and to it alone.
+  // Sends a signal to the child, and to it alone. A stopped child takes it when
+  // it is continued; Terminate and Interrupt send SIGCONT as well.
   // Errors: kNotFound once it has ended: never does a signal reach another
   // process that has got its number. kInvalidArgument; kPermissionDenied.
   absl::Status Signal(int signal) override;
 
   // Sends a signal to all of its group or tree that live; also, for kGroup,
   // once the child itself has ended. Errors: kInvalidArgument for a number that
-  // is no signal; kNotFound when there is none to send it to.
+  // is no signal; kNotFound when there is none to send it to;
+  // kResourceExhausted when it was sent, but the search for the processes of
+  // the scope failed (no descriptor was free, or /proc is not mounted or
+  // is that of another PID namespace): some may not have got it.
   absl::Status Signal(int signal, TerminationScope scope) override;
 
   // What stops an interactive program's present doing, and not the program:
-  // Ctrl-C on its terminal; without one, SIGINT. Errors: as Signal and
+  // Ctrl-C on its terminal; without one, SIGINT. What is stopped is continued,
+  // so that it takes the signal. Errors: as Signal and
   // Terminal::SendInterrupt.
   absl::Status Interrupt(TerminationScope scope) override;
 
@@ -165,7 +170,9 @@ class Process final : public Child {
   // The same by other steps, or for the child's whole group or tree.
   // Errors: kDeadlineExceeded when the child is still there after the last
   // step. That others of the scope are is no error: Termination::survivors has
-  // them.
+  // them. kResourceExhausted when the child has ended, but the search for the
+  // others failed, as for Signal: a group got each signal as a whole as
+  // long as the child lived, and Wait has the status.
   absl::StatusOr<Termination> Terminate(const Escalation& escalation);
 
   // Whether it has not ended, as far as is known right now.

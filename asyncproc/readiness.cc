@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/proc/listeners.h"
 #include "asyncproc/internal/text/control_sequences.h"
@@ -153,8 +154,9 @@ class Connector {
 
  private:
   bool Begin() {
-    socket_.Reset(socket(address_.storage.ss_family,
-                         SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    socket_ = internal::AboveStdio(internal::UniqueFd(
+        socket(address_.storage.ss_family,
+               SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
     if (!socket_.valid()) return false;
     give_up_ = MonotonicNow() + kConnectTimeout;
     if (connect(socket_.get(), address_.get(), address_.size) == 0 ||

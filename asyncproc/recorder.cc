@@ -24,6 +24,7 @@
 #include "asyncproc/internal/transcript/asciicast.h"
 #include "asyncproc/internal/transcript/json_lines.h"
 #include "asyncproc/internal/transcript/transcript_format.h"
+#include "asyncproc/internal/wait/open_file.h"
 
 namespace asyncproc {
 
@@ -91,8 +92,10 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
   // Where there is a file already, it is emptied only when nobody else may read
   // it. Not a descriptor that a child takes for a standard stream of this
   // program's.
-  internal::UniqueFd fd = internal::MoveToHighFd(internal::UniqueFd(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
+  absl::Status interrupted;
+  internal::UniqueFd fd = internal::MoveToHighFd(
+      internal::OpenFile(path, O_WRONLY | O_CREAT, 0600, &interrupted));
+  if (!interrupted.ok()) return interrupted;
   if (!fd.valid() || !MakeOwn(fd.get())) {
     return absl::ErrnoToStatus(
         errno, absl::StrCat("cannot record to ", internal::Printable(path)));

@@ -248,8 +248,9 @@ class Session {
 
   void KillNow() {
     child_->NoteSignal(SIGKILL, options_.escalation.scope);
-    internal::TerminationTargets(*child_, options_.escalation.scope)
-        .Signal(SIGKILL);
+    internal::TerminationTargets targets(*child_, options_.escalation.scope);
+    targets.Signal(SIGKILL);
+    NoteUnsearched(targets);
   }
 
   // Waits until the output has settled; after `patience`, only until the child
@@ -297,6 +298,17 @@ class Session {
       StepOnce(look_often ? std::min(run.deadline(), MonotonicNow() + kSlice)
                           : run.deadline());
     }
+    for (const Survivor& survivor : run.Outcome().survivors) {
+      absl::StrAppend(&left_, "; ", survivor.command, " (pid ", survivor.pid,
+                      ") lives on");
+    }
+    NoteUnsearched(run.targets());
+  }
+
+  void NoteUnsearched(internal::TerminationTargets& targets) {
+    if (absl::Status status = targets.search_status(); !status.ok()) {
+      absl::StrAppend(&left_, "; ", status.message());
+    }
   }
 
   void StepOnce(absl::Time deadline) {
@@ -323,6 +335,7 @@ class Session {
   absl::Duration limit_;
   bool left_behind_ = false;
   bool unwinding_ = false;  // A sink has thrown: no sink is called any more.
+  std::string left_;  // For the message: processes of the scope that may live.
 };
 
 // Numbers in a line of text, then the command and both streams.
@@ -366,7 +379,7 @@ absl::Status Session::Failed(const absl::Status& why,
   absl::StrAppend(
       &message, " after ",
       absl::FormatDuration(absl::Trunc(result.elapsed, absl::Microseconds(1))),
-      last);
+      left_, last);
   absl::Status failed(why.code(), message);
   why.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
     failed.SetPayload(url, payload);

@@ -39,7 +39,7 @@ enum class TerminationScope {
   kGroup,
   // And all its descendants, also those that have left its group or session,
   // but for those whose parent had ended before the escalation began and that
-  // are in another group.
+  // are in another group: see OrphanAdoption.
   kTree,
 };
 

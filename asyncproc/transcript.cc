@@ -20,6 +20,7 @@
 #include "asyncproc/internal/transcript/json_members.h"
 #include "asyncproc/internal/transcript/transcript_detection.h"
 #include "asyncproc/internal/transcript/transcript_format.h"
+#include "asyncproc/internal/wait/open_file.h"
 
 namespace asyncproc {
 namespace {
@@ -40,7 +41,10 @@ absl::Status AtLine(size_t number, const absl::Status& why) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  internal::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  absl::Status interrupted;
+  const internal::UniqueFd fd =
+      internal::OpenFile(path, O_RDONLY, 0, &interrupted);
+  if (!interrupted.ok()) return interrupted;
   if (!fd.valid()) return Failed("open", path);
   std::string text;
   std::string piece(kReadSize, '\0');

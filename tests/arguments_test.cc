@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/spawn/path_search.h"
@@ -181,6 +183,49 @@ TEST(PathSearchTest, TriesEachDirectoryInOrder) {
 }
 
 // ARG-09
+// The PWD that `command`, which is env, sees.
+std::string PwdOf(const Command& command) {
+  const std::string output = OutputOf(command);
+  for (absl::string_view line : absl::StrSplit(output, '\n')) {
+    if (absl::ConsumePrefix(&line, "PWD=")) return std::string(line);
+  }
+  return "unset";
+}
+
+std::string PwdIn(const std::string& directory) {
+  Command command({"/usr/bin/env"});
+  command.working_directory = directory;
+  return PwdOf(command);
+}
+
+TEST(DirectoryTest, IsThePwdOfTheChild) {
+  TemporaryDirectory directory;
+  const std::string real = std::filesystem::canonical(directory.path());
+  std::filesystem::create_directories(real + "/a/b");
+  std::filesystem::create_directory_symlink(real + "/a/b", real + "/link");
+
+  EXPECT_EQ(PwdIn("/"), "/");
+  EXPECT_EQ(PwdIn(real + "//a/"), real + "/a");
+  // The name that the caller uses, as `cd` has it.
+  EXPECT_EQ(PwdIn(real + "/link"), real + "/link");
+  EXPECT_EQ(PwdIn(real + "/link/.."), real + "/a");
+  EXPECT_EQ(PwdIn(std::filesystem::relative(real + "/a")), real + "/a");
+  EXPECT_EQ(PwdIn("."), std::filesystem::current_path());
+}
+
+TEST(DirectoryTest, LeavesAPwdThatIsSet) {
+  Command command({"/usr/bin/env"});
+  command.working_directory = "/tmp";
+  command.env.Set("PWD", "/elsewhere");
+  EXPECT_EQ(PwdOf(command), "/elsewhere");
+
+  command.env.Unset("PWD");
+  EXPECT_EQ(PwdOf(command), "unset");
+
+  command.env.Clear();
+  EXPECT_EQ(PwdOf(command), "unset");
+}
+
 TEST(DirectoryTest, IsWhereARelativeProgramIsLookedFor) {
   TemporaryDirectory directory;
   std::filesystem::create_directory(directory.path() + "/sub");

@@ -113,7 +113,7 @@ TEST_F(ChildProcessTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
     HandleExit(wanted);
 
     EXPECT_EQ(child_->end().state(), ChildEnd::State::kDrained);
-    EXPECT_EQ(child_->reaper().GroupLeftBehind().size(), wanted ? 1 : 0);
+    EXPECT_EQ(child_->reaper().GroupLeftBehind()->size(), wanted ? 1 : 0);
     kill(std::stoi(Out()), SIGKILL);
   }
 }
@@ -126,7 +126,7 @@ TEST_F(ChildProcessTest, RemembersTheGroupThatHoldsItsOutput) {
 
   HandleExit(/*group_wanted=*/false);
 
-  EXPECT_EQ(child_->reaper().GroupLeftBehind().size(), 1);
+  EXPECT_EQ(child_->reaper().GroupLeftBehind()->size(), 1);
   kill(std::stoi(Out()), SIGKILL);
 }
 

@@ -27,6 +27,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_limits.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/os.h"
@@ -34,8 +35,12 @@
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/spawn/child_exec.h"
 #include "asyncproc/internal/spawn/spawn.h"
+#include "asyncproc/pipeline.h"
 #include "asyncproc/process.h"
+#include "asyncproc/process_poller.h"
+#include "asyncproc/run.h"
 #include "asyncproc/spawn_error.h"
+#include "asyncproc/termination.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/fake_os.h"
@@ -654,6 +659,95 @@ TEST(PipeTest, IsClosedAfterEachOfMany) {
     EXPECT_THAT(cat->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
     EXPECT_EQ(cat->Read(), "lime");
   }
+}
+
+// Looks, wherever another thread or a child could use them, whether anything
+// has taken the numbers of standard streams that the host has closed.
+class OsThatWatchesStreams : public internal::Os {
+ public:
+  pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
+              int* pidfd) override {
+    Look("clone");
+    return Os::Clone(entry, stack_top, flags, arg, pidfd);
+  }
+  int PidfdSendSignal(int pidfd, int signal) override {
+    Look("pidfd_send_signal");
+    return Os::PidfdSendSignal(pidfd, signal);
+  }
+  int Poll(pollfd* fds, nfds_t count, absl::Time deadline) override {
+    Look("poll");
+    return Os::Poll(fds, count, deadline);
+  }
+  int EpollWait(int epoll, epoll_event* events, int max,
+                absl::Time deadline) override {
+    Look("epoll_wait");
+    return Os::EpollWait(epoll, events, max, deadline);
+  }
+
+  std::string taken() const {
+    return absl::StrCat("taken: ", taken_, " looks: ", looks_ > 10);
+  }
+
+ private:
+  void Look(absl::string_view where) {
+    const int error = errno;
+    ++looks_;
+    for (int fd : {0, 1, 2}) {
+      if (fcntl(fd, F_GETFD) < 0) continue;
+      absl::StrAppend(&taken_, fd, " at ", where, " ");
+    }
+    errno = error;
+  }
+
+  int looks_ = 0;
+  std::string taken_;
+};
+
+TEST(ClosedStreamTest, IsNeverTakenByADescriptorOfTheLibrary) {
+  const std::string seen = InForkedHost([]() -> std::string {
+    for (int fd : {0, 1, 2}) close(fd);
+    OsThatWatchesStreams os;
+    const internal::ScopedOs scoped(&os);
+    RunOptions options;
+    options.timeout = kShort;
+    asyncproc::Run(Command::Shell("sleep 1000 & sleep 1000"), options)
+        .status()
+        .IgnoreError();
+    ProcessPoller<std::string> poller;
+    Escalation escalation = Escalation::Standard(absl::ZeroDuration());
+    escalation.scope = TerminationScope::kTree;
+    ChildLimits limits;
+    limits.timeout = kShort;
+    limits.escalation = escalation;
+    poller.Run("a", Command::Shell("sleep 1000 & exec sleep 1000"), "", limits)
+        .IgnoreError();
+    poller.Poll(kNeverReached).IgnoreError();
+    return os.taken();
+  });
+
+  EXPECT_EQ(seen, "taken:  looks: 1");
+}
+
+// Before anything is opened, which could be given its number.
+TEST(ClosedStreamTest, IsRefusedWhereItIsNamed) {
+  const std::string seen = InForkedHost([]() -> std::string {
+    close(STDIN_FILENO);
+    Command command({"cat"});
+    command.in = Stdio::Fd(STDIN_FILENO);
+    ProcessPoller<std::string> poller;
+    std::string codes;
+    for (const absl::Status& status :
+         {Process::Spawn(command).status(), asyncproc::Run(command).status(),
+          Pipeline::Spawn({command, {"cat"}}).status(),
+          poller.Run("a", command)}) {
+      absl::StrAppend(&codes, absl::StatusCodeToString(status.code()), " ");
+    }
+    return codes;
+  });
+
+  EXPECT_EQ(seen,
+            "INVALID_ARGUMENT INVALID_ARGUMENT INVALID_ARGUMENT "
+            "INVALID_ARGUMENT ");
 }
 
 }  // namespace

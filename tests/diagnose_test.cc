@@ -367,10 +367,13 @@ TEST(ProcFileTest, IsNoMoreThanCouldBeRead) {
   EXPECT_EQ(internal::ReadFile(directory.path()), "");
   EXPECT_EQ(internal::ReadFile(directory.path() + "/missing"), "");
   EXPECT_THAT(internal::ListNumbers(directory.path() + "/missing"),
-              testing::IsEmpty());
+              HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(internal::ReadProcFile(directory.path() + "/missing"),
+              HasCode(absl::StatusCode::kNotFound));
   const std::string long_text(3 * 1024, 'x');
   EXPECT_EQ(internal::ReadFile(directory.Write("7", long_text)), long_text);
-  EXPECT_THAT(internal::ListNumbers(directory.path()), testing::ElementsAre(7));
+  EXPECT_THAT(internal::ListNumbers(directory.path()),
+              IsOkAndHolds(testing::ElementsAre(7)));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@
 #include "asyncproc/interact.h"
 #include "asyncproc/monitor.h"
 #include "asyncproc/nonblocking_process.h"
+#include "asyncproc/orphans.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/pipeline.h"
 #include "asyncproc/plain_terminal.h"
@@ -134,6 +135,17 @@ absl::Status ReadLines(asyncproc::OutputStream& cursor) {
   }
   // end
   return absl::OkStatus();
+}
+
+absl::Status AdoptOrphans() {
+  // orphans.h: begin
+  auto adoption = asyncproc::OrphanAdoption::Start();
+  if (!adoption.ok()) return adoption.status();
+  DoSomethingElse();  // Start children, and wait for them.
+  auto survivors = (*adoption)->Terminate(asyncproc::Escalation::Standard());
+  // end
+  EXPECT_TRUE(survivors.ok() && survivors->empty());
+  return survivors.status();
 }
 
 absl::Status RunNonblocking(bool running) {
@@ -528,6 +540,8 @@ void LogIn() {
 }
 
 // ---- Those that are run.
+
+TEST(HeaderExamplesTest, AdoptOrphans) { EXPECT_THAT(AdoptOrphans(), IsOk()); }
 
 TEST(HeaderExamplesTest, DoWhatTheySay) {
   EXPECT_THAT(TalkToProcess(), IsOk());

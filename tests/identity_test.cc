@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -111,6 +114,99 @@ std::set<std::string> IdsOfThreads() {
     if (!found.empty()) ids.insert(found);
   }
   return ids;
+}
+
+struct CapabilityHeader {
+  uint32_t version = 0x20080522;
+  int pid = 0;
+};
+struct CapabilitySets {
+  uint32_t effective, permitted, inheritable;
+};
+constexpr uint32_t kMayChangeIds = 1u << 6 | 1u << 7;  // CAP_SETGID, SETUID.
+
+// A host that is not root and may change its ids all the same, as a service
+// with AmbientCapabilities.
+std::string KeepCapabilities() {
+  CapabilityHeader header;
+  const CapabilitySets sets[2] = {{kMayChangeIds, kMayChangeIds, kMayChangeIds},
+                                  {0, 0, 0}};
+  if (prctl(PR_SET_KEEPCAPS, 1) != 0 ||
+      setresgid(kNobody, kNobody, kNobody) != 0 ||
+      setresuid(kNobody, kNobody, kNobody) != 0 ||
+      syscall(SYS_capset, &header, sets) != 0 ||
+      prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 6, 0, 0) != 0 ||
+      prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 7, 0, 0) != 0) {
+    return strerror(errno);
+  }
+  return "";
+}
+
+// What a child of `user` has of each set of capabilities.
+std::string CapabilitiesOf(uid_t user) {
+  Command command({"grep", "Cap[IPEA]", "/proc/self/status"});
+  command.user = user;
+  command.group = user;
+  auto process = Process::Spawn(command);
+  if (!process.ok()) return process.status().ToString();
+  if (!(*process)->WaitFor(kNeverReached).ok()) return "did not end";
+  std::string seen = (*process)->Read();
+  seen.erase(std::remove(seen.begin(), seen.end(), '\t'), seen.end());
+  return seen;
+}
+
+TEST(UserTest, HasNoneOfTheHostsCapabilities) {
+  SKIP_UNLESS_ROOT();
+  const std::string seen = InForkedHost([] {
+    std::string failed = KeepCapabilities();
+    return failed.empty() ? CapabilitiesOf(1234) : failed;
+  });
+
+  EXPECT_EQ(seen,
+            "CapInh:0000000000000000\nCapPrm:0000000000000000\n"
+            "CapEff:0000000000000000\nCapAmb:0000000000000000\n");
+}
+
+// A filter may refuse to set them one by one.
+TEST(UserTest, HasNoneOfTheHostsAmbientCapabilitiesWithoutCapset) {
+  SKIP_UNLESS_ROOT();
+  const std::string seen = InForkedHost([] {
+    std::string failed = KeepCapabilities();
+    Refuse({SYS_capset, EPERM});
+    return failed.empty() ? CapabilitiesOf(1234) : failed;
+  });
+
+  EXPECT_THAT(seen, HasSubstr("CapPrm:0000000000000000\n"));
+  EXPECT_THAT(seen, HasSubstr("CapAmb:0000000000000000\n"));
+}
+
+TEST(UserTest, IsNotStartedWhereTheHostsCapabilitiesCannotBeDropped) {
+  SKIP_UNLESS_ROOT();
+  const std::string seen = InForkedHost([] {
+    std::string failed = KeepCapabilities();
+    if (!failed.empty()) return failed;
+    Refuse({SYS_capset, EPERM});
+    Refuse({SYS_prctl, EPERM, 0, PR_CAP_AMBIENT});
+    Command command({"true"});
+    command.user = 1234;
+    command.group = 1234;
+    return FailureOf(command);
+  });
+
+  EXPECT_EQ(seen, absl::StrCat("setuid ", EPERM));
+}
+
+TEST(UserTest, KeepsNoCapabilityOfARootThatHasSetSecurebits) {
+  SKIP_UNLESS_ROOT();
+  const std::string seen = InForkedHost([]() -> std::string {
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) {
+      return strerror(errno);
+    }
+    return CapabilitiesOf(1234);
+  });
+
+  EXPECT_THAT(seen, HasSubstr("CapPrm:0000000000000000\n"));
+  EXPECT_THAT(seen, HasSubstr("CapEff:0000000000000000\n"));
 }
 
 // SEC-01

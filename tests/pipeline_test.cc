@@ -16,6 +16,7 @@
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -91,6 +92,36 @@ TEST(PipelineTest, CanBeLedByWhatEndsAtOnce) {
                 IsOkAndHolds(ExitStatus::Exited(0)));
     EXPECT_EQ(pipeline->Read(), "x\n");
   }
+}
+
+// The leader's number is gone with it.
+TEST(PipelineTest, IsStartedInAHostThatIgnoresSigchld) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    signal(SIGCHLD, SIG_IGN);
+    for (int i = 0; i < 300; ++i) {
+      auto pipeline = Pipeline::Spawn({{"true"}, {"cat"}, {"cat"}});
+      ASSERT_THAT(pipeline, IsOk());
+      ASSERT_THAT((*pipeline)->WaitFor(kNeverReached),
+                  HasCode(absl::StatusCode::kDataLoss));
+      EXPECT_FALSE((*pipeline)->IsAlive());
+    }
+  });
+}
+
+TEST(PipelineTest, IsEndedAllInAHostThatIgnoresSigchld) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    signal(SIGCHLD, SIG_IGN);
+    auto pipeline = MustSpawnPipeline(
+        {{"true"}, {"sleep", "1000"}, {"sh", "-c", "sleep 1000 & echo $!"}});
+    auto left = pipeline->out().ReadLine(kNeverReached);
+    ASSERT_THAT(left, IsOk());
+
+    EXPECT_THAT(pipeline->Terminate(absl::ZeroDuration()),
+                HasCode(absl::StatusCode::kDataLoss));
+
+    EXPECT_FALSE(pipeline->IsAlive());
+    kill(std::stoi(*left), SIGKILL);
+  });
 }
 
 // RED-11

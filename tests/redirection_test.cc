@@ -16,9 +16,11 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
+#include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/process.h"
 #include "asyncproc/spawn_error.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/forked_host.h"
@@ -320,6 +322,49 @@ TEST(FileTest, IsNamedWhenItCannotBeOpened) {
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->stage, SpawnStage::kOpen);
   EXPECT_EQ(failure->error_number, ENOENT);
+}
+
+// As a host that has a handler for SIGWINCH, without SA_RESTART.
+class OsWithSignals : public internal::Os {
+ public:
+  int Open(const char* path, int flags, mode_t mode) override {
+    if (++calls_ % 3 == 0) return Os::Open(path, flags, mode);
+    errno = EINTR;
+    return -1;
+  }
+
+ private:
+  int calls_ = 0;
+};
+
+TEST(FileTest, IsOpenedAlsoWhenSignalsCome) {
+  TemporaryDirectory directory;
+  const std::string fifo = directory.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const UniqueFd other_end(open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(write(other_end.get(), "line\n", 5), 5);
+  Command command({"head", "-n1"});
+  command.in = Stdio::File(fifo, FileMode::kRead);
+  OsWithSignals os;
+  const internal::ScopedOs scoped(&os);
+
+  EXPECT_EQ(OutputOf(command), "line\n");
+}
+
+TEST(FileTest, IsNotWaitedForBeyondATimeout) {
+  TemporaryDirectory directory;
+  const std::string fifo = directory.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  Command command({"cat"});
+  command.in = Stdio::File(fifo, FileMode::kRead);
+
+  const absl::Status status =
+      WithTimeout(kShort, [&] { return Process::Spawn(command).status(); });
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDeadlineExceeded));
+  const auto failure = GetSpawnFailure(status);
+  ASSERT_TRUE(failure.has_value()) << status;
+  EXPECT_EQ(failure->stage, SpawnStage::kOpen);
 }
 
 TEST(FileTest, IsNotMadeForACommandThatMakesNoSense) {

@@ -219,6 +219,28 @@ TEST(RefusedCallsTest, AChildWhoseParentHasEndedInTheMeantimeEnds) {
   });
 }
 
+// A sandbox that knows only calls that are older than it, or says so of all.
+TEST(RefusedCallsTest, AWriteThatAFilterRefusesIsMadeInAnotherWay) {
+  for (const int error : {EPERM, ENOSYS}) {
+    EXPECT_HOLDS_IN_OWN_HOST([error] {
+      Refuse({SYS_pwritev2, error});
+      const auto process = MustSpawn(Cat());
+      EXPECT_THAT(process->Write("text"), IsOk());
+      EXPECT_THAT(process->Terminate(kNeverReached),
+                  IsOkAndHolds(ExitStatus::Exited(0)));
+      EXPECT_EQ(process->Read(), "text");
+
+      // Nor does SIGPIPE end this program when the child reads no more.
+      const auto closed = MustSpawn(Command::Shell("exec <&-; echo x; exit 3"));
+      EXPECT_THAT(closed->out().ReadLine(kNeverReached), IsOkAndHolds("x"));
+      closed->Write("text").IgnoreError();
+      closed->Flush(kNeverReached).IgnoreError();
+      EXPECT_THAT(closed->WaitFor(kNeverReached),
+                  IsOkAndHolds(ExitStatus::Exited(3)));
+    });
+  }
+}
+
 TEST(RefusedCallsTest, ATerminalThatCannotBeSetOrReadIsAnError) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     const auto process = MustSpawn(OnTerminal());

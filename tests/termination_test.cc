@@ -605,7 +605,10 @@ TEST(TerminateTreeTest, GoesOnUntilAlsoTheDescendantsHaveEnded) {
 // How many processes of this name there are that have not ended.
 int Count(absl::string_view name) {
   int count = 0;
-  for (const auto& stat : internal::ListProcesses()) {
+  const auto all = internal::ListProcesses();
+  if (!all.ok()) ADD_FAILURE() << all.status();
+  if (!all.ok()) return -1;
+  for (const auto& stat : *all) {
     const bool ended = stat.state == 'Z' || stat.state == 'X';
     if (stat.command == name && !ended) ++count;
   }
@@ -627,7 +630,9 @@ TEST(TerminateTreeTest, OutrunsATreeThatGrowsAllTheTime) {
   EXPECT_EQ(termination->status, ExitStatus::Signaled(SIGKILL));
   EXPECT_THAT(termination->survivors, IsEmpty());
   EXPECT_EQ(Count(name), 0);
-  for (const auto& stat : internal::ListProcesses()) {
+  const auto all = internal::ListProcesses();
+  ASSERT_THAT(all, IsOk());
+  for (const auto& stat : *all) {
     if (stat.command == name) kill(stat.pid, SIGKILL);
   }
 }

@@ -83,7 +83,7 @@ void AwaitLine(Process& process, absl::string_view line) {
 
 bool ProcessLives(pid_t pid) {
   const auto stat = internal::ReadProcessStat(pid);
-  return stat.has_value() && stat->state != 'Z' && stat->state != 'X';
+  return stat.has_value() && !stat->HasEnded();
 }
 
 bool AwaitProcessEnd(pid_t pid, absl::Duration timeout) {

@@ -231,7 +231,7 @@ absl::Status Reaper::SignalGroup(int signal) {
                                          : absl::OkStatus();
 }
 
-std::vector<ProcessStat> Reaper::GroupLeftBehind() {
+absl::StatusOr<std::vector<ProcessStat>> Reaper::GroupLeftBehind() {
   MutexLock lock(mu_);
   return group_left_behind_;
 }

@@ -90,7 +90,9 @@ class Reaper {
   absl::Status SignalGroup(int signal) ABSL_LOCKS_EXCLUDED(mu_);
   // Once it has been reaped, the other members that its group had then, which
   // is the last moment at which its number was sure to be that group's.
-  std::vector<ProcessStat> GroupLeftBehind() ABSL_LOCKS_EXCLUDED(mu_);
+  // Errors: those of ListGroup: the search failed, and members may live.
+  absl::StatusOr<std::vector<ProcessStat>> GroupLeftBehind()
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether it has been stopped, by SIGSTOP say, and not continued.
   bool IsStopped() ABSL_LOCKS_EXCLUDED(mu_);
@@ -128,7 +130,8 @@ class Reaper {
 
   absl::Mutex mu_;
   std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);
-  std::vector<ProcessStat> group_left_behind_ ABSL_GUARDED_BY(mu_);
+  absl::StatusOr<std::vector<ProcessStat>> group_left_behind_
+      ABSL_GUARDED_BY(mu_) = std::vector<ProcessStat>();
 };
 
 }  // namespace asyncproc::internal

@@ -51,7 +51,11 @@ ssize_t WriteWithSigpipeBlocked(int fd, absl::string_view data) {
 
 ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
   const ssize_t written = GetOs().WriteQuietly(fd, data.data(), data.size());
-  if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return written;
+  // EPERM is no error of a write to a pipe: see Os::WriteQuietly.
+  if (written >= 0 ||
+      (errno != EOPNOTSUPP && errno != ENOSYS && errno != EPERM)) {
+    return written;
+  }
   return WriteWithSigpipeBlocked(fd, data);
 }
 

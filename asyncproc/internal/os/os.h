@@ -42,6 +42,13 @@ class Os {
   virtual ssize_t Write(int fd, const void* data, size_t size);
   // pwritev2 with RWF_NOSIGNAL: as write, but EPIPE comes without SIGPIPE.
   // Since Linux 6.18; EOPNOTSUPP or ENOSYS before, or for what is no pipe.
+  //
+  // EPERM: a seccomp filter refuses pwritev2. The profile of Docker answers so
+  // to every call that it does not list (moby/moby#42871), and runc did for
+  // calls that were newer than it, until it changed that to ENOSYS
+  // (opencontainers/runc#2151, #2737); systemd's SystemCallFilter does by
+  // default. The kernel itself never refuses a write to a pipe with EPERM, so
+  // it says nothing about the pipe, and the same bytes go by write.
   virtual ssize_t WriteQuietly(int fd, const void* data, size_t size);
   // Waits until `deadline`, which may lie in the past or be infinite.
   virtual int Poll(pollfd* fds, nfds_t count, absl::Time deadline);

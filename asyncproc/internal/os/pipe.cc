@@ -50,6 +50,14 @@ UniqueFd AboveStdio(UniqueFd fd) {
   return UniqueFd(GetOs().Duplicate(fd.get(), STDERR_FILENO + 1));
 }
 
+UniqueFd OpenAboveStdio(const char* path, int flags, mode_t mode) {
+  int fd;
+  do {
+    fd = GetOs().Open(path, flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  return AboveStdio(UniqueFd(fd));
+}
+
 UniqueFd MoveToHighFd(UniqueFd fd) {
   if (!fd.valid() || fd.get() >= kFirstHighFd) return fd;
   UniqueFd moved(GetOs().Duplicate(fd.get(), kFirstHighFd));

@@ -1,6 +1,8 @@
 #ifndef ASYNCPROC_INTERNAL_OS_PIPE_H_
 #define ASYNCPROC_INTERNAL_OS_PIPE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 
 #include "absl/status/status.h"
@@ -60,6 +62,11 @@ class PipeGrowth {
 // For what opened a descriptor: moves it out of 0, 1 and 2. Not valid, with
 // errno set, when that fails.
 UniqueFd AboveStdio(UniqueFd fd);
+
+// Opens `path`, closed on exec, above 2, again after a signal has interrupted
+// it. Not valid, with errno set, when that fails. Not for a file whose opening
+// may block, a FIFO say: no deadline is looked at.
+UniqueFd OpenAboveStdio(const char* path, int flags, mode_t mode = 0);
 
 // AboveStdio, for what stays open as long as a child lives: leaves the other
 // low numbers free too, if it can. What a child is started with then has low

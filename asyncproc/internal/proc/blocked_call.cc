@@ -177,8 +177,8 @@ std::optional<BlockedCall> ReadBlockedCall(pid_t pid, pid_t thread) {
 }
 
 std::vector<pid_t> ListThreads(pid_t pid) {
-  std::vector<pid_t> threads =
-      ListNumbers(absl::StrCat("/proc/", pid, "/task"));
+  std::vector<pid_t> threads = ListNumbers(absl::StrCat("/proc/", pid, "/task"))
+                                   .value_or(std::vector<pid_t>());
   std::sort(threads.begin(), threads.end(), [pid](pid_t a, pid_t b) {
     return a != b && (a == pid || (b != pid && a < b));
   });

@@ -4,46 +4,61 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "asyncproc/internal/proc/blocked_call.h"
 #include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/internal/text/printable.h"
 
 namespace asyncproc::internal {
 namespace {
 
-bool IsOpenForWriting(pid_t pid, int fd) {
+bool IsOpenForWriting(const std::string& directory, int fd) {
   // The links say so by the permissions that lstat gives them.
   struct stat link;
-  const std::string path = absl::StrCat("/proc/", pid, "/fd/", fd);
+  const std::string path = absl::StrCat(directory, "/", fd);
   return lstat(path.c_str(), &link) == 0 && (link.st_mode & S_IWUSR) != 0;
 }
 
-bool Writes(pid_t pid, ino_t pipe) {
-  const std::string directory = absl::StrCat("/proc/", pid, "/fd");
-  for (int fd : ListNumbers(directory)) {
+bool WritesIn(const std::string& directory, const std::vector<int>& fds,
+              ino_t pipe) {
+  for (int fd : fds) {
     struct stat target;
     const std::string path = absl::StrCat(directory, "/", fd);
     if (stat(path.c_str(), &target) == 0 && target.st_ino == pipe &&
-        S_ISFIFO(target.st_mode) && IsOpenForWriting(pid, fd)) {
+        S_ISFIFO(target.st_mode) && IsOpenForWriting(directory, fd)) {
       return true;
     }
   }
   return false;
 }
 
-}  // namespace
+bool Writes(pid_t pid, ino_t pipe) {
+  const std::string directory = absl::StrCat("/proc/", pid, "/fd");
+  const auto fds = ListNumbers(directory);
+  if (fds.ok() && !fds->empty()) return WritesIn(directory, *fds, pipe);
+  // A main thread that has ended has no descriptors, but the other threads of
+  // its process have them still.
+  for (pid_t thread : ListThreads(pid)) {
+    const std::string of_thread =
+        absl::StrCat("/proc/", pid, "/task/", thread, "/fd");
+    const auto shared = ListNumbers(of_thread);
+    if (shared.ok() && WritesIn(of_thread, *shared, pipe)) return true;
+  }
+  return false;
+}
 
-std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
-  const std::string text = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-  // "PID (COMMAND) STATE PPID ...", where COMMAND may hold anything.
+// "PID (COMMAND) STATE PPID ...", where COMMAND may hold anything.
+std::optional<ProcessStat> Parse(pid_t pid, const std::string& text) {
   const size_t open = text.find('(');
   const size_t close = text.rfind(')');
   if (open == std::string::npos || close == std::string::npos) {
     return std::nullopt;
   }
+  constexpr size_t kThreads = 17;
   constexpr size_t kStartTime = 19;
   std::array<absl::string_view, kStartTime + 1> fields;
   size_t count = 0;
@@ -56,8 +71,9 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
   if (count < fields.size() || !absl::SimpleAtoi(fields[1], &stat.parent) ||
       !absl::SimpleAtoi(fields[2], &stat.group) ||
       !absl::SimpleAtoi(fields[3], &stat.session) ||
+      !absl::SimpleAtoi(fields[kThreads], &stat.threads) ||
       !absl::SimpleAtoi(fields[kStartTime], &stat.start_time)) {
-    return std::nullopt;  // No kernel writes such a line.
+    return std::nullopt;
   }
   stat.pid = pid;
   stat.command =
@@ -66,15 +82,67 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
   return stat;
 }
 
-std::vector<ProcessStat> ListProcesses(const std::set<pid_t>& left_out) {
+// REQUIRES: CheckProc() is OK.
+absl::StatusOr<ProcessStat> LookUp(pid_t pid) {
+  const std::string path = absl::StrCat("/proc/", pid, "/stat");
+  absl::StatusOr<std::string> text = ReadProcFile(path);
+  if (!text.ok()) return text.status();
+  std::optional<ProcessStat> stat = Parse(pid, *text);
+  if (stat.has_value()) return *std::move(stat);
+  return absl::DataLossError(absl::StrCat("cannot understand ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<ProcessStat> LookUpProcess(pid_t pid) {
+  if (absl::Status status = CheckProc(); !status.ok()) {
+    // No /proc at all says nothing of the process.
+    return absl::IsNotFound(status)
+               ? absl::FailedPreconditionError(status.message())
+               : status;
+  }
+  return LookUp(pid);
+}
+
+std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
+  absl::StatusOr<ProcessStat> stat = LookUpProcess(pid);
+  if (!stat.ok()) return std::nullopt;
+  return *std::move(stat);
+}
+
+absl::StatusOr<std::vector<ProcessStat>> ListProcesses(
+    const std::set<pid_t>& left_out) {
+  if (absl::Status status = CheckProc(); !status.ok()) return status;
+  absl::StatusOr<std::vector<int>> pids = ListNumbers("/proc");
+  if (!pids.ok()) return pids.status();
   std::vector<ProcessStat> processes;
-  for (int pid : ListNumbers("/proc")) {
+  for (int pid : *pids) {
     if (left_out.count(pid) > 0) continue;
-    if (std::optional<ProcessStat> stat = ReadProcessStat(pid)) {
+    absl::StatusOr<ProcessStat> stat = LookUp(pid);
+    if (stat.ok()) {
       processes.push_back(*std::move(stat));
+    } else if (!absl::IsNotFound(stat.status()) &&
+               // Of another user, where /proc is mounted with hidepid.
+               !absl::IsPermissionDenied(stat.status())) {
+      return stat.status();
     }
   }
   return processes;
+}
+
+bool HasStopped(const ProcessStat& stat) {
+  const auto is_stopped = [](char state) {
+    return state == 'T' || state == 't' || state == 'Z' || state == 'X';
+  };
+  if (!is_stopped(stat.state)) return false;
+  if (stat.threads <= 1) return true;
+  for (pid_t thread : ListThreads(stat.pid)) {
+    const std::optional<ProcessStat> now = Parse(
+        thread,
+        ReadFile(absl::StrCat("/proc/", stat.pid, "/task/", thread, "/stat")));
+    if (now.has_value() && !is_stopped(now->state)) return false;
+  }
+  return true;
 }
 
 std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
@@ -89,7 +157,7 @@ std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
     for (const ProcessStat& stat : all) {
       const bool has_strange_parent =
           stat.parent == 0 || strangers.count(stat.parent) > 0;
-      if (has_strange_parent && stat.state != 'Z' &&
+      if (has_strange_parent && !stat.HasEnded() &&
           family.count(stat.pid) == 0) {
         strangers.insert(stat.pid);
       }
@@ -98,22 +166,50 @@ std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
   return strangers;
 }
 
-std::vector<ProcessStat> ListGroup(pid_t leader) {
+absl::StatusOr<std::vector<ProcessStat>> ListGroup(pid_t leader) {
+  absl::StatusOr<std::vector<ProcessStat>> all = ListProcesses();
+  if (!all.ok()) return all.status();
   std::vector<ProcessStat> members;
-  for (ProcessStat& stat : ListProcesses()) {
-    if (stat.group != leader || stat.pid == leader || stat.state == 'Z') {
-      continue;
-    }
+  for (ProcessStat& stat : *all) {
+    if (stat.group != leader || stat.pid == leader || stat.HasEnded()) continue;
     members.push_back(std::move(stat));
   }
   return members;
 }
 
+absl::StatusOr<std::vector<pid_t>> ListChildren() {
+  if (absl::Status status = CheckProc(); !status.ok()) return status;
+  std::vector<pid_t> children;
+  bool has_lists = false;
+  for (pid_t thread : ListThreads(getpid())) {
+    const auto list =
+        ReadProcFile(absl::StrCat("/proc/self/task/", thread, "/children"));
+    if (absl::IsNotFound(list.status())) continue;
+    if (!list.ok()) return list.status();
+    has_lists = true;
+    for (absl::string_view number : absl::StrSplit(*list, ' ')) {
+      pid_t pid;
+      if (absl::SimpleAtoi(number, &pid)) children.push_back(pid);
+    }
+  }
+  if (has_lists) return children;
+  // A kernel without CONFIG_PROC_CHILDREN, or no descriptor for the threads.
+  absl::StatusOr<std::vector<ProcessStat>> all = ListProcesses();
+  if (!all.ok()) return all.status();
+  for (const ProcessStat& stat : *all) {
+    if (stat.parent == getpid()) children.push_back(stat.pid);
+  }
+  return children;
+}
+
 std::vector<ProcessStat> FindPipeWriters(ino_t pipe) {
   std::vector<ProcessStat> writers;
-  for (int pid : ListNumbers("/proc")) {
+  if (!CheckProc().ok()) return writers;
+  const absl::StatusOr<std::vector<int>> pids = ListNumbers("/proc");
+  if (!pids.ok()) return writers;
+  for (int pid : *pids) {
     if (pid == getpid() || !Writes(pid, pipe)) continue;
-    if (std::optional<ProcessStat> stat = ReadProcessStat(pid)) {
+    if (absl::StatusOr<ProcessStat> stat = LookUp(pid); stat.ok()) {
       writers.push_back(*std::move(stat));
     }
   }

@@ -1,8 +1,8 @@
 // DANGER: this file runs in a child that shares the memory of a host whose
-// other threads go on running. Only raw system calls on prepared data: no
-// allocation, no lock, no C++ object with a destructor, no libc wrapper that
-// keeps state. It is compiled without sanitizers, whose runtimes hold just such
-// state.
+// other threads go on running, or that is a copy of such a host. Only raw
+// system calls on prepared data: no allocation, no lock, no C++ object with a
+// destructor, no libc wrapper that keeps state. It is compiled without
+// sanitizers, whose runtimes hold just such state.
 
 #include "asyncproc/internal/spawn/child_exec.h"
 
@@ -60,7 +60,7 @@ bool UnshareDescriptors(ChildPlan& plan) {
                  CLOSE_RANGE_UNSHARE))) {
     return true;
   }
-  plan.could_not_unshare = true;
+  plan.report.could_not_unshare = true;
   return false;
 }
 
@@ -74,7 +74,13 @@ int CopyMoveToHighFd(const ChildPlan& plan, int fd) {
   return copy;
 }
 
-bool MoveDescriptors(const ChildPlan& plan) {
+bool MoveDescriptors(ChildPlan& plan) {
+  if (plan.report_fd >= 0 && IsTarget(plan, plan.report_fd)) {
+    const int moved = CopyMoveToHighFd(plan, plan.report_fd);
+    // Where it cannot be moved, it can report that at its old number.
+    if (moved < 0) return false;
+    plan.report_fd = moved;
+  }
   // First everything that a move would overwrite before it has been moved.
   for (size_t i = 0; i < plan.move_count; ++i) {
     DescriptorMove& move = plan.moves[i];
@@ -93,18 +99,33 @@ bool MoveDescriptors(const ChildPlan& plan) {
   return true;
 }
 
+bool IsKept(const ChildPlan& plan, int fd) {
+  return fd == plan.report_fd || IsTarget(plan, fd);
+}
+
+// Of the descriptors from `first` on.
 bool CloseGap(unsigned first, unsigned last) {
   return first > last || Ok(syscall(SYS_close_range, first, last, 0));
+}
+
+// The same, but for the one that the report needs.
+bool CloseGap(const ChildPlan& plan, unsigned first, unsigned last) {
+  const auto report = static_cast<unsigned>(plan.report_fd);
+  if (plan.report_fd < 0 || report < first || report > last) {
+    return CloseGap(first, last);
+  }
+  return (report == 0 || CloseGap(first, report - 1)) &&
+         CloseGap(report + 1, last);
 }
 
 bool CloseRanges(const ChildPlan& plan) {
   unsigned first = 0;
   for (size_t i = 0; i < plan.move_count; ++i) {
     const unsigned kept = static_cast<unsigned>(plan.moves[i].to);
-    if (kept > 0 && !CloseGap(first, kept - 1)) return false;
+    if (kept > 0 && !CloseGap(plan, first, kept - 1)) return false;
     first = kept + 1;
   }
-  return CloseGap(first, kLastDescriptor);
+  return CloseGap(plan, first, kLastDescriptor);
 }
 
 // -1 for "." and "..".
@@ -126,7 +147,7 @@ int OpenDescriptorList() {
 // first that is not kept goes.
 void CloseOne(const ChildPlan& plan) {
   int fd = 0;
-  while (IsTarget(plan, fd)) ++fd;
+  while (IsKept(plan, fd)) ++fd;
   syscall(SYS_close, fd);
 }
 
@@ -147,7 +168,7 @@ bool CloseListed(const ChildPlan& plan) {
     for (long at = 0; at < size;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
       const int fd = ToDescriptor(entry->name);
-      if (fd >= 0 && fd != directory && !IsTarget(plan, fd)) {
+      if (fd >= 0 && fd != directory && !IsKept(plan, fd)) {
         syscall(SYS_close, fd);
       }
       at += entry->length;
@@ -169,11 +190,39 @@ bool SetRlimits(ChildPlan& plan) {
   for (size_t i = 0; i < plan.rlimit_count; ++i) {
     if (!Ok(syscall(SYS_prlimit64, 0, plan.rlimits[i].resource,
                     &plan.rlimits[i].limit, nullptr))) {
-      plan.refused_resource = plan.rlimits[i].resource;
+      plan.report.refused_resource = plan.rlimits[i].resource;
       return false;
     }
   }
   return true;
+}
+
+// As <linux/capability.h> has them.
+struct CapabilityHeader {
+  uint32_t version;
+  int pid;
+};
+struct CapabilitySets {
+  uint32_t effective;
+  uint32_t permitted;
+  uint32_t inheritable;
+};
+constexpr uint32_t kCapabilityVersion3 = 0x20080522;
+
+// Gives up the host's capabilities that the change of the user id has left;
+// without the permitted and inheritable ones there are no ambient ones either.
+// Root gets its own back from exec. Where a filter refuses capset, the ambient
+// ones alone are what exec would pass on.
+bool DropCapabilities(const ChildPlan& plan) {
+  if (plan.uid > 0) {
+    CapabilityHeader header = {kCapabilityVersion3, 0};
+    const CapabilitySets none[2] = {};
+    if (Ok(syscall(SYS_capset, &header, none))) return true;
+  }
+  // EINVAL: a kernel before 4.3, which has no ambient ones.
+  return Ok(syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
+                    0)) ||
+         errno == EINVAL;
 }
 
 bool AskForDeathSignal(const ChildPlan& plan) {
@@ -223,65 +272,66 @@ void Exec(ChildPlan& plan) {
     const bool busy = error == ETXTBSY;
     if (busy || (refusal == 0 && error != ENOENT && error != ENOTDIR)) {
       refusal = error;
-      plan.refused = *file;
+      plan.report.refused = *file;
     }
     if (busy) break;
   }
   errno = refusal != 0 ? refusal : error;
 }
 
-// False, with errno and plan.stage telling why; or it does not return.
+// False, with errno and plan.report telling why; or it does not return.
 bool Become(ChildPlan& plan) {
-  plan.stage = SpawnStage::kSession;
+  plan.report.stage = SpawnStage::kSession;
   if (plan.new_session && !Ok(syscall(SYS_setsid))) return false;
-  plan.stage = SpawnStage::kProcessGroup;
+  plan.report.stage = SpawnStage::kProcessGroup;
   if (plan.process_group >= 0 &&
       !Ok(syscall(SYS_setpgid, 0, plan.process_group))) {
     return false;
   }
-  plan.stage = SpawnStage::kDescriptors;
+  plan.report.stage = SpawnStage::kDescriptors;
   if (plan.shares_descriptors && !UnshareDescriptors(plan)) return false;
   if (!MoveDescriptors(plan)) return false;
-  plan.stage = SpawnStage::kTerminal;
+  plan.report.stage = SpawnStage::kTerminal;
   if (plan.controlling_terminal >= 0 &&
       !Ok(syscall(SYS_ioctl, plan.controlling_terminal, TIOCSCTTY, 0))) {
     return false;
   }
-  plan.stage = SpawnStage::kClose;
+  plan.report.stage = SpawnStage::kClose;
   if (plan.close_others && !CloseOthers(plan)) return false;
-  plan.stage = SpawnStage::kRlimits;
+  plan.report.stage = SpawnStage::kRlimits;
   if (!SetRlimits(plan)) return false;
-  plan.stage = SpawnStage::kNice;
+  plan.report.stage = SpawnStage::kNice;
   if (plan.set_nice &&
       !Ok(syscall(SYS_setpriority, PRIO_PROCESS, 0, plan.nice))) {
     return false;
   }
-  plan.stage = SpawnStage::kGroup;
+  plan.report.stage = SpawnStage::kGroup;
   if (plan.gid >= 0 &&
       !Ok(syscall(SYS_setresgid, plan.gid, plan.gid, plan.gid))) {
     return false;
   }
-  plan.stage = SpawnStage::kGroups;
+  plan.report.stage = SpawnStage::kGroups;
   if (plan.group_count >= 0 &&
       !Ok(syscall(SYS_setgroups, plan.group_count, plan.groups))) {
     return false;
   }
-  plan.stage = SpawnStage::kUser;
+  plan.report.stage = SpawnStage::kUser;
   if (plan.uid >= 0 &&
-      !Ok(syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid))) {
+      (!Ok(syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid)) ||
+       !DropCapabilities(plan))) {
     return false;
   }
-  plan.stage = SpawnStage::kDirectory;
+  plan.report.stage = SpawnStage::kDirectory;
   if (plan.working_directory != nullptr &&
       !Ok(syscall(SYS_chdir, plan.working_directory))) {
     return false;
   }
   if (plan.umask >= 0) syscall(SYS_umask, plan.umask);
-  plan.stage = SpawnStage::kParentDeath;
+  plan.report.stage = SpawnStage::kParentDeath;
   if (plan.death_signal != 0 && !AskForDeathSignal(plan)) return false;
-  plan.stage = SpawnStage::kSignals;
+  plan.report.stage = SpawnStage::kSignals;
   if (!ResetSignals(plan)) return false;
-  plan.stage = SpawnStage::kExec;
+  plan.report.stage = SpawnStage::kExec;
   Exec(plan);
   return false;
 }
@@ -290,8 +340,13 @@ bool Become(ChildPlan& plan) {
 
 int RunChild(void* arg) {
   ChildPlan& plan = *static_cast<ChildPlan*>(arg);
+  plan.shares_memory = true;
   Become(plan);
-  plan.error = errno;
+  plan.report.error = errno;
+  // A report is small enough for a pipe to take it whole.
+  if (plan.report_fd >= 0) {
+    syscall(SYS_write, plan.report_fd, &plan.report, sizeof(plan.report));
+  }
   for (;;) syscall(SYS_exit_group, 127);
 }
 

@@ -21,6 +21,20 @@ struct RlimitSetting {
   rlimit limit;
 };
 
+// The report of a child that fails before exec.
+struct ChildReport {
+  // Where the child was; worth reading when `error` is not 0.
+  SpawnStage stage = SpawnStage::kNone;
+  int error = 0;
+  // The candidate that `error` is about, when it is about one: null when none
+  // was found. The address is the same in the host.
+  const char* refused = nullptr;
+  // The limit that `error` is about, when it is about one.
+  int refused_resource = -1;
+  // It failed because it could not stop sharing descriptors.
+  bool could_not_unshare = false;
+};
+
 // All that the child does between clone and exec, prepared by the host as plain
 // data, because the child shares the host's memory, stopped in the middle of
 // whatever its other threads were doing: it must not allocate, lock, or call
@@ -60,22 +74,20 @@ struct ChildPlan {
   uint64_t kept_ignored_signals = 0;
   uint64_t blocked_signals = 0;
 
-  // The report, for which the host has memory because the child shares it.
-  // `stage` is where the child was; it is worth reading when `error` is not 0.
-  volatile SpawnStage stage = SpawnStage::kNone;
-  volatile int error = 0;
-  // The candidate that `error` is about, when it is about one: null when none
-  // was found.
-  const char* volatile refused = nullptr;
-  // The limit that `error` is about, when it is about one.
-  volatile int refused_resource = -1;
-  // It failed because it could not stop sharing descriptors.
-  volatile bool could_not_unshare = false;
+  // Written by the child: into the host's memory where the child shares it, and
+  // else into its own copy, and from there to report_fd.
+  ChildReport report;
+  // Set by the child first of all: false in the host when the memory was not
+  // shared although the flags of clone ask for it, as under an emulator.
+  bool shares_memory = false;
+  // Where the report is written to when the child fails; closed on exec, so
+  // that end-of-file means success. -1: the memory is shared.
+  int report_fd = -1;
 };
 
 // The child's half of a spawn: carries out the ChildPlan that `plan` points to.
-// Ends in exec, or fills in the report and exits. Runs on a stack of its own in
-// the host's memory, with all signals blocked.
+// Ends in exec, or fills in the report and exits. Runs on a stack of its own,
+// with all signals blocked, in the host's memory or in a copy of it.
 //
 // The order of the steps, and why each stands where it stands:
 //   1. Session, process group: before the terminal, which only the leader of a
@@ -88,7 +100,9 @@ struct ChildPlan {
 //   3. Limits and niceness: raising either may need the host's privileges.
 //   4. gid and groups, then uid: the first two need the privileges that the
 //      last one gives up. Raw system calls: glibc's setuid would try to change
-//      the host's threads too.
+//      the host's threads too. Then the capabilities of the host that a change
+//      of uid does not take away: the ambient and inheritable ones, and all of
+//      a host that is not root or has set securebits.
 //   5. Working directory: with the child's identity, so that it is not let into
 //      a directory that is closed to it.
 //   6. umask, which nothing before depends on.

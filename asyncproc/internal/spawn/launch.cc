@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "asyncproc/internal/os/os.h"
@@ -25,6 +28,7 @@
 #include "asyncproc/internal/spawn/pty_pair.h"
 #include "asyncproc/internal/spawn/spawn.h"
 #include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/wait/open_file.h"
 #include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
@@ -109,8 +113,7 @@ const std::string& ProgramOf(const Command& command) {
 
 // How `file` begins, as far as a kernel reads it to find an interpreter.
 std::string FirstBytes(const std::string& file) {
-  const UniqueFd fd(
-      GetOs().Open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0));
+  const UniqueFd fd = OpenAboveStdio(file.c_str(), O_RDONLY | O_NONBLOCK);
   char bytes[256];
   const ssize_t size =
       fd.valid() ? GetOs().Read(fd.get(), bytes, sizeof(bytes)) : 0;
@@ -247,16 +250,18 @@ absl::Status CompleteIdentity(const Command& command, SpawnRequest* request) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> OpenFile(const Command& command, const char* path,
-                                  int flags) {
+absl::StatusOr<UniqueFd> OpenFor(const Command& command, const char* path,
+                                 int flags) {
+  absl::Status status;
   // 0666: what the umask leaves of it, as every program that makes files.
-  UniqueFd fd = AboveStdio(
-      UniqueFd(GetOs().Open(path, flags | O_CLOEXEC | O_NOCTTY, 0666)));
-  if (!fd.valid()) {
-    return Failed(command, {SpawnStage::kOpen, errno},
-                  absl::StrCat("open ", Shown(path)));
-  }
-  return fd;
+  UniqueFd fd = OpenFile(path, flags | O_NOCTTY, 0666, &status);
+  if (fd.valid()) return fd;
+  const std::string what = absl::StrCat("open ", Shown(path));
+  if (status.ok()) return Failed(command, {SpawnStage::kOpen, errno}, what);
+  status =
+      absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
+  SetSpawnFailure({SpawnStage::kOpen, EINTR}, &status);
+  return Failed(command, SpawnStage::kOpen, status);
 }
 
 int OpenFlags(const Stdio& stream) {
@@ -415,7 +420,7 @@ class Streams {
   }
 
   absl::Status OpenPath(const char* path, int flags, int number) {
-    absl::StatusOr<UniqueFd> fd = OpenFile(command_, path, flags);
+    absl::StatusOr<UniqueFd> fd = OpenFor(command_, path, flags);
     if (!fd.ok()) return fd.status();
     Own(*std::move(fd), number);
     return absl::OkStatus();
@@ -441,6 +446,41 @@ class Streams {
   std::vector<DescriptorMove> moves_;
 };
 
+// The absolute path of the directory that the child starts in, without "." and
+// ".."; nothing when it has none that the host can find out.
+std::optional<std::string> WorkingDirectory(const Command& command) {
+  std::string path = command.working_directory;
+  if (!absl::StartsWith(path, "/")) {
+    char here[PATH_MAX];
+    if (getcwd(here, sizeof(here)) == nullptr) return std::nullopt;
+    path = absl::StrCat(here, "/", path);
+  }
+  const std::vector<absl::string_view> parts =
+      absl::StrSplit(path, '/', absl::SkipEmpty());
+  const auto is_dots = [](absl::string_view part) {
+    return part == "." || part == "..";
+  };
+  if (std::none_of(parts.begin(), parts.end(), is_dots)) {
+    return absl::StrCat("/", absl::StrJoin(parts, "/"));
+  }
+  // Behind a symbolic link, ".." is not what the text says.
+  char resolved[PATH_MAX];
+  if (realpath(path.c_str(), resolved) == nullptr) return std::nullopt;
+  return resolved;
+}
+
+// The host's PWD names the host's directory, and programs believe it.
+Environment EnvironmentOf(const Command& command) {
+  Environment environment = command.env;
+  if (command.working_directory.empty() || !environment.inherits() ||
+      environment.changes().count("PWD") > 0) {
+    return environment;
+  }
+  const std::optional<std::string> directory = WorkingDirectory(command);
+  if (directory.has_value()) return environment.Set("PWD", *directory);
+  return environment.Unset("PWD");
+}
+
 absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
                                        const std::optional<std::string>& path) {
   SpawnRequest request;
@@ -449,7 +489,7 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
   }
   request.argv = command.argv;
   request.candidates = ProgramCandidates(ProgramOf(command), path);
-  request.environment = command.env.ToVector();
+  request.environment = EnvironmentOf(command).ToVector();
   if (!command.working_directory.empty()) {
     request.working_directory = command.working_directory;
   }

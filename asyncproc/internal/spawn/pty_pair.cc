@@ -28,7 +28,7 @@ absl::Status Failed(const char* what) {
 absl::StatusOr<PtyPair> OpenPair() {
   constexpr int kFlags = O_RDWR | O_NOCTTY | O_CLOEXEC;
   PtyPair pair;
-  pair.master = AboveStdio(UniqueFd(GetOs().Open("/dev/ptmx", kFlags, 0)));
+  pair.master = OpenAboveStdio("/dev/ptmx", kFlags);
   if (!pair.master.valid()) return Failed("cannot open a pseudo-terminal");
   if (unlockpt(pair.master.get()) < 0) {
     return Failed("cannot unlock a pseudo-terminal");

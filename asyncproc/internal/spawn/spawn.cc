@@ -3,22 +3,27 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <utility>
 
 #include "absl/base/const_init.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/spawn/started_children.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -57,31 +62,86 @@ class AllSignalsBlocked {
   uint64_t before_ = 0;
 };
 
-// Without a signal at its end, until exec gives it the usual one: the kernel
-// sets it to SIGCHLD there.
-constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK;
-
 // Whether children are made without a table of descriptors, to make one of
 // their own of the few that they need. Until one could not: on a kernel before
-// 5.9, or behind a filter.
-std::atomic<bool> share_descriptors{true};
+// 5.9, or behind a filter. Never on a kernel that copies such a part of a table
+// wrongly: see CopiesTablesRight.
+std::atomic<bool>& ShareDescriptors() {
+  static std::atomic<bool> share{[] {
+    utsname system;
+    return uname(&system) == 0 && CopiesTablesRight(system.release);
+  }()};
+  return share;
+}
+
+// In this order, until one is not refused. The first has no signal at its end
+// until exec gives it the usual one: the kernel sets it to SIGCHLD there. The
+// second is vfork, the third fork; emulators (qemu-user takes no other signal
+// than SIGCHLD and makes a fork of a vfork) and sandboxes know those.
+constexpr int kWaysToClone[] = {
+    CLONE_VM | CLONE_VFORK,
+    CLONE_VM | CLONE_VFORK | SIGCHLD,
+    SIGCHLD,
+};
+
+// A kernel, or a filter in front of it, that does not know the flags.
+bool IsRefusal(int error) {
+  return error == EINVAL || error == EPERM || error == ENOSYS;
+}
 
 // The pid, or a negated errno.
-pid_t Clone(ChildPlan* plan, int* pidfd) {
+pid_t Clone(int flags, ChildPlan* plan, int* pidfd) {
   alignas(64) char stack[kChildStackSize];
   char* const top = stack + sizeof(stack);
   AllSignalsBlocked blocked;
   Os& os = GetOs();
-  const int flags = kCloneFlags | (plan->shares_descriptors ? CLONE_FILES : 0);
   pid_t pid = os.Clone(RunChild, top, flags | CLONE_PIDFD, plan, pidfd);
-  // EMFILE: there is no descriptor left for a pidfd. EINVAL, EPERM, ENOSYS: a
-  // kernel, or a filter in front of it, that does not know the flag.
-  if (pid < 0 && (errno == EMFILE || errno == EINVAL || errno == EPERM ||
-                  errno == ENOSYS)) {
+  // EMFILE: there is no descriptor left for a pidfd.
+  if (pid < 0 && (errno == EMFILE || IsRefusal(errno))) {
     *pidfd = -1;
     pid = os.Clone(RunChild, top, flags, plan, nullptr);
   }
   return pid < 0 ? -errno : pid;
+}
+
+void ReapFailed(pid_t pid) {
+  siginfo_t info;
+  while (waitid(P_PID, pid, &info, WEXITED | __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+// Until the child runs its program, when the end of the pipe comes, or has
+// failed. A fork of the host at the same moment, without exec, delays the end.
+void AwaitReport(const UniqueFd& read_end, ChildPlan* plan) {
+  ChildReport report;
+  ssize_t size;
+  do {
+    size = GetOs().Read(read_end.get(), &report, sizeof(report));
+  } while (size < 0 && errno == EINTR);
+  if (size == static_cast<ssize_t>(sizeof(report))) plan->report = report;
+}
+
+// The pid, or a negated errno, of the pipe if `stage` is kPipe.
+pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
+  *stage = SpawnStage::kClone;
+  const int share = plan->shares_descriptors ? CLONE_FILES : 0;
+  pid_t pid = Clone(kWaysToClone[0] | share, plan, pidfd);
+  if (pid >= 0 || !IsRefusal(-pid)) return pid;
+  plan->shares_descriptors = false;
+  absl::StatusOr<Pipe> pipe = MakePipe();
+  if (!pipe.ok()) {
+    *stage = SpawnStage::kPipe;
+    return -GetSpawnFailure(pipe.status())->error_number;
+  }
+  plan->report_fd = pipe->write_end.get();
+  for (size_t i = 1; i < std::size(kWaysToClone); ++i) {
+    pid = Clone(kWaysToClone[i], plan, pidfd);
+    if (pid >= 0 || !IsRefusal(-pid)) break;
+  }
+  pipe->write_end.Reset();
+  // Shared memory has the report by now; only a vfork shares it.
+  if (pid >= 0 && !plan->shares_memory) AwaitReport(pipe->read_end, plan);
+  return pid;
 }
 
 // Who changes its identity makes its memory undumpable: nobody of the new
@@ -89,20 +149,14 @@ pid_t Clone(ChildPlan* plan, int* pidfd) {
 // core dumps and debuggers that would be the end of; so the host gets it back
 // once the child has a memory of its own. One at a time: a second child might
 // still need it, and must not find it changed already.
-pid_t CloneWithIdentity(ChildPlan* plan, int* pidfd) {
+pid_t CloneWithIdentity(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
   static absl::Mutex mu(absl::kConstInit);
   MutexLock lock(mu);
   const int dumpable = prctl(PR_GET_DUMPABLE);
-  const pid_t pid = Clone(plan, pidfd);
+  const pid_t pid = CloneInAnyWay(plan, pidfd, stage);
   // What is neither yes nor no cannot be set.
   if (dumpable == 1) prctl(PR_SET_DUMPABLE, dumpable);
   return pid;
-}
-
-void ReapFailed(pid_t pid) {
-  siginfo_t info;
-  while (waitid(P_PID, pid, &info, WEXITED | __WALL) < 0 && errno == EINTR) {
-  }
 }
 
 SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
@@ -115,27 +169,29 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   ChildPlan plan = prepared;
   plan.moves = moves.data();
   plan.move_count = moves.size();
-  plan.shares_descriptors = plan.close_others && share_descriptors;
+  plan.shares_descriptors = plan.close_others && ShareDescriptors();
 
   int pidfd = -1;
   const bool changes_identity = plan.uid >= 0 || plan.gid >= 0;
-  const pid_t pid = changes_identity ? CloneWithIdentity(&plan, &pidfd)
-                                     : Clone(&plan, &pidfd);
+  SpawnStage stage;
+  const pid_t pid = changes_identity ? CloneWithIdentity(&plan, &pidfd, &stage)
+                                     : CloneInAnyWay(&plan, &pidfd, &stage);
   if (pid < 0) {
-    result.failure = {SpawnStage::kClone, -pid};
+    result.failure = {stage, -pid};
     return result;
   }
   result.pidfd = UniqueFd(pidfd);
-  if (plan.error != 0) {
+  const ChildReport& report = plan.report;
+  if (report.error != 0) {
     ReapFailed(pid);
     result.pidfd.Reset();
-    if (plan.could_not_unshare) {
-      share_descriptors = false;
+    if (report.could_not_unshare) {
+      ShareDescriptors() = false;
       return SpawnOnce(request, prepared);
     }
-    result.failure = {plan.stage, plan.error};
-    if (plan.refused != nullptr) result.refused = plan.refused;
-    result.refused_resource = plan.refused_resource;
+    result.failure = {report.stage, report.error};
+    if (report.refused != nullptr) result.refused = report.refused;
+    result.refused_resource = report.refused_resource;
     return result;
   }
   result.pid = pid;
@@ -146,6 +202,22 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
 }
 
 }  // namespace
+
+bool CopiesTablesRight(const char* release) {
+  int version = 0, patch = 0, update = 0;
+  if (sscanf(release, "%d.%d.%d", &version, &patch, &update) < 2) return false;
+  if (version != 5 && version != 6) return version > 6;
+  static constexpr struct {
+    int version, patch, first_update;
+  } kFixed[] = {
+      {5, 10, 225}, {5, 15, 166}, {6, 1, 107}, {6, 6, 48}, {6, 10, 7}};
+  for (const auto& fixed : kFixed) {
+    if (version == fixed.version && patch == fixed.patch) {
+      return update >= fixed.first_update;
+    }
+  }
+  return version == 6 && patch >= 11;
+}
 
 SpawnResult Spawn(const SpawnRequest& request) {
   const std::vector<const char*> argv = Pointers(request.argv);
@@ -178,14 +250,17 @@ SpawnResult Spawn(const SpawnRequest& request) {
   plan.kept_ignored_signals = request.kept_ignored_signals;
   plan.blocked_signals = request.blocked_signals;
 
+  StartedChildren::Start start;
   absl::Duration delay = kFirstBusyDelay;
   for (;;) {
     SpawnResult result = SpawnOnce(request, plan);
+    if (result.pid > 0) start.Succeeded(result.pid);
     const bool busy = result.failure.stage == SpawnStage::kExec &&
                       result.failure.error_number == ETXTBSY;
     if (!busy || delay > kLastBusyDelay) return result;
-    const timespec pause = absl::ToTimespec(delay);
-    nanosleep(&pause, nullptr);
+    timespec pause = absl::ToTimespec(delay);
+    while (nanosleep(&pause, &pause) < 0 && errno == EINTR) {
+    }
     delay *= 2;
   }
 }

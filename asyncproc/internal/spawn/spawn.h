@@ -62,9 +62,32 @@ struct SpawnResult {
 // A child that fails before exec sends the host no SIGCHLD, and nobody else's
 // waitpid(-1) can see it.
 //
+// Where the kernel, an emulator or a filter refuses such a child, it is made by
+// vfork, and where that is refused too, by fork: then the start takes longer
+// the more memory the host has, and no waitpid(-1) of the host's must be
+// under way.
+//
 // Thread safety: may be called from any thread, from many at once. The signal
 // mask of the calling thread is as before when it returns.
 SpawnResult Spawn(const SpawnRequest& request);
+
+// Whether a kernel of this release, as uname has it ("6.1.0-18-amd64"), copies
+// the lower part of a table of descriptors rightly in close_range with
+// CLOSE_RANGE_UNSHARE, which a child does that shares the host's table.
+//
+// Kernels from 5.9 on, until the fix of CVE-2024-45025 (commit 9a2fa1472083 of
+// Linux 6.11; 6.10.7, 6.6.48, 6.1.107, 5.15.166, 5.10.225), leave in the copy
+// the marks of blocks of 64 descriptors that were all open in the host: in the
+// child, such blocks look full though they are empty. A child of a host with
+// hundreds of open descriptors would get wrong numbers from open and dup, and
+// EMFILE as soon as it has 64 of its own where its limit lies in such a block.
+// No memory is damaged, and the host notices nothing.
+//
+// Distributions fix it under numbers of their own ("5.15.0-122-generic"), which
+// say nothing: then the answer is false, the child starts with a copy of the
+// whole table, and only a host with thousands of descriptors notices how long
+// that takes.
+bool CopiesTablesRight(const char* release);
 
 }  // namespace asyncproc::internal
 

@@ -223,7 +223,9 @@ class ChildInspector {
   }
 
   void ExamineChildren(pid_t which) {
-    for (const ProcessStat& stat : ListProcesses()) {
+    const std::vector<ProcessStat> all =
+        ListProcesses().value_or(std::vector<ProcessStat>());
+    for (const ProcessStat& stat : all) {
       if (stat.parent != pid_ || (which != 0 && stat.pid != which)) continue;
       if (depth_ == kDeepest || found_.waits_for.size() == kMostChildren) break;
       found_.waits_for.push_back(

@@ -1,5 +1,6 @@
 #include "asyncproc/internal/terminate/termination_targets.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -7,7 +8,9 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc::internal {
@@ -23,26 +26,35 @@ constexpr absl::Duration kStopInterval = absl::Microseconds(50);
 // How often to look whether a process has ended that there is no pidfd for.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(10);
 
-// How long what was found out about a pid holds: too short a time for all other
-// numbers to be used up, and for this one to become another process's.
+// How long a finding about a pid holds: too short a time for all other numbers
+// to be used up, and for this one to become another process's.
 constexpr absl::Duration kPidsLast = absl::Milliseconds(20);
 
-// What has become of the process that `stat` was read of; 'X' when it is there
-// no more: if its number had changed hands, the two times it started would
-// differ.
-char StateNow(const ProcessStat& stat) {
-  const std::optional<ProcessStat> now = ReadProcessStat(stat.pid);
-  return now.has_value() && now->start_time == stat.start_time ? now->state
-                                                               : 'X';
+// Once the child has ended, how long its group is given to end where its
+// members cannot be searched for: no signal can be sent to it any more, for its
+// number may be another group's.
+constexpr absl::Duration kBlindGrace = absl::Milliseconds(100);
+
+// The process that `stat` was read of, as it is now. kNotFound when it is not
+// there any more: if its number had changed hands, the two times it started
+// would differ. Any other error: the look failed.
+absl::StatusOr<ProcessStat> LookAgain(const ProcessStat& stat) {
+  absl::StatusOr<ProcessStat> now = LookUpProcess(stat.pid);
+  if (now.ok() && now->start_time != stat.start_time) {
+    return absl::NotFoundError("the number is another process's");
+  }
+  return now;
 }
 
-bool IsEnd(char state) { return state == 'Z' || state == 'X'; }
+// False where the look failed.
+bool IsGone(const ProcessStat& stat) {
+  const absl::StatusOr<ProcessStat> now = LookAgain(stat);
+  return now.ok() ? now->HasEnded() : absl::IsNotFound(now.status());
+}
 
-bool IsGone(const ProcessStat& stat) { return IsEnd(StateNow(stat)); }
-
-bool HasStopped(const ProcessStat& stat) {
-  const char state = StateNow(stat);
-  return IsEnd(state) || state == 'T' || state == 't';
+bool IsStopped(const ProcessStat& stat) {
+  const absl::StatusOr<ProcessStat> now = LookAgain(stat);
+  return now.ok() ? HasStopped(*now) : absl::IsNotFound(now.status());
 }
 
 }  // namespace
@@ -54,17 +66,51 @@ TerminationTargets::TerminationTargets(ChildProcess& child,
 }
 
 void TerminationTargets::Refresh() {
-  if (scope_ == TerminationScope::kChild) return;
-  for (const ProcessStat& stat : child_.reaper().GroupLeftBehind()) Hold(stat);
+  if (!HasOthers()) return;
+  const absl::StatusOr<std::vector<ProcessStat>> left_behind =
+      child_.reaper().GroupLeftBehind();
+  if (!left_behind.ok()) search_ = left_behind.status();
+  for (const ProcessStat& stat :
+       left_behind.value_or(std::vector<ProcessStat>())) {
+    Hold(stat);
+  }
   Find();
+}
+
+bool TerminationTargets::ChildLives() {
+  return !child_.reaper().TryReap().has_value();
+}
+
+bool TerminationTargets::HasOthers() {
+  return scope_ == TerminationScope::kTree ||
+         (scope_ == TerminationScope::kGroup && child_.reaper().leads_group());
+}
+
+bool TerminationTargets::GroupIsGone() {
+  Reaper& reaper = child_.reaper();
+  // Signal 0 is not delivered: it only asks whether the number is in use.
+  return reaper.leads_group() && GetOs().Kill(-reaper.pid(), 0) < 0 &&
+         errno == ESRCH;
+}
+
+bool TerminationTargets::MayHaveUnknown() {
+  return !search_.ok() && (scope_ == TerminationScope::kTree || !GroupIsGone());
+}
+
+absl::Status TerminationTargets::search_status() {
+  if (!MayHaveUnknown()) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the other processes of its ",
+      scope_ == TerminationScope::kTree ? "tree" : "group",
+      " could not be searched for, and may live: ", search_.message()));
 }
 
 bool TerminationTargets::Hold(const ProcessStat& stat) {
   if (stat.pid == child_.reaper().pid() || targets_.count(stat.pid) > 0) {
     return false;
   }
-  Target target = {stat, UniqueFd(GetOs().PidfdOpen(stat.pid))};
-  // Looked at after that was opened, it is what was opened.
+  Target target = {stat, AboveStdio(UniqueFd(GetOs().PidfdOpen(stat.pid)))};
+  // If it is the same process after the pidfd was opened, the pidfd is its.
   if (IsGone(stat)) return false;
   targets_[stat.pid] = std::move(target);
   known_.insert(stat.pid);
@@ -73,22 +119,36 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
 
 bool TerminationTargets::Find() {
   DropEnded();
+  // Others are found through those that live.
+  if (targets_.empty() && !ChildLives()) return false;
+  const absl::StatusOr<std::vector<ProcessStat>> related = Look();
+  if (!related.ok()) {
+    search_ = related.status();
+    return false;
+  }
+  // As long as the child lives, a search finds all that a failed one missed.
+  if (ChildLives()) search_ = absl::OkStatus();
   bool found = false;
-  for (const ProcessStat& stat : Look()) {
+  for (const ProcessStat& stat : *related) {
     if (Hold(stat)) found = true;
   }
   return found;
 }
 
-std::vector<ProcessStat> TerminationTargets::Look() {
+absl::StatusOr<std::vector<ProcessStat>> TerminationTargets::Look() {
   if (MonotonicNow() < known_until_) {
-    std::vector<ProcessStat> related = Related(ListProcesses(known_));
+    const auto others = ListProcesses(known_);
+    if (!others.ok()) return others.status();
+    std::vector<ProcessStat> related = Related(*others);
     if (MonotonicNow() < known_until_) return related;
   }
-  known_until_ = MonotonicNow() + kPidsLast;
-  const std::vector<ProcessStat> all = ListProcesses();
-  std::vector<ProcessStat> related = Related(all);
-  known_ = Strangers(all, related);
+  known_until_ = absl::InfinitePast();
+  const absl::Time start = MonotonicNow();
+  const auto all = ListProcesses();
+  if (!all.ok()) return all.status();
+  known_until_ = start + kPidsLast;
+  std::vector<ProcessStat> related = Related(*all);
+  known_ = Strangers(*all, related);
   for (const auto& [pid, target] : targets_) known_.insert(pid);
   return related;
 }
@@ -101,7 +161,7 @@ std::vector<ProcessStat> TerminationTargets::Related(
   std::set<pid_t> parents;
   for (const auto& [pid, target] : targets_) parents.insert(pid);
   const pid_t leader = child_.reaper().pid();
-  const bool child_lives = !child_.reaper().TryReap().has_value();
+  const bool child_lives = ChildLives();
   if (child_lives) parents.insert(leader);
   bool group_lives = child_lives;
   for (const auto& [pid, target] : targets_) {
@@ -116,7 +176,7 @@ std::vector<ProcessStat> TerminationTargets::Related(
       const bool of_tree = tree && parents.count(stat.parent) > 0;
       const bool of_group =
           child_.reaper().leads_group() && group_lives && stat.group == leader;
-      if ((of_tree || of_group) && stat.state != 'Z' &&
+      if ((of_tree || of_group) && !stat.HasEnded() &&
           parents.insert(stat.pid).second) {
         related.push_back(stat);
       }
@@ -163,13 +223,13 @@ void TerminationTargets::DropEnded() {
 }
 
 void TerminationTargets::Signal(int signal) {
-  if (signal != SIGKILL || scope_ == TerminationScope::kChild) {
+  if (signal != SIGKILL || !HasOthers()) {
     Refresh();
     SendToAll({signal, SIGCONT}, /*search=*/true);
     return;
   }
-  // Who is stopped starts nobody, and is still there to find its children by;
-  // who is killed first may have started one a moment ago that nobody knows.
+  // A stopped process starts no other, and its children can be found through
+  // it. A process killed at once may have started one that no search has found.
   all_killed_ = StopAll();
   SendToAll({SIGKILL}, /*search=*/false);
 }
@@ -177,9 +237,9 @@ void TerminationTargets::Signal(int signal) {
 bool TerminationTargets::StopAll() {
   for (int searches = 0; searches < kMostSearches; ++searches) {
     const bool all_held = SendToAll({SIGSTOP}, /*search=*/false);
-    // Who was about to start another process does so before it obeys.
+    // A process that was about to start another does so before it obeys.
     const bool all_stopped = AwaitStopped();
-    if (!Find()) return all_held && all_stopped;
+    if (!Find()) return all_held && all_stopped && search_.ok();
   }
   return false;  // See kMostSearches.
 }
@@ -195,25 +255,49 @@ bool TerminationTargets::AwaitStopped() {
   };
   for (const auto& [pid, target] : targets_) {
     const ProcessStat& stat = target.stat;
-    if (!await([&stat] { return HasStopped(stat); })) return false;
+    if (!await([&stat] { return IsStopped(stat); })) return false;
   }
   Reaper& reaper = child_.reaper();
   return await(
       [&reaper] { return reaper.IsStopped() || reaper.TryReap().has_value(); });
 }
 
-bool TerminationTargets::Send(int signal) {
+absl::Status TerminationTargets::Send(int signal) {
   Refresh();
-  const bool child_lives = !child_.reaper().TryReap().has_value();
-  if (!child_lives && targets_.empty()) return false;
+  if (!ChildLives() && targets_.empty()) {
+    absl::Status status = search_status();
+    if (!status.ok()) return status;
+    return absl::NotFoundError(absl::StrCat(
+        "process ", child_.reaper().pid(), " and all of its scope have ended"));
+  }
   SendToAll({signal}, /*search=*/true);
-  return true;
+  // The group has got it as a whole, its unknown members too.
+  if (scope_ == TerminationScope::kGroup && group_reached_) {
+    return absl::OkStatus();
+  }
+  return search_status();
+}
+
+void TerminationTargets::Continue() {
+  for (const auto& [pid, target] : targets_) {
+    if (!target.pidfd.valid()) continue;
+    const absl::StatusOr<ProcessStat> now = LookAgain(target.stat);
+    // Not one that its debugger has stopped.
+    if (now.ok() && !now->HasEnded() && now->state != 't' && HasStopped(*now)) {
+      GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);
+    }
+  }
+  Reaper& reaper = child_.reaper();
+  if (!reaper.IsStopped()) return;
+  if (search_.ok() || !HasOthers() || !reaper.SignalGroup(SIGCONT).ok()) {
+    reaper.Signal(SIGCONT).IgnoreError();
+  }
 }
 
 bool TerminationTargets::SendToAll(const std::vector<int>& signals,
                                    bool search) {
   std::set<pid_t> signaled;
-  bool all_held = true;
+  bool all_held = search_.ok();
   for (int searches = 0; searches < kMostSearches; ++searches) {
     for (const auto& [pid, target] : targets_) {
       if (!target.pidfd.valid()) all_held = false;
@@ -227,44 +311,46 @@ bool TerminationTargets::SendToAll(const std::vector<int>& signals,
     Reaper& reaper = child_.reaper();
     if (signaled.insert(reaper.pid()).second) {
       for (int signal : signals) {
-        // Those that cannot be held may at least be reached as a group.
-        if (all_held || !reaper.SignalGroup(signal).ok()) {
-          reaper.Signal(signal).IgnoreError();
-        }
+        // Processes that cannot be held, or found, may at least be reached as
+        // a group.
+        group_reached_ =
+            !all_held && HasOthers() && reaper.SignalGroup(signal).ok();
+        if (!group_reached_) reaper.Signal(signal).IgnoreError();
       }
     }
-    if (scope_ == TerminationScope::kChild || !search || !Find()) {
-      return all_held;
-    }
+    if (!HasOthers() || !search || !Find()) return all_held && search_.ok();
   }
   return false;  // See kMostSearches.
 }
 
 bool TerminationTargets::AwaitEnded(absl::Time deadline) {
-  const bool child_ended = child_.reaper().TryReap().has_value() ||
-                           child_.end().AwaitExit(deadline).ok();
+  const bool child_ended =
+      !ChildLives() || child_.end().AwaitExit(deadline).ok();
   if (!child_ended) return false;
-  if (scope_ == TerminationScope::kChild) return true;
+  if (!HasOthers()) return true;
+  patience_ = std::min(patience_, MonotonicNow() + kBlindGrace);
   for (;;) {
     if (all_killed_) {
       DropEnded();  // None can have come since.
     } else {
       Refresh();
     }
-    if (targets_.empty()) return true;
+    const bool gives_up = scope_ == TerminationScope::kTree ||
+                          MonotonicNow() >= patience_ || !MayHaveUnknown();
+    if (targets_.empty() && gives_up) return true;
     if (MonotonicNow() >= deadline || !CheckWaitScopes().ok()) return false;
-    const UniqueFd& pidfd = targets_.begin()->second.pidfd;
+    const int pidfd = AnyPidfd();
     const absl::Time next_look = NextLook(deadline);
-    pollfd fd = {pidfd.get(), POLLIN, 0};
+    pollfd fd = {pidfd, POLLIN, 0};
     GetOs().Poll(&fd, 1,
-                 pidfd.valid()
+                 pidfd >= 0
                      ? next_look
                      : std::min(next_look, MonotonicNow() + kLookInterval));
   }
 }
 
 std::vector<Survivor> TerminationTargets::Survivors() {
-  if (scope_ != TerminationScope::kChild) Find();
+  if (HasOthers()) Find();
   std::vector<Survivor> survivors;
   for (const auto& [pid, target] : targets_) {
     survivors.push_back({pid, target.stat.command});

@@ -1,0 +1,291 @@
+#include "asyncproc/orphans.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/process.h"
+#include "asyncproc/run.h"
+#include "asyncproc/termination.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/forked_host.h"
+#include "tests/library_threads.h"
+#include "tests/own_host.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using internal::MonotonicNow;
+using testing::ElementsAre;
+using testing::Field;
+using testing::IsEmpty;
+
+// Starts a grandchild that runs `script` in a session of its own, prints the
+// pid of that, and ends.
+Command DoubleFork(const std::string& script) {
+  Command command = Command::Shell(
+      "setsid sh -c 'echo $$; exec 1>&- 2>&-; eval \"$SCRIPT\"' & exit 0");
+  command.env.Set("SCRIPT", script);
+  return command;
+}
+
+pid_t StartOrphan(const std::string& script) {
+  auto process = MustSpawn(DoubleFork(script));
+  auto line = process->out().ReadLine(kNeverReached);
+  EXPECT_THAT(line, IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  return line.ok() ? std::stoi(*line) : -1;
+}
+
+bool HasChild() {
+  siginfo_t info = {};
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
+// Whether all children of this process are gone before long.
+bool AwaitNoChild() {
+  const absl::Time deadline = MonotonicNow() + kNeverReached;
+  while (HasChild()) {
+    if (MonotonicNow() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+bool IsSubreaper() {
+  int value = 0;
+  return prctl(PR_GET_CHILD_SUBREAPER, &value) == 0 && value != 0;
+}
+
+TEST(OrphanAdoptionTest, LeavesNoZombieOfFortyDoubleForks) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    for (int i = 0; i < 40; ++i) StartOrphan("exit 3");
+
+    EXPECT_TRUE(AwaitNoChild());
+    EXPECT_EQ((*adoption)->reaped(), 40);
+  });
+}
+
+TEST(OrphanAdoptionTest, LeavesNoZombieInAHostThatIsASubreaperAlready) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    const pid_t of_host = StartOrphan("exit 7");
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    RunOptions options;
+    options.timeout = kShort;
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_THAT(asyncproc::Run(Command::Shell("sleep 1000 & exec sleep 1000"),
+                                 options),
+                  HasCode(absl::StatusCode::kDeadlineExceeded));
+    }
+    while ((*adoption)->reaped() < 20) absl::SleepFor(absl::Milliseconds(1));
+
+    // The one that came before is the host's.
+    int status = 0;
+    EXPECT_EQ(waitpid(of_host, &status, 0), of_host);
+    EXPECT_EQ(WEXITSTATUS(status), 7);
+    EXPECT_FALSE(HasChild());
+    adoption->reset();
+    EXPECT_TRUE(IsSubreaper());
+  });
+}
+
+// As PID 1 of a new PID namespace: its pid, how many orphans were reaped, and
+// how Terminate ended.
+std::string SeenByPidOne(bool own_proc) {
+  return InForkedHost([own_proc]() -> std::string {
+    if (unshare(CLONE_NEWPID | (own_proc ? CLONE_NEWNS : 0)) != 0) {
+      return "refused";
+    }
+    return InForkedHost([own_proc]() -> std::string {
+      if (own_proc &&
+          (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+           mount("proc", "/proc", "proc", 0, nullptr) != 0)) {
+        return "refused";
+      }
+      auto adoption = OrphanAdoption::Start();
+      if (!adoption.ok()) return adoption.status().ToString();
+      for (int i = 0; i < 40; ++i) StartOrphan("exit 3");
+      if (!AwaitNoChild()) return "zombies";
+      const size_t reaped = (*adoption)->reaped();
+      StartOrphan("sleep 1000");
+      const auto survivors = (*adoption)->Terminate();
+      return absl::StrCat(getpid(), " ", reaped, " ",
+                          absl::StatusCodeToString(survivors.status().code()));
+    });
+  });
+}
+
+TEST(OrphanAdoptionTest, LeavesNoZombieOfPidOne) {
+  const std::string seen = SeenByPidOne(/*own_proc=*/true);
+  if (seen == "refused") GTEST_SKIP() << "no PID namespace may be made here";
+
+  EXPECT_EQ(seen, "1 40 OK");
+}
+
+// As after unshare -pf.
+TEST(OrphanAdoptionTest, LeavesNoZombieOfPidOneWithTheProcOfOthers) {
+  const std::string seen = SeenByPidOne(/*own_proc=*/false);
+  if (seen == "refused") GTEST_SKIP() << "no PID namespace may be made here";
+
+  EXPECT_EQ(seen, "1 40 RESOURCE_EXHAUSTED");
+}
+
+TEST(OrphanAdoptionTest, TakesNoStatusOfTheLibrarysChildren) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto before = MustSpawn(Command({"cat"}));
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([] {
+        for (int round = 0; round < 100; ++round) {
+          Command command = DoubleFork("exit 0");
+          if (round % 2 == 0) command = Command({"sh", "-c", "exit 3"});
+          auto process = MustSpawn(command);
+          EXPECT_THAT(process->WaitFor(kNeverReached),
+                      IsOkAndHolds(ExitStatus::Exited(round % 2 == 0 ? 3 : 0)));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_THAT(before->Terminate(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(0)));
+    EXPECT_TRUE(AwaitNoChild());
+    EXPECT_EQ((*adoption)->reaped(), 200);
+  });
+}
+
+// A child made by fork is one of any kind from its first moment on.
+class OsWithForkOnly : public internal::Os {
+ public:
+  pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
+              int* pidfd) override {
+    if ((flags & CLONE_VM) == 0) {
+      return Os::Clone(entry, stack_top, flags, arg, pidfd);
+    }
+    errno = EINVAL;
+    return -1;
+  }
+};
+
+TEST(OrphanAdoptionTest, TakesNoStatusOfChildrenMadeByFork) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    OsWithForkOnly os;
+    internal::ScopedOs scoped(&os);
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    for (int round = 0; round < 100; ++round) {
+      const absl::Status failed =
+          Process::Spawn(Command({"/no/such/file"})).status();
+      EXPECT_THAT(failed, HasCode(absl::StatusCode::kNotFound));
+      EXPECT_THAT(MustSpawn(Command({"false"}))->WaitFor(kNeverReached),
+                  IsOkAndHolds(ExitStatus::Exited(1)));
+    }
+    EXPECT_EQ((*adoption)->reaped(), 0);
+  });
+}
+
+TEST(OrphanAdoptionTest, EndsThoseThatHaveLeftGroupAndSession) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    const pid_t gentle = StartOrphan("exec sleep 1000");
+    // It leaves another one behind when it is killed.
+    const pid_t stubborn =
+        StartOrphan("trap '' TERM; while :; do sleep 1000; done");
+    auto bystander = MustSpawn(Command({"sleep", "1000"}));
+    const auto living = (*adoption)->Living();
+    EXPECT_THAT(living, IsOkAndHolds(testing::UnorderedElementsAre(
+                            Field(&Survivor::pid, gentle),
+                            Field(&Survivor::pid, stubborn))));
+
+    Escalation only_term;
+    only_term.steps = {EscalationStep::Signal(SIGTERM, absl::Seconds(1))};
+    EXPECT_THAT((*adoption)->Terminate(only_term),
+                IsOkAndHolds(ElementsAre(Field(&Survivor::pid, stubborn))));
+    EXPECT_THAT((*adoption)->Terminate(), IsOkAndHolds(IsEmpty()));
+
+    EXPECT_FALSE(ProcessLives(gentle));
+    EXPECT_FALSE(ProcessLives(stubborn));
+    EXPECT_TRUE(bystander->IsAlive());
+    EXPECT_THAT(bystander->Terminate(kShort), IsOk());
+    EXPECT_FALSE(HasChild());
+  });
+}
+
+TEST(OrphanAdoptionTest, ReapsWhatStillLivesAfterItsEnd) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    const pid_t orphan = StartOrphan("exec sleep 1000");
+
+    adoption->reset();
+
+    EXPECT_FALSE(IsSubreaper());
+    EXPECT_TRUE(ProcessLives(orphan));
+    EXPECT_EQ(kill(orphan, SIGKILL), 0);
+    EXPECT_TRUE(AwaitNoChild());
+    AwaitNoLibraryThread();
+  });
+}
+
+TEST(OrphanAdoptionTest, IsThereOnceAtMost) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto first = OrphanAdoption::Start();
+    ASSERT_THAT(first, IsOk());
+    EXPECT_TRUE(IsSubreaper());
+
+    EXPECT_THAT(OrphanAdoption::Start(),
+                HasCode(absl::StatusCode::kFailedPrecondition));
+    EXPECT_THAT((*first)->Terminate(Escalation()),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    first->reset();
+
+    EXPECT_THAT(OrphanAdoption::Start(), IsOk());
+    EXPECT_FALSE(IsSubreaper());
+  });
+}
+
+class OsWithoutThreads : public internal::Os {
+ public:
+  int ThreadCreate(pthread_t*, const pthread_attr_t*, void* (*)(void*),
+                   void*) override {
+    return EAGAIN;
+  }
+};
+
+TEST(OrphanAdoptionTest, ChangesNothingWhereNoThreadIsLeft) {
+  OsWithoutThreads os;
+  {
+    internal::ScopedOs scoped(&os);
+    EXPECT_THAT(OrphanAdoption::Start(),
+                HasCode(absl::StatusCode::kResourceExhausted));
+  }
+
+  EXPECT_FALSE(IsSubreaper());
+  EXPECT_THAT(OrphanAdoption::Start(), IsOk());
+}
+
+}  // namespace
+}  // namespace asyncproc
