@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -68,7 +69,9 @@ std::set<pid_t> FamilyOf(pid_t child, const std::vector<ProcessStat>& all) {
 std::optional<bool> Has(pid_t pid, const std::set<std::string>& targets) {
   const std::string directory = absl::StrCat("/proc/", pid, "/fd");
   if (access(directory.c_str(), R_OK) < 0) return std::nullopt;
-  for (int fd : ListNumbers(directory)) {
+  const absl::StatusOr<std::vector<int>> fds = ListNumbers(directory);
+  if (!fds.ok()) return std::nullopt;
+  for (int fd : *fds) {
     char link[64] = {};
     const std::string path = absl::StrCat(directory, "/", fd);
     const ssize_t size = readlink(path.c_str(), link, sizeof(link) - 1);
@@ -113,8 +116,9 @@ SocketOwner FindSocketOwner(const std::set<ino_t>& sockets, pid_t child) {
   for (ino_t socket : sockets) {
     targets.insert(absl::StrCat("socket:[", socket, "]"));
   }
-  const std::vector<ProcessStat> all = ListProcesses();
-  const std::set<pid_t> family = FamilyOf(child, all);
+  const absl::StatusOr<std::vector<ProcessStat>> all = ListProcesses();
+  if (!all.ok()) return owner;
+  const std::set<pid_t> family = FamilyOf(child, *all);
   bool all_seen = true;
   for (pid_t pid : family) {
     const std::optional<bool> has = Has(pid, targets);
@@ -125,7 +129,7 @@ SocketOwner FindSocketOwner(const std::set<ino_t>& sockets, pid_t child) {
     if (!has.has_value()) all_seen = false;
   }
   if (!all_seen) return owner;
-  for (const ProcessStat& stat : all) {
+  for (const ProcessStat& stat : *all) {
     if (family.count(stat.pid) > 0 || Has(stat.pid, targets) != true) continue;
     owner.kind = SocketOwner::Kind::kOther;
     owner.pid = stat.pid;
