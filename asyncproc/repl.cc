@@ -37,6 +37,7 @@ constexpr size_t kShown = 200;
 // How long a program must be silent before it is asked what it waits for, or
 // before its prompt counts as the last one after an interrupt.
 constexpr absl::Duration kSilence = absl::Milliseconds(50);
+constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
 
 // From one interrupt to the next: this at first, then twice as long each time.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
@@ -182,11 +183,11 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
       return broken_.ok() ? status : broken_;
     }
   }
+  if (absl::Status status = DropStale(deadline); !status.ok()) return status;
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
   if (completion.ok() && completion->incomplete) {
-    const absl::Status left =
-        unanswered_ ? Recover(DeadlineAfter(dialect_.interrupt.patience))
-                    : DropOutput(deadline);
+    stale_ = true;
+    const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
     return absl::InvalidArgumentError(
         absl::StrCat(Named(statement), " is not complete",
                      left.ok() || IsGivenUp(left)
@@ -200,8 +201,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
   const std::string written = Written();
-  const absl::Status recovered =
-      Recover(DeadlineAfter(dialect_.interrupt.patience));
+  stale_ = true;
+  const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
   return absl::DeadlineExceededError(absl::StrCat(
       Named(statement), " was not done after ", absl::FormatDuration(taken),
       written, "; ",
@@ -223,6 +224,7 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
                                                absl::Time deadline) {
   unanswered_ = true;
   unfinished_ = false;
+  interrupted_ = false;
   absl::StatusOr<Completion> completion;
   if (!dialect_.prompt.empty()) {
     completion = ExecuteLines(statement, deadline);
@@ -274,12 +276,28 @@ absl::StatusOr<Repl::Completion> Repl::AwaitCompletion(absl::Time deadline) {
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
+  absl::Duration pause = kSilence;
+  int asked = 0;  // How often in a row it was found to wait for more,
+  int left = 0;   // or for its stdin.
   for (;;) {
     const size_t newline = received_.find('\n');
     if (newline == std::string::npos) {
       std::string bytes;
       if (channel_ != nullptr) {
-        absl::StatusOr<std::string> got = channel_->Receive(deadline);
+        const absl::Time slice = std::min(deadline, MonotonicNow() + pause);
+        absl::StatusOr<std::string> got = channel_->Receive(slice);
+        if (absl::IsDeadlineExceeded(got.status()) &&
+            MonotonicNow() < deadline && internal::CheckWaitScopes().ok()) {
+          pause = std::min(2 * pause, absl::Seconds(1));
+          asked = AsksForMore() ? asked + 1 : 0;
+          left = HasLeft() ? left + 1 : 0;
+          if (left == 2) {
+            return absl::OutOfRangeError("the program reads its stdin again");
+          }
+          if (asked < 2) continue;
+          unfinished_ = true;
+          return Completion{true, "", "", ""};
+        }
         if (!got.ok()) return got.status();
         bytes = *std::move(got);
       }
@@ -309,7 +327,14 @@ absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
 }
 
 bool Repl::AsksForMore() {
-  return process_ != nullptr && child_->Flush(absl::ZeroDuration()).ok() &&
+  if (process_ == nullptr) return false;
+  if (channel_ != nullptr) return channel_->IsAwaited(process_->pid());
+  return child_->Flush(absl::ZeroDuration()).ok() &&
+         Diagnose(*process_).activity == Activity::kReadingStdin;
+}
+
+bool Repl::HasLeft() {
+  return process_ != nullptr && !dialect_.typed.empty() && !interrupted_ &&
          Diagnose(*process_).activity == Activity::kReadingStdin;
 }
 
@@ -420,6 +445,14 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   return reply;
 }
 
+absl::Status Repl::DropStale(absl::Time deadline) {
+  if (!stale_) return absl::OkStatus();
+  absl::Status status = DropOutput(deadline);
+  if (status.ok()) stale_ = false;
+  // The next statement does it.
+  return IsGivenUp(status) ? absl::OkStatus() : status;
+}
+
 absl::Status Repl::DropOutput(absl::Time deadline) {
   for (OutputStream* stream : {&child_->out(), &child_->err()}) {
     if (absl::Status status = stream->Sync(Until(deadline)); !status.ok()) {
@@ -456,12 +489,17 @@ absl::Status Repl::Recover(absl::Time deadline) {
   absl::Duration pause = kFirstPause;
   size_t left = 0;  // Of the ways out of a statement that is not complete.
   absl::Status status;
-  for (int i = 0;; ++i) {
-    if (i == 0 || dialect_.interrupt.repeated) {
-      if (!unfinished_ || dialect_.abandon.empty()) status = Interrupt();
+  for (;;) {
+    status = absl::OkStatus();
+    // A way out is tried without an interrupt first.
+    const bool leaves = unfinished_ && !dialect_.abandon.empty();
+    if ((!leaves || left > dialect_.abandon.size()) &&
+        (!interrupted_ || dialect_.interrupt.repeated)) {
+      interrupted_ = true;
+      status = Interrupt();
     }
-    if (unfinished_ && left < dialect_.abandon.size()) {
-      status = Type(dialect_.abandon[left++]);
+    if (leaves) {
+      status = Type(dialect_.abandon[left++ % dialect_.abandon.size()]);
     }
     if (!status.ok()) break;
     status = AwaitReady(std::min(last, MonotonicNow() + pause));
@@ -470,13 +508,13 @@ absl::Status Repl::Recover(absl::Time deadline) {
       return ended;
     }
     if (MonotonicNow() >= last) break;
-    pause *= 2;
+    if (!leaves) pause *= 2;
   }
-  if (status.ok()) status = DropOutput(deadline);
   if (status.ok()) {
     unanswered_ = false;
     unfinished_ = false;
-    return status;
+    stale_ = true;
+    return DropStale(deadline);
   }
   const bool another = IsGivenUp(status) && deadline < patience;
   if (another) return status;
@@ -495,7 +533,7 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
     absl::Status status = AwaitPrompt(deadline).status();
     while (status.ok()) {
       const absl::StatusOr<Expected> more = out_.Await(
-          {AtEnd(dialect_), Pattern::Timeout()}, kSilence);
+          {AtEnd(dialect_), Pattern::Timeout()}, kPromptSilence);
       if (!more.ok()) return more.status();
       if (more->index == 1) return absl::OkStatus();
       if (MonotonicNow() >= deadline) {
@@ -510,7 +548,7 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
   }
   absl::StatusOr<Completion> completion = AwaitCompletion(deadline);
   if (!completion.ok()) return completion.status();
-  if (!dialect_.channel && completion->incomplete) {
+  if (unfinished_ && completion->incomplete) {
     return absl::DeadlineExceededError("it waits for more");
   }
   return absl::OkStatus();
@@ -518,13 +556,21 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError("the session has been closed");
-  channel_ = nullptr;
+  if (dialect_.channel) {
+    // Its end-of-file ends the program, or sends it back to its stdin.
+    channel_ = nullptr;
+    if (!dialect_.typed.empty()) child_->CloseStdin().IgnoreError();
+    absl::StatusOr<ExitStatus> status = child_->WaitFor(grace);
+    if (!IsGivenUp(status.status())) return status;
+  }
   return child_->Terminate(grace);
 }
 
 absl::Status Repl::Failed(const absl::Status& why,
                           absl::string_view statement) {
   if (IsGivenUp(why)) return why;
+  // What reads its stdin again has nothing else to do.
+  if (HasLeft()) child_->CloseStdin().IgnoreError();
   // If the child has ended, that is why, whatever it looked like from here.
   const absl::StatusOr<ExitStatus> status =
       child_->WaitFor(dialect_.interrupt.patience);

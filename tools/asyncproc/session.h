@@ -40,7 +40,8 @@ std::string FormatStep(absl::string_view statement, absl::string_view reply);
 
 // Whether a reply is what was expected. That the last line has an end is not
 // asked for; of a Python traceback, only where it begins and the exception.
-bool IsAsExpected(absl::string_view expected, absl::string_view reply);
+bool IsAsExpected(const SessionStep& step, absl::string_view out,
+                  absl::string_view err);
 
 }  // namespace asyncproc::cli
 

@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/blocked_call.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc::internal {
@@ -37,6 +40,20 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Open(Command* command) {
 Channel::Channel(Pipe statements, Pipe completions)
     : statements_(std::move(statements)),
       completions_(std::move(completions)) {}
+
+bool Channel::IsAwaited(pid_t pid) const {
+  int size = 0;
+  struct stat pipe;
+  if (!unsent_.empty() || fstat(statements_.read_end.get(), &pipe) != 0 ||
+      ioctl(statements_.read_end.get(), FIONREAD, &size) != 0 || size > 0) {
+    return false;
+  }
+  const std::optional<BlockedCall> call = ReadBlockedCall(pid, pid);
+  return call.has_value() && call->kind == BlockedCall::Kind::kRead &&
+         call->fds.size() == 1 &&
+         DescriptorTarget(pid, call->fds[0]) ==
+             absl::StrCat("pipe:[", pipe.st_ino, "]");
+}
 
 absl::StatusOr<std::string> Channel::Receive(absl::Time deadline) {
   for (;;) {

@@ -1,6 +1,8 @@
 #ifndef ASYNCPROC_INTERNAL_REPL_CHANNEL_H_
 #define ASYNCPROC_INTERNAL_REPL_CHANNEL_H_
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 
@@ -34,6 +36,10 @@ class Channel {
 
   // Queues `text` for the child.
   void Send(absl::string_view text) { unsent_.append(text); }
+
+  // Whether process `pid` has read all that was sent, and waits for more. False
+  // where /proc does not tell.
+  bool IsAwaited(pid_t pid) const;
 
   // Writes what is queued, and waits for the next bytes from the child; none at
   // end-of-file. Errors: kDeadlineExceeded; kCancelled.

@@ -26,17 +26,32 @@ def run():
             except BaseException:
                 pass
 
+    # gdb takes the end of the text for every `end` that is missing.
+    blocks = ('define', 'commands', 'if', 'while', 'actions', 'stepping',
+              'while-stepping')
+    def is_incomplete(source):
+        depth, verbatim = 0, False
+        for line in source.split('\n'):
+            word, _, rest = line.strip().partition(' ')
+            if word == 'end':
+                depth, verbatim = max(0, depth - 1), False
+            elif verbatim:
+                continue
+            elif word == 'document' or not rest and word in ('python', 'py', 'guile', 'gu'):
+                depth, verbatim = depth + 1, True
+            elif word in blocks:
+                depth += 1
+        return depth > 0 or source.endswith('\\')
+
     def execute(source):
-        lines = [line.split() for line in source.split('\n')]
-        if source.endswith('\\'):
+        if is_incomplete(source):
             return 'incomplete'
-        if not any(lines):  # A blank line would repeat the last command.
+        if not source.strip():  # A blank line would repeat the last command.
             return 'done 0'
         try:
             gdb.execute(source, True)
             return 'done 0'
         except gdb.error as error:
-            # gdb's word for a `define` or an `if` without its `end`.
             print(error, file=sys.stderr, flush=True)
             return 'done 1'
         except KeyboardInterrupt:

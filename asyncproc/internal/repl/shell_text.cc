@@ -26,13 +26,14 @@ const absl::string_view kBashSetup =
 
 // $_ and PIPESTATUS are known only behind the statement's last command, inside
 // the same `eval`. What is no body of a function is not complete or not right:
-// nothing may stand behind it. {state} is what the line before says that a
+// nothing may stand behind it. (A subshell finds out, because a bad `$(` ends
+// one.) {state} is what the line before says that a
 // statement must find.
 const absl::string_view kBashStatement =
-    R"sh(if eval {quoted_function} 2>/dev/null; then unset -f asyncproc; {state}
-eval {quoted_capture} 8<&- 9>&-
+    R"sh(if (eval {quoted_function}) 2>/dev/null; then {state}
+command eval {quoted_capture} 8<&- 9>&-
 else {state}
-eval {quoted} 8<&- 9>&-
+command eval {quoted} 8<&- 9>&-
 asyncproc=("$?" "$_" "${PIPESTATUS[@]}"); fi
 builtin printf '{id} done %d : %q' "${asyncproc[0]-130}" "${asyncproc[1]}" >&9; if [[ "${asyncproc[*]:2}" != 0 ]]; then builtin printf '; (exit %d)' "${asyncproc[2]}" >&9; [[ ${#asyncproc[@]} -gt 3 ]] && builtin printf ' | (exit %d)' "${asyncproc[@]:3}" >&9; fi; unset asyncproc; builtin echo >&9
 )sh";
