@@ -174,8 +174,13 @@ std::optional<std::string> ExceptionOf(absl::string_view expected) {
   const Lines lines = SplitLines(expected);
   for (size_t i = 0; i < lines.size(); ++i) {
     if (lines[i] != kTraceback && lines[i] != kOldTraceback) continue;
-    for (++i; i < lines.size() && (IsIndented(lines[i]) || IsBlank(lines[i]));
-         ++i) {
+    // The exception begins with a word.
+    const auto is_stack = [](absl::string_view line) {
+      return line.empty() ||
+             (line[0] != '_' &&
+              !absl::ascii_isalnum(static_cast<unsigned char>(line[0])));
+    };
+    for (++i; i < lines.size() && is_stack(lines[i]); ++i) {
     }
     return absl::StrCat(
         absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(i), lines.end(),
