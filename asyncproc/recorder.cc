@@ -194,7 +194,7 @@ void Recorder::OnOutputClosed(ChildStream stream) {
 }
 
 void Recorder::OnChannel(bool sent, absl::string_view bytes) {
-  NoteData(sent ? Kind::kSent : Kind::kReceived, bytes);
+  core_->NoteData(sent ? Kind::kSent : Kind::kReceived, bytes);
 }
 
 void Recorder::OnLetters(absl::string_view letters) {

@@ -145,8 +145,9 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
   dialect.typed = "\\i /dev/fd/8\n";
   dialect.channel = true;
   dialect.statement =
-      "\\set ERROR false\n{statement}\n;\n\\o /dev/fd/9\n"
-      "\\qecho {id} done :ERROR\n\\o\n";
+      "\\unset LAST_ERROR_SQLSTATE\n{statement}\n;\n\\o /dev/fd/9\n"
+      "\\if :{?LAST_ERROR_SQLSTATE}\n\\qecho {id} done 1\n"
+      "\\else\n\\qecho {id} done 0\n\\endif\n\\o\n";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n\\i /dev/fd/8\n";
   dialect.interrupt.repeated = false;  // It would end what the text begins.
