@@ -510,6 +510,16 @@ absl::Status Repl::Recover(absl::Time deadline) {
     if (MonotonicNow() >= last) break;
     if (!leaves) pause *= 2;
   }
+  // A signal that came late has been dealt with when an empty statement has.
+  if (status.ok() && dialect_.channel) {
+    if (status = Send(""); status.ok()) {
+      status = AwaitCompletion(last).status();
+    }
+    if (absl::Status ended = internal::CheckWaitScopes();
+        !status.ok() && !ended.ok()) {
+      return ended;
+    }
+  }
   if (status.ok()) {
     unanswered_ = false;
     unfinished_ = false;

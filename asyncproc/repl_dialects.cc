@@ -145,7 +145,7 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
   dialect.typed = "\\i /dev/fd/8\n";
   dialect.channel = true;
   dialect.statement =
-      "\\unset LAST_ERROR_SQLSTATE\n{statement}\n;\n\\o /dev/fd/9\n"
+      "\\r\n\\unset LAST_ERROR_SQLSTATE\n{statement}\n;\n\\o /dev/fd/9\n"
       "\\if :{?LAST_ERROR_SQLSTATE}\n\\qecho {id} done 1\n"
       "\\else\n\\qecho {id} done 0\n\\endif\n\\o\n";
   dialect.refused = std::string(kNul);

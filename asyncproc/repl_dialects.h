@@ -26,7 +26,9 @@ namespace asyncproc {
 //                  environment say. Rows alone, their columns with | between;
 //                  \pset changes that. A missing ";" at the end is added. Has
 //                  a terminal, without which an interrupt ends it: so errors
-//                  are in Reply::out, with status 1.
+//                  are in Reply::out, with status 1. A statement without a
+//                  closing parenthesis is dropped without an error. psql ends
+//                  when its server does.
 //
 // By marks, without a terminal:
 //

@@ -183,8 +183,7 @@ TEST_F(PsqlTest, GoesOnAfterAStatementThatTookTooLongOrIsNotComplete) {
   EXPECT_EQ(Eval("select 1").out, "1\n");
 
   for (const char* incomplete :
-       {"select 'abc", "select \"a", "select $$ '", "/* /* */ select 1",
-        "select (1"}) {
+       {"select 'abc", "select \"a", "select $$ '", "/* /* */ select 1"}) {
     EXPECT_THAT(psql_->Eval(incomplete, kNeverReached),
                 HasCode(absl::StatusCode::kInvalidArgument))
         << incomplete;
@@ -195,10 +194,12 @@ TEST_F(PsqlTest, GoesOnAfterAStatementThatTookTooLongOrIsNotComplete) {
 TEST_F(PsqlTest, SaysSoWhenTheServerIsGone) {
   server_.reset();
 
-  const Reply reply = Eval("select 1");
+  const auto reply = psql_->Eval("select 1", kNeverReached);
+  psql_ = nullptr;
 
-  EXPECT_EQ(reply.status, 1);
-  EXPECT_THAT(reply.out, HasSubstr("server closed the connection"));
+  EXPECT_THAT(reply, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(reply.status().message(),
+              HasSubstr("server closed the connection"));
 }
 
 TEST(PsqlWithoutServerTest, FailsToStartWithWhatItSaid) {

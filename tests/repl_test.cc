@@ -457,7 +457,7 @@ ReplDialect RestlessDialect() {
                              "def talk(*_):\n"
                              "  while True:\n"
                              "    print('> ', end='', flush=True)\n"
-                             "    time.sleep(0.05)\n"
+                             "    time.sleep(0.005)\n"
                              "signal.signal(signal.SIGINT, talk)\n"
                              "print('> ', end='', flush=True)\n"
                              "while True: signal.pause()\n"});

@@ -465,7 +465,7 @@ TEST_P(ReplayReplTest, GivesTheSameRepliesAndRefusesAnotherStatement) {
   auto reply = (*other)->Eval("something else", kNeverReached);
   EXPECT_THAT(reply, HasCode(kAborted));
   EXPECT_THAT(reply.status().message(),
-              AllOf(HasSubstr("expected in"), HasSubstr("got in"),
+              AllOf(HasSubstr("expected "), HasSubstr("got "),
                     HasSubstr("something else")));
 }
 
