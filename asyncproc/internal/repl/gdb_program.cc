@@ -13,7 +13,10 @@ def run():
 
     def read_until(complete):
         while not complete():
-            piece = os.read(statements, 1 << 16)
+            try:
+                piece = os.read(statements, 1 << 16)
+            except KeyboardInterrupt:  # Between two statements.
+                continue
             if not piece:
                 os._exit(0)
             pending.extend(piece)

@@ -50,8 +50,14 @@ def run():
         import warnings
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            if text.endswith('\\') or flags(text + '\n', '<stdin>', 'exec') is None:
-                return None
+            try:
+                if flags(text + '\n', '<stdin>', 'exec') is None:
+                    return None
+            except SyntaxError:
+                # codeop does not know a line that is to be continued.
+                if text.endswith('\\'):
+                    return None
+                raise
         tree = compile(text + '\n', '<stdin>', 'exec',
                        ast.PyCF_ONLY_AST | flags.compiler.flags & ~0x4200, True)
         return [ast.Interactive([node]) for node in tree.body]
