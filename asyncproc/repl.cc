@@ -79,10 +79,10 @@ absl::Status CheckBytes(const ReplDialect& dialect,
                         absl::string_view statement) {
   const size_t at = statement.find_first_of(dialect.refused);
   if (at == absl::string_view::npos) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat(
-      "the program cannot take the byte \"",
-      absl::CHexEscape(statement.substr(at, 1)), "\", which is at offset ", at,
-      " of ", Named(statement)));
+  return absl::UnimplementedError(
+      absl::StrCat("the program cannot take the byte \"",
+                   absl::CHexEscape(statement.substr(at, 1)),
+                   "\", which is at offset ", at, " of ", Named(statement)));
 }
 
 // At the end of what has arrived, and of a line's own.
@@ -161,8 +161,8 @@ absl::Status Repl::Begin(absl::Time deadline) {
     status = AwaitPrompt(deadline).status();
   } else if (status.ok()) {
     // A program of the dialect's own says that it is ready; others answer.
-    const bool tells = dialect_.channel && dialect_.setup.empty() &&
-                       dialect_.typed.empty();
+    const bool tells =
+        dialect_.channel && dialect_.setup.empty() && dialect_.typed.empty();
     if (!tells) status = Send("");
     if (status.ok()) status = AwaitCompletion(deadline).status();
   }
@@ -188,11 +188,9 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   if (completion.ok() && completion->incomplete) {
     stale_ = true;
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
-    return absl::InvalidArgumentError(
-        absl::StrCat(Named(statement), " is not complete",
-                     left.ok() || IsGivenUp(left)
-                         ? ""
-                         : ", and the session is lost to it"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Named(statement), " is not complete",
+        left.ok() || IsGivenUp(left) ? "" : ", and the session is lost to it"));
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
@@ -342,9 +340,9 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
   int asked = 0;  // How often in a row it was found to wait for more.
   for (;;) {
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
-    absl::StatusOr<Expected> found = out_.Await(
-        Pattern::Regex(absl::StrCat(tail_, "(?: ([^\n]*?))?\r?\n")),
-        Until(slice));
+    absl::StatusOr<Expected> found =
+        out_.Await(Pattern::Regex(absl::StrCat(tail_, "(?: ([^\n]*?))?\r?\n")),
+                   Until(slice));
     if (found.ok()) {
       Completion completion;
       completion.out = std::move(found->before);
@@ -371,8 +369,7 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitPrompt(absl::Time deadline) {
-  absl::StatusOr<Expected> found =
-      out_.Await(AtEnd(dialect_), Until(deadline));
+  absl::StatusOr<Expected> found = out_.Await(AtEnd(dialect_), Until(deadline));
   if (!found.ok()) return found.status();
   Completion completion;
   completion.incomplete = found->groups[0].empty();
@@ -542,8 +539,8 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
     // The last prompt is followed by silence.
     absl::Status status = AwaitPrompt(deadline).status();
     while (status.ok()) {
-      const absl::StatusOr<Expected> more = out_.Await(
-          {AtEnd(dialect_), Pattern::Timeout()}, kPromptSilence);
+      const absl::StatusOr<Expected> more =
+          out_.Await({AtEnd(dialect_), Pattern::Timeout()}, kPromptSilence);
       if (!more.ok()) return more.status();
       if (more->index == 1) return absl::OkStatus();
       if (MonotonicNow() >= deadline) {
@@ -590,10 +587,10 @@ absl::Status Repl::Failed(const absl::Status& why,
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
-  broken_ = absl::FailedPreconditionError(absl::StrCat(
-      child_->DebugString(), " has ended, by ", status->ToString(), ", at ",
-      Named(statement), child_->out().LastLines("stdout"),
-      child_->err().LastLines("stderr")));
+  broken_ = absl::FailedPreconditionError(
+      absl::StrCat(child_->DebugString(), " has ended, by ", status->ToString(),
+                   ", at ", Named(statement), child_->out().LastLines("stdout"),
+                   child_->err().LastLines("stderr")));
   return broken_;
 }
 

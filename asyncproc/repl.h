@@ -234,17 +234,17 @@ class Repl {
   std::unique_ptr<internal::Channel> channel_;
   Expect out_;
 
-  uint64_t id_ = 0;         // Of the last statement.
-  std::string head_;        // Its mark.
-  std::string tail_;        //
-  std::string received_;    // From the channel; not yet a line.
+  uint64_t id_ = 0;       // Of the last statement.
+  std::string head_;      // Its mark.
+  std::string tail_;      //
+  std::string received_;  // From the channel; not yet a line.
   std::string status_ = "0";
   std::string state_ = ":";
-  bool unanswered_ = false;  // A statement is still to be interrupted.
-  bool unfinished_ = false;  // And it is not complete.
+  bool unanswered_ = false;   // A statement is still to be interrupted.
+  bool unfinished_ = false;   // And it is not complete.
   bool interrupted_ = false;  // And it has been interrupted once.
-  bool stale_ = false;  // What was written since then is still to be dropped.
-  absl::Status broken_;      // Why the session cannot go on.
+  bool stale_ = false;   // What was written since then is still to be dropped.
+  absl::Status broken_;  // Why the session cannot go on.
 };
 
 }  // namespace asyncproc

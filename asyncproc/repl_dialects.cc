@@ -58,8 +58,7 @@ ReplDialect BcDialect() {
   dialect.command = InOwnGroup({"bc", "-q", "-i"},
                                std::vector<std::string>(16, "/dev/stdin"));
   dialect.command.env.Set("BC_LINE_LENGTH", "0").Unset("BC_ENV_ARGS");
-  dialect.statement =
-      "{statement}\nprint \"{head}\"\nprint \"{tail}\\n\"\n";
+  dialect.statement = "{statement}\nprint \"{head}\"\nprint \"{tail}\\n\"\n";
   dialect.refused = std::string(kNul);
   // Out of braces and parentheses, of a string, and of a comment.
   dialect.abandon = {"}\n", "", "\"\n", "*/\n", "}\n}\n", ""};
@@ -88,12 +87,12 @@ ReplDialect NodeDialect() {
 }
 
 ReplDialect GdbDialect(const std::vector<std::string>& arguments) {
-  ReplDialect dialect = ByLength(InOwnGroup(
-      {"gdb", "-q", "-nx", "-iex", "set confirm off", "-iex",
-       "set pagination off", "-iex", "set width 0", "-iex", "set height 0",
-       "-iex", "set style enabled off", "-iex", "set debuginfod enabled off",
-       "-iex", "set history save off"},
-      arguments));
+  ReplDialect dialect = ByLength(
+      InOwnGroup({"gdb", "-q", "-nx", "-iex", "set confirm off", "-iex",
+                  "set pagination off", "-iex", "set width 0", "-iex",
+                  "set height 0", "-iex", "set style enabled off", "-iex",
+                  "set debuginfod enabled off", "-iex", "set history save off"},
+                 arguments));
   // As the value of a command: gdb takes no program of several lines.
   dialect.command.argv.insert(
       dialect.command.argv.begin() + 1,
@@ -116,8 +115,8 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
   ReplDialect dialect;
   // Its interactive loop lives on after an interrupt, and the file that it
   // reads is neither edited nor echoed.
-  dialect.command = InOwnGroup(
-      {"sqlite3", "-interactive", "-init", "/dev/null", database});
+  dialect.command =
+      InOwnGroup({"sqlite3", "-interactive", "-init", "/dev/null", database});
   dialect.command.env.Set("TERM", "dumb").Set("INPUTRC", "/dev/null");
   dialect.command.env.Set("SQLITE_HISTORY", "/dev/null");
   dialect.typed = ".read /dev/fd/8\n";
@@ -133,11 +132,10 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
 
 ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
   ReplDialect dialect;
-  dialect.command = InOwnGroup(
-      {"psql", "-X", "-q", "-n", "-A", "-t", "-P", "pager=off", "-v",
-       "HISTFILE=/dev/null", "-v", "PROMPT1=", "-v", "PROMPT2=", "-v",
-       "PROMPT3="},
-      arguments);
+  dialect.command = InOwnGroup({"psql", "-X", "-q", "-n", "-A", "-t", "-P",
+                                "pager=off", "-v", "HISTFILE=/dev/null", "-v",
+                                "PROMPT1=", "-v", "PROMPT2=", "-v", "PROMPT3="},
+                               arguments);
   dialect.command.process_group = ProcessGroup::Inherit();
   dialect.command.pty = Pty{24, 80, /*echo=*/false};
   dialect.command.env.Set("TERM", "dumb").Set("INPUTRC", "/dev/null");

@@ -175,18 +175,18 @@ TEST(CliReplTest, ComparesByTheRulesOfDoctest) {
 
 TEST(CliReplTest, TakesADialectFromAFile) {
   TemporaryDirectory directory;
-  const std::string path = directory.Write(
-      "cat.json",
-      R"({"command": ["sed", "-u", "s/,//"],
+  const std::string path =
+      directory.Write("cat.json",
+                      R"({"command": ["sed", "-u", "s/,//"],
           "environment": {"LANG": null},
           "statement": "{statement}\n{head},{tail}\n"})");
 
   const Said said = Repl({"--dialect", path}, "abc\n");
 
   EXPECT_EQ(said.out, ">>> abc\nabc\n") << said.err;
-  for (const char* wrong : {"[]", "{\"command\": [\"cat\"], \"nope\": 1}",
-                            "{\"prompt\": \"x\"}",
-                            "{\"command\": [\"cat\"], \"prompt\": \"(\"}"}) {
+  for (const char* wrong :
+       {"[]", "{\"command\": [\"cat\"], \"nope\": 1}", "{\"prompt\": \"x\"}",
+        "{\"command\": [\"cat\"], \"prompt\": \"(\"}"}) {
     EXPECT_EQ(
         Repl({"--dialect", directory.Write("wrong.json", wrong)}, "1\n").code,
         125)

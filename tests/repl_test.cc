@@ -59,8 +59,8 @@ std::vector<Case> Cases() {
   return {
       {"bc", BcDialect, "20+22", "42\n", "x=5\ny=6", "x*y", "30\n", "1/0",
        "Divide by zero", "while (1) {}", "define f(x) {\nreturn (x)", "quit"},
-      {"dc", DcDialect, "20 22+p", "42\n", "5sx\n6sy", "lxly*p", "30\n", "0 1r/",
-       "divide by zero", nullptr, "[abc", "q"},
+      {"dc", DcDialect, "20 22+p", "42\n", "5sx\n6sy", "lxly*p", "30\n",
+       "0 1r/", "divide by zero", nullptr, "[abc", "q"},
       {"python", PythonDialect, "20+22", "42\n",
        "def double(x):\n    return 2 * x\n\nx = double(15)", "x", "30\n", "1/0",
        "ZeroDivisionError", "while True: pass", "def f():", "exit(3)"},

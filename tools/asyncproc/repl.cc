@@ -124,8 +124,8 @@ absl::StatusOr<ReplDialect> FromPreset(const std::string& name,
     // A database comes in the place of the one in memory.
     if (name == "sqlite3" && !words.empty()) {
       ReplDialect dialect = Sqlite3Dialect(words[0]);
-      dialect.command.argv.insert(dialect.command.argv.end(),
-                                  words.begin() + 1, words.end());
+      dialect.command.argv.insert(dialect.command.argv.end(), words.begin() + 1,
+                                  words.end());
       return dialect;
     }
     ReplDialect dialect = preset.dialect();
@@ -383,7 +383,8 @@ class Session {
   absl::Status Show(const SessionStep& step, const Outcome& outcome) {
     const bool check = absl::GetFlag(FLAGS_check);
     const std::string shown = outcome.Shown();
-    const bool same = !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err);
+    const bool same =
+        !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err);
     if (!same) ++differences_;
     if (absl::GetFlag(FLAGS_json)) {
       nlohmann::ordered_json line = {{"line", step.line},

@@ -182,10 +182,9 @@ std::optional<std::string> ExceptionOf(absl::string_view expected) {
     };
     for (++i; i < lines.size() && is_stack(lines[i]); ++i) {
     }
-    return absl::StrCat(
-        absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(i), lines.end(),
-                      "\n"),
-        "\n");
+    return absl::StrCat(absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(i),
+                                      lines.end(), "\n"),
+                        "\n");
   }
   return std::nullopt;
 }
