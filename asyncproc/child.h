@@ -67,6 +67,14 @@ class Child {
   // of the conversation: a recording has it, and what replays that gives the
   // same again. Errors: kInternal where the kernel has nothing random.
   virtual absl::StatusOr<std::string> DrawLetters(size_t count) = 0;
+
+  // A Repl that talks by a private channel (see repl.h) tells the child of all
+  // that passes there, so that a recording has it. NoteReceived returns the
+  // bytes; that of a recording returns those that were received then, and waits
+  // for them.
+  virtual absl::Status NoteSent(absl::string_view bytes) = 0;
+  virtual absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
+                                                   absl::Duration timeout) = 0;
 };
 
 }  // namespace asyncproc

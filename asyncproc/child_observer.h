@@ -46,6 +46,9 @@ class ChildObserver {
   virtual void OnResize(int rows, int columns) = 0;
   // Letters that were drawn at random for this child: see Child::DrawLetters.
   virtual void OnLetters(absl::string_view letters) = 0;
+  // What passed on the private channel of a Repl: `sent` to the child, or
+  // received from it.
+  virtual void OnChannel(bool sent, absl::string_view bytes) = 0;
   // The child has ended, and its output has settled. Once.
   virtual void OnExit(const absl::StatusOr<ExitStatus>& status) = 0;
 };

@@ -256,6 +256,17 @@ absl::StatusOr<std::string> Process::DrawLetters(size_t count) {
   return letters;
 }
 
+absl::Status Process::NoteSent(absl::string_view bytes) {
+  core_->child->NoteChannel(/*sent=*/true, bytes);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Process::NoteReceived(absl::string_view bytes,
+                                                  absl::Duration /*timeout*/) {
+  core_->child->NoteChannel(/*sent=*/false, bytes);
+  return std::string(bytes);
+}
+
 absl::Status Process::Observe(std::shared_ptr<ChildObserver> observer) {
   if (absl::Status status = observer->OnStart(command()); !status.ok()) {
     return status;

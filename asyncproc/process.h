@@ -181,6 +181,9 @@ class Process final : public Child {
 
   std::string DebugString() const override;
   absl::StatusOr<std::string> DrawLetters(size_t count) override;
+  absl::Status NoteSent(absl::string_view bytes) override;
+  absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
+                                           absl::Duration timeout) override;
 
   // Tells `observer` of everything from now on, and at once of the output that
   // is still buffered: see also Command::observer. Errors: kFailedPrecondition

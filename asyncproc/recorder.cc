@@ -193,6 +193,10 @@ void Recorder::OnOutputClosed(ChildStream stream) {
       stream == ChildStream::kOut ? Kind::kOutClosed : Kind::kErrClosed, "");
 }
 
+void Recorder::OnChannel(bool sent, absl::string_view bytes) {
+  core_->NoteData(sent ? Kind::kSent : Kind::kReceived, bytes);
+}
+
 void Recorder::OnLetters(absl::string_view letters) {
   core_->NoteData(Kind::kLetters, letters);
 }

@@ -91,6 +91,7 @@ class Recorder final : public ChildObserver,
   void OnSignal(int signal, TerminationScope scope) override;
   void OnResize(int rows, int columns) override;
   void OnLetters(absl::string_view letters) override;
+  void OnChannel(bool sent, absl::string_view bytes) override;
   void OnExit(const absl::StatusOr<ExitStatus>& status) override;
 
   const std::unique_ptr<Core> core_;

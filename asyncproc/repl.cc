@@ -1,5 +1,7 @@
 #include "asyncproc/repl.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -14,7 +16,9 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/repl/channel.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "re2/re2.h"
 
@@ -24,16 +28,19 @@ namespace {
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
 
-constexpr absl::Duration kStartPatience = absl::Seconds(20);
-constexpr absl::Duration kRecoveryPatience = absl::Seconds(2);
-constexpr int kInterrupts = 2;  // Within that time.
-constexpr absl::Duration kSilence = absl::Milliseconds(200);
-
-// Of a marker, each half.
-constexpr size_t kHalfMarker = 16;
+// Of a mark, each half.
+constexpr size_t kHalfMark = 16;
 
 // What an error shows of a reply that did not end.
 constexpr size_t kShown = 200;
+
+// How long a program must be silent before it is asked what it waits for, or
+// before its prompt counts as the last one after an interrupt.
+constexpr absl::Duration kSilence = absl::Milliseconds(50);
+constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
+
+// From one interrupt to the next: this at first, then twice as long each time.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 
 // The end of `text`, quoted.
 std::string Shown(absl::string_view text) {
@@ -43,275 +50,547 @@ std::string Shown(absl::string_view text) {
                       "\"");
 }
 
+// The beginning of a statement, quoted.
+std::string Named(absl::string_view statement) {
+  return absl::StrCat("\"", absl::CHexEscape(statement.substr(0, kShown)),
+                      statement.size() > kShown ? "..." : "", "\"");
+}
+
 absl::Duration Until(absl::Time deadline) {
   return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
                                             : deadline - MonotonicNow();
 }
 
-// Takes the lines of `statement` out of `text`, each where it stands first.
-std::string WithoutEcho(absl::string_view text, absl::string_view statement) {
-  std::vector<absl::string_view> echoed = absl::StrSplit(statement, '\n');
-  size_t next = 0;
-  std::string kept;
-  while (!text.empty()) {
-    const size_t newline = text.find('\n');
-    const size_t size =
-        newline == absl::string_view::npos ? text.size() : newline + 1;
-    const absl::string_view line = text.substr(0, size);
-    text.remove_prefix(size);
-    const absl::string_view bare = absl::StripTrailingAsciiWhitespace(line);
-    // Some repeat no empty lines.
-    while (!bare.empty() && next < echoed.size() &&
-           absl::StripTrailingAsciiWhitespace(echoed[next]).empty()) {
-      ++next;
-    }
-    if (next < echoed.size() &&
-        bare == absl::StripTrailingAsciiWhitespace(echoed[next])) {
-      ++next;
-    } else {
-      absl::StrAppend(&kept, line);
-    }
-  }
-  return kept;
+bool IsGivenUp(const absl::Status& status) {
+  return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
 absl::Status CheckDialect(const ReplDialect& dialect) {
-  if ((dialect.wrap != nullptr) != dialect.prompt.empty()) {
+  const int ways = (dialect.channel ? 1 : 0) + (dialect.prompt.empty() ? 0 : 1);
+  if (ways > 1 || dialect.statement.empty() != !dialect.prompt.empty()) {
     return absl::InvalidArgumentError(
-        "a dialect needs a way to wrap statements, or a prompt, and not both");
+        "a dialect needs either a statement, maybe with a channel, or a "
+        "prompt");
   }
   return absl::OkStatus();
 }
 
-// Letters, which no program takes for anything but letters.
-absl::StatusOr<ReplMarker> NewMarker(Child& child) {
-  absl::StatusOr<std::string> letters = child.DrawLetters(2 * kHalfMarker);
-  if (!letters.ok()) return letters.status();
-  return ReplMarker{letters->substr(0, kHalfMarker),
-                    letters->substr(kHalfMarker)};
+absl::Status CheckBytes(const ReplDialect& dialect,
+                        absl::string_view statement) {
+  const size_t at = statement.find_first_of(dialect.refused);
+  if (at == absl::string_view::npos) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("the program cannot take the byte \"",
+                   absl::CHexEscape(statement.substr(at, 1)),
+                   "\", which is at offset ", at, " of ", Named(statement)));
+}
+
+// At the end of what has arrived, and of a line's own.
+Pattern AtEnd(const ReplDialect& dialect) {
+  return Pattern::Regex(absl::StrCat(
+      "(?:(", dialect.prompt, ")",
+      dialect.continuation.empty() ? "" : "|(?:" + dialect.continuation + ")",
+      ")\\z"));
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect) {
+absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect,
+                                                  absl::Duration timeout) {
+  const absl::Time deadline = DeadlineAfter(timeout);
   if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
+  std::unique_ptr<internal::Channel> channel;
+  if (dialect.channel) {
+    auto opened = internal::Channel::Open(&dialect.command);
+    if (!opened.ok()) return opened.status();
+    channel = *std::move(opened);
+  }
   absl::StatusOr<std::unique_ptr<Process>> process =
       Process::Spawn(dialect.command);
   if (!process.ok()) return process.status();
+  if (channel != nullptr) channel->CloseChildEnd();
   Process* const started = process->get();
-  absl::StatusOr<std::unique_ptr<Repl>> repl =
-      Over(std::move(dialect), *std::move(process));
-  if (repl.ok()) (*repl)->process_ = started;
+  auto repl =
+      absl::WrapUnique(new Repl(std::move(dialect), *std::move(process)));
+  repl->process_ = started;
+  repl->channel_ = std::move(channel);
+  if (absl::Status status = repl->Begin(deadline); !status.ok()) return status;
   return repl;
 }
 
-absl::StatusOr<std::unique_ptr<Repl>> Repl::Over(ReplDialect dialect,
-                                                 std::unique_ptr<Child> child) {
+absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
+                                                   std::unique_ptr<Child> child,
+                                                   absl::Duration timeout) {
+  const absl::Time deadline = DeadlineAfter(timeout);
   if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
+  auto* const process = dynamic_cast<Process*>(child.get());
+  if (dialect.channel && process != nullptr) {
+    return absl::InvalidArgumentError(
+        "a Process that has been started has no private channel");
+  }
   auto repl = absl::WrapUnique(new Repl(std::move(dialect), std::move(child)));
-  if (absl::Status status = repl->Begin(); !status.ok()) return status;
+  repl->process_ = process;
+  if (absl::Status status = repl->Begin(deadline); !status.ok()) return status;
   return repl;
 }
 
 Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
     : dialect_(std::move(dialect)),
       child_(std::move(child)),
-      out_(child_.get()),
-      err_(&child_->err()) {}
+      out_(child_.get()) {}
+
+Repl::~Repl() = default;
 
 Process& Repl::process() {
-  CHECK(process_ != nullptr) << "the Repl has not started its child itself";
+  CHECK(process_ != nullptr) << "the Repl's child is no Process";
   return *process_;
 }
 
-absl::Status Repl::Begin() {
-  const absl::Time deadline = DeadlineAfter(kStartPatience);
-  absl::Status status = child_->Write(dialect_.setup);
-  if (!status.ok()) return Failed(status, "its setup");
-  if (dialect_.wrap != nullptr) {
-    // What it says by way of greeting is no reply to anything.
-    return EvalMarked("", deadline).status();
+absl::Status Repl::Begin(absl::Time deadline) {
+  absl::Status status = Type(dialect_.typed);
+  if (status.ok() && dialect_.channel) {
+    if (!dialect_.setup.empty()) {
+      if (channel_ != nullptr) channel_->Send(dialect_.setup);
+      status = child_->NoteSent(dialect_.setup);
+    }
+  } else if (status.ok()) {
+    status = Type(dialect_.setup);
   }
-  const auto prompt =
-      out_.Await(Pattern::Regex(dialect_.prompt), kStartPatience);
-  return prompt.ok() ? absl::OkStatus() : Failed(prompt.status(), "its start");
+  // The first completion is that of no statement.
+  if (status.ok() && !dialect_.prompt.empty()) {
+    status = AwaitPrompt(deadline).status();
+  } else if (status.ok()) {
+    // A program of the dialect's own says that it is ready; others answer.
+    const bool tells =
+        dialect_.channel && dialect_.setup.empty() && dialect_.typed.empty();
+    if (!tells) status = Send("");
+    if (status.ok()) status = AwaitCompletion(deadline).status();
+  }
+  if (status.ok()) status = DropOutput(deadline);
+  return status.ok() ? status : Failed(status, "its start");
 }
 
 absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
                                  absl::Duration timeout) {
-  if (!broken_.ok()) return broken_;
-  if (dialect_.check != nullptr) {
-    if (absl::Status status = dialect_.check(statement); !status.ok()) {
-      return status;
-    }
-  }
-  if (unanswered_ && !Recover("a statement was canceled").ok()) return broken_;
   const absl::Time start = MonotonicNow();
   const absl::Time deadline = DeadlineAfter(timeout);
-  absl::StatusOr<Reply> reply = dialect_.wrap != nullptr
-                                    ? EvalMarked(statement, deadline)
-                                    : EvalPrompted(statement, deadline);
+  if (!broken_.ok()) return broken_;
+  if (absl::Status status = CheckBytes(dialect_, statement); !status.ok()) {
+    return status;
+  }
+  if (unanswered_) {
+    if (absl::Status status = Recover(deadline); !status.ok()) {
+      return broken_.ok() ? status : broken_;
+    }
+  }
+  if (absl::Status status = DropStale(deadline); !status.ok()) return status;
+  absl::StatusOr<Completion> completion = Execute(statement, deadline);
+  if (completion.ok() && completion->incomplete) {
+    stale_ = true;
+    const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
+    return absl::InvalidArgumentError(absl::StrCat(
+        Named(statement), " is not complete",
+        left.ok() || IsGivenUp(left) ? "" : ", and the session is lost to it"));
+  }
+  absl::StatusOr<Reply> reply =
+      completion.ok() ? TakeReply(*std::move(completion), deadline)
+                      : completion.status();
   if (!absl::IsDeadlineExceeded(reply.status())) return reply;
-  // The time of this thread may have been up before that of this call.
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
-  const std::string said = Said();
-  const absl::Status recovered =
-      Recover(absl::StrCat("\"", absl::CHexEscape(statement), "\" timed out"));
+  const std::string written = Written();
+  stale_ = true;
+  const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
   return absl::DeadlineExceededError(absl::StrCat(
-      "\"", absl::CHexEscape(statement), "\" was not done after ",
-      absl::FormatDuration(taken), said, "; ",
+      Named(statement), " was not done after ", absl::FormatDuration(taken),
+      written, "; ",
       recovered.ok() ? "it was interrupted, and the session goes on"
+      : broken_.ok() ? "it is being interrupted; the session goes on with the "
+                       "next statement"
                      : "it could not be interrupted, and the session is lost"));
 }
 
-std::string Repl::Said() {
-  const std::string err = absl::StrCat(err_.buffer(), child_->err().Peek());
-  return absl::StrCat("; it had said ", Shown(out_.buffer()),
+std::string Repl::Written() {
+  const std::string out = absl::StrCat(out_.buffer(), child_->out().Peek());
+  const std::string err = child_->err().Peek();
+  return absl::StrCat("; it had written ", Shown(out),
                       err.empty() ? "" : ", on stderr ",
                       err.empty() ? "" : Shown(err));
 }
 
-absl::StatusOr<Reply> Repl::EvalMarked(absl::string_view statement,
-                                       absl::Time deadline) {
-  absl::StatusOr<ReplMarker> marker = NewMarker(*child_);
-  if (!marker.ok()) return marker.status();
-  const std::string text = dialect_.wrap(statement, *marker);
+absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
+                                               absl::Time deadline) {
   unanswered_ = true;
-  if (absl::Status status = child_->Write(text); !status.ok()) {
-    return Failed(status, statement);
+  unfinished_ = false;
+  interrupted_ = false;
+  absl::StatusOr<Completion> completion;
+  if (!dialect_.prompt.empty()) {
+    completion = ExecuteLines(statement, deadline);
+  } else if (absl::Status status = Send(statement); status.ok()) {
+    completion = AwaitCompletion(deadline);
+  } else {
+    completion = status;
   }
-  const std::string whole = absl::StrCat(marker->head, marker->tail);
-  std::string status;
-  absl::StatusOr<std::string> out = AwaitMarker(out_, whole, deadline, &status);
-  if (!out.ok()) return Failed(out.status(), statement);
+  if (!completion.ok()) return Failed(completion.status(), statement);
+  if (unfinished_) {
+    completion->incomplete = true;
+  } else {
+    unanswered_ = false;
+  }
+  return completion;
+}
+
+absl::Status Repl::Send(absl::string_view statement) {
+  ++id_;
+  if (!dialect_.channel) {
+    absl::StatusOr<std::string> letters = child_->DrawLetters(2 * kHalfMark);
+    if (!letters.ok()) return letters.status();
+    head_ = letters->substr(0, kHalfMark);
+    tail_ = letters->substr(kHalfMark);
+  }
+  const std::string body = absl::StrCat(statement, "\n");
+  const std::string text = absl::StrReplaceAll(
+      dialect_.statement,
+      {{"{statement}", statement},
+       {"{quoted}", ShellQuote(body)},
+       {"{quoted_function}",
+        ShellQuote(absl::StrCat("asyncproc() {\n", body, "}"))},
+       {"{quoted_capture}",
+        ShellQuote(absl::StrCat(
+            body, "asyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")"))},
+       {"{length}", absl::StrCat(statement.size())},
+       {"{id}", absl::StrCat(id_)},
+       {"{status}", status_},
+       {"{state}", state_},
+       {"{head}", head_},
+       {"{tail}", tail_}});
+  if (!dialect_.channel) return child_->Write(text);
+  if (channel_ != nullptr) channel_->Send(text);
+  return child_->NoteSent(text);
+}
+
+absl::StatusOr<Repl::Completion> Repl::AwaitCompletion(absl::Time deadline) {
+  return dialect_.channel ? AwaitLine(deadline) : AwaitMark(deadline);
+}
+
+absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
+  absl::Duration pause = kSilence;
+  int asked = 0;  // How often in a row it was found to wait for more,
+  int left = 0;   // or for its stdin.
+  for (;;) {
+    const size_t newline = received_.find('\n');
+    if (newline == std::string::npos) {
+      std::string bytes;
+      if (channel_ != nullptr) {
+        const absl::Time slice = std::min(deadline, MonotonicNow() + pause);
+        absl::StatusOr<std::string> got = channel_->Receive(slice);
+        if (absl::IsDeadlineExceeded(got.status()) &&
+            MonotonicNow() < deadline && internal::CheckWaitScopes().ok()) {
+          pause = std::min(2 * pause, absl::Seconds(1));
+          asked = AsksForMore() ? asked + 1 : 0;
+          left = HasLeft() ? left + 1 : 0;
+          if (left == 2) {
+            return absl::OutOfRangeError("the program reads its stdin again");
+          }
+          if (asked < 2) continue;
+          unfinished_ = true;
+          return Completion{true, "", "", ""};
+        }
+        if (!got.ok()) return got.status();
+        bytes = *std::move(got);
+      }
+      absl::StatusOr<std::string> noted =
+          child_->NoteReceived(bytes, Until(deadline));
+      if (!noted.ok()) return noted.status();
+      if (noted->empty()) {
+        return absl::OutOfRangeError("the private channel has been closed");
+      }
+      received_ += *noted;
+      continue;
+    }
+    const std::string line = received_.substr(0, newline);
+    received_.erase(0, newline + 1);
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::MaxSplits(' ', 3));
+    uint64_t id;
+    // That of a statement before it, whose interrupt came late.
+    if (!absl::SimpleAtoi(words[0], &id) || id != id_) continue;
+    Completion completion;
+    completion.incomplete = words.size() > 1 && words[1] == "incomplete";
+    if (words.size() > 2) completion.status = words[2];
+    if (!completion.status.empty()) status_ = completion.status;
+    if (words.size() > 3) state_ = words[3];
+    return completion;
+  }
+}
+
+bool Repl::AsksForMore() {
+  if (process_ == nullptr) return false;
+  if (channel_ != nullptr) return channel_->IsAwaited(process_->pid());
+  return child_->Flush(absl::ZeroDuration()).ok() &&
+         Diagnose(*process_).activity == Activity::kReadingStdin;
+}
+
+bool Repl::HasLeft() {
+  return process_ != nullptr && !dialect_.typed.empty() && !interrupted_ &&
+         Diagnose(*process_).activity == Activity::kReadingStdin;
+}
+
+absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
+  int asked = 0;  // How often in a row it was found to wait for more.
+  for (;;) {
+    const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
+    absl::StatusOr<Expected> found =
+        out_.Await(Pattern::Regex(absl::StrCat(tail_, "(?: ([^\n]*?))?\r?\n")),
+                   Until(slice));
+    if (found.ok()) {
+      Completion completion;
+      completion.out = std::move(found->before);
+      completion.status = found->groups[0];
+      // A statement that is not complete has swallowed the head, or repeats it.
+      completion.incomplete = !absl::EndsWith(completion.out, head_);
+      if (!completion.incomplete) {
+        completion.out.resize(completion.out.size() - kHalfMark);
+        completion.incomplete = absl::StrContains(completion.out, head_);
+      }
+      return completion;
+    }
+    if (!absl::IsDeadlineExceeded(found.status())) return found.status();
+    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+      return status;
+    }
+    if (MonotonicNow() >= deadline) return found.status();
+    asked = AsksForMore() ? asked + 1 : 0;
+    if (asked == 2) {
+      unfinished_ = true;
+      return Completion{true, "", "", ""};
+    }
+  }
+}
+
+absl::StatusOr<Repl::Completion> Repl::AwaitPrompt(absl::Time deadline) {
+  absl::StatusOr<Expected> found = out_.Await(AtEnd(dialect_), Until(deadline));
+  if (!found.ok()) return found.status();
+  Completion completion;
+  completion.incomplete = found->groups[0].empty();
+  completion.out = std::move(found->before);
+  completion.prompt = std::move(found->match);
+  return completion;
+}
+
+absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
+                                                    absl::Time deadline) {
+  if (absl::Status status = DropOutput(deadline); !status.ok()) return status;
+  absl::ConsumeSuffix(&statement, "\n");
+  std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
+  Completion whole;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const absl::string_view line = lines[i];
+    if (absl::Status status = child_->Write(absl::StrCat(line, "\n"));
+        !status.ok()) {
+      return status;
+    }
+    absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
+    if (!completion.ok()) return completion;
+    absl::string_view answer = completion->out;
+    if (dialect_.echoes && absl::ConsumePrefix(&answer, line)) {
+      absl::ConsumePrefix(&answer, "\r");
+      absl::ConsumePrefix(&answer, "\n");
+    }
+    absl::StrAppend(&whole.out, answer);
+    whole.prompt = completion->prompt;
+    unfinished_ = completion->incomplete;
+    // An empty line ends a block of python's, and does no harm elsewhere.
+    const bool ends_block = i + 1 == lines.size() && !line.empty();
+    if (unfinished_ && ends_block) lines.push_back("");
+  }
+  return whole;
+}
+
+absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
+                                      absl::Time deadline) {
   Reply reply;
-  reply.out = AsWritten(*std::move(out), text);
-  if (dialect_.marks_err) {
-    std::string ignored;
-    absl::StatusOr<std::string> err =
-        AwaitMarker(err_, whole, deadline, &ignored);
-    if (!err.ok()) return Failed(err.status(), statement);
-    reply.err = *std::move(err);
-  } else if (absl::Status synced = child_->err().Sync(Until(deadline));
-             synced.ok()) {
-    // The program wrote it before it went on to the marker.
-    reply.err = child_->err().Read();
-  } else {  // The time was up just after the marker.
-    return Failed(synced, statement);
+  reply.out = std::move(completion.out);
+  reply.prompt = std::move(completion.prompt);
+  // The program wrote all of its reply before it told of its end.
+  if (dialect_.channel) {
+    if (absl::Status status = child_->out().Sync(Until(deadline));
+        !status.ok()) {
+      return status;
+    }
+    reply.out = child_->out().Read();
   }
-  unanswered_ = false;
-  if (status == "incomplete" ||
-      (!dialect_.incomplete.empty() &&
-       RE2::PartialMatch(reply.err, dialect_.incomplete))) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", absl::CHexEscape(statement), "\" is not complete"));
+  if (absl::Status status = child_->err().Sync(Until(deadline)); !status.ok()) {
+    return status;
+  }
+  reply.err = child_->err().Read();
+  if (dialect_.command.pty.has_value()) {
+    reply.out = absl::StrReplaceAll(reply.out, {{"\r\n", "\n"}});
+  }
+  if (!dialect_.incomplete.empty() &&
+      (RE2::PartialMatch(reply.err, dialect_.incomplete) ||
+       RE2::PartialMatch(reply.out, dialect_.incomplete))) {
+    return absl::InvalidArgumentError("the statement is not complete");
   }
   int number;
   bool failed;
-  if (absl::SimpleAtoi(status, &number)) {
+  if (absl::SimpleAtoi(completion.status, &number)) {
     reply.status = number;
-  } else if (absl::SimpleAtob(status, &failed)) {
+  } else if (absl::SimpleAtob(completion.status, &failed)) {
     reply.status = failed ? 1 : 0;
   }
   return reply;
 }
 
-std::string Repl::AsWritten(std::string out, absl::string_view typed) const {
-  if (dialect_.command.pty.has_value()) {
-    out = absl::StrReplaceAll(out, {{"\r\n", "\n"}});
-  }
-  return dialect_.echoes ? WithoutEcho(out, typed) : out;
+absl::Status Repl::DropStale(absl::Time deadline) {
+  if (!stale_) return absl::OkStatus();
+  absl::Status status = DropOutput(deadline);
+  if (status.ok()) stale_ = false;
+  // The next statement does it.
+  return IsGivenUp(status) ? absl::OkStatus() : status;
 }
 
-absl::StatusOr<std::string> Repl::AwaitMarker(Expect& expect,
-                                              const std::string& marker,
-                                              absl::Time deadline,
-                                              std::string* status) {
-  absl::StatusOr<Expected> found =
-      expect.Await(Pattern::Literal(marker), Until(deadline));
-  if (!found.ok()) return found.status();
-  // Its line is on its way, whatever the time.
-  absl::StatusOr<Expected> line =
-      expect.Await(Pattern::Literal("\n"), kRecoveryPatience);
-  if (!line.ok()) return line.status();
-  *status = std::string(absl::StripAsciiWhitespace(line->before));
-  return std::move(found->before);
+absl::Status Repl::DropOutput(absl::Time deadline) {
+  for (OutputStream* stream : {&child_->out(), &child_->err()}) {
+    if (absl::Status status = stream->Sync(Until(deadline)); !status.ok()) {
+      return status;
+    }
+    stream->Read();
+  }
+  out_.TakeBuffer();
+  return absl::OkStatus();
 }
 
-absl::StatusOr<Reply> Repl::EvalPrompted(absl::string_view statement,
-                                         absl::Time deadline) {
-  unanswered_ = true;
-  if (absl::Status status = child_->Write(absl::StrCat(statement, "\n"));
-      !status.ok()) {
-    return Failed(status, statement);
-  }
-  absl::StatusOr<Expected> prompt =
-      out_.Await(Pattern::Regex(absl::StrCat("(?:", dialect_.prompt, ")\\z")),
-                 Until(deadline));
-  if (!prompt.ok()) return Failed(prompt.status(), statement);
-  unanswered_ = false;
-  Reply reply;
-  reply.out = AsWritten(std::move(prompt->before), statement);
-  reply.prompt = std::move(prompt->match);
-  if (child_->err().Sync(Until(deadline)).ok()) {
-    reply.err = child_->err().Read();
-  }
-  return reply;
+absl::Status Repl::Type(absl::string_view text) {
+  // A channel's program may have no stdin.
+  return text.empty() ? absl::OkStatus() : child_->Write(text);
 }
 
-absl::Status Repl::Recover(absl::string_view why) {
-  absl::Status status = Resynchronize();
-  if (!status.ok() && broken_.ok()) {
-    broken_ = absl::FailedPreconditionError(
-        absl::StrCat("the session is lost since ", why));
+absl::Status Repl::Interrupt() {
+  if (dialect_.interrupt.signal == SIGINT) {
+    child_->Interrupt(TerminationScope::kGroup).IgnoreError();
+  } else if (dialect_.interrupt.signal != 0) {
+    child_->Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
+        .IgnoreError();
   }
-  return status;
+  // One that is stopped cannot take it.
+  if (dialect_.interrupt.signal != 0) {
+    child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
+  }
+  return Type(dialect_.interrupt.text);
 }
 
-absl::Status Repl::Resynchronize() {
-  // With its own time: without it, the session would be lost.
-  const internal::WaitShield shield;
+absl::Status Repl::Recover(absl::Time deadline) {
+  const absl::Time patience = DeadlineAfter(dialect_.interrupt.patience);
+  const absl::Time last = std::min(deadline, patience);
+  absl::Duration pause = kFirstPause;
+  size_t left = 0;  // Of the ways out of a statement that is not complete.
   absl::Status status;
-  // The first may come before the program has begun with the statement.
-  for (int i = 0; i < kInterrupts; ++i) {
-    child_->Interrupt(dialect_.interrupted).IgnoreError();
-    const absl::Time deadline = DeadlineAfter(kRecoveryPatience / kInterrupts);
-    // A new marker: all before it is late.
-    status = dialect_.wrap != nullptr ? EvalMarked("", deadline).status()
-                                      : AwaitLastPrompt(deadline);
+  for (;;) {
+    status = absl::OkStatus();
+    // A way out is tried without an interrupt first.
+    const bool leaves = unfinished_ && !dialect_.abandon.empty();
+    if ((!leaves || left > dialect_.abandon.size()) &&
+        (!interrupted_ || dialect_.interrupt.repeated)) {
+      interrupted_ = true;
+      status = Interrupt();
+    }
+    if (leaves) {
+      status = Type(dialect_.abandon[left++ % dialect_.abandon.size()]);
+    }
+    if (!status.ok()) break;
+    status = AwaitReady(std::min(last, MonotonicNow() + pause));
     if (!absl::IsDeadlineExceeded(status)) break;
+    if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
+      return ended;
+    }
+    if (MonotonicNow() >= last) break;
+    if (!leaves) pause *= 2;
   }
-  return status;
+  // A signal that came late has been dealt with when an empty statement has.
+  if (status.ok() && dialect_.channel) {
+    if (status = Send(""); status.ok()) {
+      status = AwaitCompletion(last).status();
+    }
+    if (absl::Status ended = internal::CheckWaitScopes();
+        !status.ok() && !ended.ok()) {
+      return ended;
+    }
+  }
+  if (status.ok()) {
+    unanswered_ = false;
+    unfinished_ = false;
+    stale_ = true;
+    return DropStale(deadline);
+  }
+  const bool another = IsGivenUp(status) && deadline < patience;
+  if (another) return status;
+  Failed(status, "its interrupt").IgnoreError();
+  if (broken_.ok()) {
+    broken_ = absl::FailedPreconditionError(
+        absl::StrCat("the session is lost: ", child_->DebugString(),
+                     " did not answer an interrupt"));
+  }
+  return broken_;
 }
 
-absl::Status Repl::AwaitLastPrompt(absl::Time deadline) {
-  absl::Status status = EvalPrompted("", deadline).status();
-  while (status.ok() && MonotonicNow() < deadline) {
-    const absl::StatusOr<Expected> more = out_.Await(
-        {Pattern::Regex(dialect_.prompt), Pattern::Timeout()}, kSilence);
-    if (!more.ok()) return more.status();
-    if (more->index == 1) return absl::OkStatus();
+absl::Status Repl::AwaitReady(absl::Time deadline) {
+  if (!dialect_.prompt.empty()) {
+    // The last prompt is followed by silence.
+    absl::Status status = AwaitPrompt(deadline).status();
+    while (status.ok()) {
+      const absl::StatusOr<Expected> more =
+          out_.Await({AtEnd(dialect_), Pattern::Timeout()}, kPromptSilence);
+      if (!more.ok()) return more.status();
+      if (more->index == 1) return absl::OkStatus();
+      if (MonotonicNow() >= deadline) {
+        return absl::DeadlineExceededError("its prompt does not stop to come");
+      }
+    }
+    return status;
   }
-  status.Update(absl::DeadlineExceededError("its prompt comes and comes"));
-  return status;
+  // What had been sent may be lost to the interrupt.
+  if (!dialect_.channel || !dialect_.interrupt.text.empty()) {
+    if (absl::Status status = Send(""); !status.ok()) return status;
+  }
+  absl::StatusOr<Completion> completion = AwaitCompletion(deadline);
+  if (!completion.ok()) return completion.status();
+  if (unfinished_ && completion->incomplete) {
+    return absl::DeadlineExceededError("it waits for more");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError("the session has been closed");
+  if (dialect_.channel) {
+    // Its end-of-file ends the program, or sends it back to its stdin.
+    channel_ = nullptr;
+    if (!dialect_.typed.empty()) child_->CloseStdin().IgnoreError();
+    absl::StatusOr<ExitStatus> status = child_->WaitFor(grace);
+    if (!IsGivenUp(status.status())) return status;
+  }
   return child_->Terminate(grace);
 }
 
 absl::Status Repl::Failed(const absl::Status& why,
                           absl::string_view statement) {
-  if (absl::IsDeadlineExceeded(why)) return why;
-  // Whatever it looked like from here: if it has ended, that is what happened.
-  const absl::StatusOr<ExitStatus> status = child_->WaitFor(kRecoveryPatience);
-  if (!status.ok()) return why;
-  broken_ = absl::FailedPreconditionError(absl::StrCat(
-      child_->DebugString(), " has ended, by ", status->ToString(), ", at \"",
-      absl::CHexEscape(statement), "\"", child_->out().LastLines("stdout"),
-      child_->err().LastLines("stderr")));
+  if (IsGivenUp(why)) return why;
+  // What reads its stdin again has nothing else to do.
+  if (HasLeft()) child_->CloseStdin().IgnoreError();
+  // If the child has ended, that is why, whatever it looked like from here.
+  const absl::StatusOr<ExitStatus> status =
+      child_->WaitFor(dialect_.interrupt.patience);
+  if (!status.ok()) {
+    broken_ = absl::FailedPreconditionError(absl::StrCat(
+        "the session is lost at ", Named(statement), ": ", why.message()));
+    return absl::IsDeadlineExceeded(status.status()) ? broken_
+                                                     : status.status();
+  }
+  broken_ = absl::FailedPreconditionError(
+      absl::StrCat(child_->DebugString(), " has ended, by ", status->ToString(),
+                   ", at ", Named(statement), child_->out().LastLines("stdout"),
+                   child_->err().LastLines("stderr")));
   return broken_;
 }
 

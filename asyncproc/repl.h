@@ -1,10 +1,11 @@
 #ifndef ASYNCPROC_REPL_H_
 #define ASYNCPROC_REPL_H_
 
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,73 +16,115 @@
 #include "asyncproc/exit_status.h"
 #include "asyncproc/expect.h"
 #include "asyncproc/process.h"
-#include "asyncproc/termination.h"
 
 namespace asyncproc {
 
+namespace internal {
+class Channel;
+}
+
 // What a program answered to one statement.
 struct Reply {
-  // Without prompts, and without the statement's echo. What a terminal makes of
-  // "\n", "\r\n", is "\n" again.
+  // Without prompts. What a terminal makes of "\n", "\r\n", is "\n" again.
   std::string out;
   std::string err;
-  // Where the program tells: of a shell, the exit status of the statement; else
-  // 0, and 1 for one that failed.
+  // Where the program tells: of a shell, the exit status of the statement; of
+  // others 0, or 1 for a statement that failed.
   std::optional<int> status;
-  std::string prompt;  // What a ReplDialect::prompt matched.
+  std::string prompt;  // What ReplDialect::prompt matched.
 };
 
-// A text that nobody can guess, in two halves. A dialect makes the program
-// print them side by side, from a text in which they do not stand so: what only
-// echoes what it reads cannot be mistaken for one that has done what it was
-// told.
-struct ReplMarker {
-  std::string head;
-  std::string tail;
+// How a statement that takes too long is stopped.
+struct ReplInterrupt {
+  // The signal for the child's process group, followed by SIGCONT. On a
+  // terminal, SIGINT is typed as Ctrl-C. 0: no signal.
+  int signal = 2;  // SIGINT
+  // Written to stdin after the signal.
+  std::string text;
+  // Whether the program may be interrupted again while it does not answer.
+  bool repeated = true;
+  // How long the program has for its answer. After that the session is lost.
+  absl::Duration patience = absl::Seconds(2);
 };
 
 // How to talk to a program that reads statements and prints what comes of them.
-// Those for well-known programs are in repl_dialects.h; a new one is ten lines:
+// The dialects of well-known programs are in repl_dialects.h. A new one:
 //
 //   asyncproc::ReplDialect dc;
 //   dc.command = asyncproc::Command({"dc"});
-//   dc.wrap = [](absl::string_view statement,
-//                const asyncproc::ReplMarker& marker) {
-//     return absl::StrCat(statement, "\n[", marker.head, "]n[", marker.tail,
-//                         "]p\n");
-//   };
+//   dc.statement = "{statement}\n[{head}]n[{tail}]p\n";
+//
+// A dialect knows the end of a reply in one of three ways.
+//
+// *Marks*, the default. `statement` is written to stdin. It makes the program
+// print {head} and {tail}, random letters, side by side on stdout, by two
+// statements of its own where the program has statements. Then maybe a space
+// and the status, then a newline. A statement that is not complete swallows the
+// first of the two, which shows.
+//
+// *Prompt*, where `prompt` is set. Each line of the statement is written to
+// stdin, and its prompt awaited at the end of the output.
+//
+// *Channel*, where `channel` is true. The program has two more descriptors. It
+// reads `statement` from descriptor 8, and writes a completion line to
+// descriptor 9 as soon as it has executed the statement and flushed its output.
+// stdin, which is empty unless command.in is changed, stdout and stderr
+// are left to the user's code. A completion line is
+//
+//   ID done STATUS [STATE]     or     ID incomplete
+//
+// and a newline. ID is the statement's {id}; the program's own ready line, the
+// first one, has the ID 0. STATUS is a number, or "true" for a statement that
+// failed and "false". STATE is any text, which comes back in place of {state}
+// in the next statement. At end-of-file on descriptor 8 the program ends.
+//
+// In `statement` these words are replaced:
+//   {statement}  the statement, byte for byte
+//   {quoted}     the statement as one word of a shell
+//   {quoted_function}, {quoted_capture}  the same for bash: the statement as
+//                the body of a function `asyncproc`, and followed by an
+//                assignment of $?, $_ and PIPESTATUS to an array of that name
+//   {length}     the statement's size in bytes
+//   {id}         a number, different for each statement
+//   {status}     the STATUS of the completion line before, 0 at first
+//   {state}      the STATE of the completion line before, ":" at first
+//   {head}, {tail}  the halves of the mark
 struct ReplDialect {
   Command command;
 
-  // Written first, once.
+  // What is sent for a statement: see above. Not for a prompt dialect.
+  std::string statement;
+
+  // Written first, once: to the channel, or to stdin.
   std::string setup;
 
-  // What to write so that the program executes `statement`, and then prints the
-  // marker's head and tail on stdout: side by side, then maybe a space and the
-  // statement's status (a number, or "true" for one that failed and "false"),
-  // then a newline; and the same on stderr, if marks_err.
-  std::function<std::string(absl::string_view statement,
-                            const ReplMarker& marker)>
-      wrap;
-  bool marks_err = false;
+  // Written to stdin first, once, also where there is a channel.
+  std::string typed;
 
-  // For a program that cannot be made to print anything: RE2 for its prompt on
-  // stdout. It is searched for where the output ends; a reply that looks the
-  // same and a pause behind it can deceive it.
+  bool channel = false;
+
+  // RE2 for the prompt, and for the prompt of a line that continues a
+  // statement. Each is searched for where the output ends.
   std::string prompt;
+  std::string continuation;
 
-  // Whether the program repeats on stdout, line by line, what it reads.
+  // Whether the program repeats each line that it reads, as line editing does
+  // on a terminal. Of a prompt dialect: a first line of its answer that equals
+  // the line that was sent is dropped.
   bool echoes = false;
 
-  // Refuses a statement that the program would wait for the rest of.
-  std::function<absl::Status(absl::string_view statement)> check;
+  // Bytes that a statement may not have, because the program or its terminal
+  // would not take them as they are. NUL is always among a shell's.
+  std::string refused;
 
-  // For a program that gives up at such a statement: RE2 for what it says of it
-  // on stderr. What was complete before it may have been executed.
+  // RE2 for what the program writes about a statement that is not complete.
   std::string incomplete;
 
-  // What ends a statement that takes too long: SIGINT to these.
-  TerminationScope interrupted = TerminationScope::kChild;
+  // Written, one after the other until the program answers, to leave a
+  // statement that is not complete.
+  std::vector<std::string> abandon;
+
+  ReplInterrupt interrupt;
 };
 
 // A conversation with an interactive program: one statement in, its whole reply
@@ -92,38 +135,44 @@ struct ReplDialect {
 //   auto reply = (*bc)->Eval("2^100", absl::Seconds(5));
 //   // reply->out == "1267650600228229401496703205376\n"
 //
-// A reply may be of any length, end without a newline, and contain anything, a
-// prompt too.
+// A reply may be of any length, end without a newline, and contain anything,
+// also a prompt.
 //
 // Thread safety: one thread at a time.
-// Ownership: owns the child; the destructor does as that one's.
-// Blocking: Start for as long as the program takes to start, 20 s at the most;
-// Eval up to its timeout. Where a statement has to be interrupted, this one
-// whose time is up or one before it that was canceled, Eval takes up to two
-// more seconds for that, which no WithTimeout or CancellationScope shortens.
+// Ownership: owns the child; the destructor does as that of Process.
+// Blocking: Start and Eval, up to their timeouts. Where Eval's time is up, it
+// also waits for the program to answer its interrupt, for
+// ReplInterrupt::patience at most. WithTimeout and CancellationScope end all of
+// it; then the next Eval goes on with the interrupt.
 class Repl {
  public:
-  // Errors: as Process::Spawn; kDeadlineExceeded when it does not answer, or
-  // kFailedPrecondition when it ends, with what it said; kInvalidArgument for a
-  // dialect that has neither or both of `wrap` and `prompt`.
-  static absl::StatusOr<std::unique_ptr<Repl>> Start(ReplDialect dialect);
+  // Errors: as Process::Spawn; kDeadlineExceeded when the program does not
+  // answer in time, or kFailedPrecondition when it ends, with what it wrote;
+  // kInvalidArgument for a dialect that has no way to know the end of a reply.
+  static absl::StatusOr<std::unique_ptr<Repl>> Start(
+      ReplDialect dialect, absl::Duration timeout = absl::Seconds(20));
 
-  // The same over a child that is there already, and that nobody has talked to:
-  // dialect.command is not used. It need not be a Process: with a ReplayProcess
+  // The same with a child that has been started already, and that nobody has
+  // talked to: dialect.command is not used. With a ReplayProcess
   // (asyncproc/testing/replay_process.h), a recorded session gives its replies
-  // again.
-  static absl::StatusOr<std::unique_ptr<Repl>> Over(
-      ReplDialect dialect, std::unique_ptr<Child> child);
+  // again. kInvalidArgument for a Process and a dialect with a channel: the
+  // channel is made before the child.
+  static absl::StatusOr<std::unique_ptr<Repl>> Attach(
+      ReplDialect dialect, std::unique_ptr<Child> child,
+      absl::Duration timeout = absl::Seconds(20));
 
-  // Executes `statement`, of one or more lines, and waits for its reply.
+  ~Repl();
+
+  // Executes `statement`, of any number of lines, and waits for its reply.
   //
-  // When the time is up, the statement is interrupted, and all that it still
-  // says is thrown away: it never becomes part of the next reply. Errors:
-  // kDeadlineExceeded, with what had been said by then, and whether the session
+  // When the time is up, the statement is interrupted, and what it still writes
+  // is dropped: it never becomes part of the next reply. Errors:
+  // kDeadlineExceeded, with what was written by then, and whether the session
   // goes on; if not, all further calls get kFailedPrecondition.
   // kInvalidArgument for a statement that is not complete (a `def` without its
-  // end): the session goes on. kFailedPrecondition when the program has ended.
-  // kCancelled by a CancellationScope: the statement runs on, and is
+  // end): the session goes on. kUnimplemented for a byte that the dialect
+  // cannot carry: nothing was sent. kFailedPrecondition when the program has
+  // ended. kCancelled by a CancellationScope: the statement runs on, and is
   // interrupted when the next one comes.
   absl::StatusOr<Reply> Eval(absl::string_view statement,
                              absl::Duration timeout);
@@ -136,38 +185,66 @@ class Repl {
   Process& process();
 
  private:
+  // How a statement ended.
+  struct Completion {
+    bool incomplete = false;
+    std::string status;  // As the program wrote it.
+    std::string out;     // Of a mark or prompt dialect: what came before.
+    std::string prompt;
+  };
+
   Repl(ReplDialect dialect, std::unique_ptr<Child> child);
 
-  absl::Status Begin();
-  absl::StatusOr<Reply> EvalMarked(absl::string_view statement,
-                                   absl::Time deadline);
-  absl::StatusOr<Reply> EvalPrompted(absl::string_view statement,
+  absl::Status Begin(absl::Time deadline);
+  // Sends `statement`, and waits until it has been executed.
+  absl::StatusOr<Completion> Execute(absl::string_view statement,
                                      absl::Time deadline);
-  // `out` without what the terminal, and a program that `echoes`, made of it.
-  std::string AsWritten(std::string out, absl::string_view typed) const;
-  // Waits for `marker` on a stream: what comes before it, and its status.
-  absl::StatusOr<std::string> AwaitMarker(Expect& expect,
-                                          const std::string& marker,
-                                          absl::Time deadline,
-                                          std::string* status);
-  // Interrupts what runs, and throws away what it says. If that fails, the
-  // session is lost: `why`.
-  absl::Status Recover(absl::string_view why);
-  absl::Status Resynchronize();
-  // The prompt after an empty line; and, as it looks the same, that of the
-  // interrupted statement: until there is silence.
-  absl::Status AwaitLastPrompt(absl::Time deadline);
-  // What it has said since the last reply, for a message.
-  std::string Said();
+  absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
+                                          absl::Time deadline);
+  // Sends what the dialect says of `statement`.
+  absl::Status Send(absl::string_view statement);
+  absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
+  // Whether the child waits for more of a statement, on its stdin or channel.
+  bool AsksForMore();
+  // Whether a program that was told on its stdin to read the channel has
+  // stopped to do so, at a ".exit" say.
+  bool HasLeft();
+  absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
+
+  // Interrupts what runs, and drops what it writes. Errors: kDeadlineExceeded,
+  // kCancelled: the next call may try again; else the session is lost.
+  absl::Status Recover(absl::Time deadline = absl::InfiniteFuture());
+  absl::Status Interrupt();
+  // Writes `text` to stdin.
+  absl::Status Type(absl::string_view text);
+  // Waits for the answer to an interrupt.
+  absl::Status AwaitReady(absl::Time deadline);
+  absl::Status DropOutput(absl::Time deadline);
+  absl::Status DropStale(absl::Time deadline);
+
+  std::string Written();
   absl::Status Failed(const absl::Status& why, absl::string_view statement);
 
   const ReplDialect dialect_;
   const std::unique_ptr<Child> child_;
   Process* process_ = nullptr;  // The same, if Start has made it.
+  std::unique_ptr<internal::Channel> channel_;
   Expect out_;
-  Expect err_;
-  bool unanswered_ = false;  // The end of a reply is still to come.
-  absl::Status broken_;      // Why the session cannot go on.
+
+  uint64_t id_ = 0;       // Of the last statement.
+  std::string head_;      // Its mark.
+  std::string tail_;      //
+  std::string received_;  // From the channel; not yet a line.
+  std::string status_ = "0";
+  std::string state_ = ":";
+  bool unanswered_ = false;   // A statement is still to be interrupted.
+  bool unfinished_ = false;   // And it is not complete.
+  bool interrupted_ = false;  // And it has been interrupted once.
+  bool stale_ = false;   // What was written since then is still to be dropped.
+  absl::Status broken_;  // Why the session cannot go on.
 };
 
 }  // namespace asyncproc

@@ -54,6 +54,10 @@ std::string TranscriptEvent::ToString() const {
                           size.columns, " columns");
     case Kind::kLetters:
       return absl::StrCat("letters ", Quoted(data));
+    case Kind::kSent:
+      return absl::StrCat("sent ", Quoted(data));
+    case Kind::kReceived:
+      return absl::StrCat("received ", Quoted(data));
     case Kind::kMark:
       return absl::StrCat("mark ", Quoted(data));
     case Kind::kExit:

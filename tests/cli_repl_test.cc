@@ -149,6 +149,51 @@ TEST(CliReplTest, ChecksNoStackOfATraceback) {
   EXPECT_EQ(said.code, 1);
 }
 
+TEST(CliReplTest, ComparesByTheRulesOfDoctest) {
+  constexpr absl::string_view kSame =
+      ">>> 1 == 1\n1\n>>> False\n0\n"
+      ">>> list(range(20))  # doctest: +ELLIPSIS\n[0, 1, ..., 19]\n"
+      ">>> print('a  b\\nc')  # doctest: +NORMALIZE_WHITESPACE\na b c\n"
+      ">>> raise KeyError(1)  # doctest: +IGNORE_EXCEPTION_DETAIL\n"
+      "Traceback (most recent call last):\nKeyError: 2\n"
+      ">>> 1/0  # doctest: +SKIP\n7\n";
+
+  const Said same = Repl({"--preset=python3", "--check"}, kSame);
+
+  EXPECT_EQ(same.out, "");
+  EXPECT_EQ(same.code, 0);
+  for (const char* different :
+       {">>> 1\n2\n", ">>> 2\nTrue\n",
+        ">>> 'ac'  # doctest: +ELLIPSIS\n'a...b...c'\n",
+        ">>> raise KeyError(1)  # doctest: +IGNORE_EXCEPTION_DETAIL\n"
+        "Traceback (most recent call last):\nValueError: 1\n",
+        ">>> 'quiet'\nTraceback (most recent call last):\nKeyError: 2\n"}) {
+    EXPECT_EQ(Repl({"--preset=python3", "--check"}, different).code, 1)
+        << different;
+  }
+}
+
+TEST(CliReplTest, TakesADialectFromAFile) {
+  TemporaryDirectory directory;
+  const std::string path =
+      directory.Write("cat.json",
+                      R"({"command": ["sed", "-u", "s/,//"],
+          "environment": {"LANG": null},
+          "statement": "{statement}\n{head},{tail}\n"})");
+
+  const Said said = Repl({"--dialect", path}, "abc\n");
+
+  EXPECT_EQ(said.out, ">>> abc\nabc\n") << said.err;
+  for (const char* wrong :
+       {"[]", "{\"command\": [\"cat\"], \"nope\": 1}", "{\"prompt\": \"x\"}",
+        "{\"command\": [\"cat\"], \"prompt\": \"(\"}"}) {
+    EXPECT_EQ(
+        Repl({"--dialect", directory.Write("wrong.json", wrong)}, "1\n").code,
+        125)
+        << wrong;
+  }
+}
+
 TEST(CliReplTest, PrintsLinesOfJson) {
   const Said said = Repl({"--preset=sh", "--json"},
                          "echo out; echo err >&2; (exit 7)\nprintf '\\377'\n");
@@ -236,6 +281,7 @@ TEST(CliReplTest, RefusesWhatMakesNoSense) {
   const std::vector<std::vector<std::string>> wrong = {
       {},
       {"--preset=bc", "--prompt=x", "cat"},
+      {"--dialect=/no/such/file"},
       {"--preset=nope"},
       {"--prompt=("},
       {"--prompt=(", "cat"},
@@ -350,7 +396,7 @@ TEST(CliReplTest, RecordsWhatReplayShows) {
     EXPECT_THAT(replayed.out, StartsWith("'out'\nTraceback"));
     EXPECT_THAT(replayed.out, HasSubstr("division by zero\n"));
     EXPECT_EQ(replayed.code, 0);
-    EXPECT_THAT(Replay({"--input", path}).out, HasSubstr("o\\' + "));
+    EXPECT_THAT(Replay({"--input", path}).out, HasSubstr("'o' + 'ut'"));
   }
 }
 

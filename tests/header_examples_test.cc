@@ -342,11 +342,7 @@ asyncproc::ReplDialect DcDialect() {
   // repl.h: begin
   asyncproc::ReplDialect dc;
   dc.command = asyncproc::Command({"dc"});
-  dc.wrap = [](absl::string_view statement,
-               const asyncproc::ReplMarker& marker) {
-    return absl::StrCat(statement, "\n[", marker.head, "]n[", marker.tail,
-                        "]p\n");
-  };
+  dc.statement = "{statement}\n[{head}]n[{tail}]p\n";
   // end
   return dc;
 }

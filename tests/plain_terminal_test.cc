@@ -204,8 +204,10 @@ TEST(PlainTerminalTest, WritesNoHistoryUnlessAsked) {
 TEST(PromptTest, APromptThatNobodyElsePrintsIsNotFoundInTheOutput) {
   ReplDialect dialect;
   dialect.command = OnPlainTerminal(Command({"python3", "-q"}));
-  dialect.setup = "import sys, time; sys.ps1 = 'ready' + '-4711> '\n";
+  dialect.setup = "import sys, time; sys.ps1 = 'ready' + '-4711> '; "
+      "sys.ps2 = 'more' + '-4711> '\n";
   dialect.prompt = "ready-4711> ";
+  dialect.continuation = "more-4711> ";
   dialect.echoes = true;
   auto python = Repl::Start(dialect);
   ASSERT_THAT(python.status(), IsOk());

@@ -59,6 +59,8 @@ std::vector<Case> Cases() {
   return {
       {"bc", BcDialect, "20+22", "42\n", "x=5\ny=6", "x*y", "30\n", "1/0",
        "Divide by zero", "while (1) {}", "define f(x) {\nreturn (x)", "quit"},
+      {"dc", DcDialect, "20 22+p", "42\n", "5sx\n6sy", "lxly*p", "30\n",
+       "0 1r/", "divide by zero", nullptr, "[abc", "q"},
       {"python", PythonDialect, "20+22", "42\n",
        "def double(x):\n    return 2 * x\n\nx = double(15)", "x", "30\n", "1/0",
        "ZeroDivisionError", "while True: pass", "def f():", "exit(3)"},
@@ -116,6 +118,7 @@ TEST_P(DialectTest, PairsWhatIsSaidOnStderrWithItsStatement) {
 }
 
 TEST_P(DialectTest, GoesOnAfterAStatementThatTookTooLong) {
+  if (GetParam().endless == nullptr) GTEST_SKIP() << "an interrupt ends it";
   auto repl = MustStart(GetParam().dialect());
 
   auto late = repl->Eval(GetParam().endless, kShort);
@@ -126,6 +129,7 @@ TEST_P(DialectTest, GoesOnAfterAStatementThatTookTooLong) {
 }
 
 TEST_P(DialectTest, GoesOnAfterTheTimeOfItsThreadWasUp) {
+  if (GetParam().endless == nullptr) GTEST_SKIP() << "an interrupt ends it";
   auto repl = MustStart(GetParam().dialect());
 
   auto late = WithTimeout(kShort, [&] {
@@ -279,35 +283,28 @@ TEST(IncompleteTest, IsToldFromWhatIsComplete) {
     std::vector<const char*> incomplete;
   } const cases[] = {
       {BcDialect(),
-       {"define f(x) {\nreturn x }", "\"{\"", "1 /* { */", "# {"},
-       {"define f(x) {", "\"abc", "/* 1", "1 + \\"}},
+       {"define f(x) {\nreturn x }", "\"{\"", "1 /* { */"},
+       {"define f(x) {", "\"abc", "/* 1", "for (i=0;i<2;i++)", "if (0)"}},
+      {DcDialect(), {"[a]p", "1 2+p # ["}, {"[abc", "[a[b]"}},
       {PythonDialect(),
        {"def f():\n  return '{'", "'''\n('''", "x = (1 +\n2)"},
        {"def f():", "x = (1 +", "'''abc", "1 + \\", "@property"}},
       {ShDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
+      // Not "echo $(", at which bash 5.2 may crash.
       {BashDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
-       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in"}},
       {Sqlite3Dialect(),
        {"select ';'", "select 1 -- '", "select 'it''s'",
         "create table t(x); create trigger x after insert on t begin select 1; "
-        "end;",
-        "-- three\ncreate trigger y after insert on t begin select 1; end -- "
-        ";"},
-       {"select 'a", "select \"a", "select 1 /* ",
-        "create trigger x after insert on t begin select 1;",
-        "/**/ create trigger x after insert on t begin select 1; -- end"}},
-      {GdbDialect(),
-       {"if 1\nprint 2\nend", "python\nif True:\n  print('if')\nend",
-        "python print('if')", "define f\nif 1\nend\nend",
-        "define g\nend\ndocument g\nif this were not text\nend"},
-       {"if 1", "python\nif True:", "define f\nif 1\nend", "document if",
-        "print 1 + \\", "while 1"}},
+        "end;"},
+       {"select 'a", "select \"a"}},
       {NodeDialect(),
        {"function f() { return '{' }", "`a\n`", "/[(]/"},
-       {"function f() {", "`a", "f(1", "[1,"}},
+       {"function f() {", "`a", "f(1"}},
+      {LuaDialect(), {"f = function()\nend"}, {"f = function()", "x = {"}},
   };
   for (const auto& each : cases) {
     auto repl = MustStart(each.dialect);
@@ -386,7 +383,7 @@ TEST(ReplTest, ShowsWhatAStatementSaidAndNotItsOwnMarks) {
 
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(),
-              HasSubstr("it had said \"here\\n\", on stderr \"now\\n\"; "));
+              HasSubstr("it had written \"here\\n\", on stderr \"now\\n\"; "));
 }
 
 // As when the first comes before the program has begun with the statement.
@@ -426,6 +423,7 @@ TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
   dialect.command.env.Set("TERM", "dumb");
   dialect.command.pty = Pty{24, 200, /*echo=*/false};
   dialect.prompt = ">>> ";
+  dialect.continuation = "\\.\\.\\. ";
   dialect.echoes = true;  // Line editing does, whatever the terminal is set to.
   auto python = MustStart(dialect);
 
@@ -459,7 +457,7 @@ ReplDialect RestlessDialect() {
                              "def talk(*_):\n"
                              "  while True:\n"
                              "    print('> ', end='', flush=True)\n"
-                             "    time.sleep(0.05)\n"
+                             "    time.sleep(0.005)\n"
                              "signal.signal(signal.SIGINT, talk)\n"
                              "print('> ', end='', flush=True)\n"
                              "while True: signal.pause()\n"});
@@ -479,9 +477,7 @@ TEST(ReplTest, GivesUpAProgramWhosePromptNeverStopsToCome) {
 TEST(ReplTest, NewDialectsAreTenLines) {
   ReplDialect upper;
   upper.command = Command({"sed", "-u", "s/|//; s/a/A/g"});
-  upper.wrap = [](absl::string_view statement, const ReplMarker& marker) {
-    return absl::StrCat(statement, "\n", marker.head, "|", marker.tail, "\n");
-  };
+  upper.statement = "{statement}\n{head}|{tail}\n";
   // Its markers come back with capitals, unless they have no such letter.
   upper.command.argv[2] = "s/|//; s/zz/ZZ/g";
   auto sed = MustStart(upper);

@@ -453,19 +453,19 @@ TEST_P(ReplayReplTest, GivesTheSameRepliesAndRefusesAnotherStatement) {
   ASSERT_THAT(transcript, IsOk());
 
   for (const Pace pace : {Pace::kAtOnce, Pace::kRealTime}) {
-    auto again = Repl::Over(dialect, MustReplay(*transcript, pace));
+    auto again = Repl::Attach(dialect, MustReplay(*transcript, pace));
     ASSERT_THAT(again, IsOk());
     EXPECT_EQ(Answers(**again, GetParam()), answers);
     EXPECT_THAT(static_cast<ReplayProcess&>((*again)->child()).CheckComplete(),
                 IsOk());
   }
 
-  auto other = Repl::Over(dialect, MustReplay(*transcript));
+  auto other = Repl::Attach(dialect, MustReplay(*transcript));
   ASSERT_THAT(other, IsOk());
   auto reply = (*other)->Eval("something else", kNeverReached);
   EXPECT_THAT(reply, HasCode(kAborted));
   EXPECT_THAT(reply.status().message(),
-              AllOf(HasSubstr("expected in"), HasSubstr("got in"),
+              AllOf(HasSubstr("expected "), HasSubstr("got "),
                     HasSubstr("something else")));
 }
 
@@ -498,7 +498,7 @@ TEST(ReplayProcessTest, GivesTheRepliesOfAnAsciinemaRecordingToo) {
       recorder->transcript().Format(TranscriptFormat::kAsciinema));
   ASSERT_THAT(transcript, IsOk());
 
-  auto again = Repl::Over(dialect, MustReplay(*transcript));
+  auto again = Repl::Attach(dialect, MustReplay(*transcript));
   ASSERT_THAT(again, IsOk());
   auto reply = (*again)->Eval("6*7", kNeverReached);
   ASSERT_THAT(reply, IsOk());

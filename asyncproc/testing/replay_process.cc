@@ -35,7 +35,8 @@ constexpr size_t kShown = 60;
 // Whether it is asked of the child; all else it does by itself.
 bool IsAsked(const TranscriptEvent& event) {
   return event.kind == Kind::kIn || event.kind == Kind::kInClosed ||
-         event.kind == Kind::kSignal || event.kind == Kind::kLetters;
+         event.kind == Kind::kSignal || event.kind == Kind::kLetters ||
+         event.kind == Kind::kSent;
 }
 
 // What somebody types who presses Control and a key.
@@ -133,6 +134,9 @@ void ReplayProcess::Deliver(const TranscriptEvent& event) {
       break;
     case Kind::kErrClosed:
       err_buffer_->Finish();
+      break;
+    case Kind::kReceived:
+      received_ += event.data;
       break;
     case Kind::kInBroken:
       in_broken_ = true;
@@ -374,6 +378,31 @@ absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
   std::string letters = next->data;
   Pass();
   return letters;
+}
+
+absl::Status ReplayProcess::NoteSent(absl::string_view bytes) {
+  internal::MutexLock lock(mu_);
+  if (!diverged_.ok()) return diverged_;
+  Happen();
+  const TranscriptEvent* const next = Next();
+  if (next == nullptr || next->kind != Kind::kSent || next->data != bytes) {
+    return Diverge(Describe(Kind::kSent, bytes));
+  }
+  Pass();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReplayProcess::NoteReceived(
+    absl::string_view /*bytes*/, absl::Duration timeout) {
+  internal::MutexLock lock(mu_);
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return !received_.empty() || exit_.has_value() || !diverged_.ok();
+  };
+  const absl::Status waited =
+      internal::Await(mu_, absl::Condition(&done), DeadlineAfter(timeout));
+  if (!diverged_.ok()) return diverged_;
+  if (!waited.ok()) return waited;
+  return std::exchange(received_, "");
 }
 
 absl::Status ReplayProcess::CheckComplete() const {

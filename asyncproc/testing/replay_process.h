@@ -37,7 +37,7 @@ class Thread;
 //   EXPECT_TRUE(Login(**router).ok());  // It takes an asyncproc::Child&.
 //   EXPECT_TRUE((*router)->CheckComplete().ok());
 //
-// or, for a Repl, Repl::Over(dialect, *std::move(router)).
+// or, for a Repl, Repl::Attach(dialect, *std::move(router)).
 //
 // What is asked of the child, its input, its end-of-file, signals and letters,
 // has to be what was recorded, in that order; input by its bytes, however they
@@ -99,6 +99,11 @@ class ReplayProcess final : public Child {
   std::string DebugString() const override;
   absl::StatusOr<std::string> DrawLetters(size_t count) override
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status NoteSent(absl::string_view bytes) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
+                                           absl::Duration timeout) override
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether all was asked that was recorded. Errors: kFailedPrecondition,
   // naming what is to come; kAborted.
@@ -141,6 +146,7 @@ class ReplayProcess final : public Child {
   mutable absl::Mutex mu_;
   size_t next_ ABSL_GUARDED_BY(mu_) = 0;   // Of the events.
   size_t taken_ ABSL_GUARDED_BY(mu_) = 0;  // Bytes of that, if it is kIn.
+  std::string received_ ABSL_GUARDED_BY(mu_);  // By a private channel.
   // When what was asked last was asked, and when it was then.
   absl::Time asked_ ABSL_GUARDED_BY(mu_);
   absl::Duration asked_then_ ABSL_GUARDED_BY(mu_);

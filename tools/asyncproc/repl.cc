@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,8 +42,15 @@
 
 ABSL_FLAG(
     std::string, preset, "",
-    "A program that is known: bc, python, sh, bash, sqlite3, psql, gdb or "
-    "node. What follows are further arguments for it.");
+    "A program that is known: bash, bc, dc, gdb, lua, node, psql, python3, sh "
+    "or sqlite3. What follows are further arguments for it.");
+ABSL_FLAG(std::string, dialect, "",
+          "How to talk to a program, from this file: an object of JSON. Its "
+          "fields are those of ReplDialect in asyncproc/repl.h (statement, "
+          "setup, typed, channel, prompt, continuation, echoes, refused, "
+          "incomplete, abandon), and command (an array), environment (null "
+          "unsets), terminal, merge_stderr, interrupt_signal, interrupt_text "
+          "and interrupt_repeated. What follows are further arguments.");
 ABSL_FLAG(std::string, prompt, "",
           "What COMMAND says when it waits for a command: a regular expression "
           "(RE2) for the end of its output.");
@@ -88,35 +98,47 @@ struct Outcome {
   }
 };
 
-std::optional<ReplDialect> Preset(const std::string& name,
-                                  const std::vector<std::string>& words) {
-  ReplDialect dialect;
-  size_t used = 0;
-  if (name == "bc") {
-    dialect = BcDialect();
-  } else if (name == "python" || name == "python3") {
-    dialect = PythonDialect();
-  } else if (name == "sh") {
-    dialect = ShDialect();
-  } else if (name == "bash") {
-    dialect = BashDialect();
-  } else if (name == "sqlite3") {
-    if (!words.empty()) used = 1;
-    dialect = used == 0 ? Sqlite3Dialect() : Sqlite3Dialect(words[0]);
-  } else if (name == "gdb") {
-    dialect = GdbDialect();
-  } else if (name == "psql") {
-    dialect = PsqlDialect();
-  } else if (name == "node") {
-    dialect = NodeDialect();
-  } else {
-    return std::nullopt;
+struct Preset {
+  const char* name;
+  ReplDialect (*dialect)();
+};
+
+constexpr Preset kPresets[] = {
+    {"bash", BashDialect},
+    {"bc", BcDialect},
+    {"dc", DcDialect},
+    {"gdb", [] { return GdbDialect(); }},
+    {"lua", LuaDialect},
+    {"node", NodeDialect},
+    {"psql", [] { return PsqlDialect(); }},
+    {"python", PythonDialect},
+    {"python3", PythonDialect},
+    {"sh", ShDialect},
+    {"sqlite3", [] { return Sqlite3Dialect(); }},
+};
+
+absl::StatusOr<ReplDialect> FromPreset(const std::string& name,
+                                       const std::vector<std::string>& words) {
+  for (const Preset& preset : kPresets) {
+    if (name != preset.name) continue;
+    // A database comes in the place of the one in memory.
+    if (name == "sqlite3" && !words.empty()) {
+      ReplDialect dialect = Sqlite3Dialect(words[0]);
+      dialect.command.argv.insert(dialect.command.argv.end(), words.begin() + 1,
+                                  words.end());
+      return dialect;
+    }
+    ReplDialect dialect = preset.dialect();
+    dialect.command.argv.insert(dialect.command.argv.end(), words.begin(),
+                                words.end());
+    return dialect;
   }
-  dialect.command.argv.insert(dialect.command.argv.end(),
-                              words.begin() + static_cast<ptrdiff_t>(used),
-                              words.end());
-  return dialect;
+  return absl::InvalidArgumentError(
+      absl::StrCat("there is no preset '", name, "'"));
 }
+
+// Wide, so that line editing does not scroll what it echoes.
+constexpr Pty kWideTerminal = {24, 8192, /*echo=*/false};
 
 ReplDialect Prompted(const std::string& prompt,
                      const std::vector<std::string>& words) {
@@ -124,11 +146,98 @@ ReplDialect Prompted(const std::string& prompt,
   dialect.command = Command(words);
   dialect.prompt = prompt;
   if (!absl::GetFlag(FLAGS_terminal)) return dialect;
-  // Wide, so that line editing does not fold what it echoes.
-  dialect.command.pty = Pty{24, 200};
+  dialect.command.pty = kWideTerminal;
   dialect.command = OnPlainTerminal(std::move(dialect.command));
-  // Line editing does, whatever the terminal is set to.
   dialect.echoes = true;
+  return dialect;
+}
+
+// A dialect as an object of JSON, with the names of ReplDialect's fields.
+absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false, true);
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError("is not an object of JSON");
+  }
+  ReplDialect dialect;
+  const std::map<std::string, std::string*> texts = {
+      {"statement", &dialect.statement},
+      {"setup", &dialect.setup},
+      {"typed", &dialect.typed},
+      {"prompt", &dialect.prompt},
+      {"continuation", &dialect.continuation},
+      {"refused", &dialect.refused},
+      {"incomplete", &dialect.incomplete},
+      {"interrupt_text", &dialect.interrupt.text}};
+  const std::map<std::string, bool*> switches = {
+      {"channel", &dialect.channel},
+      {"echoes", &dialect.echoes},
+      {"interrupt_repeated", &dialect.interrupt.repeated}};
+  const std::map<std::string, std::vector<std::string>*> lists = {
+      {"command", &dialect.command.argv}, {"abandon", &dialect.abandon}};
+  dialect.command.process_group = ProcessGroup::New();
+  for (const auto& [name, value] : json.items()) {
+    if (const auto it = texts.find(name);
+        it != texts.end() && value.is_string()) {
+      *it->second = value.get<std::string>();
+    } else if (const auto it = switches.find(name);
+               it != switches.end() && value.is_boolean()) {
+      *it->second = value.get<bool>();
+    } else if (const auto it = lists.find(name);
+               it != lists.end() && value.is_array()) {
+      for (const auto& item : value) {
+        if (item.is_string()) it->second->push_back(item.get<std::string>());
+      }
+    } else if (name == "environment" && value.is_object()) {
+      for (const auto& [variable, setting] : value.items()) {
+        if (setting.is_string()) {
+          dialect.command.env.Set(variable, setting.get<std::string>());
+        } else {
+          dialect.command.env.Unset(variable);
+        }
+      }
+    } else if (name == "interrupt_signal" && value.is_number_integer()) {
+      dialect.interrupt.signal = value.get<int>();
+    } else if (name == "terminal" && value.is_boolean()) {
+      if (!value.get<bool>()) continue;
+      dialect.command.process_group = ProcessGroup::Inherit();
+      dialect.command.pty = kWideTerminal;
+      dialect.command = OnPlainTerminal(std::move(dialect.command));
+    } else if (name == "merge_stderr" && value.is_boolean()) {
+      if (value.get<bool>()) dialect.command.err = Stdio::ToStdout();
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", name, "\" is no field, or has a wrong type"));
+    }
+  }
+  for (const std::string* regex :
+       {&dialect.prompt, &dialect.continuation, &dialect.incomplete}) {
+    if (const RE2 parsed(*regex, RE2::Quiet); !parsed.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", *regex, "\": ", parsed.error()));
+    }
+  }
+  if (dialect.command.argv.empty()) {
+    return absl::InvalidArgumentError("has no \"command\"");
+  }
+  return dialect;
+}
+
+absl::StatusOr<ReplDialect> FromFile(const std::string& path,
+                                     const std::vector<std::string>& words) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    return absl::NotFoundError(
+        absl::StrCat("--dialect ", path, " cannot be read"));
+  }
+  absl::StatusOr<ReplDialect> dialect = ParseDialect(text.str());
+  if (!dialect.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--dialect ", path, ": ", dialect.status().message()));
+  }
+  dialect->command.argv.insert(dialect->command.argv.end(), words.begin(),
+                               words.end());
   return dialect;
 }
 
@@ -136,18 +245,13 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
     const std::vector<std::string>& words) {
   const std::string preset = absl::GetFlag(FLAGS_preset);
   const std::string prompt = absl::GetFlag(FLAGS_prompt);
-  if (preset.empty() == prompt.empty()) {
+  const std::string path = absl::GetFlag(FLAGS_dialect);
+  if (preset.empty() + prompt.empty() + path.empty() != 2) {
     return absl::InvalidArgumentError(
-        "which program? Say --preset, or --prompt and a command");
+        "which program? Use --preset, --dialect, or --prompt and a command");
   }
-  if (!preset.empty()) {
-    std::optional<ReplDialect> dialect = Preset(preset, words);
-    if (!dialect.has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("there is no preset '", preset, "'"));
-    }
-    return *std::move(dialect);
-  }
+  if (!preset.empty()) return FromPreset(preset, words);
+  if (!path.empty()) return FromFile(path, words);
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
@@ -279,7 +383,8 @@ class Session {
   absl::Status Show(const SessionStep& step, const Outcome& outcome) {
     const bool check = absl::GetFlag(FLAGS_check);
     const std::string shown = outcome.Shown();
-    const bool same = !check || IsAsExpected(step.expected.value_or(""), shown);
+    const bool same =
+        !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err);
     if (!same) ++differences_;
     if (absl::GetFlag(FLAGS_json)) {
       nlohmann::ordered_json line = {{"line", step.line},
@@ -465,7 +570,11 @@ Subcommand ReplSubcommand() {
   repl.summary = "give an interactive program commands, and print its replies";
   repl.description = kDescription;
   repl.options = {
-      {"Program", {{"preset", "NAME"}, {"prompt", "REGEX"}, {"terminal"}}},
+      {"Program",
+       {{"preset", "NAME"},
+        {"dialect", "FILE"},
+        {"prompt", "REGEX"},
+        {"terminal"}}},
       {"Session",
        {{"file", "FILE"},
         {"timeout", "TIME", 0,

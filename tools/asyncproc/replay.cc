@@ -56,6 +56,7 @@ bool IsShown(const TranscriptEvent& event) {
     case TranscriptEvent::Kind::kErr:
       return true;
     case TranscriptEvent::Kind::kIn:
+    case TranscriptEvent::Kind::kSent:
       return absl::GetFlag(FLAGS_input);
     default:
       return false;
@@ -67,7 +68,10 @@ bool IsShown(const TranscriptEvent& event) {
 std::string Shown(const TranscriptEvent& event,
                   const std::vector<std::string>& marks) {
   std::string text = event.data;
-  if (event.kind == TranscriptEvent::Kind::kIn) return text;
+  if (event.kind == TranscriptEvent::Kind::kIn ||
+      event.kind == TranscriptEvent::Kind::kSent) {
+    return text;
+  }
   for (const std::string& mark : marks) {
     for (size_t at = text.find(mark); at != std::string::npos;
          at = text.find(mark)) {

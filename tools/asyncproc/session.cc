@@ -1,6 +1,7 @@
 #include "tools/asyncproc/session.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -19,6 +20,7 @@ constexpr absl::string_view kFirst = ">>>";
 constexpr absl::string_view kFurther = "...";
 constexpr absl::string_view kEmpty = "<BLANKLINE>";
 constexpr absl::string_view kTraceback = "Traceback (most recent call last):";
+constexpr absl::string_view kOldTraceback = "Traceback (innermost last):";
 
 Lines SplitLines(absl::string_view text) {
   Lines lines = absl::StrSplit(text, '\n');
@@ -102,17 +104,122 @@ std::vector<SessionStep> ParsePlain(const Lines& lines) {
   return steps;
 }
 
-// Lines without the stack of a traceback, whose paths and numbers nobody wants
-// to write down.
-Lines WithoutStack(absl::string_view text) {
-  Lines kept;
-  bool in_stack = false;
-  for (const absl::string_view line : SplitLines(text)) {
-    if (in_stack && IsIndented(line)) continue;
-    in_stack = line == kTraceback;
-    kept.push_back(line);
+// The directives in a statement's comments: "# doctest: +ELLIPSIS, +SKIP".
+struct Options {
+  bool ellipsis = false;
+  bool any_whitespace = false;
+  bool ignore_detail = false;
+  bool skip = false;
+};
+
+Options OptionsOf(absl::string_view statement) {
+  Options options;
+  for (absl::string_view line : absl::StrSplit(statement, '\n')) {
+    const size_t begin = line.find("doctest:");
+    const size_t comment = line.rfind('#', begin);
+    if (begin == line.npos || comment == line.npos) continue;
+    for (const absl::string_view word :
+         absl::StrSplit(line.substr(begin + 8), absl::ByAnyChar(" ,\t"))) {
+      options.ellipsis |= word == "+ELLIPSIS";
+      options.any_whitespace |= word == "+NORMALIZE_WHITESPACE";
+      options.ignore_detail |= word == "+IGNORE_EXCEPTION_DETAIL";
+      options.skip |= word == "+SKIP";
+    }
   }
-  return kept;
+  return options;
+}
+
+// Whether `text` is `expected`, in which "..." stands for anything.
+bool MatchesEllipsis(absl::string_view expected, absl::string_view text) {
+  const std::vector<absl::string_view> pieces = absl::StrSplit(expected, "...");
+  if (!absl::ConsumePrefix(&text, pieces.front())) return false;
+  if (pieces.size() == 1) return text.empty();
+  if (!absl::ConsumeSuffix(&text, pieces.back())) return false;
+  for (size_t i = 1; i + 1 < pieces.size(); ++i) {
+    const size_t at = text.find(pieces[i]);
+    if (at == text.npos) return false;
+    text.remove_prefix(at + pieces[i].size());
+  }
+  return true;
+}
+
+std::string WithSingleSpaces(absl::string_view text) {
+  return absl::StrJoin(
+      absl::StrSplit(text, absl::ByAnyChar(" \t\n\r\f\v"), absl::SkipEmpty()),
+      " ");
+}
+
+bool Matches(absl::string_view expected, absl::string_view text,
+             const Options& options) {
+  if (expected == text) return true;
+  if ((expected == "1\n" && text == "True\n") ||
+      (expected == "0\n" && text == "False\n")) {
+    return true;
+  }
+  const std::string single_expected =
+      options.any_whitespace ? WithSingleSpaces(expected) : "";
+  const std::string single_text =
+      options.any_whitespace ? WithSingleSpaces(text) : "";
+  if (options.any_whitespace) {
+    expected = single_expected;
+    text = single_text;
+  }
+  return expected == text ||
+         (options.ellipsis && MatchesEllipsis(expected, text));
+}
+
+// What an expected traceback ends with: all behind its stack, whose paths and
+// numbers nobody wants to write down.
+std::optional<std::string> ExceptionOf(absl::string_view expected) {
+  const Lines lines = SplitLines(expected);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i] != kTraceback && lines[i] != kOldTraceback) continue;
+    // The exception begins with a word.
+    const auto is_stack = [](absl::string_view line) {
+      return line.empty() ||
+             (line[0] != '_' &&
+              !absl::ascii_isalnum(static_cast<unsigned char>(line[0])));
+    };
+    for (++i; i < lines.size() && is_stack(lines[i]); ++i) {
+    }
+    return absl::StrCat(absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(i),
+                                      lines.end(), "\n"),
+                        "\n");
+  }
+  return std::nullopt;
+}
+
+// "http.client.BadStatusLine: ''" -> "BadStatusLine"
+absl::string_view ExceptionType(absl::string_view exception) {
+  const absl::string_view name =
+      exception.substr(0, exception.find_first_of(":\n"));
+  return name.substr(name.rfind('.') + 1);
+}
+
+// Whether the last lines of `text` are `exception`.
+bool EndsWithException(absl::string_view exception, absl::string_view text,
+                       const Options& options) {
+  for (size_t begin = 0; begin < text.size();) {
+    const absl::string_view rest = text.substr(begin);
+    if (Matches(exception, rest, options)) return true;
+    if (options.ignore_detail && !IsIndented(rest) &&
+        ExceptionType(rest) == ExceptionType(exception)) {
+      return true;
+    }
+    const size_t newline = text.find('\n', begin);
+    if (newline == text.npos) break;
+    begin = newline + 1;
+  }
+  return false;
+}
+
+// As a session has it: an empty line is one that has no more than blanks.
+std::string Normal(absl::string_view text) {
+  std::string normal;
+  for (const absl::string_view line : SplitLines(text)) {
+    absl::StrAppend(&normal, IsBlank(line) ? "" : line, "\n");
+  }
+  return normal;
 }
 
 }  // namespace
@@ -138,13 +245,18 @@ std::string FormatStep(absl::string_view statement, absl::string_view reply) {
   return text;
 }
 
-bool IsAsExpected(absl::string_view expected, absl::string_view reply) {
-  Lines got = WithoutStack(reply);
-  for (absl::string_view& line : got) {
-    // As FormatStep writes it, which is how an empty line is expected.
-    if (IsBlank(line)) line = "";
+bool IsAsExpected(const SessionStep& step, absl::string_view out,
+                  absl::string_view err) {
+  const Options options = OptionsOf(step.statement);
+  const std::string expected = Normal(step.expected.value_or(""));
+  const std::string shown = Normal(absl::StrCat(out, err));
+  if (options.skip) return true;
+  if (const auto exception = ExceptionOf(expected); exception.has_value()) {
+    return EndsWithException(*exception, shown, options);
   }
-  return WithoutStack(expected) == got;
+  return Matches(expected, shown, options) ||
+         // As doctest, which does not look at stderr.
+         Matches(expected, Normal(out), options);
 }
 
 }  // namespace asyncproc::cli

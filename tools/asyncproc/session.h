@@ -38,9 +38,13 @@ SessionScript ParseSession(absl::string_view text);
 // A step as the first form has it.
 std::string FormatStep(absl::string_view statement, absl::string_view reply);
 
-// Whether a reply is what was expected. That the last line has an end is not
-// asked for; of a Python traceback, only where it begins and the exception.
-bool IsAsExpected(absl::string_view expected, absl::string_view reply);
+// Whether a reply is what `step` expects, by doctest's rules. That the last
+// line has an end is not asked for. Where a traceback is expected, the reply
+// must end with its exception. True may come for 1, and False for 0. The
+// directives ELLIPSIS, NORMALIZE_WHITESPACE, IGNORE_EXCEPTION_DETAIL and SKIP
+// hold.
+bool IsAsExpected(const SessionStep& step, absl::string_view out,
+                  absl::string_view err);
 
 }  // namespace asyncproc::cli
 

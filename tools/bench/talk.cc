@@ -8,6 +8,7 @@
 #include "absl/log/check.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/process.h"
@@ -66,14 +67,15 @@ void EvalByHand(benchmark::State& state) {
   const ReplDialect dialect = BcDialect();
   BareChild bc(dialect.command.argv);
   // As long as those that Repl makes up.
-  const ReplMarker marker = {"asyncproc-0123456789abcdef",
-                             "0123456789abcdef-marker"};
-  const std::string statement = dialect.wrap(kStatement, marker);
-  const std::string end = absl::StrCat(marker.head, marker.tail, "\n");
+  const std::string head = "aaaabbbbccccdddd";
+  const std::string tail = "eeeeffffgggghhhh";
+  const std::string statement = absl::StrReplaceAll(
+      dialect.statement,
+      {{"{statement}", kStatement}, {"{head}", head}, {"{tail}", tail}});
+  const std::string end = absl::StrCat(head, tail, "\n");
   for (auto _ : state) {
     bc.Write(statement);
     ReadUntil(bc.out(), end);
-    if (dialect.marks_err) ReadUntil(bc.err(), end);
   }
 }
 ASYNCPROC_BENCHMARK(EvalByHand, "eval/limit");

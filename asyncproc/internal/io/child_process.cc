@@ -204,6 +204,12 @@ void ChildProcess::NoteLetters(absl::string_view letters) {
   }
 }
 
+void ChildProcess::NoteChannel(bool sent, absl::string_view bytes) {
+  if (const auto observer = end_.observer(); observer != nullptr) {
+    observer->OnChannel(sent, bytes);
+  }
+}
+
 bool ChildProcess::AbortInput() {
   if (input_ == nullptr) return false;
   if (input_->Abort()) input_aborted_ = true;

@@ -80,6 +80,7 @@ class ChildProcess {
   // Tells the observer, if there is one.
   void NoteSignal(int signal, TerminationScope scope);
   void NoteLetters(absl::string_view letters);
+  void NoteChannel(bool sent, absl::string_view bytes);
 
   // Closes stdin, and drops the bytes queued for it, so as to end the child.
   // False when that cannot make it end: stdin is not a pipe, or was closed

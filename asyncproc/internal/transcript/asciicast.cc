@@ -76,6 +76,8 @@ class AsciicastWriter final : public TranscriptWriter {
         return absl::StrCat(End(), Marker(event));
       case Kind::kSignal:
       case Kind::kLetters:
+      case Kind::kSent:
+      case Kind::kReceived:
       case Kind::kMark:
         return Marker(event);
     }

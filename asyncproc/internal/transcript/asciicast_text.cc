@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -80,8 +81,12 @@ bool ParseSignal(const Halves& words, TranscriptEvent* event) {
   return true;
 }
 
-// "letters abcd", "mark asyncproc: something"
+// "letters abcd", "mark asyncproc: something", "sent 1 3\\n1+1"
 bool ParseData(const Halves& words, TranscriptEvent* event) {
+  if (words.first == "sent" || words.first == "received") {
+    event->kind = *KindOf(words.first);
+    return absl::CUnescape(words.second, &event->data);
+  }
   if (words.first != "letters" && words.first != "mark") return false;
   event->kind = *KindOf(words.first);
   event->data = std::string(words.second);
@@ -127,6 +132,10 @@ std::string FormatMarker(const TranscriptEvent& event) {
                  : ToUtf8(event.data);
     case Kind::kLetters:
       return absl::StrCat(kOurs, "letters ", ToUtf8(event.data));
+    case Kind::kSent:
+    case Kind::kReceived:
+      return absl::StrCat(kOurs, NameOf(event.kind), " ",
+                          absl::CHexEscape(event.data));
     case Kind::kSignal:
       return absl::StrCat(kOurs, "signal ", event.signal, " ",
                           NameOf(event.scope));

@@ -61,6 +61,8 @@ void PutEvent(OrderedJson& object, const TranscriptEvent& event) {
     case Kind::kOut:
     case Kind::kErr:
     case Kind::kLetters:
+    case Kind::kSent:
+    case Kind::kReceived:
     case Kind::kMark:
       PutBytes(object, "data", event.data);
       break;
@@ -176,6 +178,8 @@ void GetEvent(JsonMembers& members, TranscriptEvent* event) {
     case Kind::kOut:
     case Kind::kErr:
     case Kind::kLetters:
+    case Kind::kSent:
+    case Kind::kReceived:
     case Kind::kMark:
       event->data = members.Bytes("data");
       break;

@@ -20,6 +20,8 @@ constexpr KindName kKindNames[] = {
     {Kind::kSignal, "signal"},
     {Kind::kResize, "resize"},
     {Kind::kLetters, "letters"},
+    {Kind::kSent, "sent"},
+    {Kind::kReceived, "received"},
     {Kind::kMark, "mark"},
     {Kind::kExit, "exit"},
 };

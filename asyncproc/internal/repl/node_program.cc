@@ -1,0 +1,68 @@
+#include "asyncproc/internal/repl/programs.h"
+
+namespace asyncproc::internal {
+
+const absl::string_view kNodeProgram = R"js(
+(() => {
+  const fs = require('fs'), net = require('net'), util = require('util'), vm = require('vm');
+  const module = require('module');
+  // Statements may replace these.
+  const stdout = process.stdout, write = fs.writeSync, inspect = util.inspect;
+  const incomplete =
+    /Unexpected end of input|Unterminated template|missing \) after/;
+  const statements = new net.Socket({fd: 8});
+  let pending = Buffer.alloc(0);
+  globalThis.require = module.createRequire(process.cwd() + '/');
+
+  // Without the frames of this program, which are behind that of node:vm.
+  const shown = value =>
+    inspect(value).replace(/\n *at sigintHandlersWrap .*(\n *at .*)*/g, '');
+  const isError = util.types.isNativeError;
+  const report = error => {
+    try {
+      write(2, (isError(error) ? '' : 'Uncaught ') + shown(error) + '\n');
+    } catch {}
+  };
+  process.on('uncaughtException', report);
+  process.on('unhandledRejection', report);
+  process.on('SIGINT', () => {});
+
+  const execute = source => {
+    let script;
+    try {
+      script = new vm.Script(source, {filename: 'REPL'});
+    } catch (error) {
+      if (incomplete.test(error.message)) return 'incomplete';
+      write(2, error.name + ': ' + error.message + '\n');
+      return 'done 1';
+    }
+    try {
+      const value = script.runInThisContext({breakOnSigint: true});
+      if (value !== undefined) stdout.write(shown(value) + '\n');
+      return 'done 0';
+    } catch (error) {
+      report(error);
+      return 'done 1';
+    }
+  };
+  const answer = text => {
+    // Rejected promises of the statement are reported first.
+    setImmediate(() => write(9, text + '\n'));
+  };
+  statements.on('data', piece => {
+    pending = Buffer.concat([pending, piece]);
+    const newline = pending.indexOf(10);
+    if (newline < 0) return;
+    const [number, length] = pending.toString('latin1', 0, newline).split(' ').map(Number);
+    const end = newline + 1 + length;
+    if (pending.length < end) return;
+    const source = pending.toString('utf8', newline + 1, end);
+    pending = pending.subarray(end);
+    answer(number + ' ' + execute(source));
+  });
+  statements.on('end', () => process.exit());
+  write(9, '0 done 0\n');
+})();
+)js";
+
+}  // namespace asyncproc::internal

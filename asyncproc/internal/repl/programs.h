@@ -1,0 +1,21 @@
+#ifndef ASYNCPROC_INTERNAL_REPL_PROGRAMS_H_
+#define ASYNCPROC_INTERNAL_REPL_PROGRAMS_H_
+
+#include "absl/strings/string_view.h"
+
+namespace asyncproc::internal {
+
+// What interpreters run at the far end of a Repl's private channel; see repl.h
+// for the protocol. One file for each: python_program.cc ...
+extern const absl::string_view kPythonProgram;
+extern const absl::string_view kNodeProgram;
+extern const absl::string_view kGdbProgram;
+// The shells have none: these are the text around each statement.
+extern const absl::string_view kShSetup;
+extern const absl::string_view kShStatement;
+extern const absl::string_view kBashSetup;
+extern const absl::string_view kBashStatement;
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_REPL_PROGRAMS_H_
