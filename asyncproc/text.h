@@ -11,7 +11,8 @@ namespace asyncproc {
 // Text of a child, for messages and logs of the host: a child may write bytes
 // that a terminal takes for commands.
 //
-//   LOG(INFO) << asyncproc::Printable(asyncproc::StripControlSequences(line));
+//   std::string plain = asyncproc::StripControlSequences(line);
+//   std::cout << asyncproc::Printable(plain) << "\n";
 //
 // Thread safety: any thread may call both functions.
 

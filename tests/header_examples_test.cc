@@ -51,6 +51,7 @@
 #include "asyncproc/run.h"
 #include "asyncproc/spawn_error.h"
 #include "asyncproc/terminal.h"
+#include "asyncproc/text.h"
 #include "asyncproc/termination.h"
 #include "asyncproc/testing/misbehavior.h"
 #include "asyncproc/testing/replay_process.h"
@@ -271,6 +272,13 @@ absl::Status AskLanguageServer(const OwnedProcess& server,
   Use(reply->body);
   // end
   return absl::OkStatus();
+}
+
+void PrintLine(absl::string_view line) {
+  // text.h: begin
+  std::string plain = asyncproc::StripControlSequences(line);
+  std::cout << asyncproc::Printable(plain) << "\n";
+  // end
 }
 
 absl::Status AwaitPrompt(const OwnedProcess& process) {
@@ -582,6 +590,7 @@ TEST(HeaderExamplesTest, PrintWhatTheySay) {
   const absl::Status buffered =
       PollBuffering({{"echo", "first"}, {"true"}, {"true"}});
   const absl::Status reacted = RunReactor();
+  PrintLine("\033[1mbold\033[0m\a");
   const std::string printed = testing::internal::GetCapturedStdout();
 
   EXPECT_THAT(polled, IsOk());
@@ -591,6 +600,7 @@ TEST(HeaderExamplesTest, PrintWhatTheySay) {
   EXPECT_THAT(printed, HasSubstr("first\n"));
   EXPECT_THAT(reacted, IsOk());
   EXPECT_THAT(printed, HasSubstr("5\n"));
+  EXPECT_THAT(printed, HasSubstr("bold\\x07\n"));
 }
 
 TEST(HeaderExamplesTest, RecordIntoAFile) {

@@ -359,7 +359,7 @@ TEST(InterruptTest, ReachesAStoppedChild) {
 
 TEST(InterruptTest, ReachesAStoppedDescendant) {
   Command command =
-      Command::Shell("sleep 1000 & echo $!; trap '' INT; wait $!; exit 3");
+      Command::Shell("trap '' INT; sleep 1000 & echo $!; wait $!; exit 3");
   auto process = MustSpawn(command);
   const pid_t below = ReadPid(*process);
   ASSERT_EQ(kill(below, SIGSTOP), 0);
