@@ -83,6 +83,7 @@ TEST(CliOutputTest, FailsWhereStdoutIsClosedAndSomethingIsWritten) {
 }
 
 TEST(CliOutputTest, FailsAtTheLimitOfTheSizeOfAFile) {
+  if (kSlowness > 1) GTEST_SKIP() << "sanitizers have large files of their own";
   const TemporaryDirectory directory;
 
   const ToolResult result = Session(absl::StrCat(
@@ -103,9 +104,16 @@ TEST(CliOutputTest, NamesTheFileThatCannotBeWritten) {
     EXPECT_EQ(result.code, kOwnFailure) << option;
     EXPECT_THAT(result.err, HasSubstr(option.substr(option.find(' ') + 1)));
   }
+}
+
+TEST(CliOutputTest, NamesTheResultThatCannotBeWritten) {
+  if (kSlowness > 1) GTEST_SKIP() << "sanitizers have large files of their own";
+  const TemporaryDirectory directory;
+
   const ToolResult results =
       Session(absl::StrCat("ulimit -f 1; $A pool --results ", directory.path(),
                            "/results 'seq 100000; : {}' ::: 1 >/dev/null"));
+
   EXPECT_EQ(results.code, kOwnFailure);
   EXPECT_THAT(results.err, HasSubstr("/1/stdout: File too large"));
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -77,7 +78,7 @@ class OsOfSystem : public internal::Os {
  private:
   const Translation translate_;
   bool have_close_range_ = true;
-  int last_ = 0;
+  std::atomic<int> last_{0};
 };
 
 class CloneTest : public testing::TestWithParam<System> {
