@@ -4,13 +4,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "asyncproc/child_stream.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
 
 struct Command;
+
+// Which of a child's two outputs.
+enum class ChildStream { kOut, kErr };
 
 // Sees everything that goes to a child and comes from it, in a causal order: an
 // input before it is written, and an output before any reader can take it.

@@ -16,12 +16,21 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/output_bound.h"
-#include "asyncproc/pty.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
 
 class ChildObserver;
+
+// What a child's terminal is like when it starts; see Command::pty, and
+// Terminal for what can be done with it then. A value.
+struct Pty {
+  int rows = 24;
+  int columns = 80;
+  // Whether the terminal shows what is written to it, as it does to a person
+  // who types: then it comes back among the output.
+  bool echo = true;
+};
 
 // Where one of the child's three standard streams comes from or goes to.
 class Stdio {

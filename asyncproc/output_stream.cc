@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "asyncproc/internal/io/output_buffer.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"

@@ -9,12 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "asyncproc/diagnose.h"
 
 namespace asyncproc {
 
@@ -144,13 +143,6 @@ class [[nodiscard]] TapHandle {
   explicit TapHandle(std::shared_ptr<Runner> runner);
 
   std::shared_ptr<Runner> runner_;
-};
-
-// A process that has the other end of a pipe open.
-struct PipeHolder {
-  pid_t pid = 0;
-  // As /proc has it: 15 characters at most, control characters made visible.
-  std::string command;
 };
 
 struct OutputStats {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "asyncproc/pty.h"
+#include "asyncproc/command.h"
 
 namespace asyncproc {
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/child_observer.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/io/child_process.h"
 #include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/os.h"
@@ -120,7 +121,9 @@ void Process::TerminateAll() {
   Terminate(escalation).IgnoreError();
 }
 
-Diagnosis Process::Diagnose() { return internal::DiagnoseChild(*core_->child); }
+Diagnosis Diagnose(Process& process) {
+  return internal::DiagnoseChild(*process.core_->child);
+}
 
 pid_t Process::pid() const { return core_->child->reaper().pid(); }
 

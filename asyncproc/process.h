@@ -192,7 +192,7 @@ class Process final : public Child {
   absl::Status Observe(std::shared_ptr<ChildObserver> observer);
 
  private:
-  friend asyncproc::Diagnosis Diagnose(Process& process);
+  friend Diagnosis Diagnose(Process& process);
   friend class Pipeline;
 
   // The two halves of Spawn. Between them the child runs, but nobody reads what
@@ -201,8 +201,6 @@ class Process final : public Child {
   static absl::StatusOr<std::unique_ptr<Process>> Start(Command command);
   void Go();
   bool IsForkedCopy() const;
-
-  asyncproc::Diagnosis Diagnose();
 
   struct Core;
   explicit Process(std::unique_ptr<Core> core);

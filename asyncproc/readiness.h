@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/child_stream.h"
+#include "asyncproc/child_observer.h"
 #include "asyncproc/process.h"
 #include "asyncproc/regex_encoding.h"
 

@@ -8,7 +8,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "asyncproc/child_observer.h"
-#include "asyncproc/child_stream.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/process.h"
 #include "asyncproc/termination.h"

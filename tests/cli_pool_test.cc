@@ -22,7 +22,6 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/process.h"
-#include "asyncproc/pty.h"
 #include "asyncproc/run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -15,7 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "asyncproc/child_stream.h"
+#include "asyncproc/child_observer.h"
 #include "asyncproc/process.h"
 #include "asyncproc/readiness.h"
 #include "asyncproc/repl.h"

@@ -1,5 +1,3 @@
-#include "asyncproc/pty.h"
-
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/command.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -19,7 +19,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
-#include "asyncproc/child_stream.h"
+#include "asyncproc/child_observer.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/output_bound.h"

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "asyncproc/child.h"
-#include "asyncproc/diagnosis.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/interact.h"
 #include "asyncproc/run.h"
 #include "gmock/gmock.h"

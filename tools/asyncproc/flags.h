@@ -9,7 +9,6 @@
 #include "absl/flags/declare.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "asyncproc/child_limits.h"
 #include "asyncproc/termination.h"
 
 // What several subcommands have as options, and the types of their values. A

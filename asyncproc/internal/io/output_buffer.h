@@ -18,7 +18,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/child_observer.h"
-#include "asyncproc/child_stream.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/output_bound.h"

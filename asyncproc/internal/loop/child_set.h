@@ -9,10 +9,10 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "asyncproc/child_limits.h"
 #include "asyncproc/command.h"
 #include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/loop/polled_child.h"
+#include "asyncproc/termination.h"
 
 namespace asyncproc::internal {
 

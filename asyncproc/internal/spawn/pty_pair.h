@@ -2,8 +2,8 @@
 #define ASYNCPROC_INTERNAL_SPAWN_PTY_PAIR_H_
 
 #include "absl/status/statusor.h"
+#include "asyncproc/command.h"
 #include "asyncproc/internal/os/unique_fd.h"
-#include "asyncproc/pty.h"
 
 namespace asyncproc::internal {
 

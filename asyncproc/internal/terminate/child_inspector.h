@@ -1,7 +1,7 @@
 #ifndef ASYNCPROC_INTERNAL_TERMINATE_CHILD_INSPECTOR_H_
 #define ASYNCPROC_INTERNAL_TERMINATE_CHILD_INSPECTOR_H_
 
-#include "asyncproc/diagnosis.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/io/child_process.h"
 
 namespace asyncproc::internal {
