@@ -152,14 +152,15 @@ TEST_P(ReaperTest, IsDestroyedWithARunningChild) {
 
 TEST_P(ReaperTest, LooksAfterADetachedChild) {
   TemporaryDirectory directory;
-  Command command = Command::Shell("read line; echo $line > out");
+  Command command = Command::Shell("read first; read line; echo $line > out");
   command.working_directory = directory.path();
   command.on_destroy = OnDestroy::Detach();
   auto process = MustSpawn(command);
   const pid_t pid = process->pid();
-  // Two readers, and without pidfds a thread that waits: a thread that has no
-  // name yet could not be waited for at the end.
-  const size_t threads = GetParam() == 0 ? 2 : 3;
+  EXPECT_THAT(process->Write("first\n"), IsOk());
+  // Two readers, the writer, and without pidfds a thread that waits: a thread
+  // that has no name yet could not be waited for at the end.
+  const size_t threads = GetParam() == 0 ? 3 : 4;
   while (LibraryThreads().size() < threads) {
     absl::SleepFor(absl::Milliseconds(1));
   }
