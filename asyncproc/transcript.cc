@@ -96,7 +96,8 @@ absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
   if (internal::IsAsciicastV1(text)) {
     absl::Status status =
         internal::ReadAsciicastV1(text, &transcript.header, &transcript.events);
-    if (!status.ok()) return status;
+    // One JSON object, which begins in the first line.
+    if (!status.ok()) return AtLine(1, status);
     return transcript;
   }
   std::unique_ptr<TranscriptReader> reader;
