@@ -100,8 +100,8 @@ absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
     return absl::ErrnoToStatus(
         errno, absl::StrCat("cannot record to ", internal::Printable(path)));
   }
-  std::shared_ptr<Recorder> recorder = absl::WrapUnique(new Recorder(
-      std::make_unique<Core>(
+  std::shared_ptr<Recorder> recorder =
+      absl::WrapUnique(new Recorder(std::make_unique<Core>(
           path, std::move(fd),
           format == TranscriptFormat::kJsonLines
               ? internal::NewJsonLinesWriter()

@@ -32,13 +32,13 @@ struct TranscriptEvent {
     kOutClosed,  // The end of stdout.
     kErr,        // The same of stderr.
     kErrClosed,
-    kSignal,   // `signal` was sent to `scope`.
-    kResize,   // The terminal was given another `size`.
-    kLetters,  // `data` was drawn at random: see Child::DrawLetters.
-    kSent,     // `data` was sent on the private channel of a Repl,
+    kSignal,    // `signal` was sent to `scope`.
+    kResize,    // The terminal was given another `size`.
+    kLetters,   // `data` was drawn at random: see Child::DrawLetters.
+    kSent,      // `data` was sent on the private channel of a Repl,
     kReceived,  // or received there.
-    kMark,     // `data` was said by the program about itself: Recorder::Mark.
-    kExit,     // The child ended, by `status`.
+    kMark,      // `data` was said by the program about itself: Recorder::Mark.
+    kExit,      // The child ended, by `status`.
   };
 
   Kind kind = Kind::kOut;

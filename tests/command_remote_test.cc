@@ -385,8 +385,8 @@ TEST(OverSshWordsTest, PutTheSocketWhereItCanBe) {
     for (const std::string& no_home :
          {home, "/" + std::string(100, 'x'), std::string()}) {
       setenv("HOME", no_home.c_str(), 1);
-      EXPECT_THAT(words(), Not(Contains("ControlPath=" + ssh +
-                                        "/asyncproc-%C")));
+      EXPECT_THAT(words(),
+                  Not(Contains("ControlPath=" + ssh + "/asyncproc-%C")));
     }
   });
 }

@@ -334,7 +334,8 @@ TEST(DestructorTest, EndsAllThreadsThatTheProcessHad) {
     ASSERT_THAT(tap, IsOk());
     taps.push_back(*std::move(tap));
   }
-  // They name themselves: two readers each, and those of 20 parents and 15 taps.
+  // They name themselves: two readers each, and those of 20 parents and 15
+  // taps.
   while (LibraryThreads().size() < 235) absl::SleepFor(absl::Milliseconds(1));
   EXPECT_EQ(LibraryThreads().size(), 235);
 

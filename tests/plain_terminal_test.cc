@@ -204,7 +204,8 @@ TEST(PlainTerminalTest, WritesNoHistoryUnlessAsked) {
 TEST(PromptTest, APromptThatNobodyElsePrintsIsNotFoundInTheOutput) {
   ReplDialect dialect;
   dialect.command = OnPlainTerminal(Command({"python3", "-q"}));
-  dialect.setup = "import sys, time; sys.ps1 = 'ready' + '-4711> '; "
+  dialect.setup =
+      "import sys, time; sys.ps1 = 'ready' + '-4711> '; "
       "sys.ps2 = 'more' + '-4711> '\n";
   dialect.prompt = "ready-4711> ";
   dialect.continuation = "more-4711> ";

@@ -144,8 +144,8 @@ class ReplayProcess final : public Child {
   OutputStream err_;
 
   mutable absl::Mutex mu_;
-  size_t next_ ABSL_GUARDED_BY(mu_) = 0;   // Of the events.
-  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;  // Bytes of that, if it is kIn.
+  size_t next_ ABSL_GUARDED_BY(mu_) = 0;       // Of the events.
+  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;      // Bytes of that, if it is kIn.
   std::string received_ ABSL_GUARDED_BY(mu_);  // By a private channel.
   // When what was asked last was asked, and when it was then.
   absl::Time asked_ ABSL_GUARDED_BY(mu_);

@@ -135,8 +135,8 @@ int64_t CheckVersion(JsonMembers& members) {
   } else if (!version->is_number_integer() ||
              (*version != kVersion && *version != kVersion3)) {
     members.Fail(absl::StrCat("is of asciicast version ",
-                              Printable(version->dump()), "; only 1, ", kVersion, " and ", kVersion3,
-                              " are known"));
+                              Printable(version->dump()), "; only 1, ",
+                              kVersion, " and ", kVersion3, " are known"));
   } else {
     return version->get<int64_t>();
   }
