@@ -15,7 +15,10 @@ class OutputBound {
  public:
   enum class Policy { kUnbounded, kBlockChild, kDropOldest, kHeadAndTail };
 
-  // Keeps everything: the child never waits for us, and memory is the limit.
+  // Keeps everything: the child does not wait for the caller, and memory is the
+  // limit. Only while a caller takes bytes and has more than 2 MiB yet to take,
+  // the library waits for that caller, for at most 1 ms after each 512 KiB: so
+  // the buffer of a caller that is almost as fast as the child does not grow.
   static OutputBound Unbounded() {
     return OutputBound(Policy::kUnbounded, std::numeric_limits<size_t>::max());
   }

@@ -687,6 +687,66 @@ TEST_F(BoundTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
   EXPECT_EQ(b.buffer.stats().dropped, 0);
 }
 
+// As many bytes as a reader may have to take before it counts as behind.
+constexpr size_t kBacklog = 2 * 1024 * 1024;
+
+// Reads until `b` holds a backlog. Returns what the last EndRead returned.
+bool FillBacklog(Buffered& b) {
+  bool behind = false;
+  while (b.buffer.Available(b.reader) < kBacklog) {
+    behind = b.buffer.EndRead(b.buffer.BeginRead(/*pending=*/0).size);
+  }
+  return behind;
+}
+
+TEST_F(BoundTest, SeesAReaderThatTakesBytesAndIsBehind) {
+  Buffered b;
+  EXPECT_FALSE(
+      FillBacklog(b));  // It takes nothing: there is no sense in waiting.
+
+  EXPECT_THAT(b.Exactly(1), IsOk());
+  EXPECT_TRUE(FillBacklog(b) || b.buffer.EndRead(b.buffer.BeginRead(0).size));
+  EXPECT_FALSE(b.buffer.EndRead(b.buffer.BeginRead(0).size));
+}
+
+TEST_F(BoundTest, WakesTheProducerWhenAReaderHasCaughtUp) {
+  Buffered b;
+  Drive(b.buffer);
+  FillBacklog(b);
+
+  b.buffer.WaitForReader();
+  EXPECT_FALSE(b.buffer.HasRoom());
+  EXPECT_THAT(b.Exactly(kBacklog / 4), IsOk());
+  EXPECT_FALSE(b.buffer.HasRoom());
+  EXPECT_THAT(b.Exactly(b.buffer.Available(b.reader) - kBacklog / 2), IsOk());
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+  EXPECT_TRUE(WokeReader());
+}
+
+TEST_F(BoundTest, StopsWaitingForAReaderButNotForTheBound) {
+  Buffered unbounded;
+  FillBacklog(unbounded);
+  unbounded.buffer.WaitForReader();
+  unbounded.buffer.StopWaitingForReader();
+  EXPECT_TRUE(unbounded.buffer.HasRoom());
+
+  Buffered bounded(OutputBound::BlockChild(kBacklog));
+  FillBacklog(bounded);
+  bounded.buffer.WaitForReader();
+  bounded.buffer.StopWaitingForReader();
+  EXPECT_FALSE(bounded.buffer.HasRoom());
+}
+
+TEST_F(BoundTest, DoesNotWaitForAReaderThatHasCaughtUpMeanwhile) {
+  Buffered b;
+  b.buffer.Append("few bytes");
+
+  b.buffer.WaitForReader();
+
+  EXPECT_TRUE(b.buffer.HasRoom());
+}
+
 TEST_F(BoundTest, TakesPendingBytesBeyondTheBound) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789");

@@ -49,6 +49,20 @@ class CountsOwnReads : public internal::Os {
   const pthread_t self_ = pthread_self();
 };
 
+TEST(ReaderThreadsTest, DoNotLetTheChildWaitForACallerThatTakesLittle) {
+  constexpr uint64_t kSize = 64 * 1024 * 1024;
+  auto child =
+      MustSpawn(Command({"head", "-c", absl::StrCat(kSize), "/dev/zero"}));
+
+  const absl::Time end = absl::Now() + kSoon;
+  while (child->out().stats().bytes < kSize && absl::Now() < end) {
+    child->out().ReadExactly(1, absl::ZeroDuration()).IgnoreError();
+    std::this_thread::yield();
+  }
+
+  EXPECT_EQ(child->out().stats().bytes, kSize);
+}
+
 TEST(ReaderThreadsTest, ReadForCallersWhoNeverReadAPipe) {
   CountsOwnReads os;
   const internal::ScopedOs scoped(&os);

@@ -23,6 +23,9 @@ namespace {
 constexpr size_t kFirstReadSize = 512;
 constexpr size_t kLastReadSize = 512 * 1024;
 
+// A reader that has this many bytes to take is behind.
+constexpr size_t kBacklog = 4 * kLastReadSize;
+
 // Bytes, and lines of them, that are kept for messages.
 constexpr size_t kRecentSize = 1024;
 constexpr size_t kLastLines = 5;
@@ -53,11 +56,24 @@ OutputBuffer::Room OutputBuffer::BeginRead(size_t pending) {
   return {data, size};
 }
 
-void OutputBuffer::EndRead(size_t size) {
+bool OutputBuffer::EndRead(size_t size) {
   MutexLock lock(mu_);
   segments_.back().bytes.EndFill(size);
   if (size == reading_) read_size_ = std::min(read_size_ * 2, kLastReadSize);
   if (size > 0) OnGrown(size);
+  if (Buffered() < kBacklog) return false;
+  const uint64_t start = segments_.front().start;
+  return std::exchange(released_, start) != start;
+}
+
+void OutputBuffer::WaitForReader() {
+  MutexLock lock(mu_);
+  if (pause_ == Pause::kNone && Buffered() >= kBacklog) pause_ = Pause::kReader;
+}
+
+void OutputBuffer::StopWaitingForReader() {
+  MutexLock lock(mu_);
+  if (pause_ == Pause::kReader) pause_ = Pause::kNone;
 }
 
 void OutputBuffer::Append(absl::string_view bytes) {
@@ -83,7 +99,7 @@ void OutputBuffer::FinishLocked(absl::Status why) {
 
 bool OutputBuffer::HasRoom() const {
   MutexLock lock(mu_);
-  return !paused_;
+  return pause_ == Pause::kNone;
 }
 
 bool OutputBuffer::IsRefused() const {
@@ -153,7 +169,7 @@ void OutputBuffer::ApplyBound() {
     case OutputBound::Policy::kUnbounded:
       break;
     case OutputBound::Policy::kBlockChild:
-      if (Buffered() >= bound_.bytes()) paused_ = true;
+      if (Buffered() >= bound_.bytes()) pause_ = Pause::kBound;
       break;
     case OutputBound::Policy::kDropOldest:
       KeepLast(bound_.bytes());
@@ -212,9 +228,10 @@ void OutputBuffer::Release() {
 }
 
 void OutputBuffer::Resume(bool wanted) {
-  if (!paused_ || Buffered() >= bound_.bytes()) return;
-  if (!wanted && Buffered() > bound_.bytes() / 2) return;
-  paused_ = false;
+  if (pause_ == Pause::kNone) return;
+  const size_t limit = pause_ == Pause::kBound ? bound_.bytes() : kBacklog;
+  if (Buffered() >= limit || (!wanted && Buffered() > limit / 2)) return;
+  pause_ = Pause::kNone;
   if (wake_ != nullptr) wake_();
 }
 
@@ -406,7 +423,8 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
   if (!done()) {
     Resume(/*wanted=*/true);
     ++waiting_;
-    absl::Status status = Await(mu_, absl::Condition(&done), deadline);
+    absl::Status status =
+        brief_wait_.Await(mu_, absl::Condition(&done), deadline);
     --waiting_;
     if (!status.ok()) return status;
   }
@@ -518,7 +536,7 @@ absl::Status OutputBuffer::Sync(absl::Time deadline) {
   const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return finished_ || syncs_done_ >= mine;
   };
-  return Await(mu_, absl::Condition(&done), deadline);
+  return brief_wait_.Await(mu_, absl::Condition(&done), deadline);
 }
 
 ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {

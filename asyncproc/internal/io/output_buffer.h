@@ -20,6 +20,7 @@
 #include "asyncproc/child_observer.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/fork_stamp.h"
+#include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_bound.h"
 
 namespace asyncproc::internal {
@@ -78,7 +79,16 @@ class OutputBuffer {
     size_t size = 0;
   };
   Room BeginRead(size_t pending) ABSL_LOCKS_EXCLUDED(mu_);
-  void EndRead(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns whether the slowest reader is behind, and has taken bytes since the
+  // last call: see WaitForReader.
+  bool EndRead(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // HasRoom becomes false until the slowest reader has caught up, and then the
+  // producer is woken; or until StopWaitingForReader. So the buffer does not
+  // grow because of a reader that is a little slower than the child, and that
+  // reader finds the bytes in the cache of its processor.
+  void WaitForReader() ABSL_LOCKS_EXCLUDED(mu_);
+  void StopWaitingForReader() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends bytes from memory.
   void Append(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
@@ -173,6 +183,13 @@ class OutputBuffer {
     uint64_t end() const { return start + bytes.size(); }
   };
 
+  // Why the producer does not read.
+  enum class Pause {
+    kNone,
+    kBound,   // BlockChild's bound is reached.
+    kReader,  // See WaitForReader.
+  };
+
   // What a search at a cursor found: where the match begins and how long it is.
   struct Match {
     uint64_t begin = 0;
@@ -243,9 +260,11 @@ class OutputBuffer {
   std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
   std::list<BufferCursor> cursors_ ABSL_GUARDED_BY(mu_);
   size_t read_size_ ABSL_GUARDED_BY(mu_);
-  size_t reading_ ABSL_GUARDED_BY(mu_) = 0;   // Room of BeginRead.
-  bool paused_ ABSL_GUARDED_BY(mu_) = false;  // BlockChild's bound was reached.
-  int waiting_ ABSL_GUARDED_BY(mu_) = 0;      // Readers in AwaitReady.
+  size_t reading_ ABSL_GUARDED_BY(mu_) = 0;  // Room of BeginRead.
+  Pause pause_ ABSL_GUARDED_BY(mu_) = Pause::kNone;
+  uint64_t released_ ABSL_GUARDED_BY(mu_) = 0;  // `start` at the last EndRead.
+  BriefWait brief_wait_ ABSL_GUARDED_BY(mu_);
+  int waiting_ ABSL_GUARDED_BY(mu_) = 0;  // Readers in AwaitReady.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t syncs_wanted_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t syncs_done_ ABSL_GUARDED_BY(mu_) = 0;

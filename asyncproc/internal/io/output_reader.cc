@@ -19,6 +19,11 @@ namespace {
 // never stops writing must not keep anybody waiting.
 constexpr int kMostGraces = 20;
 
+// How long the thread waits, after each 512 KiB, for a reader that is behind:
+// the child can still write 500 MB in a second.
+constexpr size_t kBytesBetweenPauses = 512 * 1024;
+constexpr absl::Duration kPause = absl::Milliseconds(1);
+
 // How often to look whether a living child has opened its terminal again.
 constexpr absl::Duration kTerminalRetry = absl::Milliseconds(50);
 
@@ -111,7 +116,14 @@ void OutputReader::ReadOnce() {
   } while (count < 0 && errno == EINTR);
   const int error = count < 0 ? errno : 0;
   const size_t size = count > 0 ? static_cast<size_t>(count) : 0;
-  buffer_->EndRead(size);
+  const bool reader_behind = buffer_->EndRead(size);
+  since_pause_ += size;
+  if (reader_behind && has_thread() && !exit_seen_ &&
+      since_pause_ >= kBytesBetweenPauses) {
+    since_pause_ = 0;
+    buffer_->WaitForReader();
+    pause_end_ = MonotonicNow() + kPause;
+  }
   // An empty pipe has no pending bytes, whatever was counted.
   pending_at_exit_ -= std::min(pending_at_exit_, size);
   sync_pending_ -= std::min(sync_pending_, size);
@@ -250,7 +262,8 @@ void OutputReader::PollOnce() {
   pollfd fds[] = {
       {poll_fd(), POLLIN, 0}, {watch.fd, POLLIN, 0}, {waker_->fd(), POLLIN, 0}};
   auto& [stream, exit, wake] = fds;
-  absl::Time deadline = std::min(this->deadline(), watch.next_look);
+  absl::Time deadline =
+      std::min({this->deadline(), watch.next_look, pause_end_});
   // Nothing wakes this thread when the other stream of a detached child
   // settles.
   if (detached_ && abandoned_) {
@@ -260,6 +273,11 @@ void OutputReader::PollOnce() {
     // Nothing below blocks: all of it may be tried.
     nanosleep(&kBlindInterval, nullptr);
     for (pollfd& fd : fds) fd.revents = fd.fd >= 0 ? POLLIN : short{0};
+  }
+  if (pause_end_ != absl::InfiniteFuture() &&
+      (wake.revents != 0 || MonotonicNow() >= pause_end_)) {
+    buffer_->StopWaitingForReader();
+    pause_end_ = absl::InfiniteFuture();
   }
   if (wake.revents != 0) {
     waker_->Reset();

@@ -130,6 +130,8 @@ class OutputReader {
   bool left_ = false;  // The thread may go: see ChildEnd::Leave.
   absl::Time grace_end_ = absl::InfiniteFuture();
   absl::Time last_grace_end_ = absl::InfiniteFuture();
+  size_t since_pause_ = 0;  // Bytes read since a pause for a slow reader.
+  absl::Time pause_end_ = absl::InfiniteFuture();
   absl::Time retry_ = absl::InfinitePast();  // Of a terminal without a user.
   uint64_t sync_ = 0;                        // The Sync that is being served.
   size_t sync_pending_ = 0;                  // Bytes to read before it is done.

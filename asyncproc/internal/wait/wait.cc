@@ -1,5 +1,7 @@
 #include "asyncproc/internal/wait/wait.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +12,11 @@ namespace asyncproc::internal {
 namespace {
 
 constexpr absl::Duration kTimeBetweenLooks = absl::Milliseconds(5);
+
+// How long a BriefWait looks, and how many failures it counts: after `n` of
+// them, the next 2^n - 1 waits sleep at once.
+constexpr absl::Duration kBriefly = absl::Microseconds(50);
+constexpr int kMostFailures = 8;
 
 thread_local WaitScope* current_scope = nullptr;
 
@@ -43,6 +50,31 @@ absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
   if (condition.Eval()) return absl::OkStatus();
   if (scope->IsCanceled()) return CheckWaitScopes();
   return TimeIsUp();
+}
+
+absl::Status BriefWait::Await(absl::Mutex& mu, const absl::Condition& condition,
+                              absl::Time deadline) {
+  if (MonotonicNow() < deadline && !condition.Eval() && LooksFirst()) {
+    const absl::Time end = std::min(deadline, MonotonicNow() + kBriefly);
+    do {
+      UnlockMutex(mu, 0);
+      sched_yield();
+      LockMutex(mu, 0);
+      if (condition.Eval()) {
+        failures_ = 0;
+        return absl::OkStatus();
+      }
+    } while (MonotonicNow() < end);
+    failures_ = std::min(failures_ + 1, kMostFailures);
+    skipped_ = 0;
+  }
+  return internal::Await(mu, condition, deadline);
+}
+
+bool BriefWait::LooksFirst() {
+  if (skipped_ == (1 << failures_) - 1) return true;
+  ++skipped_;
+  return false;
 }
 
 absl::Status CheckWaitScopes() {

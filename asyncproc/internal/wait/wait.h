@@ -27,6 +27,27 @@ namespace asyncproc::internal {
 absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
                    absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
+// Waits for a condition that often holds after some microseconds, as the answer
+// of an interactive child does. A processor that sleeps takes as long to wake
+// up as such a child to answer. So Await looks at the condition for up to 50
+// microseconds, and lets other threads run in between, before it sleeps. Where
+// that was in vain, the next calls sleep at once.
+//
+// Thread safety: guarded by the mutex that is passed to Await.
+class BriefWait {
+ public:
+  // As Await above.
+  absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
+                     absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+ private:
+  // Whether the next call is one that looks before it sleeps.
+  bool LooksFirst();
+
+  int failures_ = 0;  // Since the condition last held in time.
+  int skipped_ = 0;   // Calls since the last failure.
+};
+
 // What Await would return for a condition that never holds and a deadline that
 // is far off, if that is an error now; for those that do more than wait, or
 // wait for what has no lock. Does not block.

@@ -1,0 +1,103 @@
+// Waits for a condition that often holds after some microseconds.
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/wait.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+// Calls by this thread.
+static thread_local int yields = 0;
+
+extern "C" int sched_yield() noexcept {
+  ++yields;
+  return static_cast<int>(syscall(SYS_sched_yield));
+}
+
+namespace asyncproc::internal {
+namespace {
+
+class BriefWaitTest : public testing::Test {
+ protected:
+  absl::Status Await(absl::Time deadline) {
+    MutexLock lock(mu_);
+    return wait_.Await(mu_, absl::Condition(&ready_), deadline);
+  }
+  void SetReady(bool ready) {
+    MutexLock lock(mu_);
+    ready_ = ready;
+  }
+
+  absl::Mutex mu_;
+  bool ready_ = false;
+  BriefWait wait_;
+};
+
+TEST_F(BriefWaitTest, SeesAConditionThatHoldsAlready) {
+  SetReady(true);
+
+  EXPECT_THAT(Await(absl::InfinitePast()), IsOk());
+}
+
+TEST_F(BriefWaitTest, SeesEachChangeThatAnotherThreadMakes) {
+  std::atomic<bool> wanted{true};
+  std::thread other([&] {
+    for (int i = 0; i < 2000; ++i) {
+      while (!wanted) std::this_thread::yield();
+      wanted = false;
+      SetReady(true);
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_THAT(Await(absl::InfiniteFuture()), IsOk());
+    SetReady(false);
+    wanted = true;
+  }
+  other.join();
+}
+
+TEST_F(BriefWaitTest, EndsAtItsDeadlineHoweverOftenItHasFailed) {
+  for (int i = 0; i < 20; ++i) {
+    const absl::Time deadline = MonotonicNow() + absl::Microseconds(100);
+    EXPECT_THAT(Await(deadline), HasCode(absl::StatusCode::kDeadlineExceeded));
+    EXPECT_GE(MonotonicNow(), deadline);
+  }
+}
+
+TEST_F(BriefWaitTest, IsCanceledAsAnyWait) {
+  auto cancellation = std::make_shared<Cancellation>();
+  cancellation->Cancel();
+  const WaitScope scope(cancellation);
+
+  EXPECT_THAT(Await(absl::InfiniteFuture()),
+              HasCode(absl::StatusCode::kCancelled));
+}
+
+// A processor can sleep while its thread waits long: after n failures, the next
+// 2^n - 1 waits sleep at once.
+TEST_F(BriefWaitTest, LooksFirstInFewOfTheWaitsThatLastLong) {
+  int looks = 0;
+  for (int i = 0; i < 200; ++i) {
+    yields = 0;
+    EXPECT_THAT(Await(MonotonicNow() + absl::Microseconds(100)),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    if (yields > 0) ++looks;
+  }
+
+  EXPECT_EQ(looks, 7);  // Waits 1, 3, 7, 15, 31, 63, 127.
+}
+
+}  // namespace
+}  // namespace asyncproc::internal
