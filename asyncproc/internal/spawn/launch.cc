@@ -61,11 +61,25 @@ class ParentThread {
 
 namespace {
 
-// The most bytes of a name, or of a PATH, in a message.
+// The most bytes of a name in a message.
 constexpr size_t kMostShown = 1000;
+// The most directories of a PATH in a message, and their most bytes.
+constexpr size_t kMostDirectories = 6;
+constexpr size_t kMostOfPath = 300;
 
 std::string Shown(absl::string_view word) {
   return PrintableWord(word, kMostShown);
+}
+
+// "/usr/local/bin:/usr/bin:/bin", or the beginning of a longer PATH and the
+// number of its directories.
+std::string ShownPath(absl::string_view path) {
+  std::vector<absl::string_view> directories = absl::StrSplit(path, ':');
+  const size_t count = directories.size();
+  if (count <= kMostDirectories) return Printable(path, kMostOfPath);
+  directories.resize(kMostDirectories);
+  return absl::StrCat(Printable(absl::StrJoin(directories, ":"), kMostOfPath),
+                      ":... (", count, " directories)");
 }
 
 }  // namespace
@@ -152,9 +166,8 @@ std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
     if (!result.refused.empty()) {
       absl::StrAppend(&what, ", found as ", Shown(result.refused));
     }
-    absl::StrAppend(
-        &what, ", searched for in PATH=",
-        Printable(path.value_or(std::string(kDefaultPath)), kMostShown));
+    absl::StrAppend(&what, ", searched for in PATH=",
+                    ShownPath(path.value_or(std::string(kDefaultPath))));
   }
   if (result.failure.error_number == ENOENT) {
     absl::StrAppend(&what, MissingInterpreter(command, request.candidates));
