@@ -1,9 +1,12 @@
-// asyncproc: the library as a tool. See asyncproc --help, and subcommand.h for
-// how to add to it.
+// asyncproc: the library as a tool. See asyncproc --help; subcommand.h tells
+// how to add a subcommand.
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,7 +26,7 @@ namespace asyncproc::cli {
 
 namespace {
 
-// All there are, in the order of the manual. A new one is added here.
+// All subcommands, in the order of the manual. Add a new one here.
 std::vector<Subcommand> Subcommands() {
   return {
       RunSubcommand(),
@@ -57,13 +60,33 @@ int NoSuchSubcommand(const std::vector<Subcommand>& subcommands,
   for (const Subcommand& subcommand : subcommands) {
     names.push_back(subcommand.name);
   }
+  // The programs and words of which this tool has the counterpart.
+  static constexpr std::pair<const char*, const char*> kOthers[] = {
+      {"timeout", "run --timeout TIME"},
+      {"exec", "run"},
+      {"tini", "run"},
+      {"script", "run --record FILE"},
+      {"rec", "run --record FILE"},
+      {"record", "run --record FILE"},
+      {"parallel", "pool"},
+      {"xargs", "pool"},
+      {"expect", "repl"},
+      {"play", "replay"},
+      {"version", "--version"},
+      {"-v", "--version"}};
+  for (const auto& [other, ours] : kOthers) {
+    if (name != other) continue;
+    Complain("", absl::StrCat("there is no subcommand '", name,
+                              "': use asyncproc ", ours));
+    return kOwnFailure;
+  }
   const std::string nearest = Nearest(name, names);
   Complain(
-      "",
-      absl::StrCat(
-          "there is no subcommand '", name, "'; ",
-          nearest.empty() ? "" : absl::StrCat("did you mean ", nearest, "? "),
-          "See asyncproc --help, and asyncproc run to run a command"));
+      "", absl::StrCat(
+              "there is no subcommand '", name, "'; ",
+              nearest.empty() ? "see"
+                              : absl::StrCat("did you mean ", nearest, "? See"),
+              " asyncproc --help, and asyncproc run to run a command"));
   return kOwnFailure;
 }
 
@@ -91,7 +114,7 @@ int Completion(const std::vector<Subcommand>& subcommands,
   if (shell == "zsh") return Print(ZshCompletion(subcommands));
   if (shell == "fish") return Print(FishCompletion(subcommands));
   Complain("", absl::StrCat("'", shell,
-                            "' is no value for --completion: it is bash, zsh "
+                            "' is not a value of --completion: it is bash, zsh "
                             "or fish"));
   return kOwnFailure;
 }
@@ -99,7 +122,7 @@ int Completion(const std::vector<Subcommand>& subcommands,
 int Main(const std::vector<std::string>& arguments) {
   const std::vector<Subcommand> subcommands = Subcommands();
   if (arguments.empty()) {
-    Complain("", "which subcommand? See asyncproc --help");
+    Complain("", "no subcommand is given; see asyncproc --help");
     return kOwnFailure;
   }
   const std::string& first = arguments[0];
@@ -124,12 +147,21 @@ int Main(const std::vector<std::string>& arguments) {
   return NoSuchSubcommand(subcommands, first);
 }
 
-// A parent may have left SIGCHLD ignored, which would take the status of every
-// child from this program.
+// If the tool's parent has left SIGCHLD ignored, the kernel drops the status of
+// every child.
 void ResetSignals() {
   signal(SIGCHLD, SIG_DFL);
-  // A file that is as large as it may be: the write fails instead.
+  // At the limit of the size of a file, the write fails.
   signal(SIGXFSZ, SIG_IGN);
+}
+
+// The library moves its descriptors above 255. If the table of descriptors
+// grows while the process has several threads, the kernel first waits for all
+// processors, up to 10 ms. So it grows here.
+void GrowDescriptorTable() {
+  constexpr int kHigh = 256;
+  const int high = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, kHigh);
+  if (high >= 0) close(high);
 }
 
 }  // namespace
@@ -139,6 +171,7 @@ void ResetSignals() {
 int main(int argc, char** argv) {
   asyncproc::cli::OpenStandardStreams();
   asyncproc::cli::ResetSignals();
+  asyncproc::cli::GrowDescriptorTable();
   return asyncproc::cli::FinishOutput(
       asyncproc::cli::Main({argv + 1, argv + argc}));
 }
