@@ -82,7 +82,8 @@ absl::Status CheckBytes(const ReplDialect& dialect,
   return absl::UnimplementedError(
       absl::StrCat("the program cannot take the byte \"",
                    absl::CHexEscape(statement.substr(at, 1)),
-                   "\", which is at offset ", at, " of ", Named(statement)));
+                   "\", which is at offset ", at, " of ", Named(statement),
+                   "; the session goes on"));
 }
 
 // At the end of what has arrived, and of a line's own.
@@ -190,7 +191,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
     return absl::InvalidArgumentError(absl::StrCat(
         Named(statement), " is not complete",
-        left.ok() || IsGivenUp(left) ? "" : ", and the session is lost to it"));
+        left.ok() || IsGivenUp(left) ? "; the session goes on"
+                                     : ", and the session is lost to it"));
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
@@ -430,7 +432,8 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   if (!dialect_.incomplete.empty() &&
       (RE2::PartialMatch(reply.err, dialect_.incomplete) ||
        RE2::PartialMatch(reply.out, dialect_.incomplete))) {
-    return absl::InvalidArgumentError("the statement is not complete");
+    return absl::InvalidArgumentError(
+        "the statement is not complete; the session goes on");
   }
   int number;
   bool failed;

@@ -23,8 +23,11 @@
 namespace asyncproc {
 namespace {
 
+using namespace std::string_literals;
+
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 Command Tool(std::vector<std::string> arguments) {
@@ -223,13 +226,93 @@ TEST(CliReplTest, TellsInJsonWhetherAReplyIsTheOneExpected) {
   EXPECT_EQ(said.code, 1);
 }
 
-TEST(CliReplTest, GivesUpAReplyThatTakesTooLong) {
+TEST(CliReplTest, InterruptsACommandThatTakesTooLongAndGoesOn) {
   const Said said = Repl({"--preset=bash", "--timeout", "100ms"},
                          "echo before\nsleep 1000\necho after\n");
 
-  EXPECT_EQ(said.out, ">>> echo before\nbefore\n");
-  EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("sleep 1000")));
+  EXPECT_EQ(said.out, ">>> echo before\nbefore\n>>> echo after\nafter\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("sleep 1000"),
+                              HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 124);
+}
+
+TEST(CliReplTest, EndsTheSessionAtTheFirstErrorWhenItIsTold) {
+  const Said shell = Repl({"--preset=sh", "--stop-on-error"},
+                          "true\n(exit 7)\necho after\n");
+  EXPECT_EQ(shell.out, ">>> true\n>>> (exit 7)\n");
+  EXPECT_THAT(shell.err, HasSubstr("line 2: the command failed with status 7; "
+                                   "the session ends"));
+  EXPECT_EQ(shell.code, 7);
+
+  const Said python = Repl({"--preset=python", "--stop-on-error"},
+                           "1\n1/0\nprint('after')\n");
+  EXPECT_THAT(python.out, HasSubstr("ZeroDivisionError"));
+  EXPECT_THAT(python.out, Not(HasSubstr("after")));
+  EXPECT_EQ(python.code, 1);
+
+  // bc reports no status.
+  const Said bc =
+      Repl({"--preset=bc", "--stop-on-error"}, "1+1\n1/0\n2+2\n");
+  EXPECT_THAT(bc.out, Not(HasSubstr("2+2")));
+  EXPECT_THAT(bc.err, HasSubstr("line 2: the command wrote to stderr"));
+  EXPECT_EQ(bc.code, 1);
+
+  const Said late = Repl(
+      {"--preset=bash", "--timeout", "100ms", "--stop-on-error"},
+      "sleep 1000\necho after\n");
+  EXPECT_EQ(late.out, "");
+  EXPECT_EQ(late.code, 124);
+
+  const Said same =
+      Repl({"--preset=sh", "--stop-on-error"}, "true\necho end\n");
+  EXPECT_THAT(same.out, HasSubstr("\nend\n"));
+  EXPECT_EQ(same.err, "");
+  EXPECT_EQ(same.code, 0);
+}
+
+TEST(CliReplTest, StopsAtTheFirstReplyThatDiffersWhenItIsTold) {
+  const Said said = Repl({"--preset=bc", "--check", "--stop-on-error"},
+                         ">>> 1\n2\n>>> 3\n4\n");
+
+  EXPECT_THAT(said.out, HasSubstr("stdin:1:"));
+  EXPECT_THAT(said.out, Not(HasSubstr("stdin:3:")));
+  EXPECT_EQ(said.code, 1);
+}
+
+TEST(CliReplTest, SaysThatTheSessionGoesOnAfterACommandThatIsRefused) {
+  const Said said =
+      Repl({"--preset=sh"}, "echo 1\necho a\0b\necho 2\n"s);
+
+  EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo 2\n2\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("cannot take"),
+                              HasSubstr("the session goes on")));
+  EXPECT_EQ(said.code, 125);
+}
+
+TEST(CliReplTest, ShowsNoMarkAndNoPrivateCodeInAMessage) {
+  const std::pair<const char*, const char*> endless[] = {
+      {"sh", "echo 1; sleep 1000"},
+      {"bash", "echo 1; sleep 1000"},
+      {"python3", "import time; print(1); time.sleep(1000)"},
+      {"bc", "1; while (1) {}"},
+      {"sqlite3", "with recursive t(x) as (select 1 union all select x + 1 "
+                  "from t) select max(x) from t;"},
+      {"node", "console.log(1); while (1) {}"},
+      {"lua", "print(1) while true do end"},
+      {"gdb", "shell sleep 1000"},
+      {"dc", "1p [lax]sa lax"}};
+  for (const auto& [preset, command] : endless) {
+    for (const std::string& input : {absl::StrCat(command, "\n"), "(\n"s}) {
+      const Said said =
+          Repl({absl::StrCat("--preset=", preset), "--timeout=500ms"}, input);
+      for (const char* hidden : {"asyncproc_", "__", "ASYNCPROC", "printf"}) {
+        EXPECT_THAT(said.err, Not(HasSubstr(hidden))) << preset << input;
+      }
+      EXPECT_THAT(said.err,
+                  Not(testing::ContainsRegex("[a-zA-Z]{12}[0-9]*[a-zA-Z]{12}")))
+          << preset << input;
+    }
+  }
 }
 
 TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {

@@ -40,52 +40,60 @@
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
 
+ABSL_FLAG(std::string, preset, "",
+          "A known program: bash, bc, dc, gdb, lua, node, psql, python3, sh or "
+          "sqlite3. The words after the options are further arguments for it.");
 ABSL_FLAG(
-    std::string, preset, "",
-    "A program that is known: bash, bc, dc, gdb, lua, node, psql, python3, sh "
-    "or sqlite3. What follows are further arguments for it.");
-ABSL_FLAG(std::string, dialect, "",
-          "How to talk to a program, from this file: an object of JSON. Its "
-          "fields are those of ReplDialect in asyncproc/repl.h (statement, "
-          "setup, typed, channel, prompt, continuation, echoes, refused, "
-          "incomplete, abandon), and command (an array), environment (null "
-          "unsets), terminal, merge_stderr, interrupt_signal, interrupt_text "
-          "and interrupt_repeated. What follows are further arguments.");
+    std::string, dialect, "",
+    "A file with a JSON object that describes a program. Its fields are "
+    "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
+    "channel, prompt, continuation, echoes, refused, incomplete, "
+    "The prompt of COMMAND: a regular expression (RE2) for the end of its "
+    "output when it waits for a command.");
 ABSL_FLAG(std::string, prompt, "",
           "What COMMAND says when it waits for a command: a regular expression "
           "(RE2) for the end of its output.");
 ABSL_FLAG(bool, terminal, true,
-          "Give the COMMAND of --prompt a terminal: most print no prompt "
-          "without.");
+          "Give the COMMAND of --prompt a terminal: most programs print no "
+          "prompt without.");
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
-ABSL_FLAG(bool, json, false,
-          "Print a line of JSON for each command: command, out, err, status "
-          "(where the program tells), seconds, line.");
+ABSL_FLAG(
+    bool, json, false,
+    "Print a line of JSON for each command: command, out, err, status (if "
+    "the program reports one), seconds, line.");
+ABSL_FLAG(
+    bool, stop_on_error, false,
+    "End the session at the first command that fails, with its status as "
+    "the exit status, or 1. A command fails if its status is not 0; where "
+    "the program reports no status, if it writes to stderr (lua and the "
+    "COMMAND of --prompt do neither); with --check, if its reply "
+    "differs.");
 ABSL_FLAG(bool, check, false,
-          "Compare the replies with those in the session, and print only what "
-          "differs.");
+          "Compare the replies with those in the session, and print only the "
+          "differences.");
 
 namespace asyncproc::cli {
 
 namespace {
 
 const char kDescription[] =
-    "Starts an interactive program, gives it one command after the other, and "
-    "prints each with its reply.\n\n"
-    "The session, from stdin or --file, has a command in each line; lines that "
-    "begin with a blank continue the one before, and so do those behind a "
-    "command that the program is known to wait for the rest of. Or it has the "
-    "form that is printed, which is that of Python's doctest: commands behind "
-    "'>>> ', their further lines behind '... ', then the reply up to an empty "
-    "line, <BLANKLINE> standing for one in it; anything else is prose. With "
-    "--check, such a session is a test: what was printed once, and found "
-    "right, is what has to come again.\n\n"
-    "When stdin is a terminal, commands are asked for; an empty line ends one "
-    "of several lines.";
+    "Starts an interactive program, gives it one command after the other, "
+    "and prints each command with its reply.\n\n"
+    "The session comes from stdin or --file, in one of two forms. In the "
+    "first, each line is a command; a line that begins with a blank "
+    "continues the line before, and so do the lines after a command that "
+    "the program reports as incomplete. The second form is that of the "
+    "output, and of Python's doctest: commands after '>>> ', their "
+    "further lines after '... ', then the reply up to an empty line; "
+    "<BLANKLINE> stands for an empty line of the reply, and any other "
+    "text is prose. With --check, such a session is a test: the program "
+    "must give the same replies again.\n\n"
+    "If stdin is a terminal, asyncproc prompts for commands; an empty "
+    "line ends a command of several lines.";
 
 constexpr int kDiffers = 1;
 
-// What the command says is shown as it is when it is not to be compared.
+// A command with its reply, which is shown unchanged unless it is compared.
 struct Outcome {
   std::string statement;
   Reply reply;
@@ -121,7 +129,7 @@ absl::StatusOr<ReplDialect> FromPreset(const std::string& name,
                                        const std::vector<std::string>& words) {
   for (const Preset& preset : kPresets) {
     if (name != preset.name) continue;
-    // A database comes in the place of the one in memory.
+    // A database file replaces the one in memory.
     if (name == "sqlite3" && !words.empty()) {
       ReplDialect dialect = Sqlite3Dialect(words[0]);
       dialect.command.argv.insert(dialect.command.argv.end(), words.begin() + 1,
@@ -156,7 +164,7 @@ ReplDialect Prompted(const std::string& prompt,
 absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false, true);
   if (!json.is_object()) {
-    return absl::InvalidArgumentError("is not an object of JSON");
+    return absl::InvalidArgumentError("is not a JSON object");
   }
   ReplDialect dialect;
   const std::map<std::string, std::string*> texts = {
@@ -206,7 +214,7 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
       if (value.get<bool>()) dialect.command.err = Stdio::ToStdout();
     } else {
       return absl::InvalidArgumentError(
-          absl::StrCat("\"", name, "\" is no field, or has a wrong type"));
+          absl::StrCat("\"", name, "\" is not a field, or has a wrong type"));
     }
   }
   for (const std::string* regex :
@@ -248,7 +256,8 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   const std::string path = absl::GetFlag(FLAGS_dialect);
   if (preset.empty() + prompt.empty() + path.empty() != 2) {
     return absl::InvalidArgumentError(
-        "which program? Use --preset, --dialect, or --prompt and a command");
+        "no program is given: use --preset, --dialect, or --prompt and a "
+        "command");
   }
   if (!preset.empty()) return FromPreset(preset, words);
   if (!path.empty()) return FromFile(path, words);
@@ -262,11 +271,11 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   return Prompted(prompt, words);
 }
 
-// What there is to read next; empty at the end. Errors: kCancelled.
+// The next input; empty at its end. Errors: kCancelled.
 absl::StatusOr<std::string> ReadSome(int fd, const CancellationToken& token) {
   for (;;) {
-    if (token.IsCanceled()) return absl::CancelledError("got a signal");
-    // Signals are taken by another thread, and interrupt nothing here.
+    if (token.IsCanceled()) return absl::CancelledError("received a signal");
+    // Another thread receives the signals: none interrupts poll here.
     pollfd poll_fd = {fd, POLLIN, 0};
     if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) continue;
     char bytes[65536];
@@ -291,7 +300,7 @@ absl::StatusOr<std::string> ReadSession(const std::string& path,
   return text;
 }
 
-// One session, from its first command to its exit code.
+// One session, from its first command to its exit status.
 class Session {
  public:
   Session(std::unique_ptr<Repl> repl, const CancellationToken& token)
@@ -302,25 +311,36 @@ class Session {
       const SessionStep& step = script.steps[i];
       size_t used = 1;
       absl::StatusOr<Outcome> outcome = Eval(step.statement);
-      // The rest of it may be in the lines that follow.
+      // The rest of the command may be in the lines that follow.
       while (!script.is_doctest && IsIncomplete(outcome.status()) &&
              i + used < script.steps.size()) {
         outcome = Eval(JoinSteps(script, i, ++used));
       }
       i += used;
       if (!outcome.ok()) {
-        return Failed(outcome.status(), step, i < script.steps.size());
+        if (!GoesOn(outcome.status())) {
+          return Failed(outcome.status(), step, i < script.steps.size());
+        }
+        ComplainAt(step, outcome.status().message());
+        if (code_ == kSuccess) code_ = CodeOf(outcome.status());
+        continue;
       }
-      if (absl::Status shown = Show(step, *outcome); !shown.ok()) {
-        Complain("repl", shown.message());
-        return kOwnFailure;
+      const int differences = differences_;
+      // FinishOutput reports the error.
+      if (!Show(step, *outcome).ok()) return kOwnFailure;
+      if (const int code = StopsWith(step, *outcome); code != kSuccess) {
+        return code;
+      }
+      if (differences_ > differences && absl::GetFlag(FLAGS_stop_on_error)) {
+        break;
       }
     }
     Close();
+    if (code_ != kSuccess) return code_;
     return differences_ > 0 ? kDiffers : kSuccess;
   }
 
-  // Asks for one command after the other.
+  // Prompts for one command after the other.
   int RunAtTerminal() {
     std::string typed;  // Not yet evaluated.
     bool complete = true;
@@ -332,7 +352,7 @@ class Session {
       ++step.line;
       if (complete && (*line)->empty()) continue;
       absl::StrAppend(&typed, typed.empty() ? "" : "\n", **line);
-      // One of several lines goes on up to an empty one.
+      // A command of several lines ends at an empty line.
       if (!complete && !(*line)->empty()) continue;
       const absl::StatusOr<Outcome> outcome = Eval(typed);
       if (complete && IsIncomplete(outcome.status())) {
@@ -343,8 +363,10 @@ class Session {
       complete = true;
       if (outcome.ok()) {
         if (!Print(outcome->Shown()).ok()) return kOwnFailure;
-      } else if (absl::IsFailedPrecondition(outcome.status()) ||
-                 absl::IsCancelled(outcome.status())) {
+        if (const int code = StopsWith(step, *outcome); code != kSuccess) {
+          return code;
+        }
+      } else if (!GoesOn(outcome.status())) {
         return Failed(outcome.status(), step, /*more=*/false);
       } else {
         Complain("repl", outcome.status().message());
@@ -357,6 +379,31 @@ class Session {
  private:
   static bool IsIncomplete(const absl::Status& status) {
     return absl::IsInvalidArgument(status);
+  }
+
+  // Whether the next command can be evaluated after one that failed by
+  // `status`, and is to be.
+  static bool GoesOn(const absl::Status& status) {
+    return !absl::IsFailedPrecondition(status) && !absl::IsCancelled(status) &&
+           !absl::GetFlag(FLAGS_stop_on_error);
+  }
+
+  static int CodeOf(const absl::Status& status) {
+    return absl::IsDeadlineExceeded(status) ? kTimedOut : kOwnFailure;
+  }
+
+  // Ends the session if --stop-on-error asks for that, and returns the exit
+  // code; kSuccess if the session goes on.
+  int StopsWith(const SessionStep& step, const Outcome& outcome) {
+    const Reply& reply = outcome.reply;
+    const int status = reply.status.value_or(reply.err.empty() ? 0 : 1);
+    if (status == 0 || !absl::GetFlag(FLAGS_stop_on_error)) return kSuccess;
+    ComplainAt(step, reply.status.has_value()
+                         ? absl::StrCat("the command failed with status ",
+                                        status, "; the session ends")
+                         : "the command wrote to stderr; the session ends");
+    Close();
+    return status > 0 && status < 256 ? status : 1;
   }
 
   static std::string JoinSteps(const SessionScript& script, size_t first,
@@ -399,7 +446,7 @@ class Session {
         line["expected"] = step.expected.value_or("");
         line["same"] = same;
       }
-      // What is no UTF-8 is replaced.
+      // Bytes that are not UTF-8 are replaced.
       return Print(absl::StrCat(
           line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
           "\n"));
@@ -420,24 +467,24 @@ class Session {
                         "\n");
   }
 
-  // The exit code for a command that has no reply.
+  // The exit status after a command without a reply.
   int Failed(const absl::Status& status, const SessionStep& step, bool more) {
     if (absl::IsFailedPrecondition(status)) {
       const absl::StatusOr<ExitStatus> end = repl_->process().Wait(WNOHANG);
-      // That a command ends the program is as it should be, at the end.
+      // The last command may well end the program.
       if (end.ok() && (!more || !end->ok())) {
-        if (more || !end->exited()) ComplainAt(step, status);
+        if (more || !end->exited()) ComplainAt(step, status.message());
         if (end->ok() && differences_ > 0) return kDiffers;
         return ExitCodeOf(*end);
       }
     }
-    ComplainAt(step, status);
-    // It is killed when this goes away.
-    return absl::IsDeadlineExceeded(status) ? kTimedOut : kOwnFailure;
+    ComplainAt(step, status.message());
+    // The destructor kills the program.
+    return code_ == kSuccess ? CodeOf(status) : code_;
   }
 
-  static void ComplainAt(const SessionStep& step, const absl::Status& status) {
-    Complain("repl", absl::StrCat("line ", step.line, ": ", status.message()));
+  static void ComplainAt(const SessionStep& step, absl::string_view message) {
+    Complain("repl", absl::StrCat("line ", step.line, ": ", message));
   }
 
   void Close() {
@@ -446,7 +493,7 @@ class Session {
     }
   }
 
-  // From the terminal; nullopt at the end of the input.
+  // A line from the terminal; nullopt at the end of the input.
   absl::StatusOr<std::optional<std::string>> ReadLine() {
     for (;;) {
       const size_t newline = ahead_.find('\n');
@@ -464,7 +511,8 @@ class Session {
 
   const std::unique_ptr<Repl> repl_;
   const CancellationToken token_;
-  std::string ahead_;  // Typed, and not yet read as lines.
+  std::string ahead_;    // Typed, and not yet read as lines.
+  int code_ = kSuccess;  // Of the first command that got no reply.
   int differences_ = 0;
 };
 
@@ -491,7 +539,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }
 
-// All but the signals.
+// The whole session, without the signals.
 int Talk(const std::vector<std::string>& words, const CancellationToken& token,
          Orphans* orphans) {
   absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words);
@@ -554,7 +602,7 @@ int ReplMain(const std::vector<std::string>& words) {
   // A session that is cut short leaves nothing behind.
   if (signal != 0 || code == kTimedOut) {
     for (const Survivor& left : orphans.EndAll(absl::Seconds(5))) {
-      Complain("repl", absl::StrCat("still there: ", left.command, " (pid ",
+      Complain("repl", absl::StrCat("still running: ", left.command, " (pid ",
                                     left.pid, ")"));
     }
   }
@@ -578,21 +626,23 @@ Subcommand ReplSubcommand() {
       {"Session",
        {{"file", "FILE"},
         {"timeout", "TIME", 0,
-         "How long each reply may take; the session ends then."},
+         "How long each reply may take. A command that takes longer is "
+         "interrupted, and the session goes on; the exit status is 124."},
+        {"stop_on_error"},
         {"json"},
         {"check"},
         {"record", "FILE", 0,
-         "Record all that passes to and from the program, with its times: for "
-         "asyncproc replay and, when FILE ends with .cast, asciinema."}}}};
+         "Record all input and output of the program, with times: for "
+         "asyncproc replay and, if FILE ends in .cast, asciinema."}}}};
   repl.exit_codes = {
-      {"0", "every command had its reply; with --check, the one expected"},
+      {"0", "every command had a reply; with --check, the expected one"},
       {"1", "with --check: a reply differs"}};
   repl.examples = {
       {"A calculation:", "echo '2^100' | asyncproc repl --preset bc"},
-      {"Write down a session, and see later whether it is still so:",
+      {"Write a session down, and check later that the replies are the same:",
        "asyncproc repl --preset sqlite3 --file commands.sql >session.txt; "
        "asyncproc repl --preset sqlite3 --check --file session.txt"},
-      {"A program that is not known:",
+      {"A program without a preset:",
        "asyncproc repl --prompt '\\(Pdb\\) ' --file commands -- python3 -m "
        "pdb program.py"}};
   repl.main = ReplMain;
