@@ -8,7 +8,7 @@
 
 namespace asyncproc::cli {
 
-// Wakes who waits for it, now or the next time.
+// Wakes the thread that waits for it, now or at its next wait.
 //
 // Thread safety: any thread may call anything.
 class Bell {
@@ -18,7 +18,8 @@ class Bell {
     rung_ = true;
   }
 
-  // Until it rings, or has rung since the last wait, or the time is up.
+  // Waits until the bell rings, has rung since the last wait, or the time is
+  // up.
   void Wait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
     mu_.AwaitWithTimeout(absl::Condition(&rung_), timeout);

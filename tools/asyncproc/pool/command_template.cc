@@ -22,7 +22,7 @@ using Context = ShellScanner::Context;
 
 constexpr absl::string_view kPlace = "{}";
 
-// Why no value can be put here, as the end of a sentence; empty: it can.
+// Why no value can be put here, as the end of a sentence. Empty: it can.
 std::string Refusal(const ShellScanner& scanner) {
   switch (scanner.context()) {
     case Context::kBackquote:
@@ -60,7 +60,7 @@ absl::string_view Directory(absl::string_view path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// As one word, and as no word that has a meaning of its own to a shell.
+// Quotes a value as one word, and as no word with a meaning of its own.
 std::string QuoteWord(absl::string_view value, bool always) {
   static constexpr absl::string_view kReserved[] = {
       "case",  "do",    "done", "elif",     "else",  "esac",
@@ -113,7 +113,7 @@ class CommandTemplate::Parser {
     absl::StrAppend(&pieces_.back().text, text);
   }
 
-  // The place that begins at `from`, if one does, and its size.
+  // The place that begins at `from`, if any, and its size.
   std::optional<Piece> PlaceAt(size_t from, size_t* size) const {
     absl::string_view rest = text_.substr(from);
     if (place_ != kPlace) {
@@ -155,7 +155,7 @@ class CommandTemplate::Parser {
     return known ? std::make_optional(piece) : std::nullopt;
   }
 
-  // Whether what is beside the place might change what a plain value means:
+  // Whether the text beside the place may change the meaning of a plain value:
   // $name{}, {}>file.
   bool HasNeighbour(size_t size) const {
     const size_t from = scanner_.position();
@@ -209,7 +209,7 @@ std::string CommandTemplate::Trim(const Piece& piece, absl::string_view value) {
   return std::string(value);
 }
 
-// What a shell takes for the values: each a word, or all a part of one.
+// The shell text for the values: each a word, or all parts of one word.
 std::string CommandTemplate::Word(const Piece& piece,
                                   const std::vector<std::string>& values) {
   std::vector<std::string> trimmed;

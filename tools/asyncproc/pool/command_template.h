@@ -23,28 +23,28 @@ namespace asyncproc::cli {
 //   auto gzip = CommandTemplate::Parse("gzip -k {}", 1);
 //   gzip->Fill({"my file"}, 1, 1)     // gzip -k 'my file'
 //
-// Whatever is in a value, it stays what it was in place of: a part of a word.
-// It is quoted by ShellQuote, and where the template has quotes around its
-// place, they are closed before it and opened again behind it. Places for which
-// that cannot be had are refused: in backquotes, in ${...} and $((...)), in a
-// comment or a here-document. A backslash before "{" leaves it as it is. What
-// another shell makes of the command line, as in "ssh host {}", is up to that.
+// A value stays a part of a word, whatever bytes it has: it is quoted by
+// ShellQuote, and quotes of the template around its place are closed before it
+// and opened again after it. A place in backquotes, in ${...} or $((...)), in a
+// comment or in a here-document is refused, as no quoting works there. A
+// backslash before "{" keeps the text as it is. Another shell that reads the
+// command line, as in "ssh host {}", applies its own rules.
 //
-// A template without any place has " {}" added. An empty one is a value by
-// itself, unquoted: the values are the command lines then.
+// A template without a place gets " {}" at its end. An empty template is a
+// value by itself, unquoted: the values are then the command lines.
 //
 // A value. Thread safety: as a struct.
 class CommandTemplate {
  public:
-  // `values` is how many there are for each job.
+  // `values`: the number of values of each job. `place`: the text that stands
+  // for the values in place of "{}".
   // Errors: kInvalidArgument for a place that is refused, or for a value that
-  // there is not; it says which and why.
-  // `place`: what stands for the values in place of "{}".
+  // does not exist; the message names the place and the reason.
   static absl::StatusOr<CommandTemplate> Parse(absl::string_view text,
                                                size_t values,
                                                absl::string_view place = "{}");
 
-  // REQUIRES: as many values as were announced.
+  // REQUIRES: as many values as Parse was told.
   std::string Fill(const std::vector<std::string>& values, int64_t number,
                    int slot) const;
 
@@ -60,12 +60,12 @@ class CommandTemplate {
   struct Piece {
     Part part = Part::kText;
     std::string text;
-    size_t index = 0;  // Of the value, from 1; 0: all of them.
+    size_t index = 0;  // The number of the value, from 1; 0: all of them.
     bool without_extension = false;
     bool without_directory = false;
     bool directory_only = false;
     bool always_quoted = false;
-    Quotes quotes = Quotes::kNone;  // That are around it.
+    Quotes quotes = Quotes::kNone;  // The quotes around it.
   };
 
   class Parser;

@@ -8,27 +8,27 @@
 
 namespace asyncproc::cli {
 
-// When to give up the jobs that are left, as GNU parallel's --halt says it:
+// When to give up the remaining jobs, in the syntax of GNU parallel's --halt:
 // "never", "soon,fail=1", "now,success=1", "now,done=10", "soon,fail=30%". A
-// percentage is of all jobs, or of those known so far; as there, it counts from
-// the third job on.
+// percentage is of all jobs, or of those known so far; as in parallel, it
+// counts from the third job on.
 struct HaltPolicy {
   enum class When {
     kNever,
-    kSoon,  // Starts no more, and waits for those that run.
-    kNow,   // Ends those, too.
+    kSoon,  // Starts no more jobs, and waits for the running ones.
+    kNow,   // Ends the running jobs, too.
   };
   enum class What { kFail, kSuccess, kDone };
 
   When when = When::kNever;
   What what = What::kFail;
-  int64_t count = 1;  // Or so many per cent.
+  int64_t count = 1;  // Or a percentage.
   bool percent = false;
 
   // Errors: kInvalidArgument.
   static absl::StatusOr<HaltPolicy> Parse(absl::string_view text);
 
-  // `total`: how many jobs there are, as far as it is known.
+  // `total`: the number of jobs, as far as it is known.
   bool Reached(int64_t failed, int64_t succeeded, int64_t total) const;
 };
 

@@ -20,26 +20,25 @@
 
 namespace asyncproc::cli {
 
-// The values of the jobs, one after the other.
+// The values of the jobs, one job at a time.
 class JobSource {
  public:
   virtual ~JobSource() = default;
 
-  // The values of the next job. Does not block.
-  // Errors: kOutOfRange when there are no more; kUnavailable when there are
-  // none yet.
+  // The values of the next job. Does not block. Errors: kOutOfRange after the
+  // last job; kUnavailable if the next values are not known yet.
   virtual absl::StatusOr<std::vector<std::string>> Next() = 0;
 
-  // How many there are in all. Nothing: it is not known yet.
+  // The number of all jobs, if it is known yet.
   virtual std::optional<int64_t> total() const = 0;
 };
 
-// Values that belong together: the first of each list, the second of each, and
-// so on, as far as the shortest list goes. One list, as a rule.
+// Lists that belong together: a job gets the first value of each, the next job
+// the second of each, up to the end of the shortest list. Mostly one list.
 using LinkedLists = std::vector<std::vector<std::string>>;
 
 // All combinations of the values of several lists; the last list varies
-// fastest. Lists that are linked count as one. They are made one at a time:
+// fastest. Linked lists count as one list. Makes one combination at a time:
 // there may be any number.
 //
 // Thread safety: none.
@@ -52,12 +51,12 @@ class ProductSource : public JobSource {
 
  private:
   const std::vector<LinkedLists> lists_;
-  std::vector<int64_t> sizes_;  // Of each of them.
+  std::vector<int64_t> sizes_;  // The size of each list.
   int64_t total_ = 1;
   int64_t next_ = 0;
 };
 
-// The values of several jobs of another source together, for one job.
+// Gives each job the values of several jobs of another source.
 //
 // Thread safety: none.
 class GroupingSource : public JobSource {
@@ -76,25 +75,25 @@ class GroupingSource : public JobSource {
   std::vector<std::string> group_;  // Not complete yet.
 };
 
-// The lines of a descriptor, each the one value of a job, read ahead of their
-// use by a thread, up to a bound. A last line needs no end. Lines may end with
-// another character than a newline: NUL, say. Else a NUL in a line is an error:
-// no command can have one.
+// The lines of a descriptor, each the one value of a job. A thread reads them
+// ahead, up to a bound. The last line needs no end. Lines may end with another
+// character than a newline: NUL, say. Else a NUL in a line is an error: no
+// command can have one.
 //
-// Thread safety: none, as far as it is seen from outside.
-// Ownership: of the descriptor, too.
+// Thread safety: one thread at a time may call it.
+// Ownership: owns the descriptor.
 class LineSource : public JobSource {
  public:
-  // `wake` is called, on that thread, when there may be a line after Next had
-  // none. `max_bytes`: how much is read ahead, and no line counts as less than
-  // 32 bytes.
+  // `wake` is called on the reading thread when a line arrives after Next had
+  // none. `max_bytes`: how many bytes are read ahead; each line counts as 32
+  // bytes more than its length.
   // Errors: kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<LineSource>> Create(
       UniqueFd fd, std::function<void()> wake, char end = '\n',
-      size_t max_bytes = 16 << 20);
+      size_t max_bytes = 1 << 20);
   ~LineSource() override;
 
-  // Errors: also that of a read that failed, once.
+  // Errors: also that of a failed read, once.
   absl::StatusOr<std::vector<std::string>> Next() override
       ABSL_LOCKS_EXCLUDED(mu_);
   std::optional<int64_t> total() const override ABSL_LOCKS_EXCLUDED(mu_);
@@ -104,9 +103,9 @@ class LineSource : public JobSource {
              size_t max_bytes, UniqueFd stop_read, UniqueFd stop_write);
 
   void ReadAll() ABSL_LOCKS_EXCLUDED(mu_);
-  // False: it is to stop, or there is an error.
+  // False: the thread is to stop, or there is an error.
   bool AwaitInput();
-  // False: it is to stop.
+  // False: the thread is to stop.
   bool Take(absl::string_view data) ABSL_LOCKS_EXCLUDED(mu_);
   bool AddLine(std::string line) ABSL_LOCKS_EXCLUDED(mu_);
   void End(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
@@ -119,13 +118,14 @@ class LineSource : public JobSource {
   const std::function<void()> wake_;
   const size_t max_bytes_;
   const UniqueFd stop_read_;
-  std::string line_;  // The thread's: one that has no end yet.
+  std::string line_;  // For the thread: a line without its end.
 
   mutable absl::Mutex mu_;
   std::deque<std::string> lines_ ABSL_GUARDED_BY(mu_);
-  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;  // Of those.
+  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;  // The weight of lines_.
   int64_t seen_ ABSL_GUARDED_BY(mu_) = 0;
-  bool starved_ ABSL_GUARDED_BY(mu_) = false;  // Wake when there is one.
+  // Next had no line: wake when there is one.
+  bool starved_ ABSL_GUARDED_BY(mu_) = false;
   bool at_end_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status error_ ABSL_GUARDED_BY(mu_);

@@ -75,7 +75,7 @@ absl::StatusOr<JobLog> JobLog::Open(const std::string& path) {
 }
 
 JobLog::~JobLog() {
-  // What has been moved from has no file.
+  // An object that has been moved from has no file.
   if (file_.fd() < 0 || !notes_.has_value()) return;
   if (running_.empty() && cut_off_.empty()) unlink(NotesPath().c_str());
 }
@@ -83,7 +83,7 @@ JobLog::~JobLog() {
 absl::StatusOr<JobLog> JobLog::Create(const std::string& path) {
   absl::StatusOr<JobLog> log = Open(path);
   if (!log.ok()) return log;
-  // A device, say, has nothing to be cut.
+  // A device, say, cannot be truncated.
   if (ftruncate(log->file_.fd(), 0) != 0 && errno != EINVAL) {
     return absl::ErrnoToStatus(errno, path);
   }
@@ -112,7 +112,7 @@ absl::Status JobLog::ReadPast() {
     if (size < 0) return absl::ErrnoToStatus(errno, path_);
     if (size == 0) break;
     rest.append(buffer.data(), static_cast<size_t>(size));
-    // A header that was torn is the beginning of one.
+    // A torn header is the beginning of one.
     const size_t compared = std::min(rest.size(), kHeader.size());
     if (!has_header &&
         rest.substr(0, compared) != kHeader.substr(0, compared)) {
@@ -166,7 +166,8 @@ absl::Status JobLog::Note(char what, int64_t number) {
         Output::Open(NotesPath(), O_WRONLY | O_TRUNC | O_APPEND);
     if (!notes.ok()) return notes.status();
     notes_ = *std::move(notes);
-    // Those that are to run again have not yet: this run may be killed, too.
+    // The jobs that are to run again are still cut off: this run may be killed,
+    // too.
     for (int64_t cut_off : cut_off_) {
       absl::Status status = notes_->Write(absl::StrCat("+", cut_off, "\n"));
       if (!status.ok()) return status;
@@ -215,7 +216,7 @@ absl::Status JobLog::Write(absl::string_view text) {
     size_ += static_cast<int64_t>(text.size());
     return status;
   }
-  // The next line is to begin where this one did.
+  // The next line is to begin where this one began.
   if (ftruncate(file_.fd(), size_) == 0) {
     lseek(file_.fd(), size_, SEEK_SET);
     file_.ForgetError();

@@ -16,7 +16,7 @@
 
 namespace asyncproc::cli {
 
-// One job that has ended, as a line of GNU parallel's --joblog.
+// A job that has ended, as a line of GNU parallel's --joblog.
 struct JobRecord {
   int64_t number = 0;      // From 1.
   std::string host = ":";  // ":" is this machine.
@@ -24,37 +24,38 @@ struct JobRecord {
   absl::Duration runtime;
   int64_t sent = 0;      // Always 0: no files are transferred.
   int64_t received = 0;  // Bytes of output.
-  int exit_value = 0;    // -1: it took too long.
-  int signal = 0;        // That ended it; 0: none.
+  int exit_value = 0;    // -1: a time limit ended the job.
+  int signal = 0;        // The signal that ended the job; 0: none.
   std::string command;
 
   bool ok() const { return exit_value == 0 && signal == 0; }
 };
 
-// Tab-separated, with its "\n"; a newline in the command becomes a NUL, as
-// there. REQUIRES: no NUL in the command; no shell takes such a command.
+// Tab-separated, with a newline at the end. As in parallel, a newline in the
+// command becomes a NUL. REQUIRES: no NUL in the command; no shell takes such a
+// command.
 std::string FormatJobRecord(const JobRecord& record);
-// Nothing for what is no such line. `line` without its "\n".
+// Nullopt for any other line. `line`: without its newline.
 std::optional<JobRecord> ParseJobRecord(absl::string_view line);
 
-// A file of such lines. Each is written at once and whole: a run that was
-// killed leaves a log that the next can go on with.
+// A file of such lines. Each line is written whole, in one call: after a kill,
+// the next run can continue the log.
 //
-// Beside it, in FILE.running, there is a note of each job that has started and
-// not ended, so that a run that was killed can be told from one that was not.
-// GNU parallel reads the log itself, in which such notes would be errors. The
-// notes are gone when a run has ended.
+// FILE.running beside the log has a note of each job that has started and not
+// ended, so that --resume knows which jobs were cut off by a kill. GNU parallel
+// reads the log itself, in which such notes would be errors. The notes are
+// removed when a run has ended.
 //
 // Thread safety: none.
 // Blocking: as writes to a file do.
 class JobLog {
  public:
-  // Starts a new one; what was in the file is gone.
-  // Errors: as open; kFailedPrecondition when another pool writes it.
+  // Starts a new log; the old content of the file is lost.
+  // Errors: as open; kFailedPrecondition if another pool writes the log.
   static absl::StatusOr<JobLog> Create(const std::string& path);
-  // Reads what is there, if anything, and goes on behind it. A last line that
-  // was torn is dropped, lines that are none are passed over.
-  // Errors: also kFailedPrecondition for a file that is not a job log; it is
+  // Reads the log, if there is one, and continues it. Drops a torn last line,
+  // and skips lines that are not job records.
+  // Errors: also kFailedPrecondition for a file that is not a job log, which is
   // left as it is.
   static absl::StatusOr<JobLog> Resume(const std::string& path);
 
@@ -64,25 +65,24 @@ class JobLog {
   ~JobLog();
 
   enum class Past { kNone, kOk, kFailed };
-  // What the log that was resumed says of job `number`; when it ran several
-  // times, the last counts.
-  // Errors: kFailedPrecondition if that was another command than `command`, if
-  // that is given: these are not the jobs of that log.
+  // The state of job `number` in the resumed log; of several records, the last
+  // counts.
+  // Errors: kFailedPrecondition if `command` is given and the log has another
+  // command for the job: these are not the jobs of that log.
   absl::StatusOr<Past> Find(int64_t number,
                             const std::optional<std::string>& command) const;
 
-  // The jobs that ran when the run before was killed, and that have not ended
-  // since. What the log says of them from an earlier run does not count.
+  // The jobs that ran when the last run was killed, and that have not ended
+  // since. An earlier record of such a job does not count.
   const std::set<int64_t>& cut_off() const { return cut_off_; }
 
   // Errors: as write, with the name of the file.
   absl::Status NoteStart(int64_t number);
-  // Notes that a job has ended that is not to be in the log.
+  // Notes the end of a job that is not to be in the log.
   absl::Status NoteEnd(int64_t number);
 
-  // Also notes that the job has ended.
-  // Errors: as write, with the name of the file, which then has no part of the
-  // line.
+  // Also notes the end of the job. Errors: as write, with the name of the file,
+  // which then has no part of the line.
   absl::Status Append(const JobRecord& record);
 
  private:

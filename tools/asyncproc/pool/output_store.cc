@@ -15,7 +15,7 @@
 namespace asyncproc::cli {
 namespace {
 
-// Less than that is not worth a call to give it back by itself.
+// A smaller hole is not worth a system call.
 constexpr uint64_t kWorthAHole = 64 << 10;
 
 std::string DirectoryFor(const OutputStore::Options& options) {
@@ -24,7 +24,7 @@ std::string DirectoryFor(const OutputStore::Options& options) {
   return variable != nullptr && *variable != '\0' ? variable : "/tmp";
 }
 
-// A file that has no name, or soon none: not all file systems have the first.
+// A file without a name. On file systems without O_TMPFILE it has one briefly.
 int OpenNameless(const std::string& directory) {
   const int fd = open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd >= 0) return fd;
@@ -99,7 +99,7 @@ void OutputStore::Free(uint64_t offset, uint64_t size) {
   in_file_ -= size;
   if (in_file_ == 0) {
     end_ = 0;
-    // Room that is not given back is not lost: it is written over.
+    // Space that is not given back is written again.
     if (ftruncate(file_.get(), 0) == 0) return;
   }
   if (size < kWorthAHole) return;

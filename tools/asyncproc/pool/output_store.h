@@ -16,35 +16,35 @@
 
 namespace asyncproc::cli {
 
-// Room for the output of many jobs until it is their turn to be printed: in
-// memory up to bounds, and in one file that has no name behind them. What one
-// output took in the file is given back with it.
+// Holds the output of many jobs until it is printed: in memory up to a bound,
+// and beyond that in one file without a name. An output gives its part of the
+// file back when it is destroyed.
 //
 // Thread safety: any thread may call anything.
-// Ownership: must outlive its outputs.
+// Ownership: outlives its outputs.
 class OutputStore {
  public:
   struct Options {
     std::string directory;           // Empty: $TMPDIR, or /tmp.
-    size_t memory_each = 256 << 10;  // Of an output, in memory at the most,
-    size_t memory_total = 64 << 20;  // and of all, with a little more each.
+    size_t memory_each = 256 << 10;  // The most bytes of one output in memory,
+    size_t memory_total = 4 << 20;   // and of all, with a little more each.
   };
 
   explicit OutputStore(Options options);
   OutputStore(const OutputStore&) = delete;
   OutputStore& operator=(const OutputStore&) = delete;
 
-  // Bytes that are in memory, and in the file.
+  // The bytes in memory, and in the file.
   size_t in_memory() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t in_file() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   friend class StoredOutput;
 
-  // Counts `size` bytes in; whether they had better go to the file.
+  // Counts `size` bytes as in memory. True: they should go to the file.
   bool Charge(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
   void Discharge(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
-  // Where it is in the file.
+  // Writes to the file. Returns the offset there.
   absl::StatusOr<uint64_t> Spill(absl::string_view data)
       ABSL_LOCKS_EXCLUDED(mu_);
   void Free(uint64_t offset, uint64_t size) ABSL_LOCKS_EXCLUDED(mu_);
@@ -54,7 +54,7 @@ class OutputStore {
   const Options options_;
   mutable absl::Mutex mu_;
   UniqueFd file_ ABSL_GUARDED_BY(mu_);
-  uint64_t end_ ABSL_GUARDED_BY(mu_) = 0;  // Of the file.
+  uint64_t end_ ABSL_GUARDED_BY(mu_) = 0;  // The end of the file.
   uint64_t in_file_ ABSL_GUARDED_BY(mu_) = 0;
   size_t in_memory_ ABSL_GUARDED_BY(mu_) = 0;
 };
@@ -69,14 +69,14 @@ class StoredOutput {
   StoredOutput& operator=(StoredOutput&& other) noexcept;
   ~StoredOutput() { Clear(); }
 
-  // Errors: as those of writing to a file. Nothing of it is there then.
+  // Errors: those of writing to a file. Then no byte of `data` is stored.
   absl::Status Append(absl::string_view data);
   uint64_t size() const { return size_; }
-  // Whether the last byte is the end of a line; true when there is none.
+  // Whether the last byte is a newline; true if there is no byte.
   bool EndsLine() const { return ends_line_; }
 
-  // Calls `take` with all of it, piece by piece, in order, until that fails.
-  // Errors: those of `take`; kDataLoss when the file cannot be read.
+  // Calls `take` with all bytes, piece by piece, in order, until it fails.
+  // Errors: those of `take`; kDataLoss if the file cannot be read.
   absl::Status ForEach(
       const std::function<absl::Status(absl::string_view)>& take) const;
 
@@ -90,7 +90,7 @@ class StoredOutput {
 
   OutputStore* store_;
   std::vector<Extent> extents_;
-  std::string memory_;  // Behind those.
+  std::string memory_;  // The bytes after those.
   uint64_t size_ = 0;
   bool ends_line_ = true;
 };

@@ -68,7 +68,7 @@ std::string JobLine(const PanelModel::Job& job, int slot_columns,
       Coloured(CutToColumns(said, rest - 2, screen.utf8), "2", screen));
 }
 
-// How long the rest takes if it goes on like this; nothing if nobody knows.
+// The time left if the pool goes on like this; nullopt if it is unknown.
 std::optional<absl::Duration> TimeLeft(const PanelModel& model) {
   if (!model.total.has_value() || model.done == 0) return std::nullopt;
   return model.elapsed / model.done * (*model.total - model.done);
@@ -108,7 +108,7 @@ std::string TotalLine(const PanelModel& model, const PanelScreen& screen) {
                       Coloured(summary, model.failed > 0 ? "31" : "1", screen));
 }
 
-// Without what takes no columns, to be measured.
+// Without escape sequences, for measuring.
 int ColumnsDrawn(absl::string_view line) {
   return ColumnsOf(Printable(line, /*utf8=*/true));
 }
@@ -155,7 +155,7 @@ std::vector<std::string> RenderPanel(const PanelModel& model,
   const size_t room = screen.rows - 2;  // Beside the last line.
   const size_t all = model.running.size();
   size_t shown = std::min(all, room);
-  // The line that tells of the others takes the place of one.
+  // The line about the other jobs takes the place of one.
   if (shown < all && shown > 0) --shown;
   int slot_columns = 1;
   for (const PanelModel::Job& job : model.running) {
@@ -183,14 +183,14 @@ std::string PanelPainter::Return(int columns) const {
 
 std::string PanelPainter::Draw(std::vector<std::string> lines, int columns) {
   if (lines.empty()) return Erase(columns);
-  // What is narrower now may have left rows that the new lines do not cover.
+  // A narrower line may leave rows that the new lines do not cover.
   const bool fits = std::all_of(drawn_.begin(), drawn_.end(),
                                 [columns](const std::string& line) {
                                   return ColumnsDrawn(line) < columns;
                                 });
   std::string text = !drawn() ? "" : fits ? Return(columns) : Erase(columns);
-  // A terminal may have got narrower and not have said so yet: then what is too
-  // long for it is cut off, and each line is still one row.
+  // A terminal may be narrower than it has reported: longer lines are cut off,
+  // and each line is still one row.
   absl::StrAppend(&text, "\033[?7l");
   for (size_t i = 0; i < lines.size(); ++i) {
     absl::StrAppend(&text, i > 0 ? "\r\n" : "", lines[i], "\033[K");
@@ -205,8 +205,7 @@ std::string PanelPainter::Erase(int columns) {
   const std::string home = Return(columns);
   drawn_.clear();
   if (home == "\r") return "\r\033[K";
-  // Not all at once: where that is all of the screen, some terminals keep it in
-  // their history.
+  // Line by line: some terminals keep a fully erased screen in their history.
   return absl::StrCat(home, "\033[K\033[B\033[J\033[A");
 }
 

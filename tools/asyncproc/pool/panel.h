@@ -11,27 +11,27 @@
 
 namespace asyncproc::cli {
 
-// What the panel of a pool shows.
+// The content of the panel of a pool.
 struct PanelModel {
-  // One that runs: a line.
+  // A running job: one line.
   struct Job {
     int slot = 1;
     absl::Duration elapsed;
     std::string label;
     std::string last_line;  // Of its output, as the child wrote it.
-    bool ending = false;    // It is being ended.
+    bool ending = false;    // The pool is ending it.
   };
 
   std::vector<Job> running;
-  int64_t done = 0;    // Of which
-  int64_t failed = 0;  // these.
+  int64_t done = 0;    // Jobs that have ended,
+  int64_t failed = 0;  // and those of them that failed.
   std::optional<int64_t> total;
-  int64_t known = 0;  // As far as is known, when the total is not.
+  int64_t known = 0;  // The number known so far, if the total is unknown.
   absl::Duration elapsed;
-  std::string note;  // Instead of the time left.
+  std::string note;  // Shown instead of the time left.
 };
 
-// The screen that it is for.
+// The screen of the panel.
 struct PanelScreen {
   int columns = 80;
   int rows = 24;
@@ -39,14 +39,14 @@ struct PanelScreen {
   bool colours = true;
 };
 
-// A line for each that runs, as many as there is room for, and one for all:
+// A line for each running job, as many as fit, and one for the whole pool:
 //
 //   1 0:12 gzip -k access.log     42% ===>     access.log: 42% done
 //   2 0:03 gzip -k error.log
 //   [======>               ] 34/100, 2 failed, 3.4/s, 0:19 left
 //
-// No line is wider than the screen less one, nor are there more than it has
-// rows less one.
+// Lines are narrower than the screen by one column, and fewer than its rows by
+// one.
 std::vector<std::string> RenderPanel(const PanelModel& model,
                                      const PanelScreen& screen);
 
@@ -56,9 +56,9 @@ std::string FormatElapsed(absl::Duration duration);
 // The last "42%" or "42.5 %" in a line, from 0 to 100.
 std::optional<double> FindPercentage(absl::string_view line);
 
-// Draws lines at the end of what is on the screen, again and again in the same
-// place. The cursor is left at the start of the last line: what the terminal
-// echoes there is drawn over.
+// Draws lines below the output on the screen, again and again in the same
+// place. Leaves the cursor at the start of the last line, so that the next
+// drawing covers echoed keys.
 //
 //   PanelPainter painter;
 //   write(painter.Draw(lines, 80));
@@ -67,18 +67,18 @@ std::optional<double> FindPercentage(absl::string_view line);
 // A value. Thread safety: none.
 class PanelPainter {
  public:
-  // What to write to the terminal, which is `columns` wide now: lines that were
-  // drawn when it was wider take several by then.
+  // The bytes that draw `lines` on the terminal, which is `columns` wide now.
+  // Lines that were drawn on a wider terminal take several rows by now.
   std::string Draw(std::vector<std::string> lines, int columns);
-  // Nothing when nothing is drawn.
+  // Empty if nothing is drawn.
   std::string Erase(int columns);
-  // Something else has been written: begin below.
+  // Other output has been written: the next drawing begins below.
   void Forget() { drawn_.clear(); }
 
   bool drawn() const { return !drawn_.empty(); }
 
  private:
-  // To the start of the first line.
+  // Moves the cursor to the start of the first line.
   std::string Return(int columns) const;
 
   std::vector<std::string> drawn_;

@@ -24,22 +24,10 @@ namespace asyncproc::cli {
 namespace {
 
 constexpr absl::Duration kPanelPeriod = absl::Milliseconds(100);
-// How often it is looked whether somebody still reads.
+// How often the pool checks whether its output still has a reader.
 constexpr absl::Duration kReaderPeriod = absl::Milliseconds(500);
-// Output of a job that is larger is printed while the job runs, if none of
-// another is being printed: then a reader that has seen enough, as head has,
-// can say so. In pieces of kPiece.
-constexpr uint64_t kLarge = 256 << 10;
-constexpr uint64_t kPiece = 64 << 10;
-// A line that is longer is printed in pieces.
-constexpr size_t kLongestPrinted = 64 << 10;
-// Failed jobs that are named at the end.
-constexpr size_t kMostFailures = 20;
-// Of a line that the panel shows.
+// The most bytes of a line that the panel shows.
 constexpr size_t kLongestLine = 1000;
-// Jobs that wait for an earlier one to be printed: each takes some memory
-// however little it wrote.
-constexpr size_t kMostUnprinted = 100000;
 
 bool SpeaksUtf8() {
   for (const char* const name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
@@ -64,10 +52,10 @@ PanelScreen ScreenOf(int fd) {
   return screen;
 }
 
-// How ssh ends when the connection fails.
+// The exit status of ssh when the connection fails.
 constexpr int kSshFailed = 255;
 
-// The beginning of what a job wrote.
+// The first line of an output.
 std::string FirstLine(const StoredOutput& output) {
   std::string line;
   output
@@ -94,9 +82,8 @@ Pool::Pool(PoolOptions options, PoolFiles files, Orphans* orphans)
     : options_(std::move(options)),
       files_(std::move(files)),
       orphans_(orphans),
-      store_(options_.store) {
-  for (int slot = 1; slot <= options_.slots; ++slot) free_.insert(slot);
-}
+      slots_(options_.slots, options_.hosts.size()),
+      store_(options_.store) {}
 
 void Pool::Wake() {
   bell_.Ring();
@@ -125,6 +112,8 @@ int Pool::Run() {
     return kOwnFailure;
   }
   printer_ = *std::move(printer);
+  queue_ = std::make_unique<OutputQueue>(
+      options_.output, &store_, printer_.get(), [this] { AwaitRoom(); });
   StartAll();
   while (!IsOver()) {
     Await();
@@ -134,14 +123,11 @@ int Pool::Run() {
     StartAll();
     ShowPanel();
   }
-  floor_.reset();
-  for (auto& [order, ended] : unprinted_) PrintNow(std::move(ended));
-  unprinted_.clear();
-  FlushHeld();
+  queue_->Flush();
   EndOrphans();
   Summarize();
   if (!FinishPrinting()) _exit(ExitCode());
-  // FinishOutput reports what became of stdout and stderr.
+  // FinishOutput reports the errors of stdout and stderr.
   if (!failure_.ok() && !unread_ &&
       failure_ != options_.printer.out->status() &&
       failure_ != options_.printer.err->status()) {
@@ -155,7 +141,8 @@ bool Pool::IsOver() const {
   return source_ended_ || stopping_ != Stopping::kNot;
 }
 
-// Until something has happened that the rest of the pool is to look at.
+// Waits for an event: of a child, a signal, the source, the printer or the
+// clock.
 void Pool::Await() {
   const bool panel = options_.progress == PoolOptions::Progress::kPanel;
   absl::Duration timeout =
@@ -164,7 +151,7 @@ void Pool::Await() {
     timeout = std::min(timeout, kReaderPeriod);
   }
   if (const absl::Duration wait = next_start_ - MonotonicNow();
-      wait > absl::ZeroDuration() && !free_.empty()) {
+      wait > absl::ZeroDuration() && slots_.HasFree()) {
     timeout = std::min(timeout, wait);
   }
   if (running() == 0)
@@ -179,9 +166,8 @@ void Pool::Await() {
 // ---- Starting.
 
 bool Pool::MayStart() const {
-  return stopping_ == Stopping::kNot && !free_.empty() && !crowded_ &&
-         unprinted_.size() < kMostUnprinted && held_.size() < kMostUnprinted &&
-         MonotonicNow() >= next_start_ && printer_->HasRoom();
+  return stopping_ == Stopping::kNot && slots_.HasFree() && !crowded_ &&
+         MonotonicNow() >= next_start_ && queue_->HasRoom();
 }
 
 void Pool::StartAll() {
@@ -192,21 +178,9 @@ void Pool::StartAll() {
   }
 }
 
-// A free slot, on another host than the one that the job has failed on, if
-// there is another.
-std::optional<int> Pool::SlotFor(const Job& job) const {
-  for (int slot : free_) {
-    if (LiveHosts() < 2 || !job.avoid.has_value() ||
-        HostIndex(slot) != *job.avoid) {
-      return slot;
-    }
-  }
-  return std::nullopt;
-}
-
 std::optional<Pool::Queued> Pool::NextRetry() {
   for (auto queued = again_.begin(); queued != again_.end(); ++queued) {
-    if (!SlotFor(queued->job).has_value()) continue;
+    if (!slots_.Find(queued->job.avoid).has_value()) continue;
     Queued next = std::move(*queued);
     again_.erase(queued);
     return next;
@@ -244,7 +218,7 @@ std::optional<Pool::Queued> Pool::NextJob() {
 
 absl::StatusOr<bool> Pool::IsDone(const Job& job) {
   if (!files_.log.has_value()) return false;
-  // The slot that it ran in before is not known.
+  // The log does not tell the slot in which the job ran.
   std::optional<std::string> line;
   if (!options_.command.uses_slot()) {
     line = options_.command.Fill(job.values, job.number, 1);
@@ -253,7 +227,7 @@ absl::StatusOr<bool> Pool::IsDone(const Job& job) {
   if (!past.ok()) return past.status();
   const bool done = *past == JobLog::Past::kOk ||
                     (*past == JobLog::Past::kFailed && !options_.retry_failed);
-  // Its files are not to become another's.
+  // No other job is to get the files of this one.
   if (done && files_.results.has_value()) {
     files_.results->PathFor(job.number, job.values);
   }
@@ -261,8 +235,10 @@ absl::StatusOr<bool> Pool::IsDone(const Job& job) {
 }
 
 void Pool::Start(Queued queued) {
-  const int slot = *SlotFor(queued.job);
-  Running run(std::move(queued.job), &store_);
+  const int slot = *slots_.Find(queued.job.avoid);
+  JobRun run;
+  run.job = std::move(queued.job);
+  run.output = queue_->Open(run.job.order, TagOf(run.job));
   run.start = absl::Now();
   run.begin = MonotonicNow();
   run.line = options_.command.Fill(run.job.values, run.job.number, slot);
@@ -271,20 +247,20 @@ void Pool::Start(Queued queued) {
     if (!files.ok()) return Fail(files.status());
     run.files = *std::move(files);
   }
-  const absl::Status status = Launch(slot, &run);
+  const absl::Status status =
+      Spawn(slot, CommandFor(run.line, slot), run.job.number, &run.pid);
   if (status.ok()) {
     ++run.job.tries;
     next_start_ = run.begin + options_.delay;
-    free_.erase(slot);
+    slots_.Take(slot);
     const auto at = running_.emplace(slot, std::move(run)).first;
-    MakeFilters(&at->second);
     if (files_.log.has_value()) {
       absl::Status noted = files_.log->NoteStart(at->second.job.number);
       if (!noted.ok()) Fail(noted);
     }
   } else if (absl::IsResourceExhausted(status) && running() > 0) {
-    // When others have ended, there is room for it, perhaps. What its last try
-    // came to stays with it.
+    // There may be room when another job has ended. The result of the last try
+    // stays with the job.
     crowded_ = true;
     again_.push_front({std::move(run.job), std::move(queued.last)});
   } else {
@@ -301,10 +277,6 @@ Command Pool::CommandFor(const std::string& line, int slot) const {
   return command;
 }
 
-absl::Status Pool::Launch(int slot, Running* run) {
-  return Spawn(slot, CommandFor(run->line, slot), run->job.number, &run->pid);
-}
-
 absl::Status Pool::Spawn(int slot, Command command, int64_t number,
                          pid_t* pid) {
   orphans_->Mark(&command, number);
@@ -317,38 +289,28 @@ absl::Status Pool::Spawn(int slot, Command command, int64_t number,
   return status;
 }
 
-void Pool::MakeFilters(Running* run) {
-  if (options_.head == std::numeric_limits<size_t>::max()) return;
-  for (const ChildStream stream : {ChildStream::kOut, ChildStream::kErr}) {
-    auto& filter =
-        stream == ChildStream::kOut ? run->out_filter : run->err_filter;
-    filter = std::make_unique<HeadAndTailFilter>(
-        options_.head, options_.tail,
-        [this, stream, run](absl::string_view data) {
-          run->stored.Update(Store(*run, stream, data));
-        });
-  }
-}
-
-void Pool::FailToStart(Running run, int slot, const absl::Status& status) {
-  ++run.job.tries;
-  run.err.Append(absl::StrCat("asyncproc pool: ", status.message(), "\n"))
-      .IgnoreError();
-  Ended ended{std::move(run), HostIndex(slot), {}, {}};
-  ended.outcome.code = ExitCodeOfFailedStart(status);
-  ended.outcome.words = "not run";
-  ended.record.exit_value = ended.outcome.code;
-  // None of its tries would be better.
-  ended.run.job.tries = options_.tries;
+void Pool::FailToStart(JobRun run, int slot, const absl::Status& status) {
+  // Further tries would fail, too.
+  run.job.tries = options_.tries;
+  EndedRun ended{std::move(run), slots_.HostOf(slot), false, 0, "", {}};
+  ended.code = ExitCodeOfFailedStart(status);
+  ended.words = "not run";
+  ended.record.exit_value = ended.code;
+  JobOutput* const output = ended.run.output.get();
+  absl::Status stored =
+      queue_->Add(output, ChildStream::kErr,
+                  absl::StrCat("asyncproc pool: ", status.message(), "\n"));
+  stored.Update(queue_->Complete(output));
+  if (!stored.ok()) Fail(stored);
   End(std::move(ended), slot, ResourceUsage());
 }
 
-// ---- What the children do.
+// ---- Events of the children.
 
 absl::Status Pool::OnOutput(const int& slot, ChildStream stream,
                             absl::string_view data) {
   const bool is_err = stream == ChildStream::kErr;
-  Running& run = running_.at(slot);
+  JobRun& run = running_.at(slot);
   if (options_.progress == PoolOptions::Progress::kPanel) Watch(run, data);
   if (run.files.has_value()) {
     absl::Status status =
@@ -357,60 +319,12 @@ absl::Status Pool::OnOutput(const int& slot, ChildStream stream,
   }
   run.received += static_cast<int64_t>(data.size());
   if (doubted_.count(slot) > 0) return absl::OkStatus();
-  HeadAndTailFilter* const filter =
-      is_err ? run.err_filter.get() : run.out_filter.get();
-  if (filter == nullptr) return Store(run, stream, data);
-  filter->Feed(data);
-  return std::exchange(run.stored, absl::OkStatus());
+  return queue_->Add(run.output.get(), stream, data);
 }
 
-absl::Status Pool::Store(Running& run, ChildStream stream,
-                         absl::string_view data) {
-  if (options_.line_buffer) return PrintLines(run, stream, data);
-  StoredOutput& output = stream == ChildStream::kErr ? run.err : run.out;
-  absl::Status status = output.Append(data);
-  if (status.ok()) PrintIfLarge(run);
-  return status;
-}
-
-// The whole lines are printed, the rest waits for its end.
-absl::Status Pool::PrintLines(Running& run, ChildStream stream,
-                              absl::string_view data) {
-  const bool is_err = stream == ChildStream::kErr;
-  std::string& line = is_err ? run.err_line : run.out_line;
-  const size_t newline = data.rfind('\n');
-  size_t whole = newline == data.npos ? 0 : newline + 1;
-  if (line.size() + data.size() - whole > kLongestPrinted) whole = data.size();
-  if (whole > 0) {
-    absl::StrAppend(&line, data.substr(0, whole));
-    StoredOutput out(&store_), err(&store_);
-    absl::Status status = (is_err ? err : out).Append(line);
-    if (!status.ok()) return status;
-    line.clear();
-    PrintPiece(run, std::move(out), std::move(err), /*begins_line=*/true);
-  }
-  absl::StrAppend(&line, data.substr(whole));
-  return absl::OkStatus();
-}
-
-absl::Status Pool::FinishLines(Running& run) {
-  absl::Status status = run.out.Append(std::exchange(run.out_line, ""));
-  if (!status.ok()) return status;
-  return run.err.Append(std::exchange(run.err_line, ""));
-}
-
-std::optional<std::string> Pool::TagOf(const Running& run) const {
+std::optional<std::string> Pool::TagOf(const Job& job) const {
   if (!options_.tag) return std::nullopt;
-  return absl::StrCat(absl::StrJoin(run.job.values, " "), "\t");
-}
-
-void Pool::PrintPiece(Running& run, StoredOutput out, StoredOutput err,
-                      bool begins_line) {
-  AwaitRoom();
-  JobPrint piece{std::move(out), std::move(err), TagOf(run), ""};
-  piece.begins_line = begins_line;
-  piece.ends_line = false;
-  printer_->Print(std::move(piece));
+  return absl::StrCat(absl::StrJoin(job.values, " "), "\t");
 }
 
 // Jobs wait for a slow reader, as they would if they wrote to it themselves.
@@ -420,40 +334,24 @@ void Pool::AwaitRoom() {
   }
 }
 
-void Pool::PrintIfLarge(Running& run) {
-  const bool mine = floor_ == run.job.order;
-  if (run.out.size() < (mine ? kPiece : kLarge)) return;
-  if (!mine) {
-    // A try that fails is not to be seen, if there is another.
-    if (floor_.has_value() || options_.tries > 1) return;
-    if (options_.keep_order && run.job.order != next_printed_) return;
-    floor_ = run.job.order;
-  }
-  if (!printer_->HasRoom()) return;
-  const bool begins = run.out_begins;
-  run.out_begins = run.out.EndsLine();
-  PrintPiece(run, std::exchange(run.out, StoredOutput(&store_)),
-             StoredOutput(&store_), begins);
-}
-
 // Keeps the last line, for the panel.
-void Pool::Watch(Running& run, absl::string_view data) const {
+void Pool::Watch(JobRun& run, absl::string_view data) const {
   const auto is_end = [](char c) { return c == '\n' || c == '\r'; };
   if (data.size() > kLongestLine) {
     data.remove_prefix(data.size() - kLongestLine);
-    run.said.clear();
+    run.last_line.clear();
   }
   while (!data.empty()) {
     if (is_end(data[0])) {
-      run.said_ended = true;
+      run.last_line_ended = true;
       data.remove_prefix(1);
       continue;
     }
     const size_t size =
         std::find_if(data.begin(), data.end(), is_end) - data.begin();
-    if (std::exchange(run.said_ended, false)) run.said.clear();
-    if (run.said.size() < kLongestLine) {
-      absl::StrAppend(&run.said, data.substr(0, size));
+    if (std::exchange(run.last_line_ended, false)) run.last_line.clear();
+    if (run.last_line.size() < kLongestLine) {
+      absl::StrAppend(&run.last_line, data.substr(0, size));
     }
     data.remove_prefix(size);
   }
@@ -472,21 +370,22 @@ absl::Status Pool::OnTerminate(const int& slot, const ExitStatus& status) {
     StartAll();
     return absl::OkStatus();
   }
-  Ended ended{Release(slot), HostIndex(slot), {}, {}};
-  Outcome& outcome = ended.outcome;
+  EndedRun ended{Release(slot), slots_.HostOf(slot), false, 0, "", {}};
   if (ended.run.timed_out) {
-    outcome = {false, kTimedOut, "timed out"};
+    ended.code = kTimedOut;
+    ended.words = "timed out";
     ended.record.exit_value = -1;
   } else {
-    outcome = {status.ok(), ExitCodeOf(status),
-               status.ok() ? "ok" : status.ToString()};
+    ended.ok = status.ok();
+    ended.code = ExitCodeOf(status);
+    ended.words = status.ok() ? "ok" : status.ToString();
     if (status.exited()) ended.record.exit_value = status.exit_code();
   }
   if (status.signaled()) ended.record.signal = status.term_signal();
   if (ended.run.timed_out || ended.run.killed) {
     orphans_->EndJob(ended.run.job.number);
   }
-  if (IsDoubtful(ended, status, slot)) {
+  if (IsDoubtful(ended, status)) {
     Probe(slot, std::move(ended), status.usage());
   } else {
     End(std::move(ended), slot, status.usage());
@@ -500,56 +399,42 @@ absl::Status Pool::OnFailure(const int& slot, const absl::Status& status) {
     FinishProbe(slot, /*reached=*/false);
     return absl::OkStatus();
   }
-  Ended ended{Release(slot), HostIndex(slot), {}, {}};
-  ended.outcome = {false, kOwnFailure, std::string(status.message())};
+  EndedRun ended{Release(slot), slots_.HostOf(slot), false, 0, "", {}};
+  ended.code = kOwnFailure;
+  ended.words = std::string(status.message());
   ended.record.exit_value = kOwnFailure;
   End(std::move(ended), slot, ResourceUsage());
   StartAll();
   return absl::OkStatus();
 }
 
-Pool::Running Pool::Release(int slot) {
+JobRun Pool::Release(int slot) {
   const auto found = running_.find(slot);
-  // Bytes that the filters have kept go through the object where it is.
-  for (auto* filter : {&found->second.out_filter, &found->second.err_filter}) {
-    if (*filter != nullptr) (*filter)->Finish();
-    filter->reset();
-  }
-  absl::Status stored = std::exchange(found->second.stored, absl::OkStatus());
-  if (stored.ok()) stored = FinishLines(found->second);
-  if (!stored.ok()) Fail(stored);
-  Running run = std::move(found->second);
+  JobRun run = std::move(found->second);
   running_.erase(found);
+  absl::Status stored = queue_->Complete(run.output.get());
+  if (!stored.ok()) Fail(stored);
   orphans_->Ended(run.pid);
-  FreeSlot(slot);
-  return run;
-}
-
-void Pool::FreeSlot(int slot) {
-  if (dropped_.count(HostIndex(slot)) == 0) free_.insert(slot);
+  slots_.Release(slot);
   crowded_ = false;
+  return run;
 }
 
 // ---- Hosts.
 
-size_t Pool::HostIndex(int slot) const {
-  return options_.hosts.empty()
-             ? 0
-             : static_cast<size_t>(slot - 1) % options_.hosts.size();
-}
-
-// ssh ends with 255 when it has not reached the host, and a command may, too.
-bool Pool::IsDoubtful(const Ended& ended, const ExitStatus& status,
-                      int slot) const {
+// ssh exits with 255 when it cannot reach the host. So may a command.
+bool Pool::IsDoubtful(const EndedRun& ended, const ExitStatus& status) const {
   return options_.over_ssh && !options_.hosts.empty() && status.exited() &&
          status.exit_code() == kSshFailed && !ended.run.timed_out &&
          !ended.run.killed && stopping_ == Stopping::kNot &&
-         !(floor_ == ended.run.job.order) && HostIndex(slot) == ended.host;
+         !queue_->IsEarly(*ended.run.output);
 }
 
-// Runs "true" on the host of `slot`: its end tells whether the host is there.
-void Pool::Probe(int slot, Ended ended, const ResourceUsage& usage) {
-  Running run(ended.run.job, &store_);
+// Runs "true" on the host of `slot`, to learn whether the host can be reached.
+void Pool::Probe(int slot, EndedRun ended, const ResourceUsage& usage) {
+  JobRun run;
+  run.job = ended.run.job;
+  run.output = queue_->Open(run.job.order, std::nullopt);
   run.line = ended.run.line;
   run.begin = MonotonicNow();
   Doubted doubted{std::move(ended), usage};
@@ -558,7 +443,7 @@ void Pool::Probe(int slot, Ended ended, const ResourceUsage& usage) {
   if (!status.ok()) {
     return End(std::move(doubted.ended), slot, doubted.usage);
   }
-  free_.erase(slot);
+  slots_.Take(slot);
   running_.emplace(slot, std::move(run));
   doubted_.emplace(slot, std::move(doubted));
 }
@@ -571,33 +456,28 @@ void Pool::FinishProbe(int slot, bool reached) {
   if (reached || stopping_ != Stopping::kNot) {
     return End(std::move(doubted.ended), slot, doubted.usage);
   }
-  const size_t host = HostIndex(slot);
+  const size_t host = slots_.HostOf(slot);
   if (files_.log.has_value()) {
     absl::Status noted = files_.log->NoteEnd(doubted.ended.run.job.number);
     if (!noted.ok()) Fail(noted);
   }
-  const std::string why = FirstLine(doubted.ended.run.err);
+  const std::string why = FirstLine(doubted.ended.run.output->err);
   Job job = doubted.ended.run.job;
   --job.tries;  // The host has failed, not the job.
   job.avoid = host;
   again_.push_front({std::move(job), std::nullopt});
-  if (!dropped_.insert(host).second) return;
-  for (int other = slot; other >= 1; --other) {
-    if (HostIndex(other) == host) free_.erase(other);
-  }
-  for (int other = slot; other <= options_.slots; ++other) {
-    if (HostIndex(other) == host) free_.erase(other);
-  }
+  if (!slots_.Drop(host)) return;
   printer_->Note(absl::StrCat(
       "asyncproc pool: ", options_.hosts[host], " cannot be reached",
       why.empty() ? "" : ": ", Printable(why, /*utf8=*/true),
-      LiveHosts() > 0 ? "; its jobs go to other hosts\n" : "\n"));
-  if (LiveHosts() == 0) Fail(absl::UnavailableError("no host can be reached"));
+      slots_.LiveHosts() > 0 ? "; its jobs go to other hosts\n" : "\n"));
+  if (slots_.LiveHosts() == 0)
+    Fail(absl::UnavailableError("no host can be reached"));
 }
 
 // ---- Ending.
 
-void Pool::End(Ended ended, int slot, const ResourceUsage& usage) {
+void Pool::End(EndedRun ended, int slot, const ResourceUsage& usage) {
   JobRecord& record = ended.record;
   record.number = ended.run.job.number;
   record.host = HostOf(slot);
@@ -606,9 +486,9 @@ void Pool::End(Ended ended, int slot, const ResourceUsage& usage) {
   record.received = ended.run.received;
   record.command = ended.run.line;
   ended.run.files.reset();
-  if (ended.run.killed) ended.outcome.words = "ended";
+  if (ended.run.killed) ended.words = "ended";
   Trace(ended, slot, usage);
-  const bool again = !ended.outcome.ok && !ended.run.killed &&
+  const bool again = !ended.ok && !ended.run.killed &&
                      stopping_ == Stopping::kNot &&
                      ended.run.job.tries < options_.tries;
   if (!again) return Settle(std::move(ended));
@@ -621,7 +501,7 @@ void Pool::End(Ended ended, int slot, const ResourceUsage& usage) {
   again_.push_back({std::move(job), std::move(ended)});
 }
 
-void Pool::Trace(const Ended& ended, int slot, const ResourceUsage& usage) {
+void Pool::Trace(const EndedRun& ended, int slot, const ResourceUsage& usage) {
   if (!files_.trace.has_value()) return;
   TraceSpan span;
   span.name = ended.run.line;
@@ -631,11 +511,11 @@ void Pool::Trace(const Ended& ended, int slot, const ResourceUsage& usage) {
                       : absl::StrCat("slot ", slot, " on ", HostOf(slot));
   span.start = ended.run.begin;
   span.length = ended.record.runtime;
-  span.outcome = ended.outcome.words;
+  span.outcome = ended.words;
   span.details = {
       {"job", absl::StrCat(ended.run.job.number)},
       {"try", absl::StrCat(ended.run.job.tries)},
-      {"end", ended.outcome.words},
+      {"end", ended.words},
       {"output", absl::StrCat(ended.record.received, " bytes")},
       {"user time", absl::FormatDuration(usage.user_time)},
       {"system time", absl::FormatDuration(usage.system_time)},
@@ -644,8 +524,8 @@ void Pool::Trace(const Ended& ended, int slot, const ResourceUsage& usage) {
   if (absl::Status status = files_.trace->Add(span); !status.ok()) Fail(status);
 }
 
-void Pool::Settle(Ended ended) {
-  // One that was ended for no fault of its own is for the next run to do.
+void Pool::Settle(EndedRun ended) {
+  // The next run repeats a job that the pool has ended.
   if (files_.log.has_value()) {
     absl::Status status = ended.run.killed
                               ? files_.log->NoteEnd(ended.record.number)
@@ -653,81 +533,30 @@ void Pool::Settle(Ended ended) {
     if (!status.ok()) Fail(status);
   }
   Count(ended);
-  Print(std::move(ended));
+  queue_->Print(
+      std::move(ended.run.output),
+      options_.progress == PoolOptions::Progress::kLines ? LineFor(ended) : "");
 }
 
-void Pool::Count(const Ended& ended) {
-  ++(ended.outcome.ok ? succeeded_ : failed_);
-  if (!ended.outcome.ok) NoteFailure(ended);
+void Pool::Count(const EndedRun& ended) {
+  tally_.Add(ended, options_.hosts.empty() ? "" : ended.record.host);
   if (ended.run.killed || halted_with_.has_value() ||
-      !options_.halt.Reached(failed_, succeeded_, KnownTotal())) {
+      !options_.halt.Reached(tally_.failed(), tally_.succeeded(),
+                             KnownTotal())) {
     return;
   }
-  halted_with_ = ended.outcome.code;
+  halted_with_ = ended.code;
   Stop(options_.halt.when == HaltPolicy::When::kNow ? Stopping::kNow
                                                     : Stopping::kSoon);
 }
 
-void Pool::Print(Ended ended) {
-  if (!options_.keep_order) return PrintNow(std::move(ended));
-  const int64_t order = ended.run.job.order;
-  unprinted_.emplace(order, std::move(ended));
-  while (!unprinted_.empty() && unprinted_.begin()->first == next_printed_) {
-    PrintNow(std::move(unprinted_.begin()->second));
-    unprinted_.erase(unprinted_.begin());
-    ++next_printed_;
-  }
-}
-
-void Pool::PrintNow(Ended ended) {
-  const bool has_floor = floor_ == ended.run.job.order;
-  if (floor_.has_value() && !has_floor) {
-    held_.push_back(std::move(ended));
-    return;
-  }
-  JobPrint print{std::move(ended.run.out), std::move(ended.run.err),
-                 TagOf(ended.run), ""};
-  print.begins_line = ended.run.out_begins;
-  if (options_.progress == PoolOptions::Progress::kLines) {
-    print.note = LineFor(ended);
-  }
-  printer_->Print(std::move(print));
-  if (!has_floor) return;
-  floor_.reset();
-  FlushHeld();
-}
-
-void Pool::FlushHeld() {
-  for (Ended& ended : std::exchange(held_, {})) PrintNow(std::move(ended));
-}
-
-void Pool::NoteFailure(const Ended& ended) {
-  if (ended.run.killed) {
-    ++killed_;
-  } else if (failures_.size() < kMostFailures) {
-    failures_.push_back(absl::StrFormat(
-        "  job %d: %s, %.2fs%s: %s\n", ended.run.job.number,
-        ended.outcome.words, absl::ToDoubleSeconds(ended.record.runtime),
-        options_.hosts.empty() ? "" : absl::StrCat(", on ", ended.record.host),
-        Printable(ended.run.line, /*utf8=*/true)));
-  }
-}
-
-// Says at the end which jobs have failed, and how.
+// Lists the failed jobs and the hosts that could not be reached.
 void Pool::Summarize() {
   if (options_.progress == PoolOptions::Progress::kNone) return;
-  const int64_t failed = failed_ - killed_;
-  std::string text;
-  if (failed > 0) {
-    absl::StrAppend(&text, "asyncproc pool: ", failed, " of ",
-                    failed_ + succeeded_, " jobs failed:\n",
-                    absl::StrJoin(failures_, ""));
-    const int64_t more = failed - static_cast<int64_t>(failures_.size());
-    if (more > 0) absl::StrAppend(&text, "  and ", more, " more\n");
-  }
-  if (!dropped_.empty()) {
-    std::vector<std::string> names;
-    for (size_t host : dropped_) names.push_back(options_.hosts[host]);
+  std::string text = tally_.Failures();
+  std::vector<std::string> names;
+  for (size_t host : slots_.dropped()) names.push_back(options_.hosts[host]);
+  if (!names.empty()) {
     absl::StrAppend(&text,
                     "asyncproc pool: not reached: ", absl::StrJoin(names, ", "),
                     "\n");
@@ -735,57 +564,58 @@ void Pool::Summarize() {
   if (!text.empty()) printer_->Note(text);
 }
 
-std::string Pool::LineFor(const Ended& ended) const {
+std::string Pool::LineFor(const EndedRun& ended) const {
   const std::optional<int64_t> total = source_->total();
   return absl::StrFormat(
       "asyncproc pool: %d%s: %s, %.2fs: %s\n", ended.run.job.number,
-      total.has_value() ? absl::StrCat("/", *total) : "", ended.outcome.words,
+      total.has_value() ? absl::StrCat("/", *total) : "", ended.words,
       absl::ToDoubleSeconds(ended.record.runtime),
       Printable(ended.run.line, /*utf8=*/true));
 }
 
 std::string Pool::HostOf(int slot) const {
   if (options_.hosts.empty()) return ":";
-  return options_.hosts[HostIndex(slot)];
+  return options_.hosts[slots_.HostOf(slot)];
 }
 
 // ---- Stopping.
 
 void Pool::CheckPrinter(const absl::Status& status) {
   if (status.ok() || !failure_.ok()) return;
-  // Whoever read it has gone, as head does; or the terminal has.
+  // The reader has gone, as head does, or the terminal has.
   unread_ = options_.printer.out->unread() || options_.printer.err->unread() ||
             signal_ != 0;
   Fail(status);
 }
 
-// Output that waits to be printed, by jobs that may run for ever, is kept for
-// nobody when its reader has gone.
+// Ends the pool when its reader has gone while the output of a job waits: the
+// job may run for ever.
 void Pool::CheckReader() {
-  const bool waits = std::any_of(
-      running_.begin(), running_.end(),
-      [](const auto& running) { return running.second.out.size() > 0; });
+  const bool waits =
+      std::any_of(running_.begin(), running_.end(), [](const auto& running) {
+        return running.second.output->out.size() > 0;
+      });
   if (!waits || !failure_.ok() || !HasNoReader(options_.printer.out->fd())) {
     return;
   }
   unread_ = true;
-  Fail(absl::FailedPreconditionError("nobody reads the output"));
+  Fail(absl::FailedPreconditionError("the output has no reader"));
 }
 
-// What was ended leaves nothing behind, wherever it has gone.
+// Ends the processes that ended jobs have left behind, in whatever session.
 void Pool::EndOrphans() {
   constexpr absl::Duration kPatience = absl::Seconds(5);
   const std::vector<Survivor> left = stopping_ == Stopping::kNow
                                          ? orphans_->EndAll(kPatience)
                                          : orphans_->AwaitJobs(kPatience);
   for (const Survivor& survivor : left) {
-    printer_->Note(absl::StrCat("asyncproc pool: still there: ",
+    printer_->Note(absl::StrCat("asyncproc pool: still running: ",
                                 Printable(survivor.command, /*utf8=*/true),
                                 " (pid ", survivor.pid, ")\n"));
   }
 }
 
-// The jobs have sessions of their own, which Ctrl-Z does not reach.
+// Ctrl-Z does not reach the jobs, which have sessions of their own.
 void Pool::StopWithJobs() {
   const auto signal_jobs = [this](int signal) {
     for (const auto& [slot, run] : running_) kill(-run.pid, signal);
@@ -805,7 +635,7 @@ void Pool::Fail(const absl::Status& status) {
 void Pool::Stop(Stopping stopping) {
   if (stopping <= stopping_) return;
   stopping_ = stopping;
-  // Their further tries are off.
+  // There are no further tries.
   for (Queued& queued : std::exchange(again_, {})) {
     if (queued.last.has_value()) Settle(*std::move(queued.last));
   }
@@ -845,7 +675,7 @@ int Pool::ExitCode() const {
   if (unread_) return kSignalBase + SIGPIPE;
   if (!failure_.ok()) return kOwnFailure;
   if (halted_with_.has_value()) return *halted_with_;
-  return std::min<int64_t>(failed_, 101);
+  return std::min<int64_t>(tally_.failed(), 101);
 }
 
 // ---- The screen.
@@ -865,15 +695,15 @@ PanelModel Pool::Model() const {
   const absl::Time now = MonotonicNow();
   PanelModel model;
   for (const auto& [slot, run] : running_) {
-    // What differs between the jobs, and not how all of them begin.
+    // The values differ between the jobs; the beginning of the line does not.
     const std::string label = options_.command.is_raw()
                                   ? run.line
                                   : absl::StrJoin(run.job.values, " ");
-    model.running.push_back(
-        {slot, now - run.begin, label, run.said, run.killed || run.timed_out});
+    model.running.push_back({slot, now - run.begin, label, run.last_line,
+                             run.killed || run.timed_out});
   }
-  model.failed = failed_;
-  model.done = failed_ + succeeded_;
+  model.failed = tally_.failed();
+  model.done = tally_.failed() + tally_.succeeded();
   model.known = taken_ - skipped_;
   if (const auto total = source_->total(); total.has_value()) {
     model.total = *total - skipped_;

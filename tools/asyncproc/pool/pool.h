@@ -5,11 +5,9 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,17 +20,20 @@
 #include "asyncproc/exit_status.h"
 #include "asyncproc/process_poller.h"
 #include "asyncproc/termination.h"
-#include "tools/asyncproc/line_printer.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/pool/bell.h"
 #include "tools/asyncproc/pool/command_template.h"
 #include "tools/asyncproc/pool/halt_policy.h"
+#include "tools/asyncproc/pool/job_run.h"
 #include "tools/asyncproc/pool/job_source.h"
 #include "tools/asyncproc/pool/joblog.h"
+#include "tools/asyncproc/pool/output_queue.h"
 #include "tools/asyncproc/pool/output_store.h"
 #include "tools/asyncproc/pool/panel.h"
 #include "tools/asyncproc/pool/printer.h"
 #include "tools/asyncproc/pool/results_directory.h"
+#include "tools/asyncproc/pool/slots.h"
+#include "tools/asyncproc/pool/tally.h"
 #include "tools/asyncproc/pool/trace_writer.h"
 
 namespace asyncproc::cli {
@@ -44,45 +45,40 @@ struct PoolOptions {
   int tries = 1;         // At most, of a job that fails.
   absl::Duration delay;  // Between two starts, at least.
   HaltPolicy halt;
-  bool keep_order = false;
-  bool tag = false;
-  bool line_buffer = false;  // Prints whole lines as they come.
-  // Of each stream of a job, all but this much of its beginning and its end is
-  // left out.
-  size_t head = std::numeric_limits<size_t>::max();
-  size_t tail = 0;
+  OutputQueue::Options output;
+  bool tag = false;         // Each line of output begins with the job's values.
   bool one_stream = false;  // Jobs have one pipe for stdout and stderr.
   enum class Progress { kPanel, kLines, kNone };
   Progress progress = Progress::kNone;
-  // What the log says was done is left out; also what failed, unless:
+  // Runs the jobs again that failed according to the log; jobs that succeeded
+  // are always left out.
   bool retry_failed = false;
   OutputStore::Options store;
   PrinterOptions printer;
   // The command for a command line, in a slot from 1; by default /bin/sh's.
   std::function<Command(const std::string& line, int slot)> make_command;
-  // Where slot 1, 2, ... are, again and again; empty: all here.
-  std::vector<std::string> hosts;
-  // Exit status 255 may be that of ssh, whose connection has failed.
+  std::vector<std::string> hosts;  // See Slots. Empty: this machine.
+  // Exit status 255 may mean that ssh has not reached the host.
   bool over_ssh = false;
 };
 
-// What is written besides, if anything.
+// The files that the pool writes, if any.
 struct PoolFiles {
   std::optional<JobLog> log;
   std::optional<ResultsDirectory> results;
   std::optional<TraceWriter> trace;
 };
 
-// Runs the jobs of a source, so many at once, on one thread.
+// Runs the jobs of a source, several at a time, on one thread.
 //
 //   Pool pool(options, std::move(files), &orphans);
 //   pool.SetSource(std::move(source));
 //   int code = pool.Run();
 //
-// Each job has a session of its own: what is typed at our terminal does not
-// reach it, and it is ended with all that it started.
+// Each job has a session of its own: keys that are typed at the terminal do not
+// reach it. A job that the pool ends is ended with all that it has started.
 //
-// Thread safety: none, but for Signal and Wake.
+// Thread safety: any thread may call Signal and Wake; the rest is for one.
 class Pool : private ProcessPoller<int> {
  public:
   Pool(PoolOptions options, PoolFiles files, Orphans* orphans);
@@ -91,72 +87,30 @@ class Pool : private ProcessPoller<int> {
     source_ = std::move(source);
   }
 
-  // Until all is done and printed. Returns the exit code: how many have failed,
-  // and 101 for more than 100; when it was halted, that of the job that did it;
-  // 128 + the signal when one ended it; kOwnFailure.
+  // Blocks until all jobs have ended and all output is printed. Returns the
+  // exit status of the tool: the number of failed jobs, and 101 for more than
+  // 100; after --halt, the code of the job that caused it; 128 + the signal
+  // that ended the pool; kOwnFailure.
   int Run();
 
-  // To be called for each signal that the program gets. SIGINT: starts no more
-  // jobs; the second one ends those that run, the third one kills them.
+  // Call this for each signal that the program receives. SIGINT: starts no more
+  // jobs; the second SIGINT ends the running jobs, the third one kills them.
   // SIGTSTP: stops the jobs and the program, until it is continued. SIGWINCH
-  // and SIGCONT: draws the panel anew. Any other: as two SIGINTs.
+  // and SIGCONT: draws the panel anew. Any other counts as two SIGINTs.
   void Signal(int number);
-  // There may be something to do: a line of the source, say.
+  // Call this when there may be work: a new line of the source, say.
   void Wake();
 
  private:
-  struct Job {
-    int64_t number = 0;  // From 1, of all of the source.
-    int64_t order = 0;   // From 0, of those that are run.
-    std::vector<std::string> values;
-    int tries = 0;
-    std::optional<size_t> avoid;  // A host that it has failed on.
-  };
-  // How a try of a job ended.
-  struct Outcome {
-    bool ok = false;
-    int code = 0;       // As an exit code of ours.
-    std::string words;  // "ok", "exit status 3", "timed out"
-  };
-  struct Running {
-    Running(Job what, OutputStore* store)
-        : job(std::move(what)), out(store), err(store) {}
-
-    Job job;
-    std::string line;
-    absl::Time start;  // As people count it.
-    absl::Time begin;  // As MonotonicNow does: no clock that is set counts.
-    pid_t pid = 0;
-    StoredOutput out, err;
-    int64_t received = 0;  // Bytes of output.
-    std::optional<ResultFiles> files;
-    std::unique_ptr<HeadAndTailFilter> out_filter, err_filter;
-    absl::Status stored;  // What came of it behind the filters.
-    // Of lines that are printed as they come: what has no end yet.
-    std::string out_line, err_line;
-    bool out_begins = true;  // What is printed next begins a line.
-    bool timed_out = false;
-    bool killed = false;  // By us, as nobody wants it any more.
-    std::string said;     // The last line; it may not have its end yet.
-    bool said_ended = false;
-  };
-  // One that ended, until it is counted and printed.
-  struct Ended {
-    Running run;
-    size_t host = 0;
-    Outcome outcome;
-    JobRecord record;
-  };
   struct Queued {
     Job job;
-    std::optional<Ended> last;  // The try that failed.
+    std::optional<EndedRun> last;  // The try that failed.
   };
-  // A job whose ssh ended with 255, while another tells whether the host can be
-  // reached.
+  // A job whose ssh exited with 255, while a probe finds out whether the host
+  // can be reached.
   struct Doubted {
-    Ended ended;
+    EndedRun ended;
     ResourceUsage usage;
-    pid_t probe = 0;
   };
   enum class Stopping { kNot, kSoon, kNow };
 
@@ -171,46 +125,30 @@ class Pool : private ProcessPoller<int> {
   void StartAll();
   std::optional<Queued> NextJob();
   std::optional<Queued> NextRetry();
-  std::optional<int> SlotFor(const Job& job) const;
   // Whether the log says that it is done.
   absl::StatusOr<bool> IsDone(const Job& job);
   void Start(Queued queued);
   Command CommandFor(const std::string& line, int slot) const;
   absl::Status Spawn(int slot, Command command, int64_t number, pid_t* pid);
-  absl::Status Launch(int slot, Running* run);
-  void MakeFilters(Running* run);
   // Ends a job that could not be started.
-  void FailToStart(Running run, int slot, const absl::Status& status);
+  void FailToStart(JobRun run, int slot, const absl::Status& status);
 
   // Output.
-  absl::Status Store(Running& run, ChildStream stream, absl::string_view data);
-  absl::Status PrintLines(Running& run, ChildStream stream,
-                          absl::string_view data);
-  absl::Status FinishLines(Running& run);
-  void PrintPiece(Running& run, StoredOutput out, StoredOutput err,
-                  bool begins_line);
-  void PrintIfLarge(Running& run);
   void AwaitRoom();
-  std::optional<std::string> TagOf(const Running& run) const;
-  void FlushHeld();
+  std::optional<std::string> TagOf(const Job& job) const;
 
   // Hosts.
-  size_t HostIndex(int slot) const;
-  size_t LiveHosts() const { return options_.hosts.size() - dropped_.size(); }
-  bool IsDoubtful(const Ended& ended, const ExitStatus& status, int slot) const;
-  void Probe(int slot, Ended ended, const ResourceUsage& usage);
+  bool IsDoubtful(const EndedRun& ended, const ExitStatus& status) const;
+  void Probe(int slot, EndedRun ended, const ResourceUsage& usage);
   void FinishProbe(int slot, bool reached);
 
   // Ending.
-  Running Release(int slot);
-  void FreeSlot(int slot);
-  void End(Ended ended, int slot, const ResourceUsage& usage);
-  void Trace(const Ended& ended, int slot, const ResourceUsage& usage);
-  void Settle(Ended ended);
-  void Count(const Ended& ended);
-  void Print(Ended ended);
-  void PrintNow(Ended ended);
-  std::string LineFor(const Ended& ended) const;
+  JobRun Release(int slot);
+  void End(EndedRun ended, int slot, const ResourceUsage& usage);
+  void Trace(const EndedRun& ended, int slot, const ResourceUsage& usage);
+  void Settle(EndedRun ended);
+  void Count(const EndedRun& ended);
+  std::string LineFor(const EndedRun& ended) const;
   std::string HostOf(int slot) const;
 
   // Stopping.
@@ -222,53 +160,43 @@ class Pool : private ProcessPoller<int> {
   void StopWithJobs();
   void CheckReader();
   void EndOrphans();
-  void NoteFailure(const Ended& ended);
   void Summarize();
   bool IsOver() const;
   int ExitCode() const;
   int64_t KnownTotal() const;
 
   void Await();
-  void Watch(Running& run, absl::string_view data) const;
+  void Watch(JobRun& run, absl::string_view data) const;
   void ShowPanel();
   PanelModel Model() const;
-  // Waits for the printer; false: it is given up.
+  // Waits for the printer. False: the pool has given it up.
   bool FinishPrinting();
 
   const PoolOptions options_;
   PoolFiles files_;
   Orphans* const orphans_;
   Bell bell_;
+  Slots slots_;
   OutputStore store_;
   std::unique_ptr<Printer> printer_;
+  std::unique_ptr<OutputQueue> queue_;
   std::unique_ptr<JobSource> source_;
   absl::Time begin_;
   absl::Time next_panel_;
 
-  std::map<int, Running> running_;  // By slot.
-  std::set<int> free_;
+  std::map<int, JobRun> running_;  // By slot.
   std::deque<Queued> again_;
-  std::map<int64_t, Ended> unprinted_;  // By order.
-  // The job, by its order, whose output is being printed while it runs; others
-  // wait for its end.
-  std::optional<int64_t> floor_;
-  std::deque<Ended> held_;
-  std::map<int, Doubted> doubted_;     // By the slot of the probe.
-  std::set<size_t> dropped_;           // Hosts, by index.
-  std::vector<std::string> failures_;  // The first ones, in words.
-  int64_t killed_ = 0;
+  std::map<int, Doubted> doubted_;  // By the slot of the probe.
+  Tally tally_;
   absl::Time next_start_ = absl::InfinitePast();
-  int64_t taken_ = 0;    // Of the source.
-  int64_t skipped_ = 0;  // Of those, done before.
-  int64_t next_printed_ = 0;
-  int64_t succeeded_ = 0;
-  int64_t failed_ = 0;
+  int64_t taken_ = 0;    // Jobs of the source.
+  int64_t skipped_ = 0;  // Jobs among them that an earlier run has done.
   bool source_ended_ = false;
-  bool crowded_ = false;  // Nothing is started until something has ended.
+  bool crowded_ = false;  // No job starts until another has ended.
   Stopping stopping_ = Stopping::kNot;
   std::optional<int> halted_with_;
   absl::Status failure_;  // Of the pool itself.
-  bool unread_ = false;   // It is that nobody is there to print for.
+  bool unread_ = false;   // That failure is that the output has no reader.
 
   std::atomic<int> interrupts_{0};
   std::atomic<int> signal_{0};  // The first one.

@@ -5,7 +5,7 @@
 
 namespace asyncproc::cli {
 
-// asyncproc pool: many commands, so many at once.
+// asyncproc pool: many commands, several at a time.
 Subcommand PoolSubcommand();
 
 }  // namespace asyncproc::cli

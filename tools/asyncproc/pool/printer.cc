@@ -8,7 +8,7 @@
 namespace asyncproc::cli {
 namespace {
 
-// Pieces of a tagged output are printed when they are as large as that.
+// The size of the pieces in which tagged output is printed.
 constexpr size_t kEnough = 64 << 10;
 
 // Puts a tag before each line.
@@ -97,7 +97,7 @@ absl::Status Printer::Finish(absl::Duration timeout) {
   panel_.clear();
   panel_changed_ = true;
   if (!mu_.AwaitWithTimeout(absl::Condition(this, &Printer::IsIdle), timeout)) {
-    return absl::DeadlineExceededError("the output is not read");
+    return absl::DeadlineExceededError("the reader does not read");
   }
   return status_;
 }
@@ -215,7 +215,7 @@ void Printer::Draw(const std::vector<std::string>& panel, int columns) {
   absl::StrAppend(&text, painter_.Draw(panel, columns));
   if (text.empty()) return;
   at_line_start_ = true;
-  // Where nobody sees it, it is not missed.
+  // A panel that cannot be drawn is no failure.
   screen_gone_ = !options_.err->Write(text).ok();
 }
 

@@ -23,15 +23,15 @@
 
 namespace asyncproc::cli {
 
-// What is printed of one job, in one piece: nothing else comes in between.
+// The output of one job, printed in one piece: nothing else comes in between.
 struct JobPrint {
   StoredOutput out;
   StoredOutput err;
-  // If there is one, each line begins with it, and the last one is ended.
+  // If set, each line begins with it, and the last line is ended.
   std::optional<std::string> tag;
-  std::string note;  // A line for stderr, behind all; empty: none.
-  // Of output that is printed in several pieces: whether this one begins a
-  // line, and whether it is the last, so that a line without an end gets one.
+  std::string note;  // A line for stderr, after the output; empty: none.
+  // For an output in several pieces: whether this piece begins a line, and
+  // whether it is the last, so that a line without an end gets one.
   bool begins_line = true;
   bool ends_line = true;
 };
@@ -39,25 +39,24 @@ struct JobPrint {
 struct PrinterOptions {
   Output* out = &Output::Stdout();
   Output* err = &Output::Stderr();
-  // Whether what goes to `out` and `err` is on the screen of the panel, which
-  // is on `err`.
+  // Whether `out` and `err` are the terminal of the panel, which is on `err`.
   bool out_on_screen = false;
   bool err_on_screen = false;
-  // Printed jobs may lag behind by so many before HasRoom is false.
+  // HasRoom is false if this many jobs wait to be printed.
   size_t backlog = 256;
 };
 
-// Prints what jobs wrote, and a panel below it, from a thread of its own: a
-// terminal that is stopped, or a reader that is slow, holds up nobody else.
+// Prints the output of jobs, and a panel below it, on a thread of its own: a
+// stopped terminal or a slow reader holds up only that thread.
 //
 // Thread safety: any thread may call anything.
-// Ownership: the destructor waits until all has been printed; see Abandon. The
-// descriptors stay the caller's.
-// Blocking: Finish, as long as the reader likes.
+// Ownership: the destructor waits until all is printed; see Abandon. The caller
+// keeps the descriptors.
+// Blocking: Finish, as long as the reader blocks.
 class Printer {
  public:
-  // `wake` is called, on its thread, when there is room again, and when
-  // printing has failed.
+  // `wake` is called, on the printer's thread, when there is room again, and
+  // when printing has failed.
   // Errors: kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<Printer>> Start(
       PrinterOptions options, std::function<void()> wake);
@@ -66,28 +65,28 @@ class Printer {
   Printer& operator=(const Printer&) = delete;
 
   void Print(JobPrint job) ABSL_LOCKS_EXCLUDED(mu_);
-  // Lines of our own, for stderr.
+  // Prints lines of the tool's own on stderr.
   void Note(std::string text) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // What the panel is from now on, when all before it has been printed; empty:
-  // there is none.
+  // Sets the panel that is drawn when all output before it has been printed;
+  // empty: no panel.
   void Show(std::vector<std::string> panel, int columns)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Something else has been on the terminal: the panel begins anew, below.
+  // Another program has written to the terminal: draws the panel anew, below.
   void ForgetPanel() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // False: there is so much to be printed that it is better to add no more.
+  // False: so much output waits that the caller should add no more.
   bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Why nothing can be printed on stdout or stderr any more; OK: it can.
+  // The error of stdout or stderr; OK while both can be written.
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Waits until all has been printed and the panel is erased, or until the
-  // timeout. Errors: kDeadlineExceeded; else as status().
+  // Waits until all is printed and the panel is erased, or until the timeout.
+  // Errors: kDeadlineExceeded; else as status().
   absl::Status Finish(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Leaves the thread, which may hang in a write, to itself, and the memory of
-  // this too: for a program that is about to end.
+  // Leaves the thread, which may hang in a write, and its memory behind: for a
+  // program that is about to end.
   static void Abandon(std::unique_ptr<Printer> printer);
 
  private:
@@ -105,7 +104,7 @@ class Printer {
   bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return (items_.empty() && !busy_ && !panel_changed_) || !status_.ok();
   }
-  // The thread's.
+  // For the printer's thread.
   absl::Status PrintItem(const Item& item, int columns);
   absl::Status PrintJob(const JobPrint& job);
   absl::Status PrintStream(const StoredOutput& output,
@@ -118,9 +117,9 @@ class Printer {
   const PrinterOptions options_;
   const std::function<void()> wake_;
 
-  // The thread's.
+  // For the printer's thread.
   PanelPainter painter_;
-  bool at_line_start_ = true;  // Of the screen.
+  bool at_line_start_ = true;  // The screen's cursor is at the start of a line.
   bool screen_gone_ = false;
 
   mutable absl::Mutex mu_;

@@ -15,7 +15,7 @@
 namespace asyncproc::cli {
 namespace {
 
-// Leaves room for what distinguishes it.
+// Leaves room for a hash and a number.
 constexpr size_t kLongestName = NAME_MAX - 50;
 
 // The same in every run, unlike absl::Hash: FNV-1a.

@@ -14,31 +14,32 @@
 
 namespace asyncproc::cli {
 
-// The files that one job's output goes to.
+// The files of the output of one job.
 struct ResultFiles {
   Output out;
   Output err;
 };
 
-// Files for the output of each job, where GNU parallel's --results has them:
+// Files for the output of each job, at the paths of GNU parallel's --results:
 // DIR/1/FIRST VALUE/2/SECOND VALUE/{stdout,stderr,seq}.
 //
-// A value that cannot be a name is written with backslashes, as there: "\_" for
-// "/", "\\" for "\", "\t" for a tab; and also "\." for ".", "\.." for "..",
-// "\e" for nothing, and a long one ends in "\~" and a number of its own. The
-// second job of the same values has "\~" and its number behind the last.
+// A value that cannot be a file name is written with backslashes, as in
+// parallel: "\_" for "/", "\\" for "\", "\t" for a tab; also "\." for ".",
+// "\.." for "..", "\e" for an empty value. A long value is cut and ends in "\~"
+// and a hash. The second job of the same values has "\~" and its number at the
+// end.
 //
 // Thread safety: none.
 // Blocking: as making files does.
 class ResultsDirectory {
  public:
-  // Makes it when it is not there, and what leads to it.
+  // Creates the directory and its parents, if they do not exist.
   static absl::StatusOr<ResultsDirectory> Create(const std::string& path);
 
-  // The path of a job's own folder, which nothing else is in.
+  // The path of the job's own directory, which no other job uses.
   std::string PathFor(int64_t number, const std::vector<std::string>& values);
 
-  // New files; those of an earlier run of it are emptied.
+  // Creates the files, or truncates those of an earlier run.
   absl::StatusOr<ResultFiles> Open(int64_t number,
                                    const std::vector<std::string>& values);
 
@@ -46,11 +47,11 @@ class ResultsDirectory {
   explicit ResultsDirectory(std::string path) : path_(std::move(path)) {}
 
   std::string path_;
-  // By the hash of a path, whose it is.
+  // The number of the job that owns a path, by the hash of the path.
   std::unordered_map<size_t, int64_t> owners_;
 };
 
-// One name of a file for any value.
+// A file name for any value.
 std::string ResultName(absl::string_view value);
 
 }  // namespace asyncproc::cli

@@ -14,8 +14,7 @@ struct Range {
   uint32_t first, last;
 };
 
-// Characters that take no column: what is put upon the one before, and what is
-// not seen at all.
+// Characters of no column: combining and invisible ones.
 constexpr Range kNoColumn[] = {
     {0x0300, 0x036F}, {0x0483, 0x0489}, {0x0591, 0x05BD},   {0x0610, 0x061A},
     {0x064B, 0x065F}, {0x06D6, 0x06DC}, {0x0E31, 0x0E31},   {0x0E34, 0x0E3A},
@@ -23,7 +22,7 @@ constexpr Range kNoColumn[] = {
     {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}, {0xE0100, 0xE01EF},
 };
 
-// Those that take two: East Asian ones, and pictures.
+// Characters of two columns: East Asian ones, and pictures.
 constexpr Range kTwoColumns[] = {
     {0x1100, 0x115F},   {0x231A, 0x231B},   {0x2329, 0x232A},
     {0x23E9, 0x23EC},   {0x23F0, 0x23F0},   {0x23F3, 0x23F3},
@@ -55,7 +54,7 @@ constexpr Range kTwoColumns[] = {
     {0x20000, 0x3FFFD},
 };
 
-// What would move what is beside it, or is not seen: nothing of a panel.
+// Characters that move others or are invisible: no part of a panel.
 constexpr Range kInvisible[] = {
     {0x00AD, 0x00AD}, {0x061C, 0x061C},   {0x115F, 0x1160}, {0x180E, 0x180E},
     {0x200B, 0x200F}, {0x2028, 0x202E},   {0x2060, 0x206F}, {0xFEFF, 0xFEFF},
@@ -70,8 +69,8 @@ bool Contains(const Range (&ranges)[N], uint32_t c) {
   return after != std::begin(ranges) && c <= std::prev(after)->last;
 }
 
-// The character that `text` begins with, and its length in bytes; 0 for bytes
-// that are no UTF-8.
+// The first character of `text`, and its length in bytes; 0 for bytes that are
+// not UTF-8.
 struct Character {
   uint32_t code = 0;
   size_t length = 0;
@@ -99,7 +98,7 @@ int ColumnsOf(uint32_t c) {
   return Contains(kTwoColumns, c) ? 2 : 1;
 }
 
-// How long the escape sequence is that `text` begins with: colours and the
+// The length of the escape sequence at the start of `text`: colours and the
 // like, up to a letter; titles and links, up to their end; and any other.
 size_t EscapeLength(absl::string_view text) {
   if (text.size() < 2) return text.size();

@@ -7,22 +7,21 @@
 
 namespace asyncproc::cli {
 
-// Text as it is on a terminal: in columns, of which a character may take none,
-// one or two.
+// Text on a terminal, measured in columns: a character takes none, one or two.
 
-// `text` without anything that a terminal would obey: escape sequences are
-// left out, other control characters become a space, and bytes that are no
-// UTF-8 a "?"; with `utf8` false all characters that are no ASCII do.
+// `text` without control characters: escape sequences are left out, other
+// control characters become a space, and bytes that are not UTF-8 a "?"; with
+// `utf8` false, all characters that are not ASCII become a "?".
 std::string Printable(absl::string_view text, bool utf8);
 
-// How many columns it takes. REQUIRES: it is Printable.
+// The number of columns of `text`. REQUIRES: it is Printable.
 int ColumnsOf(absl::string_view text);
 
-// The first columns of it, and no more than `columns`; where something is cut
-// off, "…" is the last (">" if not `utf8`). REQUIRES: it is Printable.
+// The beginning of `text`, at most `columns` wide. If it is cut off, "…" (">"
+// if not `utf8`) is the last character. REQUIRES: it is Printable.
 std::string CutToColumns(absl::string_view text, int columns, bool utf8);
 
-// The same, filled up by spaces to just `columns`.
+// The same, filled up with spaces to exactly `columns`.
 std::string FitToColumns(absl::string_view text, int columns, bool utf8);
 
 }  // namespace asyncproc::cli

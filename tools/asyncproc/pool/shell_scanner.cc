@@ -100,7 +100,7 @@ void ShellScanner::AdvancePlain() {
     here_document_ = true;
     at_ += 2;
   } else {
-    // Its patterns have a ")" that ends nothing.
+    // Its patterns have a ")" that ends no context.
     if (LooksAt("case") && AtWordStart() && InSubstitution()) {
       Doubt("behind a case in $(...)");
     }
@@ -113,8 +113,7 @@ void ShellScanner::AdvanceDollar() {
   if (LooksAt("$((")) return Open(Level::kArithmetic, 3);
   if (LooksAt("$(")) return Open(Level::kSubstitution, 2);
   if (LooksAt("${")) return Open(Level::kParameter, 2);
-  // What some shells take for a kind of quotes or of arithmetic, and others do
-  // not.
+  // Some shells take this for a kind of quotes or of arithmetic, others do not.
   if (context() == Context::kPlain && (LooksAt("$'") || LooksAt("$\""))) {
     Doubt("behind a $ before quotes");
   }
@@ -137,7 +136,7 @@ void ShellScanner::AdvanceDouble() {
   }
 }
 
-// Only the plainest of what may be in these is followed.
+// Follows only the plainest content of these.
 void ShellScanner::AdvanceNested() {
   const char c = script_[at_];
   const Level level = levels_.back();

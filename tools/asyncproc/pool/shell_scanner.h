@@ -9,13 +9,13 @@
 
 namespace asyncproc::cli {
 
-// Follows a script for a POSIX shell so far as to know, anywhere in it, within
-// which quotes that is. It knows what it does not know: see doubt().
+// Follows a script for a POSIX shell, so as to know within which quotes each
+// position is. Where it cannot know, doubt() has the reason.
 //
 //   ShellScanner scanner(R"(echo "$(basename x)")");
 //   while (!scanner.AtEnd()) scanner.Advance();
 //
-// Thread safety: as a struct. The script must outlive it.
+// Thread safety: as a struct. The script must outlive the scanner.
 class ShellScanner {
  public:
   enum class Context {
@@ -33,21 +33,20 @@ class ShellScanner {
   bool AtEnd() const { return at_ >= script_.size(); }
   size_t position() const { return at_; }
   Context context() const;
-  // Why nobody can tell what a word here would be. Empty: it is known.
+  // Why the meaning of a word here is unknown. Empty: it is known.
   const std::string& doubt() const { return doubt_; }
 
-  // Goes on by what belongs together: a character as a rule, with what a
-  // backslash takes from the shell, or what opens a context. REQUIRES:
-  // !AtEnd().
+  // Advances by one unit: a character, a backslash with its character, or the
+  // opening of a context. REQUIRES: !AtEnd().
   void Advance();
-  // Goes on by `size` characters that are a part of a word, whatever they are.
+  // Advances by `size` characters, which are taken as a part of a word.
   void SkipWordPart(size_t size) { at_ += size; }
 
  private:
-  // One more than contexts: what a ")" ends.
+  // The contexts, and those that a ")" ends.
   enum class Level {
     kSubstitution,  // $(...)
-    kParenthesis,   // (...) in one.
+    kParenthesis,   // (...) within one.
     kSingle,
     kDouble,
     kBackquote,

@@ -74,8 +74,8 @@ absl::Status TraceWriter::Add(const TraceSpan& span) {
   return Append(events);
 }
 
-// What ends the file is written over, and anew, in one call: no reader finds it
-// missing.
+// Overwrites the end of the file and writes it anew in one call, so that a
+// reader always finds it.
 absl::Status TraceWriter::Append(absl::string_view events) {
   absl::Status written = file_.WriteAt(absl::StrCat(events, kTail), end_);
   if (!written.ok()) return written;

@@ -17,32 +17,32 @@
 
 namespace asyncproc::cli {
 
-// One bar of a trace.
+// A bar of a trace.
 struct TraceSpan {
   std::string name;
   int row = 0;
   std::string row_name;  // Of the first span of a row.
   absl::Time start;      // On the clock of `origin`.
   absl::Duration length;
-  // "ok", or what went wrong: "failed", "timed out". The latter are in the
-  // colour of a failure (where the viewer takes colours from a trace), and have
-  // a mark at their end.
+  // "ok", or the kind of failure: "failed", "timed out". A failure has the
+  // colour of failures, if the viewer takes colours from a trace, and a mark at
+  // its end.
   std::string outcome = "ok";
   std::vector<std::pair<std::string, std::string>> details;
 };
 
-// A file of events over time, in Chrome's format: https://ui.perfetto.dev opens
-// it, and chrome://tracing.
+// A file of events over time, in Chrome's format: https://ui.perfetto.dev and
+// chrome://tracing open it.
 //
-// The file is whole JSON after each call, also when the program is killed at
-// once behind it.
+// The file is complete JSON after each call, also if the program is killed
+// right after it.
 //
 // Thread safety: none.
 // Blocking: as writes to a file do.
 class TraceWriter {
  public:
-  // `origin`: what times are counted from.
-  // Errors: as open; kInvalidArgument for what is no regular file.
+  // `origin`: the zero of all times.
+  // Errors: as open; kInvalidArgument if the file is not a regular file.
   static absl::StatusOr<TraceWriter> Create(const std::string& path,
                                             absl::string_view title,
                                             absl::Time origin);
@@ -58,7 +58,7 @@ class TraceWriter {
 
   absl::Time origin_;
   Output file_;
-  off_t end_ = 0;  // Where the next event goes.
+  off_t end_ = 0;  // The offset of the next event.
   std::set<int> rows_;
 };
 

@@ -1,0 +1,129 @@
+#include "tools/asyncproc/pool/job_values.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <iterator>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "tools/asyncproc/os/unique_fd.h"
+#include "tools/asyncproc/subcommand.h"
+
+namespace asyncproc::cli {
+namespace {
+
+UniqueFd OpenFile(const std::string& path) {
+  return UniqueFd(path.empty() || path == "-"
+                      ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                      : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+// All values in a file.
+absl::StatusOr<std::vector<std::string>> ReadValues(const std::string& path,
+                                                    char end) {
+  const UniqueFd fd = OpenFile(path);
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
+  std::string text;
+  std::string buffer(1 << 16, '\0');
+  for (;;) {
+    const ssize_t size = read(fd.get(), buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return absl::ErrnoToStatus(errno, path);
+    if (size == 0) break;
+    text.append(buffer.data(), static_cast<size_t>(size));
+  }
+  std::vector<std::string> values = absl::StrSplit(text, end);
+  if (values.back().empty()) values.pop_back();
+  if (end != '\0' && text.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path,
+        ": a value has a NUL byte, which no command can have: --null is "
+        "for values that end with one"));
+  }
+  return values;
+}
+
+bool IsSeparator(const std::string& word) {
+  return word == ":::" || word == ":::+" || word == "::::" || word == "::::+";
+}
+
+}  // namespace
+
+absl::StatusOr<JobWords> SplitWords(const std::vector<std::string>& words,
+                                    JobWords result) {
+  auto at = std::find_if(words.begin(), words.end(), IsSeparator);
+  result.command =
+      absl::StrJoin(std::vector<std::string>(words.begin(), at), " ");
+  if (at != words.end() && !result.file.empty()) {
+    auto values = ReadValues(result.file, result.end);
+    if (!values.ok()) return values.status();
+    result.lists.push_back({*std::move(values)});
+  }
+  while (at != words.end()) {
+    const std::string& separator = *at;
+    const auto next = std::find_if(std::next(at), words.end(), IsSeparator);
+    std::vector<std::vector<std::string>> given;
+    if (absl::StartsWith(separator, "::::")) {
+      for (auto path = std::next(at); path != next; ++path) {
+        auto values = ReadValues(*path, result.end);
+        if (!values.ok()) return values.status();
+        given.push_back(*std::move(values));
+      }
+    } else {
+      given.emplace_back(std::next(at), next);
+    }
+    for (std::vector<std::string>& list : given) {
+      if (!absl::EndsWith(separator, "+")) {
+        result.lists.push_back({std::move(list)});
+      } else if (result.lists.empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(separator, " has no list before it to be linked to"));
+      } else {
+        result.lists.back().push_back(std::move(list));
+      }
+    }
+    at = next;
+  }
+  if (result.values_each > 1 &&
+      (result.lists.size() > 1 ||
+       (result.lists.size() == 1 && result.lists[0].size() > 1))) {
+    return absl::InvalidArgumentError(
+        "--max-replace-args is for one list of values");
+  }
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
+    JobWords* words, std::function<void()> wake) {
+  std::unique_ptr<JobSource> source;
+  if (!words->lists.empty()) {
+    source = std::make_unique<ProductSource>(std::move(words->lists));
+  } else {
+    UniqueFd fd = OpenFile(words->file);
+    if (!fd.valid()) {
+      return absl::ErrnoToStatus(errno,
+                                 words->file.empty() ? "stdin" : words->file);
+    }
+    if (isatty(fd.get()) == 1) {
+      Complain(
+          "pool",
+          absl::StrCat("reads ", words->command.empty() ? "commands" : "values",
+                       " from the terminal, one in a line; "
+                       "Ctrl-D ends them"));
+    }
+    auto lines = LineSource::Create(std::move(fd), std::move(wake), words->end);
+    if (!lines.ok()) return lines.status();
+    source = *std::move(lines);
+  }
+  if (words->values_each < 2) return source;
+  return std::make_unique<GroupingSource>(std::move(source),
+                                          words->values_each);
+}
+
+}  // namespace asyncproc::cli
