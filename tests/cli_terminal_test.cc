@@ -183,6 +183,56 @@ TEST(CliTerminalTest, IsSuspendedAndContinuedWithTheCommand) {
   EXPECT_THAT(window.Text(), HasSubstr("two\ntwo"));
 }
 
+// The same session with timeout, with run, and with a group of its own.
+std::vector<std::string> Limiters(absl::string_view time) {
+  const std::string tool = ShellQuote(ToolPath());
+  return {absl::StrCat("timeout ", time),
+          absl::StrCat(tool, " run --timeout ", time),
+          absl::StrCat(tool, " run --scope group --timeout ", time)};
+}
+
+TEST(CliTerminalTest, LimitsTheTimeOfABackgroundJobThatReadsAsTimeoutDoes) {
+  for (const std::string& limiter : Limiters("0.5")) {
+    const TerminalWindow window({"env", "PS1=prompt>", "bash", "--norc", "-i"},
+                                80, 24);
+    ASSERT_TRUE(window.AwaitText("prompt>")) << window.Text();
+
+    window.SendKeys({"-l", absl::StrCat(limiter,
+                                        " cat & wait $!; echo status:"
+                                        "$?")});
+    window.SendKeys({"Enter"});
+
+    EXPECT_TRUE(window.AwaitText("status:124")) << limiter << window.Text();
+  }
+}
+
+TEST(CliTerminalTest, ReadsAgainWhenItsJobIsBroughtToTheForeground) {
+  // timeout leaves the command stopped.
+  std::vector<std::string> limiters = Limiters("60");
+  limiters.erase(limiters.begin());
+  for (const std::string& limiter : limiters) {
+    const TerminalWindow window(
+        {"env", "PS1=prompt\\#>", "bash", "--norc", "-i"}, 250, 24);
+    ASSERT_TRUE(window.AwaitText("prompt1>")) << window.Text();
+    window.SendKeys({"-l", absl::StrCat(limiter, " cat & sleep 0.2")});
+    window.SendKeys({"Enter"});
+    ASSERT_TRUE(window.AwaitText("prompt2>")) << limiter << window.Text();
+
+    window.SendKeys({"-l", "fg"});
+    window.SendKeys({"Enter"});
+    ASSERT_TRUE(window.AwaitText("prompt2>fg\n")) << limiter << window.Text();
+    window.SendKeys({"-l", "hello"});
+    window.SendKeys({"Enter"});
+    EXPECT_TRUE(window.AwaitText("hello\nhello")) << limiter << window.Text();
+
+    window.SendKeys({"C-d"});
+    ASSERT_TRUE(window.AwaitText("prompt3>")) << limiter << window.Text();
+    window.SendKeys({"-l", "echo status:$?"});
+    window.SendKeys({"Enter"});
+    EXPECT_TRUE(window.AwaitText("status:0")) << limiter << window.Text();
+  }
+}
+
 TEST(CliTerminalTest, PassesKeysAndSizeOnToATerminalOfTheCommands) {
   const TemporaryDirectory directory;
   const TerminalWindow window(

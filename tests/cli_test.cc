@@ -218,22 +218,22 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
     const char* error;
   };
   for (const Case& c : {
-           Case{{}, "which subcommand?"},
+           Case{{}, "no subcommand is given"},
            Case{{"frob"}, "no subcommand 'frob'"},
-           Case{{"run"}, "which command?"},
+           Case{{"run"}, "no command is given"},
            Case{{"run", "--frob", "ls"}, "no option --frob"},
            // A flag of the program's libraries is no option.
            Case{{"run", "--stderrthreshold=1", "ls"}, "no option"},
            Case{{"run", "--timeout"}, "--timeout needs a value"},
-           Case{{"run", "--timeout", "soon", "ls"}, "'soon' is no value"},
-           Case{{"run", "--timeout", "-1", "ls"}, "'-1' is no value"},
+           Case{{"run", "--timeout", "soon", "ls"}, "'soon' is not a value"},
+           Case{{"run", "--timeout", "-1", "ls"}, "'-1' is not a value"},
            Case{{"run", "--escalate", "HUH", "ls"}, "'HUH' is neither"},
-           Case{{"run", "--keep-head", "1X", "ls"}, "'1X' is no value"},
+           Case{{"run", "--keep-head", "1X", "ls"}, "'1X' is not a value"},
            Case{{"run", "--scope", "all", "ls"}, "child, group or tree"},
            Case{{"run", "--report", "xml", "ls"}, "json or text"},
-           Case{{"run", "--progress", "(", "ls"}, "no regular expression"},
+           Case{{"run", "--progress", "(", "ls"}, "not a regular expression"},
            Case{{"run", "--then", "true", "ls"}, "needs a --ready-line"},
-           Case{{"run", "--via", "ssh {host}", "ls"}, "which --hosts?"},
+           Case{{"run", "--via", "ssh {host}", "ls"}, "there are no --hosts"},
            Case{{"run", "--via", "nice", "--hosts", "a", "ls"}, "no {host}"},
            Case{{"--completion", "tcsh"}, "bash, zsh or fish"},
        }) {
@@ -244,6 +244,30 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
     EXPECT_THAT(result.err, HasSubstr(c.error));
     EXPECT_THAT(result.err, StartsWith("asyncproc"));
   }
+}
+
+TEST(CommandLineTest, NamesItsCounterpartOfOtherPrograms) {
+  for (const auto& [words, advice] :
+       std::vector<std::pair<std::vector<std::string>, const char*>>{
+           {{"timeout", "5", "ls"}, "asyncproc run --timeout"},
+           {{"xargs"}, "asyncproc pool"},
+           {{"version"}, "asyncproc --version"},
+           {{"run", "5", "sleep", "1"}, "use --timeout 5"},
+           {{"run", "1m30s", "sleep", "1"}, "use --timeout 1m30s"},
+           {{"run", "echo hi"}, "use sh -c"},
+           {{"run", "-c", "echo hi"}, "sh -c"},
+           {{"pool", "-q", "echo", ":::", "1"}, "always quoted"},
+           {{"pool", "-r", "echo", ":::", "1"}, "no job runs"},
+           {{"pool", "--linebuffer", "echo", ":::", "1"}, "--line-buffer"},
+           {{"pool", "--trc", "{}.o", "echo", ":::", "1"}, "scp"},
+       }) {
+    const ToolResult result = RunTool(words);
+
+    EXPECT_NE(result.code, 0) << advice;
+    EXPECT_THAT(result.err, HasSubstr(advice));
+  }
+  EXPECT_THAT(RunTool({"run", "no_such_program", "1"}).err,
+              Not(HasSubstr("use ")));
 }
 
 TEST(CommandLineTest, SuggestsWhatIsNearest) {
@@ -344,7 +368,7 @@ TEST(CommandLineTest, DoesAsTimeoutDoes) {
           .code,
       128 + SIGTERM);
   EXPECT_THAT(RunTool({"run", "-s", "HUH", "true"}).err,
-              HasSubstr("'HUH' is no signal"));
+              HasSubstr("'HUH' is not a signal"));
 }
 
 TEST(CommandLineTest, LeavesToTheCommandWhatIsBehindItsName) {

@@ -22,8 +22,8 @@ size_t Columns() {
   return size.ws_col;
 }
 
-// Only what takes one column each: nothing a terminal acts upon, and no UTF-8,
-// whose width is not known here.
+// Keeps only characters of one column each: no control characters, and no
+// UTF-8, whose width is unknown here.
 std::string Plain(absl::string_view text) {
   std::string plain(text);
   for (char& c : plain) {
@@ -92,7 +92,7 @@ void Console::Resized() {
 }
 
 std::string Console::Drawing() {
-  // The last column stays free: some terminals wrap behind it.
+  // The last column stays free: some terminals wrap after it.
   const size_t width = Columns() - 1;
   const std::string percent = absl::StrFormat("%3.0f%%", fraction_ * 100);
   std::string line = absl::StrCat(percent, " ");

@@ -10,17 +10,18 @@
 
 namespace asyncproc::cli {
 
-// The tool's own stdout and stderr, and the progress bar below what is said
-// there, which is drawn on a terminal alone.
+// The tool's own stdout and stderr, with a progress bar below the output on a
+// terminal.
 //
-// What is written by one call stays in one piece; where both streams are the
-// same terminal or file, in one piece among that of both. The bar is taken away
-// before anything is written to its terminal, and drawn again behind it; where
-// that ended within a line, behind the next end of a line.
+// The bytes of one call stay together; where both streams are the same terminal
+// or file, the bytes of the other stream do not come in between either. The bar
+// is erased before each write to its terminal, and drawn again afterwards; if
+// the write ended within a line, after the end of that line.
 //
-// Thread safety: any thread may call anything. A write blocks as long as its
-// reader does, and with it who writes to the same stream; the other goes on,
-// unless it is the same. Ownership: the descriptors are the program's.
+// Thread safety: any thread may call anything. Blocking: a write blocks as long
+// as its reader does, together with all writers of the same stream; the other
+// stream goes on, unless it is the same file. Ownership: the descriptors are
+// the program's.
 class Console {
  public:
   enum Stream { kOut = 0, kErr = 1 };
@@ -28,26 +29,27 @@ class Console {
   Console();
   ~Console() { ClearBar(); }
 
-  // False when nobody reads there any more, or it fails otherwise: see
+  // False if the output has no reader any more, or a write fails otherwise: see
   // FinishOutput.
   bool Write(Stream stream, absl::string_view bytes);
 
-  // Whether it was closed when the tool was started.
+  // Whether the stream was closed when the tool started.
   bool WasClosed(Stream stream) const { return outputs_[stream]->was_closed(); }
 
-  // A line of the tool's own, on stderr: "asyncproc run: ...".
+  // Writes a line of the tool's own on stderr: "asyncproc run: ...".
   void Say(absl::string_view line);
 
-  // Whether both are the same: then what is no whole line may run into what the
-  // other says.
+  // Whether both streams are the same file: then a part of a line must not run
+  // into output of the other stream.
   bool shared() const { return shared_; }
 
   // Whether there is a terminal to draw a bar on.
   bool has_bar() const { return bar_; }
-  // `fraction` from 0 to 1, more or less. Does nothing without a terminal.
+  // `fraction`: from 0 to 1; other values are clamped. Does nothing without a
+  // terminal.
   void ShowBar(double fraction, absl::string_view text);
   void ClearBar();
-  // The terminal has got another size.
+  // The terminal has another size.
   void Resized();
 
  private:
@@ -55,7 +57,7 @@ class Console {
     return shared_ || stream == kErr ? mu_ : out_mu_;
   }
   bool WriteLocked(Stream stream, absl::string_view bytes);
-  // What draws the bar, and what takes it away; "" when there is none.
+  // The bytes that draw the bar, and those that erase it; "" if there is none.
   std::string Drawing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string Erasure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -64,12 +66,12 @@ class Console {
   const bool bar_;
   Output* const outputs_[2];  // By Stream.
 
-  absl::Mutex out_mu_;  // For stdout, if it is another file than stderr.
-  absl::Mutex mu_;      // For stderr, and all that is drawn there.
-  bool shown_ ABSL_GUARDED_BY(mu_) = false;  // There is to be a bar.
+  absl::Mutex out_mu_;  // Guards stdout, if it is another file than stderr.
+  absl::Mutex mu_;      // Guards stderr and the bar.
+  bool shown_ ABSL_GUARDED_BY(mu_) = false;  // A bar is wanted.
   double fraction_ ABSL_GUARDED_BY(mu_) = 0;
   std::string text_ ABSL_GUARDED_BY(mu_);
-  size_t drawn_ ABSL_GUARDED_BY(mu_) = 0;  // Columns that it takes now.
+  size_t drawn_ ABSL_GUARDED_BY(mu_) = 0;  // Columns that the bar takes now.
   bool within_line_ ABSL_GUARDED_BY(mu_) = false;
 };
 

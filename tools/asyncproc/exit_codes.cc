@@ -6,7 +6,7 @@ namespace asyncproc::cli {
 
 int ExitCodeOfFailedStart(const absl::Status& status) {
   const auto failure = GetSpawnFailure(status);
-  // What failed before the command was even looked at is the tool's own.
+  // A failure before exec is the tool's own.
   if (!failure.has_value() || failure->stage != SpawnStage::kExec) {
     return kOwnFailure;
   }

@@ -6,21 +6,21 @@
 
 namespace asyncproc::cli {
 
-// What the tool itself ends with: as the timeout of coreutils and the parallel
-// of GNU do. Any other is that of the command.
+// The exit statuses of the tool itself, as those of timeout (coreutils) and GNU
+// parallel. Any other status is that of the command.
 enum ExitCode : int {
   kSuccess = 0,
   kTimedOut = 124,       // A time limit ended the command.
   kOwnFailure = 125,     // The tool failed: a wrong option, say.
-  kNotExecutable = 126,  // The command is there, but cannot be run.
-  kNotFound = 127,       // There is no such command.
+  kNotExecutable = 126,  // The command exists but cannot be run.
+  kNotFound = 127,       // The command does not exist.
   kSignalBase = 128,     // Plus the signal that killed the command.
 };
 
-// That of a command that ended by itself: its own, or 128 + the signal.
+// The status of a command that ended by itself: its own, or 128 + the signal.
 inline int ExitCodeOf(const ExitStatus& status) { return status.ShellCode(); }
 
-// That of a command that was not started, by the error of Process::Spawn.
+// The status of a command that did not start, by the error of Process::Spawn.
 int ExitCodeOfFailedStart(const absl::Status& status);
 
 }  // namespace asyncproc::cli

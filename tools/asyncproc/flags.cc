@@ -15,48 +15,50 @@
 
 ABSL_FLAG(asyncproc::cli::TimeLimit, timeout, {},
           "End a command that has run for this long; 0 is no limit.");
-ABSL_FLAG(asyncproc::cli::TimeLimit, idle_timeout, {},
-          "End a command that has written nothing, to neither stream, for this "
-          "long; 0 is no limit.");
+ABSL_FLAG(
+    asyncproc::cli::TimeLimit, idle_timeout, {},
+    "End a command that has written to neither stream for this long; 0 is "
+    "no limit.");
 ABSL_FLAG(
     asyncproc::cli::EscalationSteps, escalate,
     (asyncproc::cli::EscalationSteps{
         {asyncproc::EscalationStep::Signal(SIGTERM, absl::Seconds(5)),
          asyncproc::EscalationStep::Signal(SIGKILL, absl::Seconds(10))}}),
-    "How a command is ended: steps, each a signal or 'close' (its stdin), "
-    "and before it and a ':' how long the step before has to work, as in "
-    "close,1s:INT,2s:TERM,5s:KILL.");
+    "The steps that end a command: each a signal or 'close' (its stdin), "
+    "and before all but the first the grace period of the step before, as "
+    "in close,1s:INT,2s:TERM,5s:KILL.");
 ABSL_FLAG(asyncproc::cli::Scope, scope, {},
-          "What is ended with a command: 'child' (nothing), 'group' (its "
-          "process group) or 'tree' (all that it has started).");
+          "The processes that are ended: 'child' (the command alone), 'group' "
+          "(its process group) or 'tree' (all processes that it has started).");
 ABSL_FLAG(asyncproc::cli::ByteSize, keep_head, {},
-          "Of each stream, show no more than so much of the beginning, and "
-          "what --keep-tail says.");
+          "Of each stream, print at most this much of the beginning, and the "
+          "end that --keep-tail allows.");
 ABSL_FLAG(asyncproc::cli::ByteSize, keep_tail, {},
-          "Of each stream, show no more than so much of the end, and what "
-          "--keep-head says. It is shown when the command has ended, behind a "
-          "line that tells how much is left out.");
+          "Of each stream, print at most this much of the end, and the "
+          "beginning that --keep-head allows. The end is printed when the "
+          "command has ended, after a line with the number of bytes left out.");
 ABSL_FLAG(bool, timestamps, false, "Begin each line with the time.");
-ABSL_FLAG(std::string, report, "",
-          "Report how the command ended on stderr: 'json' (one line) or "
-          "'text'.");
+ABSL_FLAG(
+    std::string, report, "",
+    "Report on stderr how the command ended: 'json' (one line) or 'text'.");
 ABSL_FLAG(std::string, record, "",
-          "Record both streams and the input, with their times, to this file: "
-          "as asciicast if its name ends with .cast, else as JSON lines. "
-          "{host} in it stands for the host.");
-ABSL_FLAG(std::string, via, "",
-          "Run the command by another: 'srun -n1', 'nice'. {host} in it stands "
-          "for one of --hosts. Behind 'ssh {host}' it is quoted for the shell "
-          "there, the connection is shared, and what it starts there is ended "
-          "with it; it asks for no password.");
+          "Record both streams and the input, with times, to this file: as "
+          "asciicast if its name ends in .cast, else as JSON lines. {host} "
+          "stands for the name of the host.");
+ABSL_FLAG(
+    std::string, via, "",
+    "Run the command by this program: 'srun -n1', 'nice'. {host} stands "
+    "for one of --hosts. After 'ssh {host}' the command is quoted for the "
+    "shell on the host, the connection is shared, the processes that it "
+    "starts there are ended with it, and ssh asks for no password.");
 ABSL_FLAG(std::vector<std::string>, hosts, {},
-          "The hosts that --via is for, separated by commas.");
+          "The hosts for --via, separated by commas.");
 
 namespace asyncproc::cli {
 
 namespace {
 
-// "30", "1.5": seconds. "2d", "2d12h": what absl does not know.
+// "30", "1.5": seconds. "2d", "2d12h": days, which absl does not parse.
 bool ParseTime(absl::string_view text, absl::Duration* duration) {
   double seconds;
   if (absl::SimpleAtod(text, &seconds)) {
@@ -86,7 +88,7 @@ bool ParseStep(absl::string_view text, absl::Duration* wait,
   if (colon != text.npos) {
     if (!ParseTime(text.substr(0, colon), wait) ||
         *wait < absl::ZeroDuration()) {
-      *error = absl::StrCat("'", text.substr(0, colon), "' is no time");
+      *error = absl::StrCat("'", text.substr(0, colon), "' is not a time");
       return false;
     }
     text.remove_prefix(colon + 1);
@@ -191,7 +193,8 @@ bool AbslParseFlag(absl::string_view text, EscalationSteps* steps,
     }
     parsed.push_back(step);
   }
-  // What the last has to work: SIGKILL needs little, others have to do alone.
+  // The grace period of the last step: SIGKILL takes effect soon; after any
+  // other signal there is no further step.
   parsed.back().grace = parsed.back().signal == SIGKILL
                             ? absl::Seconds(10)
                             : absl::InfiniteDuration();

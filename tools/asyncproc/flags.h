@@ -11,9 +11,9 @@
 #include "absl/time/time.h"
 #include "asyncproc/termination.h"
 
-// What several subcommands have as options, and the types of their values. A
-// flag is global to a program: what two subcommands name alike is defined here,
-// once; what only one has, in its own file.
+// The options that several subcommands share, and the types of their values. A
+// flag is global to a program: an option of two subcommands is defined here,
+// once; an option of one subcommand, in the file of that subcommand.
 
 namespace asyncproc::cli {
 
@@ -24,7 +24,7 @@ struct TimeSpan {
 bool AbslParseFlag(absl::string_view text, TimeSpan* span, std::string* error);
 std::string AbslUnparseFlag(const TimeSpan& span);
 
-// A time after which something is given up: as TimeSpan, and "0" is never.
+// A time limit: as TimeSpan; "0" is no limit.
 struct TimeLimit {
   absl::Duration value = absl::InfiniteDuration();
 };
@@ -32,7 +32,7 @@ bool AbslParseFlag(absl::string_view text, TimeLimit* limit,
                    std::string* error);
 std::string AbslUnparseFlag(const TimeLimit& limit);
 
-// A time between two events: as TimeSpan, and "0" is none.
+// A pause: as TimeSpan; "0" is none.
 struct Pause {
   absl::Duration value;
 };
@@ -48,9 +48,9 @@ struct ByteSize {
 bool AbslParseFlag(absl::string_view text, ByteSize* size, std::string* error);
 std::string AbslUnparseFlag(const ByteSize& size);
 
-// By which steps to end a command: "close,1s:INT,2s:TERM,5s:KILL" closes its
-// stdin, sends SIGINT after a second if it is still there then, SIGTERM after
-// two more, and so on.
+// The steps that end a command: "close,1s:INT,2s:TERM,5s:KILL" closes its
+// stdin, sends SIGINT if the command still runs a second later, SIGTERM after
+// two more seconds, and so on.
 struct EscalationSteps {
   std::vector<EscalationStep> steps;
 };
@@ -65,14 +65,14 @@ struct Scope {
 bool AbslParseFlag(absl::string_view text, Scope* scope, std::string* error);
 std::string AbslUnparseFlag(const Scope& scope);
 
-// "SIGTERM", "SIGRTMIN+2"; "signal 99" for what has no name.
+// "SIGTERM", "SIGRTMIN+2"; "signal 99" for a number without a name.
 std::string SignalName(int signal);
-// "TERM", "SIGTERM", "15", "RTMIN+2"; 0 for what is no signal.
+// "TERM", "SIGTERM", "15", "RTMIN+2". Returns 0 for any other text.
 int SignalByName(absl::string_view name);
 
-// --timeout, --idle-timeout, --escalate and --scope.
+// From --timeout, --idle-timeout, --escalate and --scope.
 ChildLimits LimitsFromFlags();
-// --escalate and --scope.
+// From --escalate and --scope.
 Escalation EscalationFromFlags();
 
 }  // namespace asyncproc::cli
@@ -87,7 +87,7 @@ ABSL_DECLARE_FLAG(bool, timestamps);
 // "" or "json" or "text".
 ABSL_DECLARE_FLAG(std::string, report);
 ABSL_DECLARE_FLAG(std::string, record);
-// Where to run: "ssh {host}", and "a,b,c".
+// The hosts of a command: "ssh {host}", and "a,b,c".
 ABSL_DECLARE_FLAG(std::string, via);
 ABSL_DECLARE_FLAG(std::vector<std::string>, hosts);
 

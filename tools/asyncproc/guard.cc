@@ -24,7 +24,7 @@ constexpr absl::Duration kGentle = absl::Seconds(1);
 constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr absl::Duration kPeriod = absl::Milliseconds(20);
 
-// Leaves nothing open but `fd`, so that no reader waits for the guard.
+// Closes all descriptors but `fd`, so that no reader waits for the guard.
 void CloseAllBut(int fd) {
   const auto close_range = [](unsigned first, unsigned last) {
     return first > last || syscall(SYS_close_range, first, last, 0) == 0;
@@ -80,8 +80,8 @@ void EndAllMarked(const std::string& mark) {
 
 }  // namespace
 
-// The descriptor holds on to the process: its number is not another's while the
-// environment is read.
+// The descriptor keeps the process's number from reuse while the environment is
+// read.
 void SignalMarked(pid_t pid, const std::string& mark, int signal) {
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   const bool unknown = !process.valid() && (errno == ENOSYS || errno == EPERM);

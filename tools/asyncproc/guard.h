@@ -9,26 +9,26 @@
 
 namespace asyncproc::cli {
 
-// The environment variable by which processes of a run of the tool are known,
-// and what is in its value.
+// The environment variable whose value has the mark of each run of the tool
+// that the process belongs to.
 inline constexpr char kMarkVariable[] = "ASYNCPROC_MARK";
 
-// Sends `signal` to `pid`, if it is a process that has `mark` in kMarkVariable
-// of the environment that it was started with. REQUIRES: ProcIsOurs().
+// Sends `signal` to `pid` if that process was started with `mark` in the
+// variable kMarkVariable. REQUIRES: ProcIsOurs().
 void SignalMarked(pid_t pid, const std::string& mark, int signal);
 
-// A small process that waits for the end of this one. When the tool is killed
-// by SIGKILL, so that it can end nothing itself, the guard ends every process
-// that has `mark` in kMarkVariable: by SIGTERM, and after a second by SIGKILL.
-// A process that has cleared its environment, or whose environment may not be
-// read, is not found.
+// A small process that waits for the end of this one. If the tool is killed by
+// SIGKILL, so that it cannot end its processes itself, the guard ends every
+// process that has `mark` in kMarkVariable: by SIGTERM, and after a second by
+// SIGKILL. The guard does not find a process that has cleared its environment,
+// or whose environment it may not read.
 //
-// Ownership: the destructor dismisses the guard, which then touches nothing,
+// Ownership: the destructor dismisses the guard, which then signals no process,
 // and waits for its end, which takes microseconds.
 class Guard {
  public:
-  // Without a guard when there is no further process to be had, or when this
-  // is process 1: the kernel ends all others with that one.
+  // Starts no guard if the system has no room for a process, or if this is
+  // process 1, whose end makes the kernel kill all others.
   // REQUIRES: there is no other thread.
   explicit Guard(std::string mark);
   ~Guard();
@@ -40,7 +40,7 @@ class Guard {
 
  private:
   pid_t pid_ = 0;
-  UniqueFd lifeline_;  // The guard notices that it is closed.
+  UniqueFd lifeline_;  // Its end-of-file tells the guard that the tool is gone.
 };
 
 }  // namespace asyncproc::cli

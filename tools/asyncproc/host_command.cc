@@ -14,8 +14,8 @@ namespace asyncproc::cli {
 
 namespace {
 
-// `text` in words, with quotes and backslashes as a shell takes them; nothing
-// else is special.
+// Splits `text` into words, with quotes and backslashes as in a shell; no other
+// character is special.
 absl::StatusOr<std::vector<std::string>> SplitWords(absl::string_view text) {
   std::vector<std::string> words;
   std::string word;
@@ -53,8 +53,8 @@ absl::StatusOr<std::vector<std::string>> SplitWords(absl::string_view text) {
   return words;
 }
 
-// A host that does not answer is given up, unless the user says how ssh is to
-// do that.
+// Gives up a host that does not answer, unless the user's options of ssh
+// differ.
 void AddConnectTimeout(std::vector<std::string>* ssh) {
   for (const std::string& word : *ssh) {
     if (absl::StrContains(absl::AsciiStrToLower(word), "connecttimeout")) {
@@ -88,7 +88,8 @@ absl::StatusOr<Targets> Targets::Create(absl::string_view via,
   const std::vector<std::string>& words = targets.words_;
   const auto word = std::find_if(words.begin(), words.end(), HasHost);
   if (hosts.empty() && word != words.end()) {
-    return absl::InvalidArgumentError("--via has {host}: which --hosts?");
+    return absl::InvalidArgumentError(
+        "--via has {host}, but there are no --hosts");
   }
   if (!hosts.empty() && word == words.end()) {
     return absl::InvalidArgumentError("--via has no {host} for --hosts");
@@ -103,7 +104,7 @@ absl::StatusOr<Targets> Targets::Create(absl::string_view via,
   const std::string program = words[0].substr(words[0].rfind('/') + 1);
   if (program != "ssh") return targets;
   if (words.size() < 2) {
-    return absl::InvalidArgumentError("--via ssh: to which host?");
+    return absl::InvalidArgumentError("--via ssh: no host is given");
   }
   targets.over_ssh_ = true;
   targets.host_word_ = word == words.end()

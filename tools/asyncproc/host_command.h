@@ -11,45 +11,44 @@
 
 namespace asyncproc::cli {
 
-// Where commands are run: --via and --hosts, understood once.
+// The hosts that run commands, from --via and --hosts.
 //
 //   auto targets = Targets::FromFlags();
 //   if (!targets.ok()) return targets.status();
 //   for (const std::string& host : targets->hosts()) {
 //     Command there = targets->On(host, command);
 //
-// `via` is split into words as a shell does it: quotes and backslashes keep
-// spaces together. If its first word is an ssh ("ssh",
-// "/opt/bin/ssh"), Command::OverSsh is used: what is before the word with
-// {host} in it, or before the last one where none has, are ssh's own options;
-// what is behind it goes before the command there, as "nice" does in "ssh
-// {host} nice". A host that does not answer within ten seconds is given up,
-// unless ssh's options say otherwise. Any other is put before the command as it
-// is: Command::Via.
+// `via` is split into words by a shell's rules: quotes and backslashes keep
+// spaces together. If the first word is an ssh ("ssh", "/opt/bin/ssh"),
+// Command::OverSsh is used: the words before the one with {host}, or before the
+// last word if none has it, are options of ssh; the words after it go before
+// the command on the host, as "nice" in "ssh {host} nice". A host that does not
+// answer within ten seconds is given up, unless the options of ssh differ. Any
+// other program goes before the command: Command::Via.
 //
 // A value. Thread safety: as a struct.
 class Targets {
  public:
-  // Errors: kInvalidArgument when {host} is there without hosts, or hosts are
-  // without {host}, or a quote is not closed.
+  // Errors: kInvalidArgument for {host} without hosts, hosts without {host},
+  // and a quote that is not closed.
   static absl::StatusOr<Targets> Create(absl::string_view via,
                                         std::vector<std::string> hosts);
   static absl::StatusOr<Targets> FromFlags();
 
-  // Where to run: {""} for this machine alone, or for one that `via` names.
+  // The hosts; {""} for this machine, or for the one host that `via` names.
   const std::vector<std::string>& hosts() const { return hosts_; }
-  // Whether it is run by another command at all.
+  // Whether another program runs the command at all.
   bool remote() const { return !words_.empty(); }
   bool over_ssh() const { return over_ssh_; }
 
-  // `command` as it is to be started for `host`, which is one of hosts().
+  // The command that runs `command` on `host`, which is one of hosts().
   Command On(absl::string_view host, const Command& command) const;
 
  private:
-  std::vector<std::string> words_;  // Of `via`.
+  std::vector<std::string> words_;  // The words of `via`.
   std::vector<std::string> hosts_;
   bool over_ssh_ = false;
-  size_t host_word_ = 0;  // Which of words_ is ssh's host.
+  size_t host_word_ = 0;  // The index in words_ of ssh's host.
 };
 
 }  // namespace asyncproc::cli

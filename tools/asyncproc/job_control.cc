@@ -31,7 +31,8 @@ void Foreground::Lend(pid_t group) {
 
 void Foreground::TakeBack() {
   if (!lent()) return;
-  // Another program may have it by now: a shell in whose background this is.
+  // Another program may have the terminal by now: the shell, if this job is in
+  // its background.
   const pid_t holder = tcgetpgrp(terminal_.get());
   if (holder == group_ || (holder > 0 && kill(-holder, 0) != 0)) {
     Set(getpgrp());
@@ -39,8 +40,8 @@ void Foreground::TakeBack() {
   group_ = 0;
 }
 
-// A process that is not in the foreground is stopped by SIGTTOU for this,
-// unless the signal is blocked.
+// SIGTTOU stops a background process that calls tcsetpgrp, unless the signal is
+// blocked.
 void Foreground::Set(pid_t group) const {
   sigset_t output, before;
   sigemptyset(&output);

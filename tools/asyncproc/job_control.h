@@ -7,16 +7,15 @@
 
 namespace asyncproc::cli {
 
-// What a shell does for its jobs, as far as the tool has to do it for a
-// command.
+// The part of a shell's job control that the tool does for a command.
 
 // Stops this process as Ctrl-Z does, and returns when it is continued. Does
-// nothing where no shell could continue it: the kernel knows.
+// nothing where no shell could continue the process: the kernel knows that.
 // REQUIRES: SIGTSTP is blocked in every thread, and has its default action.
 void StopSelf();
 
 // Lends the terminal to the process group of a command, so that the command may
-// read what is typed, and gets Ctrl-C and Ctrl-Z.
+// read from the terminal, and receives Ctrl-C and Ctrl-Z.
 //
 // Thread safety: as a struct. Ownership: the destructor takes the terminal
 // back.
@@ -27,13 +26,15 @@ class Foreground {
   Foreground(const Foreground&) = delete;
   Foreground& operator=(const Foreground&) = delete;
 
-  // Whether the process group of the tool has the terminal now.
+  // Whether the tool has a terminal.
+  bool HasTerminal() const { return terminal_.valid(); }
+  // Whether the process group of the tool is the terminal's foreground group.
   bool ours() const;
 
-  // Gives the terminal to `group`, if it is ours, and continues the group,
-  // which may have tried to read already.
+  // Makes `group` the foreground group if the tool's own group is, and
+  // continues `group`, which SIGTTIN may have stopped by now.
   void Lend(pid_t group);
-  // Does nothing unless it is lent.
+  // Does nothing unless the terminal is lent.
   void TakeBack();
   bool lent() const { return group_ != 0; }
 

@@ -29,7 +29,7 @@ void HeadAndTailFilter::Feed(absl::string_view bytes) {
     return;
   }
   absl::StrAppend(&tail_, bytes);
-  // Not at every call: each would move all of it.
+  // Not at every call, as each erase moves all bytes.
   if (tail_.size() >= 2 * tail_limit_) {
     dropped_ += tail_.size() - tail_limit_;
     tail_.erase(0, tail_.size() - tail_limit_);
@@ -42,7 +42,7 @@ void HeadAndTailFilter::Finish() {
     tail_.erase(0, tail_.size() - tail_limit_);
   }
   if (dropped_ > 0) {
-    // The rest of a line would look like a whole one.
+    // A part of a line would look like a whole line.
     const size_t newline = tail_.find('\n');
     if (newline + 1 < tail_.size() && newline != tail_.npos) {
       dropped_ += newline + 1;

@@ -12,22 +12,23 @@
 
 namespace asyncproc::cli {
 
-// Passes on the first bytes of what it is fed, and of what comes behind them
-// the last, when that is known: at Finish, behind a line that says how much is
-// missing. It keeps no more than those last bytes.
+// Passes on the beginning of its input, and, at Finish, the end of the input
+// after a line with the number of bytes between them. Keeps no more than those
+// last bytes.
 //
 // Thread safety: none of its own.
 class HeadAndTailFilter {
  public:
   using Next = std::function<void(absl::string_view)>;
 
-  // Sizes of the two; all is passed on when `head` is the largest size_t.
+  // The sizes of the two parts. If `head` is the largest size_t, passes on all
+  // input.
   HeadAndTailFilter(size_t head, size_t tail, Next next);
 
   void Feed(absl::string_view bytes);
   void Finish();
 
-  // Bytes that are missing.
+  // The number of bytes left out.
   uint64_t dropped() const { return dropped_; }
 
  private:
@@ -35,7 +36,7 @@ class HeadAndTailFilter {
   const Next next_;
   size_t head_left_;
   bool head_ends_line_ = true;
-  std::string tail_;  // Up to twice of what is kept.
+  std::string tail_;  // Up to twice tail_limit_.
   uint64_t dropped_ = 0;
 };
 
@@ -45,12 +46,11 @@ struct LineStyle {
   bool plain() const { return prefix.empty() && !timestamps; }
 };
 
-// Prints one stream of a child on one of the console's, live. Where lines have
-// something in front of them, or could run into those of another stream, whole
-// lines are written at once, and the last one that has no end waits for it for
-// as long as Flush is not called; else all bytes are passed on as they come.
-// What it keeps is bounded: a line that is longer than kLongestLine is printed
-// in pieces.
+// Prints one stream of a child on a stream of the console, live. Writes whole
+// lines where lines have a prefix or could run into lines of another stream;
+// then a last line without its end waits for the end, until Flush is called.
+// Else passes on all bytes as they come. Keeps a bounded number of bytes: a
+// line that is longer than kLongestLine is printed in pieces.
 //
 // Thread safety: none of its own.
 class LinePrinter {
@@ -59,26 +59,26 @@ class LinePrinter {
 
   LinePrinter(Console* console, Console::Stream stream, LineStyle style);
 
-  // False: nobody reads what is printed.
+  // False: the output has no reader.
   bool Print(absl::string_view bytes);
-  // A prompt, say: shows what waits for the end of its line. Lines that have
-  // something in front of them wait on.
+  // Shows a line that waits for its end, such as a prompt. A line with a prefix
+  // goes on waiting.
   bool Flush();
-  // There is no more: what is left is printed, and its line is ended if lines
-  // have something in front of them.
+  // The input is complete: prints the rest, and ends the last line if lines
+  // have a prefix.
   bool Finish();
 
   bool waiting() const { return !line_.empty() && style_.plain(); }
 
  private:
   std::string Front() const;
-  // The whole lines of `bytes`, with what is in front of them.
+  // The whole lines in `bytes`, each with its prefix.
   std::string Decorated(absl::string_view bytes) const;
 
   Console* const console_;
   const Console::Stream stream_;
   const LineStyle style_;
-  std::string line_;  // That has no end yet.
+  std::string line_;  // Without its end.
 };
 
 }  // namespace asyncproc::cli

@@ -21,25 +21,25 @@ namespace {
 constexpr size_t kColumns = 79;
 constexpr size_t kIndent = 26;  // Of the help of an option.
 
-const char kWhat[] =
-    "Starts programs, talks to them while they run, and ends them with all "
-    "that they have started.";
+const char kPurpose[] =
+    "Starts programs, talks to them while they run, and ends them with "
+    "all processes that they have started.";
 
-const char kWhatBesides[] =
-    "--name VALUE and --name=VALUE are the same, and so are -kj4 and -k -j 4; "
-    "-- ends the options. A time "
-    "is a number of seconds, or has units: 500ms, 30s, 1h30m, 2d. A size is a "
-    "number of bytes, or has a unit of 1024s: 64K, 1M, 2G.";
+const char kConventions[] =
+    "--name VALUE and --name=VALUE are the same, and so are -kj4 and -k "
+    "-j 4; -- ends the options. A time is a number of seconds, or has "
+    "units: 500ms, 30s, 1h30m, 2d. A size is a number of bytes, or has a "
+    "unit: 64K, 1M, 2G, in powers of 1024.";
 
-// Exit codes of every subcommand.
+// The exit statuses of every subcommand.
 const std::vector<ExitCodeNote>& CommonExitCodes() {
   static const auto* const codes = new std::vector<ExitCodeNote>{
-      {"124", "a time limit ended the command, however it then ended"},
-      {"125", "asyncproc itself failed: a wrong option, no process to be had"},
-      {"126", "the command was found, but cannot be run"},
-      {"127", "the command was not found"},
+      {"124", "a time limit ended the command, whatever its status"},
+      {"125", "asyncproc itself failed: a wrong option, no room for a process"},
+      {"126", "the command exists, but cannot be run"},
+      {"127", "the command does not exist"},
       {"128+n", "signal n killed the command"},
-      {"other", "that of the command"},
+      {"other", "the status of the command"},
   };
   return *codes;
 }
@@ -47,11 +47,11 @@ const std::vector<ExitCodeNote>& CommonExitCodes() {
 const std::vector<Option>& GlobalOptions() {
   static const auto* const options = new std::vector<Option>{
       {"help", "", 'h',
-       "This text; behind a subcommand, that of the subcommand, and so with "
+       "This text; after a subcommand, the help of the subcommand, as with "
        "'asyncproc help SUBCOMMAND'."},
       {"version", "", 'V', "The version."},
       {"man", "", 0,
-       "The man page, or that of a subcommand: asyncproc --man run | man -l -"},
+       "The man page, also of a subcommand: asyncproc --man run | man -l -"},
       {"completion",
        "SHELL",
        0,
@@ -96,7 +96,7 @@ std::string Wrap(absl::string_view text, size_t first, size_t indent) {
   return result;
 }
 
-// A term and what is said about it, in two columns.
+// A term and its description, in two columns.
 std::string Entry(absl::string_view term, absl::string_view text) {
   std::string result = absl::StrCat("  ", term);
   if (result.size() + 2 > kIndent) {
@@ -200,8 +200,8 @@ void RoffExamples(const Subcommand& subcommand, std::string* page) {
   }
 }
 
-// All options of a subcommand, as one types them; with `value`, only those that
-// take one.
+// The names of all options of a subcommand, as a user types them; with
+// `only_with_value`, only of those that take a value.
 std::string Names(const Subcommand& subcommand, bool only_with_value) {
   std::vector<std::string> names;
   for (const OptionGroup& group : subcommand.options) {
@@ -220,7 +220,7 @@ std::string Names(const Subcommand& subcommand, bool only_with_value) {
 std::string Overview(const std::vector<Subcommand>& subcommands) {
   std::string text =
       "Usage: asyncproc SUBCOMMAND [OPTION ...] [--] [ARGUMENT ...]\n\n";
-  absl::StrAppend(&text, Wrap(kWhat, 0, 0), "\n\nSubcommands:\n");
+  absl::StrAppend(&text, Wrap(kPurpose, 0, 0), "\n\nSubcommands:\n");
   for (const Subcommand& subcommand : subcommands) {
     absl::StrAppend(&text, Entry(subcommand.name, subcommand.summary));
   }
@@ -228,7 +228,7 @@ std::string Overview(const std::vector<Subcommand>& subcommands) {
   for (const Option& option : GlobalOptions()) {
     absl::StrAppend(&text, OptionEntry(option));
   }
-  return absl::StrCat(text, "\n", Wrap(kWhatBesides, 0, 0),
+  return absl::StrCat(text, "\n", Wrap(kConventions, 0, 0),
                       "\n\nExit status:\n", ExitCodes(CommonExitCodes()));
 }
 
@@ -268,8 +268,8 @@ std::string ManPage(const std::vector<Subcommand>& subcommands) {
                   ".B asyncproc\n\\fB\\-\\-help\\fR | "
                   "\\fB\\-\\-version\\fR | \\fB\\-\\-man\\fR | "
                   "\\fB\\-\\-completion\\fR \\fISHELL\\fR\n");
-  absl::StrAppend(&page, ".SH DESCRIPTION\n", Roff(kWhat), "\n");
-  RoffParagraphs(kWhatBesides, &page);
+  absl::StrAppend(&page, ".SH DESCRIPTION\n", Roff(kPurpose), "\n");
+  RoffParagraphs(kConventions, &page);
   absl::StrAppend(&page, ".SH SUBCOMMANDS\n");
   for (const Subcommand& subcommand : subcommands) {
     RoffEntry(absl::StrCat(".BR asyncproc\\-", Roff(subcommand.name), " (1)"),
@@ -302,7 +302,7 @@ std::string ManPageOf(const Subcommand& subcommand) {
                    Roff(subcommand.synopsis), "\n.SH DESCRIPTION\n");
   RoffParagraphs(subcommand.description, &page);
   absl::StrAppend(&page, ".SH OPTIONS\n");
-  RoffParagraphs(kWhatBesides, &page);
+  RoffParagraphs(kConventions, &page);
   for (const OptionGroup& group : subcommand.options) {
     absl::StrAppend(&page, ".SS \"", Roff(group.title), "\"\n");
     for (const Option& option : group.options) RoffOption(option, &page);
@@ -385,7 +385,7 @@ complete -o filenames -F _asyncproc asyncproc
 
 namespace {
 
-// The first sentence of what is said about an option.
+// The first sentence of an option's help.
 std::string ShortHelp(const Option& option) {
   const std::string help = OptionHelp(option);
   return help.substr(0, std::min({help.find(". "), help.find(": "),
@@ -401,7 +401,7 @@ std::string ZshText(absl::string_view text) {
                                     {":", "\\:"}});
 }
 
-// What completes the value of an option.
+// The completion of an option's value.
 std::string ZshValue(const Option& option) {
   std::string action = " ";
   if (!option.choices.empty()) {

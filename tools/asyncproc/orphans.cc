@@ -19,10 +19,11 @@ namespace asyncproc::cli {
 
 namespace {
 
-// To list all children takes a while: not for each signal of a busy pool.
+// Listing all children takes a while: a busy pool does not do it for each
+// signal.
 constexpr absl::Duration kPeriod = absl::Milliseconds(50);
 constexpr absl::Duration kGentle = absl::Seconds(1);
-// After this, what a job leaves behind is left.
+// After this time, the orphans of a job are left alone.
 constexpr absl::Duration kJobPatience = absl::Seconds(10);
 
 std::string RandomId() {
@@ -83,7 +84,8 @@ std::vector<pid_t> Orphans::Reap() {
   std::vector<pid_t> left;
   for (pid_t pid : OwnChildren()) {
     if (own_.count(pid) > 0 || pid == guard_.pid()) continue;
-    // Nothing else reaps an orphan: the number is its own until this does.
+    // Only this function reaps an orphan: until then no other process has its
+    // number.
     if (waitpid(pid, nullptr, WNOHANG) != 0) {
       asked_.erase(pid);
     } else {

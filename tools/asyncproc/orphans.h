@@ -19,12 +19,11 @@
 
 namespace asyncproc::cli {
 
-// The processes that commands leave behind: those whose parent has ended, in
-// whatever group or session they are. From the start of this on, the kernel
-// gives them to this process, which reaps them as they end, and ends them when
-// it is to. An Escalation does not find them. There is one such object in the
-// program; every subcommand that starts processes has it, and this is how each
-// of them ends what it has started.
+// The processes that commands leave behind: processes whose parent has ended,
+// in any group or session. The kernel makes this process their parent as soon
+// as an Orphans object exists. The object reaps them when they end, and ends
+// them on request; an Escalation does not find them. The program has one such
+// object, and every subcommand that starts processes uses it.
 //
 //   Orphans orphans;                       // Before there is a thread.
 //   auto watcher = SignalWatcher::Start(signals, callback, &orphans);
@@ -39,8 +38,8 @@ namespace asyncproc::cli {
 //   std::vector<Survivor> left = orphans.EndAll(absl::Seconds(5));
 //
 // Processes are told apart by an environment variable, kMarkVariable, which
-// they inherit: those of this run of the tool, and those of each of its jobs.
-// The Guard that comes with this ends them when the tool is killed.
+// they inherit: the processes of this run of the tool, and those of each of its
+// jobs. The Guard in this object ends them if the tool is killed.
 //
 // Thread safety: any thread may call anything.
 class Orphans {
@@ -50,15 +49,16 @@ class Orphans {
   Orphans(const Orphans&) = delete;
   Orphans& operator=(const Orphans&) = delete;
 
-  // Marks what `command` starts; `job`: what EndJob is to know it by.
+  // Marks the processes that `command` starts. `job`: the number for EndJob.
   void Mark(Command* command, int64_t job = 0) const;
 
-  // Holds off the reaping while a child is being started: it is not an orphan.
+  // Holds off the reaping while a child is being started: the child is no
+  // orphan.
   class ABSL_SCOPED_LOCKABLE Birth {
    public:
     explicit Birth(Orphans* orphans) ABSL_EXCLUSIVE_LOCK_FUNCTION(orphans->mu_);
     ~Birth() ABSL_UNLOCK_FUNCTION();
-    // The child that was started: it is for its Process to reap.
+    // The child that was started: its Process reaps it.
     void Started(pid_t pid) ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
    private:
@@ -67,33 +67,33 @@ class Orphans {
   // That child has been reaped.
   void Ended(pid_t pid) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Ends, from Tick, the orphans of a job, those of now and those to come.
+  // Ends the orphans of a job, present and future ones, from Tick.
   void EndJob(int64_t job) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Waits until those of EndJob have ended; returns those that are left after
-  // `patience`. Blocking: up to `patience`.
+  // Waits until the orphans of all such jobs have ended. Returns those that are
+  // left after `patience`. Blocking: up to `patience`.
   std::vector<Survivor> AwaitJobs(absl::Duration patience)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Sends a signal to every process of this run of the tool that can be found
-  // by its mark, whether it is an orphan or not.
+  // Sends a signal to every process that has the mark of this run of the tool,
+  // orphan or not.
   void SignalAll(int signal) const;
 
-  // Ends all of them by SIGTERM, and after a second by SIGKILL, and those that
-  // they leave behind in their turn; returns those that are left after
+  // Ends all orphans by SIGTERM, and after a second by SIGKILL, and then the
+  // orphans that those leave behind. Returns the processes that are left after
   // `patience`. Blocking: up to `patience`.
   std::vector<Survivor> EndAll(absl::Duration patience)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // For SignalWatcher: SIGCHLD has come.
   void OnChildSignal() { child_signal_ = true; }
-  // For SignalWatcher: does what there is to be done, and returns how long it
-  // may be until the next call. Never waits for a Birth, which may take long.
+  // For SignalWatcher: reaps and ends orphans, and returns the longest time
+  // until the next call. Never waits for a Birth, which may take long.
   absl::Duration Tick() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   absl::Duration TickLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Reaps those that have ended; returns the others.
+  // Reaps the orphans that have ended; returns the others.
   std::vector<pid_t> Reap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndJobs(const std::vector<pid_t>& orphans)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -101,16 +101,16 @@ class Orphans {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string MarkOf(int64_t job) const;
 
-  const std::string id_;  // Of this run of the tool.
+  const std::string id_;  // The mark of this run of the tool.
   const Guard guard_;
 
   std::atomic<bool> child_signal_{false};
 
   absl::Mutex mu_;
   std::set<pid_t> own_ ABSL_GUARDED_BY(mu_);
-  // Jobs whose orphans are to end, and since when.
+  // The jobs whose orphans are to end, and the times of EndJob.
   std::map<int64_t, absl::Time> ending_ ABSL_GUARDED_BY(mu_);
-  std::set<pid_t> asked_ ABSL_GUARDED_BY(mu_);  // Have got SIGTERM.
+  std::set<pid_t> asked_ ABSL_GUARDED_BY(mu_);  // Have received SIGTERM.
   absl::Time last_reaping_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 

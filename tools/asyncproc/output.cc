@@ -161,7 +161,7 @@ int FinishOutput(int code) {
     }
     if (!output->lost()) continue;
     failed = true;
-    // Where stderr itself has failed, there is nobody to tell.
+    // If stderr itself has failed, there is no place for a report.
     if (output == &Output::Stdout()) {
       Output::Stderr()
           .Write(absl::StrCat("asyncproc: ", output->status().message(), "\n"))

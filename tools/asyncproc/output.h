@@ -14,20 +14,20 @@
 
 namespace asyncproc::cli {
 
-// A stream or file that the tool writes to. Everything that the tool writes
-// goes through this class, which keeps the first error: so that no output is
-// lost and the tool ends with exit status 0.
+// A stream or file that the tool writes. All output of the tool goes through
+// this class, which keeps the first error: the tool never loses output and then
+// exits with status 0.
 //
 //   Output::Stdout().Write("hello\n").IgnoreError();
 //   return FinishOutput(code);   // Reports the error, if there was one.
 //
-// EPIPE means that nobody reads: it is an error like the others, so that the
-// writer stops, but FinishOutput says nothing about it.
+// EPIPE means that the output has no reader. It is an error like the others, so
+// that the writer stops, but FinishOutput does not report it.
 //
 // Thread safety: any thread may call anything; the bytes of one call stay
-// together only as far as the kernel keeps them together. Blocking: as long as
-// the reader does, also where the descriptor is non-blocking. No SIGPIPE is
-// raised while that signal is blocked: see SignalWatcher.
+// together only as far as the kernel keeps them together. Blocking: until the
+// reader has taken the bytes, also where the descriptor is non-blocking. Raises
+// no SIGPIPE while that signal is blocked: see SignalWatcher.
 class Output {
  public:
   // The two streams of the program. A stream that was closed when the program
@@ -35,11 +35,12 @@ class Output {
   static Output& Stdout();
   static Output& Stderr();
 
-  // `name` stands in messages. The descriptor stays the caller's.
+  // `name` stands in messages. The caller keeps the descriptor.
   Output(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
-  // A file: `flags` as for open(2), less O_CREAT and O_CLOEXEC. It is closed
-  // with this object. Errors: as open, with `path` in the message.
+  // Opens a file. `flags`: as for open(2), without O_CREAT and O_CLOEXEC, which
+  // are added. The object closes the file. Errors: as open, with `path` in the
+  // message.
   static absl::StatusOr<Output> Open(const std::string& path, int flags);
 
   Output(Output&& other) noexcept;
@@ -49,7 +50,8 @@ class Output {
   const std::string& name() const { return name_; }
 
   // Writes all of `bytes`. Errors: "cannot write FILE: No space left on
-  // device"; after the first one, the same again, with nothing written.
+  // device". After the first error every call returns that error and writes
+  // nothing.
   absl::Status Write(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
   // The same at `offset`, for a regular file.
   absl::Status WriteAt(absl::string_view bytes, off_t offset)
@@ -57,19 +59,19 @@ class Output {
 
   // The first error, else OK.
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether that error is that nobody reads any more.
+  // Whether that error is EPIPE: the output has no reader.
   bool unread() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether the stream was closed when the program started.
   bool was_closed() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether bytes are lost by another error than that one.
+  // Whether bytes are lost by another error than EPIPE.
   bool lost() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Another try may succeed: there is room again, say.
+  // Allows another try, which may succeed: the disk has room again, say.
   void ForgetError() ABSL_LOCKS_EXCLUDED(mu_);
-  // Keeps `error`, an errno, as if a write had failed by it; `lost`: bytes
-  // that had been written are lost by it.
+  // Records `error`, an errno, as if a write had failed with it. `lost`: bytes
+  // that were written before are lost by it.
   void SetError(int error, bool lost = false) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Closes a file of Open: some file systems report a full disk only then.
+  // Closes a file of Open. Some file systems report a full disk only then.
   absl::Status Close() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -84,23 +86,24 @@ class Output {
   bool lost_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-// To be called once, at the start: opens /dev/null for each standard stream
-// that is closed, so that no descriptor of the tool gets its number.
+// Call this once, at the start. Opens /dev/null for each standard stream that
+// is closed, so that no other descriptor of the tool gets its number.
 void OpenStandardStreams();
 
-// To be called once, at the end: the exit status of the program, which would
-// else be `code`. An error on stdout or stderr is reported on stderr, and makes
-// an exit status of 0 one of kOwnFailure.
+// Call this once, at the end. Returns the exit status of the program: `code`,
+// or kOwnFailure if that is 0 and a write to stdout or stderr has failed.
+// Reports such a failure on stderr.
 int FinishOutput(int code);
 
-// Writes all of `bytes` to a descriptor; for 1 and 2 by the Output that it is.
+// Writes all of `bytes` to a descriptor; to 1 and 2 by Output::Stdout and
+// Stderr.
 absl::Status WriteAll(int fd, absl::string_view bytes);
 
 // Whether two descriptors are the same file, pipe or terminal.
 bool IsSameFile(int a, int b);
 
-// Whether nobody reads the pipe or socket `fd` any more, as far as is known
-// without writing to it.
+// Whether the pipe or socket `fd` has no reader any more, as far as poll(2) can
+// tell without a write.
 bool HasNoReader(int fd);
 
 }  // namespace asyncproc::cli

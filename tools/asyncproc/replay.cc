@@ -27,28 +27,30 @@
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/signal_watcher.h"
 
-ABSL_FLAG(double, speed, 1,
-          "So many times as fast as it was; 0: all at once, as it is when "
-          "stdout is no terminal.");
+ABSL_FLAG(
+    double, speed, 1,
+    "The speed, as a factor of the recorded one; 0: without pauses, as if "
+    "stdout is not a terminal.");
 ABSL_FLAG(asyncproc::cli::TimeSpan, longest_pause, {},
-          "Wait no longer than this between two pieces.");
+          "The longest pause between two pieces of output.");
 ABSL_FLAG(bool, input, false,
-          "Show what was written to the command, too. A terminal that echoes "
-          "has shown it already.");
+          "Also show the input of the command. If its terminal echoed the "
+          "input, the output has it already.");
 
 namespace asyncproc::cli {
 
 namespace {
 
 const char kDescription[] =
-    "Shows what a command has written, as it was recorded by --record, at the "
-    "speed of then. FILE is any kind of recording: .cast, of asciicast "
-    "versions 1, 2 and 3, which asciinema shows too, or lines of JSON; - is "
-    "stdin. A file that was cut off in its last line is shown up to that. "
-    "Nothing is run. What asyncproc repl made a program write to know where a "
-    "reply ends is left out.\n\n"
-    "On a terminal, the space bar pauses and goes on, . shows the next piece "
-    "of a pause, and q or Ctrl-C ends it. Other keys are read, and do nothing.";
+    "Shows the output of a command that --record has recorded, at the "
+    "recorded speed. FILE is a recording of any kind: .cast, of asciicast "
+    "versions 1, 2 and 3, which asciinema shows too, or lines of JSON; - "
+    "is stdin. A file that was cut off in its last line is shown up to "
+    "that line. No command is run. The marks that asyncproc repl makes a "
+    "program print at the end of a reply are left out.\n\n"
+    "On a terminal, the space bar pauses and continues, . ends the "
+    "current pause, and q or Ctrl-C ends playback. Other keys are read "
+    "and ignored.";
 
 bool IsShown(const TranscriptEvent& event) {
   switch (event.kind) {
@@ -63,8 +65,8 @@ bool IsShown(const TranscriptEvent& event) {
   }
 }
 
-// What to show of `event`. `marks`: the letters that a Repl has drawn; it makes
-// the program say them, with a status, to know where a reply ends.
+// The part of `event` that is shown. `marks`: the letters that a Repl has drawn
+// and lets the program print, with a status, at the end of a reply.
 std::string Shown(const TranscriptEvent& event,
                   const std::vector<std::string>& marks) {
   std::string text = event.data;
@@ -86,11 +88,11 @@ std::string Shown(const TranscriptEvent& event,
   return text;
 }
 
-// The keys that a person presses meanwhile. They are read, so that they are not
-// left for the shell.
+// The keys that a person presses during playback. They are read, so that the
+// shell does not get them.
 class Keys {
  public:
-  // `wake`: ends a wait when there is something to read in it.
+  // `wake`: a readable byte in it ends a wait.
   Keys(bool wanted, int wake) : wake_(wake) {
     if (wanted && isatty(STDIN_FILENO) == 1) {
       has_keys_ = mode_.Enter(STDIN_FILENO, RawMode::Keys::kNotSignals).ok();
@@ -100,7 +102,7 @@ class Keys {
     if (has_keys_) tcflush(STDIN_FILENO, TCIFLUSH);
   }
 
-  // Waits; longer while it is paused. False: it is to end.
+  // Waits; longer while playback is paused. False: playback is to end.
   bool Wait(absl::Duration pause) {
     absl::Time end = MonotonicNow() + pause;
     while (true) {
@@ -121,7 +123,7 @@ class Keys {
       switch (ReadKey()) {
         case ' ':
           paused_ = !paused_;
-          // What was left of the pause is left.
+          // The rest of the pause.
           if (paused_) {
             left_ = end - before;
           } else {
@@ -167,7 +169,7 @@ class Keys {
   absl::Duration left_;
 };
 
-// Until the end, or until there is something to read in `wake`.
+// Plays until the end, or until `wake` is readable.
 void Show(const Transcript& transcript, double speed, int wake) {
   const absl::Duration longest = absl::GetFlag(FLAGS_longest_pause).value;
   Keys keys(speed > 0, wake);
@@ -184,7 +186,7 @@ void Show(const Transcript& transcript, double speed, int wake) {
       if (!keys.Wait(std::min(pause, longest))) return;
     }
     shown_at = event.time;
-    // FinishOutput reports what becomes of it.
+    // FinishOutput reports a failure.
     if (!Output::Stdout().Write(Shown(event, marks)).ok()) return;
   }
 }
@@ -204,7 +206,7 @@ absl::StatusOr<Transcript> Load(const std::string& path) {
 
 int ReplayMain(const std::vector<std::string>& words) {
   if (words.size() != 1) {
-    Complain("replay", "which recording? See asyncproc replay --help");
+    Complain("replay", "no recording is given; see asyncproc replay --help");
     return kOwnFailure;
   }
   double speed = absl::GetFlag(FLAGS_speed);
@@ -246,7 +248,7 @@ Subcommand ReplaySubcommand() {
   replay.summary = "show a recording";
   replay.description = kDescription;
   replay.options = {
-      {"How",
+      {"Playback",
        {{"speed", "FACTOR", 's'}, {"longest_pause", "TIME", 'i'}, {"input"}}}};
   replay.examples = {
       {"Twice as fast, and no pause longer than a second:",

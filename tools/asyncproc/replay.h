@@ -5,7 +5,7 @@
 
 namespace asyncproc::cli {
 
-// asyncproc replay: shows what was recorded.
+// asyncproc replay: plays a recording.
 Subcommand ReplaySubcommand();
 
 }  // namespace asyncproc::cli

@@ -39,80 +39,84 @@
 #include "tools/asyncproc/signal_watcher.h"
 
 ABSL_FLAG(bool, pty, false,
-          "Give the command a terminal. Both of its streams are then stdout, "
-          "and keys go to it as they are.");
+          "Give the command a terminal. Its stdout and stderr then both go to "
+          "stdout, and the keys that are typed go to the command unchanged.");
 ABSL_FLAG(std::string, prefix, "",
-          "Begin each line with this and a colon. With several hosts it is the "
-          "host.");
+          "Begin each line with this name and a colon. With several hosts the "
+          "default is the name of the host.");
 ABSL_FLAG(std::string, progress, "",
-          "Lines in which this regular expression (of RE2) matches are "
-          "progress: its first group is a percentage, or its first two are how "
-          "many of how many. On a terminal they become a bar, which is redrawn "
-          "at each; elsewhere each is a line on stderr. A \"\\r\" ends a line "
-          "too.");
-ABSL_FLAG(std::string, ready_line, "",
-          "The command is ready when it says a line in which this regular "
-          "expression matches.");
+          "Lines that match this regular expression (RE2) report progress: the "
+          "first group is a percentage, or the first two groups are the steps "
+          "done and the steps in all. On a terminal such a line updates a bar; "
+          "elsewhere it is a line on stderr. A \"\\r\" ends a line, too.");
+ABSL_FLAG(
+    std::string, ready_line, "",
+    "The command is ready when it writes a line that matches this regular "
+    "expression.");
 ABSL_FLAG(std::string, then, "",
-          "Once it is ready, run this by /bin/sh; when that ends, so does the "
-          "command, and the exit status is that of this. It has the line as "
-          "$ASYNCPROC_READY, and what the groups matched as "
+          "When the command is ready, run this by /bin/sh. When that ends, end "
+          "the command, and exit with the status of this. It has the line as "
+          "$ASYNCPROC_READY, and the groups of the expression as "
           "$ASYNCPROC_READY_1 and so on.");
-ABSL_FLAG(bool, keep_output, false,
-          "Let the command write to asyncproc's own stdout and stderr, with "
-          "nothing in between: what it leaves behind on purpose can then write "
-          "there for as long as it lives.");
+ABSL_FLAG(
+    bool, keep_output, false,
+    "Let the command write directly to asyncproc's own stdout and stderr. "
+    "A daemon that the command leaves behind can then write there for as "
+    "long as it lives.");
 ABSL_FLAG(bool, explain, false,
-          "Say on stderr what is run and in what surroundings, what it is "
-          "doing when its time is up, and how it ended.");
+          "Print on stderr the command and its surroundings, its state when a "
+          "time limit ends it, and how it ended.");
 ABSL_FLAG(std::string, signal, "",
-          "Begin to end the command by this signal, in place of the first of "
+          "End the command by this signal first, in place of the first step of "
           "--escalate.");
 ABSL_FLAG(std::optional<asyncproc::cli::Pause>, kill_after, std::nullopt,
-          "Then give it this long before SIGKILL, in place of what --escalate "
-          "has behind its first step; 0 sends none.");
+          "Send SIGKILL this long after the first signal, in place of the "
+          "further steps of --escalate; 0 sends no SIGKILL.");
 ABSL_FLAG(bool, preserve_status, false,
-          "End as the command has ended also when its time was up, and not "
-          "with 124.");
-ABSL_FLAG(asyncproc::cli::Pause, drain,
-          (asyncproc::cli::Pause{absl::Milliseconds(200)}),
-          "When the command has ended and another process still has its output "
-          "open, go on until that has said nothing for so long.");
+          "After a time limit, exit with the status of the command, not with "
+          "124.");
+ABSL_FLAG(
+    asyncproc::cli::Pause, drain,
+    (asyncproc::cli::Pause{absl::Milliseconds(200)}),
+    "If another process still has the output open when the command has "
+    "ended, print its output until it has written nothing for this long.");
 
 namespace asyncproc::cli {
 
 namespace {
 
 const char kDescription[] =
-    "Runs COMMAND and ends as it ends, printing what it says on both streams "
-    "live. The first word that is no option begins the command; nothing behind "
-    "it is touched.\n\n"
-    "The command reads asyncproc's own stdin: what it does not read stays "
-    "there. With --pty and --record, and where --escalate has a 'close', "
-    "asyncproc reads it for the command, a little ahead.\n\n"
+    "Runs COMMAND, prints its output live, and exits with its status. The "
+    "first word that is not an option begins the command; the words after "
+    "it are passed on unchanged.\n\n"
+    "The command inherits stdin, so input that it does not read stays "
+    "there. With --pty and --record, and if --escalate has a 'close', "
+    "asyncproc reads stdin and passes it on, a little ahead of the "
+    "command.\n\n"
     "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT and SIGWINCH are "
-    "passed on to the command and all that it has started. SIGTERM and SIGHUP "
-    "are the first step of --escalate, and the others follow; a second signal "
-    "of these is SIGKILL at once. A command that asyncproc ends leaves nothing "
-    "behind, also no process that has gone to another session. With --scope "
-    "group on a terminal, the command is the foreground process group for as "
-    "long as it runs.\n\n"
-    "A command that ends by itself may leave processes behind. They get "
-    "SIGPIPE when they write to its stdout or stderr after asyncproc has "
-    "ended: --keep-output prevents that, and so does a redirection to a "
-    "file.\n\n"
-    "When asyncproc itself is killed by SIGKILL, the kernel kills the command, "
-    "and a small process that asyncproc starts at its own start, "
-    "asyncproc-guard, ends all others of the command: those that still have "
-    "the variable ASYNCPROC_MARK in their environment and belong to the same "
-    "user, in whatever session they are. It needs /proc, and finds no process "
+    "passed on to the command and to all processes that it has started. "
+    "SIGTERM and SIGHUP end the command: the signal replaces the first "
+    "step of --escalate, and the other steps follow; a second such signal "
+    "is SIGKILL at once. A command that asyncproc ends leaves no process "
+    "behind, not even one in another session. With --scope group on a "
+    "terminal, the command is the foreground process group while it runs.\n\n"
+    "A command that ends by itself may leave processes behind. They "
+    "receive SIGPIPE if they write to its stdout or stderr after "
+    "asyncproc has ended: --keep-output prevents that, and so does a "
+    "redirection to a file.\n\n"
+    "If asyncproc itself is killed by SIGKILL, the kernel kills the "
+    "command, and a small process, asyncproc-guard, ends the other "
+    "processes of the command, in any session: all processes of the same "
+    "user that still have this run's value in the environment variable "
+    "ASYNCPROC_MARK. The guard needs /proc, and does not find a process "
     "that has cleared its environment.\n\n"
-    "When nobody reads asyncproc's output any more, the command gets SIGPIPE, "
-    "as it would without asyncproc. When the output cannot be written, to a "
-    "full disk, say, asyncproc says so; the exit status is 125 then, unless "
-    "the command has failed by itself. A slow reader slows the command down. "
-    "Where stdout and stderr are the same file, pipe or terminal, the command "
-    "has one pipe for both, so that the order stays.";
+    "When the reader of asyncproc's output has gone, the command receives "
+    "SIGPIPE, as it would without asyncproc. If the output cannot be "
+    "written, as on a full disk, asyncproc reports that; the exit status "
+    "is then 125, unless the command itself has failed. A slow reader "
+    "slows the command down. If stdout and stderr are the same file, pipe "
+    "or terminal, the command has one pipe for both, which keeps the "
+    "order of its writes.";
 
 std::vector<OptionGroup> Options() {
   return {
@@ -146,10 +150,10 @@ absl::Status CheckPattern(absl::string_view option, const std::string& text) {
   const RE2 pattern(text, ByteRegexOptions());
   if (pattern.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      option, ": '", text, "' is no regular expression: ", pattern.error()));
+      option, ": '", text, "' is not a regular expression: ", pattern.error()));
 }
 
-// What asyncproc could do only if it saw the output.
+// Refuses the options for which the tool has to see the output.
 absl::Status CheckKeepOutput() {
   if (!absl::GetFlag(FLAGS_keep_output)) return absl::OkStatus();
   const std::pair<const char*, bool> others[] = {
@@ -176,12 +180,12 @@ absl::Status CheckKeepOutput() {
 absl::Status CheckFlags(const std::vector<std::string>& words) {
   if (words.empty()) {
     return absl::InvalidArgumentError(
-        "which command? See asyncproc run --help");
+        "no command is given; see asyncproc run --help");
   }
   const std::string signal = absl::GetFlag(FLAGS_signal);
   if (!signal.empty() && SignalByName(signal) == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--signal: '", signal, "' is no signal"));
+        absl::StrCat("--signal: '", signal, "' is not a signal"));
   }
   if (!absl::GetFlag(FLAGS_then).empty() &&
       absl::GetFlag(FLAGS_ready_line).empty()) {
@@ -207,8 +211,8 @@ absl::Status CheckFlags(const std::vector<std::string>& words) {
   return absl::OkStatus();
 }
 
-// Whether a terminal may be about to signal our group, and only that: the
-// command is then better in it, as that of `timeout --foreground` is.
+// Whether a terminal may signal the tool's group: the command then belongs in
+// that group, as that of `timeout --foreground` does.
 bool HasTerminal() {
   if (isatty(STDIN_FILENO) == 1) return true;
   const int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -274,7 +278,7 @@ Pty PtyLikeOurs() {
     pty.rows = size.ws_row;
     pty.columns = size.ws_col;
   }
-  // Nobody types what comes by a pipe.
+  // Bytes from a pipe are not echoed: no person types them.
   pty.echo = isatty(STDIN_FILENO) == 1;
   return pty;
 }
@@ -309,7 +313,7 @@ Command MakeCommand(const std::vector<std::string>& words, bool alone,
   return command;
 }
 
-// Makes `command` one that is recorded, if it is to be.
+// Adds a recorder to `command` if --record asks for one.
 absl::StatusOr<std::shared_ptr<Recorder>> Record(absl::string_view host,
                                                  Command* command) {
   const std::string file =
@@ -358,7 +362,7 @@ bool Any(const std::vector<std::unique_ptr<RunJob>>& jobs,
                      [is](const auto& job) { return ((*job).*is)(); });
 }
 
-// The exit code: the first that is not 0.
+// Returns the exit status: the first that is not 0.
 int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
              const std::vector<RunReport>& reports, const RunSettings& settings,
              Console* console) {
@@ -366,20 +370,21 @@ int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
   for (const RunReport& report : reports) {
     if (code == kSuccess) code = report.exit_code;
   }
-  // The command has got SIGPIPE because its output could not be written.
+  // The command received SIGPIPE because its output could not be written.
   if (code == kSignalBase + SIGPIPE &&
       (Output::Stdout().lost() || Output::Stderr().lost())) {
     code = kOwnFailure;
   }
   const bool stuck = Any(jobs, &RunJob::stuck);
-  // Where stderr takes nothing any more, there is nobody to report to.
+  // No report if stderr takes no more bytes.
   pollfd err = {STDERR_FILENO, POLLOUT, 0};
   if (stuck && (console->shared() || poll(&err, 1, 0) <= 0)) _exit(code);
   console->ClearBar();
   Report(reports, settings.explain, console);
   if (stuck) {
-    // Its thread waits for a reader, and would for ever.
-    Complain("run", "nobody reads the output: what is left of it is dropped");
+    // The printing thread waits for a reader, perhaps for ever.
+    Complain("run",
+             "the reader of the output does not read: the rest is dropped");
     _exit(FinishOutput(code));
   }
   return code;
@@ -395,8 +400,8 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   Orphans orphans;
   Console console;
   Foreground foreground;
-  Foreground* const lend =
-      alone && command.process_group.is_new() ? &foreground : nullptr;
+  Foreground* const terminal =
+      alone && !command.pty.has_value() ? &foreground : nullptr;
   std::vector<RunSettings> own(targets->hosts().size(), settings);
   std::vector<std::shared_ptr<Recorder>> recorders;
   std::vector<std::unique_ptr<RunJob>> jobs;
@@ -410,9 +415,9 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
     if (!recorder.ok()) return recorder.status();
     if (*recorder != nullptr) recorders.push_back(*std::move(recorder));
     jobs.push_back(std::make_unique<RunJob>(there, host, own[i], &console,
-                                            &orphans, lend));
+                                            &orphans, terminal));
   }
-  // The master of a shared connection is to outlive this.
+  // The master of a shared connection is to outlive the tool.
   const bool whole_tree =
       !targets->over_ssh() &&
       settings.limits.escalation.scope == TerminationScope::kTree;
@@ -438,6 +443,10 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
     absl::Status status = raw.Enter(STDIN_FILENO);
     if (!status.ok()) return status;
   }
+  // As timeout: a command in the background that reads the terminal is stopped,
+  // and the tool goes on, so that the time limit holds. Where the tool itself
+  // reads the terminal, it is stopped, too.
+  if (!settings.pump_stdin) signal(SIGTTIN, SIG_IGN);
   std::vector<RunReport> reports = RunAll(jobs);
   raw.Leave();
   if (whole_tree && (interrupted || Any(jobs, &RunJob::was_ended))) {
@@ -448,7 +457,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   absl::Status recorded;
   for (const auto& recorder : recorders) recorded.Update(recorder->Close());
   const int code = Conclude(jobs, reports, settings, &console);
-  // A recording that is not whole must not look like one.
+  // An incomplete recording must not look complete.
   if (!recorded.ok()) return recorded;
   return code;
 }
@@ -470,22 +479,24 @@ Subcommand RunSubcommand() {
   run.description = kDescription;
   run.options = Options();
   run.examples = {
-      {"No longer than half a minute, and asked to stop before it is made to:",
+      {"At most half a minute; SIGINT first, then SIGTERM, then SIGKILL:",
        "asyncproc run --timeout 30s --escalate INT,5s:TERM,5s:KILL -- make"},
-      {"A bar for what says how far it is:",
+      {"A bar for a program that prints percentages:",
        "asyncproc run --progress '\\((\\d+)%\\)' -- pg_basebackup -P -D copy"},
-      {"A server, for as long as a test of it takes:",
+      {"A server, while a test of it runs:",
        "asyncproc run --ready-line 'port (\\d+)' --then 'curl "
        "localhost:$ASYNCPROC_READY_1' -- python3 -um http.server 0"},
-      {"On two machines at once, with their names before each line:",
+      {"On two machines at once, with the name of the machine before each "
+       "line:",
        "asyncproc run --hosts build1,build2 -- uptime"},
-      {"As a step of a job of Slurm:",
+      {"As a step of a Slurm job:",
        "asyncproc run --via 'srun -n1' --timeout 1h -- ./simulate"},
   };
   run.hints = {
+      {"-c", "asyncproc run -- sh -c 'LINE' runs a line of a shell"},
       {"--foreground", "a command in a terminal is always in the foreground"},
-      {"--verbose", "--explain tells what is done"},
-      {"-v", "--explain tells what is done"},
+      {"--verbose", "--explain reports the steps"},
+      {"-v", "--explain reports the steps"},
   };
   run.main = RunMain;
   return run;

@@ -8,11 +8,13 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/text.h"
 #include "tools/asyncproc/byte_regex.h"
 #include "tools/asyncproc/exit_codes.h"
+#include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/os/mutex_lock.h"
 #include "tools/asyncproc/subcommand.h"
@@ -21,15 +23,30 @@ namespace asyncproc::cli {
 
 namespace {
 
-// How long what is to be printed may wait for its reader when the command has
-// been ended by us: whoever sets a limit does not want to wait for ever.
+// How long output may wait for its reader after a limit or a signal has ended
+// the command: the user does not want to wait for ever.
 constexpr absl::Duration kReaderPatience = absl::Seconds(2);
 
-// What the child may write ahead of a slow reader.
+// The most bytes that the child may write ahead of a slow reader.
 constexpr size_t kAhead = 256 * 1024;
 
-// How often a command that has the terminal is looked at: it may be stopped.
+// How often a command that has the terminal is checked for being stopped.
 constexpr absl::Duration kStopPeriod = absl::Milliseconds(100);
+
+// For a user who knows timeout, or a shell.
+std::string AdviceFor(const Command& command, const absl::Status& status) {
+  const std::string& program = command.argv[0];
+  TimeSpan time;
+  std::string error;
+  if (!absl::IsNotFound(status)) return "";
+  if (command.argv.size() > 1 && AbslParseFlag(program, &time, &error)) {
+    return absl::StrCat("; for a time limit, use --timeout ", program);
+  }
+  if (command.argv.size() == 1 && absl::StrContains(program, ' ')) {
+    return "; for a line of a shell, use sh -c";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -63,11 +80,15 @@ RunReport RunJob::Run() {
   if (absl::Status status = Start(command_, options, &main_); !status.ok()) {
     report.error = std::string(status.message());
     report.exit_code = ExitCodeOfFailedStart(status);
-    Complain("run", status.message());
+    Complain("run",
+             absl::StrCat(status.message(), AdviceFor(command_, status)));
     return report;
   }
   report.pid = main_.process->pid();
-  if (foreground_ != nullptr) foreground_->Lend(report.pid);
+  if (foreground_ != nullptr) {
+    was_foreground_ = foreground_->ours();
+    if (command_.process_group.is_new()) foreground_->Lend(report.pid);
+  }
   {
     MutexLock lock(mu_);
     process_ = main_.process.get();
@@ -91,7 +112,7 @@ RunReport RunJob::Run() {
 }
 
 absl::Status RunJob::Start(Command command, const PrintOptions& options,
-                           Running* running) {
+                           PrintedProcess* printed) {
   command.output_buffer = OutputBound::BlockChild(kAhead);
   orphans_->Mark(&command);
   const bool own_output = command.out.kind() == Stdio::Kind::kInherit;
@@ -102,16 +123,16 @@ absl::Status RunJob::Start(Command command, const PrintOptions& options,
     auto process = Process::Spawn(std::move(command));
     if (!process.ok()) return process.status();
     birth.Started((*process)->pid());
-    running->process = *std::move(process);
+    printed->process = *std::move(process);
   }
   if (own_output) return absl::OkStatus();
   for (const Console::Stream stream : {Console::kOut, Console::kErr}) {
     if (one_stream && stream == Console::kErr) continue;
-    OutputStream& from = stream == Console::kOut ? running->process->out()
-                                                 : running->process->err();
+    OutputStream& from = stream == Console::kOut ? printed->process->out()
+                                                 : printed->process->err();
     auto printer = StreamPrinter::Start(&from, console_, stream, options);
     if (!printer.ok()) return printer.status();
-    running->printers.push_back(*std::move(printer));
+    printed->printers.push_back(*std::move(printer));
   }
   return absl::OkStatus();
 }
@@ -124,8 +145,10 @@ RunJob::Why RunJob::Supervise() {
     if (limits.idle_timeout != absl::InfiniteDuration()) {
       left = std::min(left, limits.idle_timeout - IdleTime());
     }
-    const bool lent = foreground_ != nullptr && foreground_->lent();
-    if (lent) left = std::min(left, kStopPeriod);
+    const bool has_terminal =
+        foreground_ != nullptr && foreground_->HasTerminal();
+    if (has_terminal) left = std::min(left, kStopPeriod);
+    const bool lent = has_terminal && FollowTerminal();
     const auto status =
         main_.process->WaitFor(std::max(left, absl::ZeroDuration()));
     if (absl::IsCancelled(status.status())) {
@@ -141,17 +164,36 @@ RunJob::Why RunJob::Supervise() {
   }
 }
 
-// The command has the terminal to itself, and Ctrl-Z has stopped it alone.
+// The shell may bring the tool to the foreground, and the command with it.
+// Returns whether the command has the terminal to itself.
+bool RunJob::FollowTerminal() {
+  if (command_.process_group.is_new()) {
+    if (!foreground_->lent()) foreground_->Lend(main_.process->pid());
+    return foreground_->lent();
+  }
+  // SIGTTIN stops a command in the background, and not the tool: the shell does
+  // not know that the command is to be continued.
+  const bool ours = foreground_->ours();
+  if (ours && !std::exchange(was_foreground_, ours) &&
+      main_.process->state() == ProcessState::kStopped) {
+    main_.process->Signal(SIGCONT, TerminationScope::kTree).IgnoreError();
+  }
+  was_foreground_ = ours;
+  return false;
+}
+
+// The command has the terminal to itself, and Ctrl-Z has stopped only the
+// command.
 void RunJob::StopWithCommand() {
   foreground_->TakeBack();
   StopSelf();
-  // In the background, the command goes on there.
+  // If the tool is in the background now, so is the command.
   const pid_t group = main_.process->pid();
   foreground_->Lend(group);
   main_.process->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
 }
 
-// A child that waits for us to print what it has said is not idle.
+// A child is not idle while its output waits to be printed.
 absl::Duration RunJob::IdleTime() {
   const uint64_t bytes =
       main_.process->out().stats().bytes + main_.process->err().stats().bytes;
@@ -167,7 +209,7 @@ absl::Duration RunJob::IdleTime() {
 Escalation RunJob::EscalationFor(Why why) const {
   Escalation escalation = settings_.limits.escalation;
   if (why != Why::kSignal) return escalation;
-  // The signal that we have got takes the place of the first.
+  // The signal that the tool received replaces the first step.
   const int signal = [this] {
     MutexLock lock(mu_);
     return asked_by_;
@@ -220,7 +262,7 @@ void RunJob::End(Why why, RunReport* report) {
   report->survivors = end->survivors;
 }
 
-// What is to be known of it is known, and all that it said is printed.
+// Collects the result, and waits until all output is printed.
 void RunJob::Finish(RunReport* report) {
   pump_.reset();
   const auto status = main_.process->Wait(WNOHANG);
@@ -272,12 +314,12 @@ void RunJob::FinishThen(RunReport* report) {
   if (then_.process != nullptr) Settle(&then_);
 }
 
-// Waits until all is printed. The command has ended; what others may still
-// write by its pipes is not waited for.
-void RunJob::Settle(Running* running) {
-  running->process->out().Close();
-  running->process->err().Close();
-  for (const auto& printer : running->printers) {
+// Waits until all output of the command is printed. Does not wait for output of
+// other processes that still have its pipes.
+void RunJob::Settle(PrintedProcess* printed) {
+  printed->process->out().Close();
+  printed->process->err().Close();
+  for (const auto& printer : printed->printers) {
     uint64_t progress = printer->progress();
     absl::Time last = MonotonicNow();
     while (!printer->AwaitEnd(absl::Milliseconds(50))) {
@@ -391,8 +433,9 @@ int RunJob::ExitCode(Why why, RunReport* report) {
                                       : kOwnFailure;
   }
   if (server_ended_ && report->status.has_value()) {
-    report->error = absl::StrCat("it ended (", report->status->ToString(),
-                                 ") while --then ran");
+    report->error =
+        absl::StrCat("the command ended (", report->status->ToString(),
+                     ") while --then ran");
     Complain("run", absl::StrCat(report->command, ": ", report->error));
     const int code = ExitCodeOf(*report->status);
     return code == kSuccess ? kOwnFailure : code;
@@ -400,7 +443,7 @@ int RunJob::ExitCode(Why why, RunReport* report) {
   if (then_ran) return then_code_;
   if (!report->status.has_value()) return kOwnFailure;
   if (ready_pattern_ != nullptr && !ready && report->status->ok()) {
-    report->error = "it ended before it was ready";
+    report->error = "the command ended before it was ready";
     Complain("run", absl::StrCat(report->command, ": ", report->error));
     return kOwnFailure;
   }
@@ -430,13 +473,13 @@ void RunJob::OnSignal(const ReceivedSignal& signal) {
     if (asked_by_ == 0) asked_by_ = signal.number;
     wake_.Cancel();
     if (!asked_twice_ || process_ == nullptr) return;
-    // Who asks twice does not want to wait.
+    // A second signal: the user does not want to wait.
     process_->Signal(SIGKILL, settings_.limits.escalation.scope).IgnoreError();
     return;
   }
   if (has_it && signal.number != SIGCONT) return;
-  // A terminal of the command's own is another session, whose groups do not
-  // obey SIGTSTP from here.
+  // With --pty the command is in another session, whose process groups ignore a
+  // SIGTSTP from here.
   const int number = signal.number == SIGTSTP && command_.pty.has_value()
                          ? SIGSTOP
                          : signal.number;

@@ -26,18 +26,19 @@
 
 namespace asyncproc::cli {
 
-// How `asyncproc run` runs a command. Plain fields.
+// The settings of `asyncproc run` for one command.
 struct RunSettings {
   ChildLimits limits;
   PrintOptions print;
-  // The tool's own stdin is fed to it; else it has what Command::in says.
+  // The tool reads its own stdin and writes it to the command; else the command
+  // has the stdin of Command::in.
   bool pump_stdin = false;
-  // It is in the tool's own process group: the terminal signals it, too.
+  // The command is in the tool's own process group: the terminal signals both.
   bool in_our_group = false;
   std::string ready_line;  // RE2.
-  std::string then;        // For /bin/sh, once it is ready.
+  std::string then;        // For /bin/sh, once the command is ready.
   bool explain = false;
-  // Not 124, but the status of a command whose time was up.
+  // After a time limit, exits with the status of the command, not with 124.
   bool preserve_status = false;
   // The command writes to the tool's own stdout and stderr.
   bool keep_output = false;
@@ -46,33 +47,34 @@ struct RunSettings {
 // One command of `asyncproc run`, from its start to its end, on the thread that
 // calls Run.
 //
-// Thread safety: OnSignal may be called by any thread, at any time.
-// Ownership: settings, console, orphans and foreground outlive it. Its
-// destructor waits until all is printed; when that may never be (see stuck), do
-// not destroy it.
+// Thread safety: any thread may call OnSignal at any time; the rest is for one
+// thread.
+// Ownership: settings, console, orphans and foreground outlive this object. The
+// destructor waits until all output is printed, which may be never: if stuck()
+// is true, do not destroy the object.
 class RunJob {
  public:
-  // `foreground`: lends the terminal to the command; may be null.
+  // `foreground`: the tool's terminal; may be null.
   RunJob(Command command, std::string host, const RunSettings& settings,
          Console* console, Orphans* orphans, Foreground* foreground);
   ~RunJob();
 
-  // Blocks until it has ended and all is printed, or is given up.
+  // Blocks until the command has ended and its output is printed, or given up.
   RunReport Run();
 
-  // Passes it on, or ends the command by it.
+  // Passes the signal on to the command, or ends the command by it.
   void OnSignal(const ReceivedSignal& signal) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Whether it was ended by us, so that nothing of it may stay.
+  // Whether the tool ended the command, so that no process of it may stay.
   bool was_ended() const { return was_ended_; }
-  // Whether somebody who does not read keeps something from being printed.
+  // Whether output cannot be printed because its reader does not read.
   bool stuck() const { return stuck_; }
 
  private:
-  // A process and what prints it.
-  struct Running {
-    explicit Running(Orphans* orphans) : orphans_(orphans) {}
-    ~Running() {
+  // A process, and the printers of its output.
+  struct PrintedProcess {
+    explicit PrintedProcess(Orphans* orphans) : orphans_(orphans) {}
+    ~PrintedProcess() {
       if (process == nullptr) return;
       const pid_t pid = process->pid();
       printers.clear();
@@ -87,13 +89,13 @@ class RunJob {
   enum class Why { kEnded, kTimeout, kIdle, kSignal, kThen };
 
   absl::Status Start(Command command, const PrintOptions& options,
-                     Running* running);
+                     PrintedProcess* printed);
   Why Supervise();
   absl::Duration IdleTime();
   void End(Why why, RunReport* report);
   void Finish(RunReport* report);
   void FinishThen(RunReport* report);
-  void Settle(Running* running);
+  void Settle(PrintedProcess* printed);
   void OnLine(absl::string_view written);
   void StartThen(absl::string_view line,
                  const std::vector<std::string>& groups);
@@ -101,6 +103,7 @@ class RunJob {
   int ExitCode(Why why, RunReport* report);
   Escalation EscalationFor(Why why) const ABSL_LOCKS_EXCLUDED(mu_);
   void Explain(absl::string_view what) const;
+  bool FollowTerminal();
   void StopWithCommand();
   bool IsThenRunning() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -115,32 +118,35 @@ class RunJob {
   // Wakes Run: a signal has come, or --then has ended.
   const CancellationToken wake_;
 
-  // Of the thread that calls Run.
-  Running main_;
+  // For the thread that calls Run.
+  PrintedProcess main_;
   std::unique_ptr<StdinPump> pump_;
   absl::Time start_;
   uint64_t seen_bytes_ = 0;  // For IdleTime.
   absl::Time last_output_;
+  bool was_foreground_ = false;
   bool was_ended_ = false;
-  bool server_ended_ = false;  // While --then ran.
-  bool hurry_ = false;         // Not by --then, but by a limit or a signal.
+  bool server_ended_ = false;  // The command ended while --then ran.
+  bool hurry_ = false;         // A limit or a signal ended the command.
   bool stuck_ = false;
 
   mutable absl::Mutex mu_;
-  // Null before the start; then not changed until the end.
+  // Null before the start, then constant until the end.
   Process* process_ ABSL_GUARDED_BY(mu_) = nullptr;
   Process* then_process_ ABSL_GUARDED_BY(mu_) = nullptr;
-  int asked_by_ ABSL_GUARDED_BY(mu_) = 0;  // The signal that is to end it.
+  // The signal that is to end the command.
+  int asked_by_ ABSL_GUARDED_BY(mu_) = 0;
   bool asked_twice_ ABSL_GUARDED_BY(mu_) = false;
   bool then_ended_ ABSL_GUARDED_BY(mu_) = false;
-  bool no_then_ ABSL_GUARDED_BY(mu_) = false;  // It is too late to start it.
+  // It is too late to start --then.
+  bool no_then_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Duration> ready_after_ ABSL_GUARDED_BY(mu_);
   std::string ready_line_ ABSL_GUARDED_BY(mu_);
 
-  // Of the thread of --then, once it runs.
+  // For the thread of --then, once it runs.
   Command then_command_;
   int then_code_ = 0;
-  Running then_;
+  PrintedProcess then_;
   Thread then_thread_;  // Started under mu_.
 };
 

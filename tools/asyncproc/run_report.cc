@@ -19,7 +19,7 @@ json UsageJson(const ResourceUsage& usage) {
           {"max_rss_bytes", usage.max_rss_bytes}};
 }
 
-// Of Survivor and of PipeHolder.
+// Writes a Survivor or a PipeHolder.
 template <typename Processes>
 json ProcessesJson(const Processes& processes) {
   json list = json::array();
@@ -75,7 +75,7 @@ std::string ToJson(const RunReport& report) {
     j["output_complete"] = status.output_complete();
     j["usage"] = UsageJson(status.usage());
   }
-  // What is no UTF-8 in a command must not be the end of this.
+  // Bytes of a command that are not UTF-8 must not make this fail.
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -93,7 +93,7 @@ std::string ToText(const RunReport& report) {
   }
   if (!report.survivors.empty()) {
     absl::StrAppend(&text,
-                    "\n  still there: ", ProcessesText(report.survivors));
+                    "\n  still running: ", ProcessesText(report.survivors));
   }
   if (!report.held_by.empty()) {
     absl::StrAppend(&text, "\n  its output is held open by: ",

@@ -15,30 +15,29 @@
 
 namespace asyncproc::cli {
 
-// What became of one stream.
+// The output on one stream.
 struct StreamReport {
-  uint64_t bytes = 0;  // That the command wrote.
-  uint64_t left_out =
-      0;  // Of those, what --keep-head and --keep-tail left out.
+  uint64_t bytes = 0;     // Written by the command.
+  uint64_t left_out = 0;  // Of those, left out by --keep-head and --keep-tail.
 };
 
-// How one command ended: what --report shows. A value.
+// How one command ended, for --report. A value.
 struct RunReport {
   std::string command;  // Quoted for a shell.
   std::string host;     // Of --hosts; else empty.
   pid_t pid = 0;
-  int exit_code = 0;  // Of asyncproc for it.
+  int exit_code = 0;  // The exit status of the tool for this command.
   std::optional<ExitStatus> status;
-  std::string error;  // Why there is no status: it was not started, say.
-  // "timeout", "idle-timeout", "signal" (asyncproc got one), "then" (the
-  // command of --then has ended); empty: it ended by itself.
+  std::string error;  // Why there is no status: the command did not start, say.
+  // "timeout", "idle-timeout", "signal" (the tool received one), "then" (the
+  // command of --then ended). Empty: the command ended by itself.
   std::string ended_because;
-  // Where an escalation was begun: the step that ended the last of it, by its
-  // index and in words.
+  // After an escalation: the step that ended the last process, by its index and
+  // in words.
   std::optional<size_t> ended_by_step;
   std::string ended_by;
   std::vector<Survivor> survivors;
-  // Who still held its output open when it had ended.
+  // The processes that still had the output open at the end.
   std::vector<PipeHolder> held_by;
   std::optional<absl::Duration> ready_after;
   std::string ready_line;
@@ -46,7 +45,7 @@ struct RunReport {
   StreamReport err;
 };
 
-// One line, without its end.
+// One line, without its newline.
 std::string ToJson(const RunReport& report);
 
 // A few lines for a person.

@@ -41,7 +41,8 @@ size_t IndentOf(absl::string_view line) {
   return std::min(line.find_first_not_of(' '), line.size());
 }
 
-// Takes `prompt` off, if `line` has it alone or with a blank behind it.
+// Removes `prompt` from `line`, if the line is the prompt or has a blank after
+// it.
 bool ConsumePrompt(absl::string_view* line, absl::string_view prompt) {
   if (*line == prompt) {
     line->remove_prefix(prompt.size());
@@ -168,8 +169,8 @@ bool Matches(absl::string_view expected, absl::string_view text,
          (options.ellipsis && MatchesEllipsis(expected, text));
 }
 
-// What an expected traceback ends with: all behind its stack, whose paths and
-// numbers nobody wants to write down.
+// The end of an expected traceback after its stack, whose paths and line
+// numbers are not compared.
 std::optional<std::string> ExceptionOf(absl::string_view expected) {
   const Lines lines = SplitLines(expected);
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -213,7 +214,7 @@ bool EndsWithException(absl::string_view exception, absl::string_view text,
   return false;
 }
 
-// As a session has it: an empty line is one that has no more than blanks.
+// The text as a session has it: a line of blanks is an empty line.
 std::string Normal(absl::string_view text) {
   std::string normal;
   for (const absl::string_view line : SplitLines(text)) {
@@ -255,7 +256,7 @@ bool IsAsExpected(const SessionStep& step, absl::string_view out,
     return EndsWithException(*exception, shown, options);
   }
   return Matches(expected, shown, options) ||
-         // As doctest, which does not look at stderr.
+         // As doctest, which ignores stderr.
          Matches(expected, Normal(out), options);
 }
 

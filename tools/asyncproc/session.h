@@ -9,16 +9,17 @@
 
 namespace asyncproc::cli {
 
-// A command of a session that is written down, and what is to come of it.
+// A command of a written session, and its expected reply.
 struct SessionStep {
-  int line = 0;  // Where it begins, from 1.
+  int line = 0;  // The line on which it begins, from 1.
   std::string statement;
   std::optional<std::string> expected;
 };
 
-// A session in one of two forms. As Python's doctest has it: each statement
-// behind ">>> ", its further lines behind "... ", then what is expected, up to
-// an empty line or the next ">>> "; all else is prose, and all may be indented.
+// A written session, in one of two forms. The first is that of Python's
+// doctest: each statement after ">>> ", its further lines after "... ", then
+// the expected reply, up to an empty line or the next ">>> ". Any other text is
+// prose, and all lines may be indented.
 //
 //   >>> define f(x) {
 //   ...   return 2 * x
@@ -26,23 +27,22 @@ struct SessionStep {
 //   >>> f(21)
 //   42
 //
-// "<BLANKLINE>" stands for an empty line of a reply. Without a ">>> ", each
-// line is a statement, and lines that begin with a blank continue the one
-// before.
+// "<BLANKLINE>" stands for an empty line of a reply. A session without a ">>> "
+// has the second form: each line is a statement, and lines that begin with a
+// blank continue the line before.
 struct SessionScript {
   bool is_doctest = false;
   std::vector<SessionStep> steps;
 };
 SessionScript ParseSession(absl::string_view text);
 
-// A step as the first form has it.
+// A step in the first form.
 std::string FormatStep(absl::string_view statement, absl::string_view reply);
 
-// Whether a reply is what `step` expects, by doctest's rules. That the last
-// line has an end is not asked for. Where a traceback is expected, the reply
-// must end with its exception. True may come for 1, and False for 0. The
-// directives ELLIPSIS, NORMALIZE_WHITESPACE, IGNORE_EXCEPTION_DETAIL and SKIP
-// hold.
+// Whether a reply matches that of `step`, by doctest's rules. The last line
+// need not have its end. Where a traceback is expected, the reply must end with
+// its exception. True matches 1, and False matches 0. The directives ELLIPSIS,
+// NORMALIZE_WHITESPACE, IGNORE_EXCEPTION_DETAIL and SKIP apply.
 bool IsAsExpected(const SessionStep& step, absl::string_view out,
                   absl::string_view err);
 

@@ -15,27 +15,26 @@
 
 namespace asyncproc::cli {
 
-// A signal that the tool has got.
+// A signal that the tool has received.
 struct ReceivedSignal {
   int number = 0;
-  // The kernel sent it, to the whole foreground process group: somebody pressed
-  // Ctrl-C, or the terminal has got another size. A child that is in our group
-  // has got it as well.
+  // The kernel sent the signal to the whole foreground process group, for
+  // Ctrl-C or a new size of the terminal. A child in the tool's group has
+  // received it, too.
   bool from_terminal = false;
 };
 
-// The signals that end or steer the tool, as calls of a function.
+// Calls a function for each signal that ends or steers the tool.
 //
 //   auto watcher = SignalWatcher::Start(
 //       {SIGINT, SIGTERM}, [&](const ReceivedSignal& signal) {
 //         process->Signal(signal.number).IgnoreError();
 //       });
 //
-// To be started before any other thread is, on the main one: it blocks these
-// signals there, and SIGPIPE besides, so that a write to a closed pipe is an
-// error. Children have an empty mask nevertheless: the library sees to it. A
-// signal that is ignored when the tool starts, as nohup does with SIGHUP, is
-// left so.
+// Start it before any other thread, on the main thread: it blocks these signals
+// there. It also blocks SIGPIPE, so that a write to a closed pipe is an error.
+// The library gives children an empty mask nevertheless. A signal that is
+// ignored when the tool starts, as nohup does with SIGHUP, stays ignored.
 //
 // Thread safety: the function is called on the watcher's own thread, for one
 // signal at a time. Ownership: the destructor waits for a call that is running,
@@ -44,10 +43,10 @@ class SignalWatcher {
  public:
   using Callback = std::function<void(const ReceivedSignal&)>;
 
-  // Those that ask the tool to end: SIGINT, SIGTERM, SIGHUP, SIGQUIT.
+  // The signals that ask the tool to end: SIGINT, SIGTERM, SIGHUP, SIGQUIT.
   static std::vector<int> EndingSignals();
 
-  // `orphans`: are reaped on the watcher's thread; may be null.
+  // `orphans`: reaped on the watcher's thread; may be null.
   // Errors: as signalfd(2); kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<SignalWatcher>> Start(
       std::vector<int> signals, Callback callback, Orphans* orphans = nullptr);

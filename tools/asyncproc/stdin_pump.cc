@@ -19,10 +19,11 @@ namespace asyncproc::cli {
 
 namespace {
 
-// The input, to be read without waiting. A program that shares it may take the
-// bytes that poll has announced; a read that then waited could not be ended.
-// The flags of stdin itself belong to all who share it: so a pipe or terminal
-// is opened once more. A file has one offset for all, and never waits.
+// Opens stdin for reads that never wait. Another program that shares it may
+// take the bytes that poll has announced, and a read that then waited could not
+// be ended. The flags of stdin itself belong to all programs that share it: so
+// a pipe or terminal is opened once more. A file has one offset for all, and
+// never waits.
 class Input {
  public:
   Input() {

@@ -12,13 +12,14 @@
 
 namespace asyncproc::cli {
 
-// Feeds the tool's own stdin to a child whose stdin is a pipe or a terminal of
-// the library's; a child that can have stdin itself is better given that.
+// Copies the tool's own stdin to a child whose stdin is a pipe or a terminal of
+// the library. Where the child can inherit stdin, that is better.
 //
-// It never reads ahead of what the child's pipe has taken, and nothing once
-// the child has ended or has closed its stdin.
+// Never reads more than the child's pipe has taken, and nothing after the child
+// has ended or has closed its stdin.
 //
-// Ownership: `process` outlives it; the destructor waits for its thread.
+// Ownership: `process` outlives this object; the destructor waits for its
+// thread.
 class StdinPump {
  public:
   // Errors: as eventfd; kResourceExhausted.

@@ -15,9 +15,9 @@ namespace asyncproc::cli {
 
 namespace {
 
-// How long a line may have no end before it is taken for a prompt.
+// A line that has no end after this time is taken for a prompt.
 constexpr absl::Duration kPromptDelay = absl::Milliseconds(30);
-// A longer line is not searched in one piece.
+// A longer line is searched in pieces.
 constexpr size_t kLongestLine = 1 << 20;
 
 // "45" of 100; "3" of "7" where there are two numbers.
@@ -88,8 +88,8 @@ void StreamPrinter::Run() {
     busy_ = true;
     Take(*bytes);
     busy_ = false;
-    // Where the stream was closed from the start, the command goes on, as it
-    // would without asyncproc, and its output is dropped.
+    // If the stream was closed from the start, the command goes on, as it would
+    // without asyncproc, and its output is dropped.
     if (!open_ && !console_->WasClosed(to_)) from_->Close();
   }
   if (parser_ != nullptr) parser_->Finish();

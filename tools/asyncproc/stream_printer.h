@@ -19,44 +19,45 @@
 
 namespace asyncproc::cli {
 
-// What is done with the output of a command besides printing it.
+// How the output of a command is printed and watched.
 struct PrintOptions {
   LineStyle style;
   size_t head = std::numeric_limits<size_t>::max();
   size_t tail = 0;
-  // RE2: lines that match are progress. Empty: none are.
+  // RE2: matching lines are progress. Empty: no line is.
   std::string progress;
-  // Called with each line, before it is printed; may be null.
+  // Called with each line before it is printed; may be null.
   std::function<void(absl::string_view)> on_line;
 };
 
-// Prints what a child says on one stream, on a thread of its own, until the end
-// of the stream. When nobody reads what is printed any more, or it cannot be
-// written, the child's pipe is closed, so that it learns of that as if it had
-// written there itself.
+// Prints one stream of a child, on a thread of its own, until the end of the
+// stream. When the output has no reader any more, or cannot be written, it
+// closes the child's pipe: the child gets the same error as if it wrote to the
+// output itself.
 //
-// The child waits for a slow reader when its Command::output_buffer is
-// BlockChild; nothing more than that, than a line, and than `tail` is kept.
+// The child waits for a slow reader if its Command::output_buffer is
+// BlockChild. Beyond that buffer, the printer keeps at most one line and `tail`
+// bytes.
 //
 // Thread safety: any thread may call anything. Ownership: stream and console
-// outlive it; the destructor waits for the end of the stream.
+// outlive this object; the destructor waits for the end of the stream.
 class StreamPrinter {
  public:
-  // Errors: kInvalidArgument when PrintOptions::progress is no pattern;
+  // Errors: kInvalidArgument if PrintOptions::progress is not a valid pattern;
   // kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<StreamPrinter>> Start(
       OutputStream* from, Console* console, Console::Stream to,
       PrintOptions options);
   ~StreamPrinter();
 
-  // Whether all was printed within `timeout`.
+  // Whether all output was printed within `timeout`.
   bool AwaitEnd(absl::Duration timeout) const;
-  // Counts up as long as something is printed.
+  // A counter that grows with each print.
   uint64_t progress() const { return printed_; }
-  // Whether something has arrived that is not printed yet: the child may be
+  // Whether output has arrived that is not printed yet: the child may be
   // waiting for the console.
   bool busy() const { return busy_; }
-  // Bytes that were left out; once it has ended.
+  // The number of bytes left out. Valid after the end.
   uint64_t left_out() const { return filter_.dropped(); }
 
  private:
@@ -74,13 +75,13 @@ class StreamPrinter {
   const Console::Stream to_;
   const PrintOptions options_;
 
-  // Of the printing thread.
+  // For the printing thread.
   LinePrinter printer_;
   HeadAndTailFilter filter_;
   std::unique_ptr<ProgressParser> parser_;
   std::vector<std::string> last_progress_;
-  std::string line_;  // For on_line: that has no end yet.
-  bool open_ = true;  // Somebody reads what is printed.
+  std::string line_;  // For on_line: a line without its end.
+  bool open_ = true;  // The output has a reader.
 
   std::atomic<uint64_t> printed_{0};
   std::atomic<bool> busy_{false};

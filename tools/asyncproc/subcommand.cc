@@ -92,7 +92,7 @@ absl::Status SetFlag(const Option& option, absl::string_view value) {
           option.choices.end()) {
     const std::string nearest = Nearest(value, option.choices);
     return absl::InvalidArgumentError(absl::StrCat(
-        "'", value, "' is no value for ", option.Name(), ": it is ",
+        "'", value, "' is not a value of ", option.Name(), ": it is ",
         OneOf(option.choices),
         nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?")));
   }
@@ -105,13 +105,13 @@ absl::Status SetFlag(const Option& option, absl::string_view value) {
   // "Illegal value '3' specified for flag 'timeout'; <the parser's own words>"
   const size_t own = error.find("; ");
   return absl::InvalidArgumentError(
-      absl::StrCat("'", value, "' is no value for ", option.Name(),
+      absl::StrCat("'", value, "' is not a value of ", option.Name(),
                    own == error.npos ? "" : ": ",
                    own == error.npos ? "" : error.substr(own + 2)));
 }
 
-// How many letters have to be added, removed, replaced or swapped with their
-// neighbours to make one word of the other.
+// The number of letters that have to be added, removed, replaced or swapped
+// with their neighbours to make one word of the other.
 size_t Distance(absl::string_view a, absl::string_view b) {
   std::vector<std::vector<size_t>> d(a.size() + 1,
                                      std::vector<size_t>(b.size() + 1));
@@ -178,7 +178,7 @@ std::string Nearest(absl::string_view name,
   std::string nearest;
   size_t least = 1 + std::min<size_t>(2, name.size() / 3);
   for (const std::string& candidate : names) {
-    // What was begun and not ended is near.
+    // The beginning of a name is near to it.
     const size_t distance = name.size() > 3 && absl::StartsWith(candidate, name)
                                 ? 1
                                 : Distance(name, candidate);

@@ -10,20 +10,19 @@
 
 namespace asyncproc::cli {
 
-// One option of a subcommand: an absl flag, and how it is shown. An option that
-// several subcommands have is one flag, in flags.h.
+// An option of a subcommand: an absl flag, and how it is shown. An option of
+// several subcommands is one flag, in flags.h.
 struct Option {
-  std::string flag;        // As ABSL_FLAG has it: "idle_timeout".
-  std::string value = "";  // What stands for its value: "TIME". Empty: a bool.
+  std::string flag;        // The name for ABSL_FLAG: "idle_timeout".
+  std::string value = "";  // The name of its value: "TIME". Empty: a bool.
   char letter = 0;         // Also "-j 4" and "-j4".
-  std::string help = "";   // Empty: what ABSL_FLAG says.
-  // The values that there are, if not any: "json", "text".
+  std::string help = "";   // Empty: the text of ABSL_FLAG.
+  // The allowed values, if not any: "json", "text".
   std::vector<std::string> choices = {};
-  // Given again, it is refused: for one that adds up elsewhere. Else the last
-  // one counts.
+  // A second use is refused. Else the last one counts.
   bool once = false;
 
-  // As one writes it: "--idle-timeout".
+  // As a user types it: "--idle-timeout".
   std::string Name() const;
 };
 
@@ -32,7 +31,7 @@ struct OptionGroup {
   std::vector<Option> options;
 };
 
-// A line of a table of exit codes.
+// A line of a table of exit statuses.
 struct ExitCodeNote {
   std::string code;
   std::string meaning;
@@ -43,58 +42,59 @@ struct Example {
   std::string line;  // For a shell.
 };
 
-// An option that another program of this kind has, and what to do here instead.
+// An option of a similar program, and its replacement here.
 struct Hint {
   std::string option;  // "--bar", "-P"
   std::string advice;  // A clause: "--display panel shows how far all is"
 };
 
-// One of the things that the tool does, as data: from these are made the parser
-// of its options, --help, the man page and the completion, so that none of them
-// can know less than another.
+// A subcommand of the tool, as data. The parser of its options, --help, the man
+// page and the completion are all made from it, so that they agree.
 //
 // To add one: write a library `foo` with a function `Subcommand Foo()`, and add
 // it to the list in main.cc.
 struct Subcommand {
   std::string name;
-  std::string synopsis;     // What follows the options: "[--] COMMAND ...".
+  std::string synopsis;     // The part after the options: "[--] COMMAND ...".
   std::string summary;      // Half a line, without a full stop.
   std::string description;  // Paragraphs, with an empty line between two.
   std::vector<OptionGroup> options;
-  std::vector<ExitCodeNote> exit_codes = {};  // Beyond those of every one.
+  std::vector<ExitCodeNote> exit_codes = {};  // In addition to the common ones.
   std::vector<Example> examples = {};
   std::vector<Hint> hints = {};
-  // Whether the first word that is no option ends the options, as for timeout,
-  // env or xargs: what comes behind it belongs to a command.
+  // Whether the first word that is not an option ends the options, as for
+  // timeout, env or xargs: the words after it belong to a command.
   bool word_ends_options = true;
-  // Called with what is no option, the flags being set; returns the exit code.
+  // Called with the words that are not options, after the flags are set.
+  // Returns the exit status.
   int (*main)(const std::vector<std::string>& words) = nullptr;
 };
 
-// What was found on a command line.
+// The result of parsing a command line.
 struct Parsed {
   bool help = false;
   bool version = false;
   std::vector<std::string> words;
 };
 
-// Sets the flags that `arguments` name, and returns the rest. Both "--name
-// value" and "--name=value" do; "-" and "_" are the same in a name; letters can
-// be put together, as in "-kj4"; "--" ends the options. Errors:
-// kInvalidArgument for an option that `subcommand` does not have, with the
-// nearest name or the hint, and for a value that is none.
+// Sets the flags that `arguments` name, and returns the rest. Accepts "--name
+// value" and "--name=value"; "-" and "_" are the same in a name; letters may be
+// joined, as in "-kj4"; "--" ends the options. Errors: kInvalidArgument for an
+// option that `subcommand` does not have, with the nearest name or a hint, and
+// for a bad value.
 absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
                                     absl::Span<const std::string> arguments);
 
 // "json or text", "child, group or tree".
 std::string OneOf(const std::vector<std::string>& choices);
 
-// Of `names`, the one that `name` is most likely a misspelling of; empty when
+// The name in `names` of which `name` is most likely a misspelling; empty if
 // none is near.
 std::string Nearest(absl::string_view name,
                     const std::vector<std::string>& names);
 
-// "asyncproc: `what`", or "asyncproc run: `what`", on stderr, in one piece.
+// Writes "asyncproc: `what`", or "asyncproc run: `what`", on stderr, in one
+// piece.
 void Complain(absl::string_view subcommand, absl::string_view what);
 
 }  // namespace asyncproc::cli

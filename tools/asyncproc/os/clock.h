@@ -7,7 +7,7 @@
 
 namespace asyncproc::cli {
 
-// The time on the clock that nobody sets, for deadlines and elapsed times.
+// The time of a clock that is never set, for deadlines and elapsed times.
 inline absl::Time MonotonicNow() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

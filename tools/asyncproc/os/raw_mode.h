@@ -7,8 +7,8 @@
 
 namespace asyncproc::cli {
 
-// A mode of the user's terminal, in which keys come at once and are not echoed.
-// The destructor puts the settings back.
+// A mode of the user's terminal, in which keys arrive at once and are not
+// echoed. The destructor restores the settings.
 //
 // Thread safety: as a struct.
 class RawMode {
@@ -24,10 +24,10 @@ class RawMode {
   RawMode& operator=(const RawMode&) = delete;
 
   // Does nothing for a descriptor that is not a terminal. `fd` stays open for
-  // as long as this lives. Errors: as tcsetattr.
+  // the lifetime of this object. Errors: as tcsetattr.
   absl::Status Enter(int fd, Keys keys = Keys::kAll);
 
-  // Does nothing when the mode has not been entered.
+  // Does nothing if the mode has not been entered.
   void Leave();
 
  private:

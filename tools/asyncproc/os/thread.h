@@ -9,8 +9,9 @@
 
 namespace asyncproc::cli {
 
-// A thread of the tool: it has a name, takes no signals, and an error where no
-// further thread can be had, which std::thread makes the end of the program.
+// A thread of the tool. It has a name and receives no signals. If the system
+// has no room for a thread, Start returns an error, where std::thread ends the
+// program.
 //
 //   auto thread = Thread::Start("reader", [this] { Read(); });
 //   if (!thread.ok()) return thread.status();
@@ -29,10 +30,10 @@ class Thread {
   ~Thread() { Join(); }
 
   bool running() const { return running_; }
-  // Waits for its end. Does nothing when there is no thread.
+  // Waits for the end of the thread. Does nothing if there is no thread.
   // REQUIRES: not called by the thread itself.
   void Join();
-  // Lets the thread go on by itself; what it uses must stay.
+  // Lets the thread run on by itself; the objects that it uses must stay.
   void Detach();
 
  private:
