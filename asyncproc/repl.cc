@@ -65,6 +65,14 @@ bool IsGivenUp(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
+// The arguments of a process may hold the code of its dialect, which says
+// nothing to a reader of messages.
+std::string Named(const Process* process, const Child& child) {
+  if (process == nullptr) return child.DebugString();
+  return absl::StrCat(process->command().argv[0], " (pid ", process->pid(),
+                      ")");
+}
+
 absl::Status CheckDialect(const ReplDialect& dialect) {
   const int ways = (dialect.channel ? 1 : 0) + (dialect.prompt.empty() ? 0 : 1);
   if (ways > 1 || dialect.statement.empty() != !dialect.prompt.empty()) {
@@ -79,11 +87,10 @@ absl::Status CheckBytes(const ReplDialect& dialect,
                         absl::string_view statement) {
   const size_t at = statement.find_first_of(dialect.refused);
   if (at == absl::string_view::npos) return absl::OkStatus();
-  return absl::UnimplementedError(
-      absl::StrCat("the program cannot take the byte \"",
-                   absl::CHexEscape(statement.substr(at, 1)),
-                   "\", which is at offset ", at, " of ", Named(statement),
-                   "; the session goes on"));
+  return absl::UnimplementedError(absl::StrCat(
+      "the program cannot take the byte \"",
+      absl::CHexEscape(statement.substr(at, 1)), "\", which is at offset ", at,
+      " of ", Named(statement), "; the session goes on"));
 }
 
 // At the end of what has arrived, and of a line's own.
@@ -531,7 +538,7 @@ absl::Status Repl::Recover(absl::Time deadline) {
   Failed(status, "its interrupt").IgnoreError();
   if (broken_.ok()) {
     broken_ = absl::FailedPreconditionError(
-        absl::StrCat("the session is lost: ", child_->DebugString(),
+        absl::StrCat("the session is lost: ", Named(process_, *child_),
                      " did not answer an interrupt"));
   }
   return broken_;
@@ -590,10 +597,10 @@ absl::Status Repl::Failed(const absl::Status& why,
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
-  broken_ = absl::FailedPreconditionError(
-      absl::StrCat(child_->DebugString(), " has ended, by ", status->ToString(),
-                   ", at ", Named(statement), child_->out().LastLines("stdout"),
-                   child_->err().LastLines("stderr")));
+  broken_ = absl::FailedPreconditionError(absl::StrCat(
+      Named(process_, *child_), " has ended, by ", status->ToString(), ", at ",
+      Named(statement), child_->out().LastLines("stdout"),
+      child_->err().LastLines("stderr")));
   return broken_;
 }
 

@@ -237,29 +237,28 @@ TEST(CliReplTest, InterruptsACommandThatTakesTooLongAndGoesOn) {
 }
 
 TEST(CliReplTest, EndsTheSessionAtTheFirstErrorWhenItIsTold) {
-  const Said shell = Repl({"--preset=sh", "--stop-on-error"},
-                          "true\n(exit 7)\necho after\n");
+  const Said shell =
+      Repl({"--preset=sh", "--stop-on-error"}, "true\n(exit 7)\necho after\n");
   EXPECT_EQ(shell.out, ">>> true\n>>> (exit 7)\n");
   EXPECT_THAT(shell.err, HasSubstr("line 2: the command failed with status 7; "
                                    "the session ends"));
   EXPECT_EQ(shell.code, 7);
 
-  const Said python = Repl({"--preset=python", "--stop-on-error"},
-                           "1\n1/0\nprint('after')\n");
+  const Said python =
+      Repl({"--preset=python", "--stop-on-error"}, "1\n1/0\nprint('after')\n");
   EXPECT_THAT(python.out, HasSubstr("ZeroDivisionError"));
   EXPECT_THAT(python.out, Not(HasSubstr("after")));
   EXPECT_EQ(python.code, 1);
 
   // bc reports no status.
-  const Said bc =
-      Repl({"--preset=bc", "--stop-on-error"}, "1+1\n1/0\n2+2\n");
+  const Said bc = Repl({"--preset=bc", "--stop-on-error"}, "1+1\n1/0\n2+2\n");
   EXPECT_THAT(bc.out, Not(HasSubstr("2+2")));
   EXPECT_THAT(bc.err, HasSubstr("line 2: the command wrote to stderr"));
   EXPECT_EQ(bc.code, 1);
 
-  const Said late = Repl(
-      {"--preset=bash", "--timeout", "100ms", "--stop-on-error"},
-      "sleep 1000\necho after\n");
+  const Said late =
+      Repl({"--preset=bash", "--timeout", "100ms", "--stop-on-error"},
+           "sleep 1000\necho after\n");
   EXPECT_EQ(late.out, "");
   EXPECT_EQ(late.code, 124);
 
@@ -280,13 +279,32 @@ TEST(CliReplTest, StopsAtTheFirstReplyThatDiffersWhenItIsTold) {
 }
 
 TEST(CliReplTest, SaysThatTheSessionGoesOnAfterACommandThatIsRefused) {
-  const Said said =
-      Repl({"--preset=sh"}, "echo 1\necho a\0b\necho 2\n"s);
+  const Said said = Repl({"--preset=sh"}, "echo 1\necho a\0b\necho 2\n"s);
 
   EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo 2\n2\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("cannot take"),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 125);
+}
+
+TEST(CliReplTest, SuggestsThePresetThatIsNearest) {
+  EXPECT_THAT(Repl({"--preset=pyhton3"}, "").err,
+              AllOf(HasSubstr("bash, bc"), HasSubstr("did you mean python3?")));
+}
+
+TEST(CliReplTest, NamesAProgramThatHasEndedWithoutTheCodeOfItsDialect) {
+  for (const auto& [preset, command] :
+       {std::pair{"python3", "import os; os._exit(7)\n1+1\n"},
+        std::pair{"bash", "kill -9 $$\necho 1\n"},
+        std::pair{"node", "process.exit(7)\n1+1\n"}}) {
+    const Said said = Repl({absl::StrCat("--preset=", preset)}, command);
+
+    EXPECT_THAT(said.err, HasSubstr(absl::StrCat(preset, " (pid ")));
+    EXPECT_THAT(said.err, HasSubstr("has ended"));
+    EXPECT_THAT(said.err, Not(HasSubstr(" -c "))) << said.err;
+    EXPECT_THAT(said.err, Not(HasSubstr("/dev/fd"))) << said.err;
+    EXPECT_LT(said.err.size(), 300u) << said.err;
+  }
 }
 
 TEST(CliReplTest, ShowsNoMarkAndNoPrivateCodeInAMessage) {
@@ -295,8 +313,9 @@ TEST(CliReplTest, ShowsNoMarkAndNoPrivateCodeInAMessage) {
       {"bash", "echo 1; sleep 1000"},
       {"python3", "import time; print(1); time.sleep(1000)"},
       {"bc", "1; while (1) {}"},
-      {"sqlite3", "with recursive t(x) as (select 1 union all select x + 1 "
-                  "from t) select max(x) from t;"},
+      {"sqlite3",
+       "with recursive t(x) as (select 1 union all select x + 1 "
+       "from t) select max(x) from t;"},
       {"node", "console.log(1); while (1) {}"},
       {"lua", "print(1) while true do end"},
       {"gdb", "shell sleep 1000"},

@@ -141,8 +141,12 @@ absl::StatusOr<ReplDialect> FromPreset(const std::string& name,
                                 words.end());
     return dialect;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no preset '", name, "'"));
+  std::vector<std::string> names;
+  for (const Preset& preset : kPresets) names.push_back(preset.name);
+  const std::string nearest = Nearest(name, names);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "there is no preset '", name, "': the presets are ", OneOf(names),
+      nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?")));
 }
 
 // Wide, so that line editing does not scroll what it echoes.

@@ -206,7 +206,11 @@ absl::StatusOr<Transcript> Load(const std::string& path) {
 
 int ReplayMain(const std::vector<std::string>& words) {
   if (words.size() != 1) {
-    Complain("replay", "no recording is given; see asyncproc replay --help");
+    Complain(
+        "replay",
+        words.empty()
+            ? "no recording is given; see asyncproc replay --help"
+            : "only one recording can be shown; see asyncproc replay --help");
     return kOwnFailure;
   }
   double speed = absl::GetFlag(FLAGS_speed);
