@@ -106,10 +106,15 @@ Guard::Guard(std::string mark) {
   if (pid_ < 0) pid_ = 0;
 }
 
-Guard::~Guard() {
-  if (pid_ == 0) return;
+void Guard::Dismiss() {
+  if (pid_ == 0 || std::exchange(dismissed_, true)) return;
   while (write(lifeline_.get(), "", 1) < 0 && errno == EINTR) {
   }
+}
+
+Guard::~Guard() {
+  if (pid_ == 0) return;
+  Dismiss();
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }

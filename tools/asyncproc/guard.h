@@ -35,11 +35,15 @@ class Guard {
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
 
+  // The guard ends and signals no process any more.
+  void Dismiss();
+
   // 0: there is no guard.
   pid_t pid() const { return pid_; }
 
  private:
   pid_t pid_ = 0;
+  bool dismissed_ = false;
   UniqueFd lifeline_;  // Its end-of-file tells the guard that the tool is gone.
 };
 

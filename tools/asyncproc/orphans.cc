@@ -78,6 +78,18 @@ void Orphans::EndJob(int64_t job) {
   child_signal_ = true;
 }
 
+bool Orphans::HasEndedOrphan() {
+  siginfo_t info;
+  info.si_pid = 0;
+  child_signal_ = false;
+  // Without reaping: most children that end have a Process that reaps them.
+  if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return false;
+  if (info.si_pid == 0) return false;
+  if (own_.count(info.si_pid) == 0 && info.si_pid != guard_.pid()) return true;
+  child_signal_ = true;
+  return false;
+}
+
 std::vector<pid_t> Orphans::Reap() {
   last_reaping_ = MonotonicNow();
   child_signal_ = false;
@@ -126,6 +138,11 @@ absl::Duration Orphans::TickLocked() {
   if (!child_signal_ && ending_.empty()) return absl::InfiniteDuration();
   const absl::Duration rest = last_reaping_ + kPeriod - MonotonicNow();
   if (rest > absl::ZeroDuration()) return rest;
+  if (ending_.empty() && !waited_ && !HasEndedOrphan()) {
+    waited_ = child_signal_;
+    return waited_ ? kPeriod : absl::InfiniteDuration();
+  }
+  waited_ = false;
   EndJobs(Reap());
   return ending_.empty() ? absl::InfiniteDuration() : kPeriod;
 }

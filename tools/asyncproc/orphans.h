@@ -85,6 +85,9 @@ class Orphans {
   std::vector<Survivor> EndAll(absl::Duration patience)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Nothing is left to guard: lets the Guard end while the program ends.
+  void Dismiss() { guard_.Dismiss(); }
+
   // For SignalWatcher: SIGCHLD has come.
   void OnChildSignal() { child_signal_ = true; }
   // For SignalWatcher: reaps and ends orphans, and returns the longest time
@@ -93,6 +96,9 @@ class Orphans {
 
  private:
   absl::Duration TickLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether there is a zombie to reap, as far as one system call can tell. Sets
+  // child_signal_ if the answer is hidden by a zombie that has a Process.
+  bool HasEndedOrphan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Reaps the orphans that have ended; returns the others.
   std::vector<pid_t> Reap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndJobs(const std::vector<pid_t>& orphans)
@@ -102,7 +108,7 @@ class Orphans {
   std::string MarkOf(int64_t job) const;
 
   const std::string id_;  // The mark of this run of the tool.
-  const Guard guard_;
+  Guard guard_;
 
   std::atomic<bool> child_signal_{false};
 
@@ -111,6 +117,8 @@ class Orphans {
   // The jobs whose orphans are to end, and the times of EndJob.
   std::map<int64_t, absl::Time> ending_ ABSL_GUARDED_BY(mu_);
   std::set<pid_t> asked_ ABSL_GUARDED_BY(mu_);  // Have received SIGTERM.
+  bool waited_ ABSL_GUARDED_BY(mu_) =
+      false;  // For a Process to reap its child.
   absl::Time last_reaping_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 

@@ -454,6 +454,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       reports[0].survivors.push_back(survivor);
     }
   }
+  orphans.Dismiss();
   absl::Status recorded;
   for (const auto& recorder : recorders) recorded.Update(recorder->Close());
   const int code = Conclude(jobs, reports, settings, &console);
