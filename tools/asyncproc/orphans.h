@@ -41,7 +41,7 @@ namespace asyncproc::cli {
 // they inherit: the processes of this run of the tool, and those of each of its
 // jobs. The Guard in this object ends them if the tool is killed.
 //
-// Thread safety: any thread may call anything.
+// Thread safety: any thread may call anything; one thread calls Dismiss.
 class Orphans {
  public:
   // REQUIRES: there is no other thread, and no child yet.
