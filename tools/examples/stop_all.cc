@@ -16,8 +16,10 @@
 namespace {
 
 absl::Status Example() {
-  auto shell = asyncproc::Process::Spawn(asyncproc::Command::Shell(
-      "sleep 1000 & sleep 1000 & echo started; wait"));
+  auto command =
+      asyncproc::Command::Shell("sleep 1000 & sleep 1000 & echo started; wait");
+  command.in = asyncproc::Stdio::Null();  // So that SIGTERM is the first step.
+  auto shell = asyncproc::Process::Spawn(command);
   if (!shell.ok()) return shell.status();
 
   const asyncproc::CancellationToken token;
