@@ -111,5 +111,18 @@ TEST(ExamplesTest, CalculatorNeverWaits) {
             "scale = 3; 22 / 7 is 3.142\n");
 }
 
+TEST(ExamplesTest, LoginAnswersThePasswordPrompt) {
+  EXPECT_EQ(SaidBy("login").out, "accepted\n");
+}
+
+TEST(ExamplesTest, RecordAndReplayNeedsNoChildTheSecondTime) {
+  EXPECT_EQ(SaidBy("record_and_replay").out,
+            "bc: 42\nrecording: 42\nother input: ABORTED\n");
+}
+
+TEST(ExamplesTest, StopAllLeavesNoProcess) {
+  EXPECT_EQ(SaidBy("stop_all").out, "the wait: CANCELLED\nprocesses left: 0\n");
+}
+
 }  // namespace
 }  // namespace asyncproc

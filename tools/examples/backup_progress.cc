@@ -1,7 +1,8 @@
-// Watches a long backup live: its progress as it goes, its messages in the log,
-// its password fed to it, and all it said at the end.
+// A long command, watched live: writes a password to its stdin, prints its
+// progress as it runs, and sends its messages to the log.
 //
-//   backup_progress [PROGRAM ARGUMENT...]    e.g. pg_basebackup -D data -v -P
+//   bazel run //tools/examples:backup_progress
+//   bazel run //tools/examples:backup_progress -- pg_basebackup -D data -v -P
 
 #include <iostream>
 #include <string>
@@ -17,7 +18,7 @@
 
 namespace {
 
-// Stands in for the real thing, which needs a database.
+// In place of a real backup, which needs a database.
 constexpr char kFakeBackup[] = R"(
 read -r password
 echo "backup: signed in with ${#password} characters" >&2

@@ -1,5 +1,7 @@
-// bc, in a loop that must never wait: it is asked now and then whether it has
-// said something.
+// NonblockingProcess: drives bc from a loop that must never wait. Each turn of
+// the loop asks whether bc has written a line.
+//
+//   bazel run //tools/examples:calculator
 
 #include <iostream>
 #include <optional>

@@ -1,5 +1,7 @@
-// Feeds ten verses to `wc` by a ProcessProtocol, and says what happens, event
-// by event.
+// ProcessProtocol and Reactor: feeds ten verses to wc, and prints each event of
+// the child.
+//
+//   bazel run //tools/examples:count_verses
 
 #include <iostream>
 #include <memory>

@@ -1,5 +1,7 @@
-// A debugger, driven: builds a small program, stops it where it goes wrong, and
-// asks how it got there.
+// Repl: builds a small program, runs it in gdb, stops it at the fault, and
+// prints the stack and the variables there.
+//
+//   bazel run //tools/examples:debugger
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,7 +46,7 @@ absl::StatusOr<std::string> Build(const std::string& folder) {
   const std::string program = absl::StrCat(folder, "/average");
   std::ofstream(source) << kProgram;
   asyncproc::RunOptions options;
-  options.check = true;  // That it fails is an error, with what it said.
+  options.check = true;  // A failure is an error, with the output of g++.
   options.timeout = absl::Minutes(1);
   auto built =
       asyncproc::Run({"g++", "-g", "-O0", "-o", program, source}, options);

@@ -1,5 +1,7 @@
-// A game against python3 -i: it has thought of a number, and says "higher" or
-// "lower" to each guess. What is guessed next depends on what it said.
+// A conversation, line by line: python3 -i draws a number and answers each
+// guess with "higher" or "lower". Each answer decides the next guess.
+//
+//   bazel run //tools/examples:guess
 
 #include <iostream>
 #include <string>
@@ -14,7 +16,7 @@ namespace {
 
 constexpr int kHighest = 1000;
 
-// What one types at its prompt; the empty line ends the function.
+// The input for the prompt of Python; the empty line ends the function.
 std::string Game() {
   return absl::StrCat(
       "import random\n"

@@ -1,5 +1,7 @@
-// A conversation with an interpreter: what is asked next depends on what it
-// answered.
+// A conversation, line by line: sends expressions to python3 -i. Each answer is
+// a part of the next expression.
+//
+//   bazel run //tools/examples:interpreter
 
 #include <iostream>
 #include <string>
@@ -14,7 +16,7 @@ namespace {
 
 absl::StatusOr<std::string> Ask(asyncproc::Process& python,
                                 absl::string_view expression) {
-  // The end of the line is part of what an interpreter waits for.
+  // An interpreter waits for the end of the line.
   absl::Status status = python.Write(absl::StrCat(expression, "\n"));
   if (!status.ok()) return status;
   absl::StatusOr<std::string> answer = python.out().ReadLine(absl::Seconds(20));
@@ -23,7 +25,7 @@ absl::StatusOr<std::string> Ask(asyncproc::Process& python,
 }
 
 absl::Status Example() {
-  // Its prompts go to stderr, so that stdout has the answers alone.
+  // Python prints its prompts to stderr, so that stdout has the answers alone.
   auto python = asyncproc::Process::Spawn({"python3", "-i", "-q"});
   if (!python.ok()) return python.status();
 
@@ -33,7 +35,7 @@ absl::Status Example() {
   }
   if (!answer.ok()) return answer.status();
 
-  // The end of its input ends it; what follows that needs no second look.
+  // The end of the input ends Python. No signal is necessary.
   auto status = (*python)->Terminate();
   if (!status.ok()) return status.status();
   std::cout << "ended by " << *status << "\n";

@@ -1,5 +1,7 @@
-// A stream of output is a queue of lines: it is filled in the background, and
-// any thread may ask whether there is one, without waiting for it.
+// OutputStream as a queue of lines: the library fills the queue in the
+// background, and any thread may take a line from it without waiting.
+//
+//   bazel run //tools/examples:line_queue
 
 #include <iostream>
 
@@ -21,7 +23,7 @@ absl::Status Example() {
     if (line.ok()) {
       std::cout << "line: " << *line << "\n";
     } else if (absl::IsUnavailable(line.status())) {
-      ++turns;  // None yet: here goes the work that must not wait.
+      ++turns;  // No line yet: do the work that must not wait.
       absl::SleepFor(absl::Milliseconds(5));
     }
   }

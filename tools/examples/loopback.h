@@ -6,12 +6,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-// The other side of a server on this machine, for the examples.
+// A client for servers on this machine, for the examples.
 
 // A connected socket, for the caller to close.
 absl::StatusOr<int> ConnectTo(int port);
 
-// The whole answer to one GET.
+// The whole response to one GET request.
 absl::StatusOr<std::string> HttpGet(int port, absl::string_view path);
 
 #endif  // TOOLS_EXAMPLES_LOOPBACK_H_

@@ -1,4 +1,6 @@
-// As server_output, but each line that the server says is shown as it comes.
+// A web server, with a tap: prints each line of its output as it arrives.
+//
+//   bazel run //tools/examples:server_live
 
 #include <cstdio>
 #include <iostream>
@@ -18,7 +20,7 @@ absl::Status Example() {
   auto server = asyncproc::Process::Spawn(command);
   if (!server.ok()) return server.status();
 
-  // Called on a thread of its own, from the first line on.
+  // The tap has a thread of its own, and gets every line from the first on.
   auto log = (*server)->out().AddTap(
       [](absl::string_view line) { std::cout << "> " << line << std::endl; },
       asyncproc::TapUnit::kLine);
@@ -37,7 +39,7 @@ absl::Status Example() {
 
   auto status = (*server)->Terminate(absl::Milliseconds(200));
   if (!status.ok()) return status.status();
-  log->Finish();  // The last lines, too, have been shown.
+  log->Finish();  // Waits until the last line is printed.
   std::cout << "ended by " << *status << "\n";
   return absl::OkStatus();
 }

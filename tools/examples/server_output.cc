@@ -1,4 +1,7 @@
-// Starts a web server, uses it, ends it, and shows all that it has said.
+// A web server: starts it, reads its port, requests a page, ends the server,
+// and prints its whole output.
+//
+//   bazel run //tools/examples:server_output
 
 #include <cstdio>
 #include <iostream>
@@ -17,8 +20,8 @@ absl::Status Example() {
   auto server = asyncproc::Process::Spawn(command);
   if (!server.ok()) return server.status();
 
-  // Its first line says the port. A reader of its own leaves it in place for
-  // the one who reads everything.
+  // The port is in the first line. A cursor of its own leaves the line in place
+  // for the Read of the whole output.
   auto first = (*server)->out().NewCursor().ReadLine(absl::Seconds(20));
   if (!first.ok()) return first.status();
   int port;

@@ -1,5 +1,7 @@
-// A child that serves a socket, and a thread that reads from it, which can be
-// stopped at any time, whether or not anything comes.
+// A child that serves a socket, and a thread that reads from the socket. The
+// thread can be stopped at any time, also while no data arrives.
+//
+//   bazel run //tools/examples:socket_reader
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -20,7 +22,7 @@
 
 namespace {
 
-// Says its port, then answers what one client sends in capitals.
+// Prints its port, then sends the input of one client back in capitals.
 constexpr char kServer[] = R"(
 import socket
 listener = socket.create_server(("127.0.0.1", 0))
@@ -31,21 +33,21 @@ while data := client.recv(1000):
 print("client has left", flush=True)
 )";
 
-// Collects what comes by a socket, on a thread of its own.
+// Collects the data of a socket, on a thread of its own.
 class SocketReader {
  public:
   explicit SocketReader(int fd)
       : fd_(fd), stop_(eventfd(0, EFD_CLOEXEC)), thread_([this] { Loop(); }) {}
 
   ~SocketReader() {
-    // Waiting for two descriptors at once, it needs no timeout to notice this.
+    // The thread polls this descriptor too, so it needs no timeout.
     eventfd_write(stop_, 1);
     thread_.join();
     close(stop_);
     close(fd_);
   }
 
-  // Takes `size` bytes; nothing when there are not so many in time.
+  // Takes `size` bytes; none if fewer have arrived within the timeout.
   std::string Take(size_t size, absl::Duration timeout) {
     std::unique_lock<std::mutex> lock(mu_);
     const auto there = [&] { return bytes_.size() >= size; };
@@ -76,7 +78,7 @@ class SocketReader {
   std::mutex mu_;
   std::condition_variable more_;
   std::string bytes_;
-  std::thread thread_;  // Last: it uses all the others.
+  std::thread thread_;  // Last: the thread uses the other members.
 };
 
 absl::Status Example() {
@@ -98,7 +100,7 @@ absl::Status Example() {
       std::cout << word << " -> " << reader.Take(word.size(), absl::Seconds(20))
                 << "\n";
     }
-    // Nothing more comes, and yet the reader can be stopped here.
+    // No more data arrives, but the reader stops at once.
   }
 
   line = (*server)->out().ReadLine(absl::Seconds(20));

@@ -1,5 +1,7 @@
-// Three commands at once, by ProcessPoller: one that fails, one that is fed,
-// and one that is ended because it takes too long.
+// ProcessPoller: runs three commands at the same time. The first fails, the
+// second reads input, and the third is ended at its time limit.
+//
+//   bazel run //tools/examples:three_commands
 
 #include <iostream>
 #include <string>
