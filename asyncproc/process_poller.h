@@ -184,8 +184,7 @@ class ProcessPoller : private internal::PollerCore::Client {
   //
   // Poll returns OK when all children have ended, and kDeadlineExceeded while
   // children run. The callbacks are made by Poll, on the thread of the host's
-  // loop. tools/examples has whole programs for epoll, libuv, Boost.Asio and
-  // GLib.
+  // loop. tools/examples/loops has whole programs for epoll, libuv, Asio and GLib.
   //
   // It is an epoll descriptor, to be watched for input and nothing else: it is
   // not read, written or closed by the host, and is closed by the destructor.

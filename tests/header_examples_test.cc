@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -77,6 +78,20 @@ void Show(const asyncproc::CapturedOutput&) {}
 void Draw(double) {}
 bool DoSomeMore() { return true; }
 void DoSomethingElse() {}
+bool AwaitReadable(int fd) {
+  pollfd watch = {fd, POLLIN, 0};
+  return poll(&watch, 1, -1) > 0;
+}
+std::vector<OwnedProcess> StartJobs() {
+  std::vector<OwnedProcess> jobs;
+  jobs.push_back(asyncproc::MustSpawn(asyncproc::Command({"true"})));
+  jobs.push_back(asyncproc::MustSpawn(asyncproc::Command({"false"})));
+  return jobs;
+}
+void Report(size_t index, const absl::StatusOr<asyncproc::ExitStatus>& status) {
+  EXPECT_THAT(status, asyncproc::IsOkAndHolds(asyncproc::ExitStatus::Exited(
+                          static_cast<int>(index))));
+}
 
 // ---- The examples.
 
@@ -124,6 +139,45 @@ absl::Status TalkToProcess() {
   // end
   EXPECT_EQ(answer.value_or(""), "42");
   return end.status();
+}
+
+absl::Status WaitForJobs() {
+  // process.h: begin
+  std::vector<std::unique_ptr<asyncproc::Process>> jobs = StartJobs();
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    auto ended = asyncproc::WaitAny(jobs, absl::Minutes(10));
+    if (!ended.ok()) return ended.status();
+    Report(*ended, jobs[*ended]->Wait());
+    jobs[*ended] = nullptr;
+  }
+  // end
+  return absl::OkStatus();
+}
+
+absl::Status ReadWhenReady(const OwnedProcess& process) {
+  // output_stream.h: begin
+  auto fd = process->out().ReadyFd();
+  if (!fd.ok()) return fd.status();
+  while (!process->out().AtEof() && AwaitReadable(*fd)) {  // Its loop.
+    for (auto line = process->out().TryReadLine(); line.ok();
+         line = process->out().TryReadLine()) {
+      Use(*line);
+    }
+  }
+  // end
+  return absl::OkStatus();
+}
+
+absl::Status PollWhenReady(asyncproc::ProcessPoller<std::string>& poller) {
+  // process_poller.h: begin
+  absl::StatusOr<int> fd = poller.fd();
+  if (!fd.ok()) return fd.status();
+  while (poller.running() > 0 && AwaitReadable(*fd)) {  // The host's loop.
+    absl::Status status = poller.Poll(absl::ZeroDuration());
+    if (!status.ok() && !absl::IsDeadlineExceeded(status)) return status;
+  }
+  // end
+  return absl::OkStatus();
 }
 
 absl::Status ReadLines(asyncproc::OutputStream& cursor) {
