@@ -59,13 +59,17 @@ class EndCallback {
       std::function<void(const absl::StatusOr<ExitStatus>&)> function) {
     auto self = std::make_unique<EndCallback>();
     auto run = [child = std::move(child), function = std::move(function),
-                cancellation = self->cancellation_, kept = self->kept_] {
+                cancellation = self->cancellation_,
+                kept = self->kept_]() mutable {
       kept->WaitForNotification();
       {
         const internal::WaitScope scope(cancellation);
         if (!child->end().AwaitSettled(absl::InfiniteFuture()).ok()) return;
       }
-      function(*child->end().result());
+      const absl::StatusOr<ExitStatus> status = *child->end().result();
+      // A function that destroys the Process leaves nothing open.
+      child = nullptr;
+      function(status);
     };
     absl::StatusOr<internal::Thread> thread =
         internal::Thread::Start("asyncproc-onend", std::move(run));
@@ -290,13 +294,12 @@ absl::StatusOr<size_t> WaitAny(absl::Span<Process* const> processes,
   if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
   return absl::Status(
       first.status().code(),
-      absl::StrCat("none of these has ended after ",
-                   absl::FormatDuration(elapsed),
-                   absl::IsCancelled(first.status())
-                       ? ", when the wait was canceled: "
-                       : ": ",
-                   absl::StrJoin(names, ", "),
-                   more > 0 ? absl::StrCat(" and ", more, " more") : ""));
+      absl::StrCat(
+          "none of these has ended after ", absl::FormatDuration(elapsed),
+          absl::IsCancelled(first.status()) ? ", when the wait was canceled: "
+                                            : ": ",
+          absl::StrJoin(names, ", "),
+          more > 0 ? absl::StrCat(" and ", more, " more") : ""));
 }
 
 absl::StatusOr<size_t> WaitAny(

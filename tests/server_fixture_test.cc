@@ -87,9 +87,10 @@ TEST(TestServerTest, KeepsWhatTheServerWrites) {
 
   EXPECT_THAT((*server)->Stop(), IsOk());
 
-  EXPECT_THAT((*server)->Log(),
-              AllOf(HasSubstr("stdout: one\n"), HasSubstr("stderr: two\n"),
-                    HasSubstr("stdout: ready now\nstdout: last\n")));
+  EXPECT_THAT(
+      (*server)->Log(),
+      AllOf(HasSubstr("stdout: one\n"), HasSubstr("stderr: two\n"),
+            HasSubstr("stdout: ready now\n"), HasSubstr("stdout: last\n")));
 }
 
 TEST(TestServerTest, KeepsTheLastOfWhatIsTooMuch) {
