@@ -50,7 +50,7 @@ int main() {
   asio::posix::stream_descriptor watch(loop, *fd);
   AwaitJobs(watch, jobs, [&](absl::Status ended) {
     status = ended;
-    timer.cancel();  // The io_context ends when it has nothing to wait for.
+    loop.stop();
   });
   loop.run();
   return jobs.Report(status);
