@@ -251,10 +251,10 @@ class Process final : public Child {
 //
 // For hundreds of children, ProcessPoller needs no threads.
 //
-// Thread safety: from any thread; the processes must not be destroyed meanwhile.
-// Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten. A
-// timeout of zero looks, and does not wait.
-// Errors: kDeadlineExceeded, kCancelled, with the names of children that run;
+// Thread safety: from any thread; the processes must not be destroyed
+// meanwhile. Blocking: up to `timeout`, which WithTimeout and CancellationScope
+// shorten. A timeout of zero looks, and does not wait. Errors:
+// kDeadlineExceeded, kCancelled, with the names of children that run;
 // kInvalidArgument when there is no process at all.
 absl::StatusOr<size_t> WaitAny(absl::Span<Process* const> processes,
                                absl::Duration timeout);

@@ -184,17 +184,17 @@ class ProcessPoller : private internal::PollerCore::Client {
   //
   // Poll returns OK when all children have ended, and kDeadlineExceeded while
   // children run. The callbacks are made by Poll, on the thread of the host's
-  // loop. tools/examples/loops has whole programs for epoll, libuv, Asio and GLib.
+  // loop. tools/examples/loops has whole programs for epoll, libuv, Asio and
+  // GLib.
   //
   // It is an epoll descriptor, to be watched for input and nothing else: it is
   // not read, written or closed by the host, and is closed by the destructor.
   // It may be readable although Poll then finds nothing to do. Watch it
   // level-triggered, which is the default everywhere; with EPOLLET, set the
-  // watch again by EPOLL_CTL_MOD after each Poll (Boost.Asio's async_wait does).
-  // The same descriptor always. The first call makes one more, a timerfd, which
-  // shows the deadlines; without a call, there is none.
-  // Errors: kResourceExhausted when no descriptor is left; another call may
-  // succeed.
+  // watch again by EPOLL_CTL_MOD after each Poll (Boost.Asio's async_wait
+  // does). The same descriptor always. The first call makes one more, a
+  // timerfd, which shows the deadlines; without a call, there is none. Errors:
+  // kResourceExhausted when no descriptor is left; another call may succeed.
   absl::StatusOr<int> fd() { return core_.fd(); }
 
   // By key, of all children that there were.

@@ -236,9 +236,7 @@ struct Notice {
       if (!called.HasBeenNotified()) called.Notify();
     };
   }
-  bool Await() {
-    return called.WaitForNotificationWithTimeout(kNeverReached);
-  }
+  bool Await() { return called.WaitForNotificationWithTimeout(kNeverReached); }
   absl::Notification called;
   std::optional<absl::StatusOr<ExitStatus>> result;
   std::thread::id thread;
@@ -452,9 +450,8 @@ TEST(WaitAnyTest, NamesThoseThatRunWhenTimeIsUp) {
 TEST(WaitAnyTest, EndsWithTheTimeOfItsThread) {
   auto cats = Cats(2);
 
-  EXPECT_THAT(
-      WithTimeout(kShort, [&] { return WaitAny(cats, kNeverReached); }),
-      HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(WithTimeout(kShort, [&] { return WaitAny(cats, kNeverReached); }),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
 }
 
 TEST(WaitAnyTest, IsCanceledByAnotherThread) {

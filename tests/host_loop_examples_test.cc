@@ -36,13 +36,12 @@ TEST_P(HostLoopExamplesTest, RunsChildrenInTheLoopOfTheLibrary) {
 
   EXPECT_EQ(result->status, ExitStatus::Exited(0)) << std::string(result->err);
   const std::string out(result->out);
-  EXPECT_THAT(std::vector<std::string>(absl::StrSplit(out, '\n')),
-              UnorderedElementsAre("sum: '42', exit status 0",
-                                   "upper: 'WORD', exit status 0",
-                                   "fails: '', exit status 1",
-                                   "hangs: '', signal 15 (Terminated)",
-                                   "the loop did other work meanwhile",
-                                   "Poll: OK", ""))
+  EXPECT_THAT(
+      std::vector<std::string>(absl::StrSplit(out, '\n')),
+      UnorderedElementsAre(
+          "sum: '42', exit status 0", "upper: 'WORD', exit status 0",
+          "fails: '', exit status 1", "hangs: '', signal 15 (Terminated)",
+          "the loop did other work meanwhile", "Poll: OK", ""))
       << out;
 }
 
@@ -51,7 +50,6 @@ INSTANTIATE_TEST_SUITE_P(Loops, HostLoopExamplesTest,
                          [](const testing::TestParamInfo<const char*>& info) {
                            return std::string(info.param);
                          });
-
 
 }  // namespace
 }  // namespace asyncproc

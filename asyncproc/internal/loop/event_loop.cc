@@ -99,7 +99,8 @@ void EventLoop::Post(std::function<void()> function) {
 absl::StatusOr<int> EventLoop::fd() {
   if (timer_.valid()) return epoll_.get();
   UniqueFd timer = MoveToHighFd(UniqueFd(GetOs().TimerFd()));
-  if (!timer.valid()) return absl::ErrnoToStatus(errno, "cannot make a timerfd");
+  if (!timer.valid())
+    return absl::ErrnoToStatus(errno, "cannot make a timerfd");
   absl::Status status =
       Watch(kOwnId, kTimerSlot, timer.get(), EPOLLIN, /*was_watched=*/false);
   if (!status.ok()) return status;

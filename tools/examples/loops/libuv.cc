@@ -41,7 +41,8 @@ absl::Status WatchJobs(uv_loop_t* loop, Host& host) {
   host.poll.data = &host;
   int error = uv_poll_init(loop, &host.poll, *fd);
   if (error == 0) error = uv_poll_start(&host.poll, UV_READABLE, OnReadable);
-  return error == 0 ? absl::OkStatus() : absl::InternalError(uv_strerror(error));
+  return error == 0 ? absl::OkStatus()
+                    : absl::InternalError(uv_strerror(error));
 }
 // The end of the glue.
 
