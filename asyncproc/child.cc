@@ -18,4 +18,8 @@ std::ostream& operator<<(std::ostream& out, ProcessState state) {
   return out << "unknown";
 }
 
+std::ostream& operator<<(std::ostream& out, const Child& child) {
+  return out << child.DebugString();
+}
+
 }  // namespace asyncproc

@@ -77,6 +77,9 @@ class Child {
                                                    absl::Duration timeout) = 0;
 };
 
+// Prints DebugString.
+std::ostream& operator<<(std::ostream& out, const Child& child);
+
 }  // namespace asyncproc
 
 #endif  // ASYNCPROC_CHILD_H_

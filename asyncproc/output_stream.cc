@@ -83,6 +83,10 @@ bool OutputCursor::AtEof() const { return buffer_->AtEnd(cursor_); }
 
 size_t OutputCursor::Available() const { return buffer_->Available(cursor_); }
 
+absl::StatusOr<int> OutputCursor::ReadyFd() {
+  return buffer_->ReadyFd(cursor_);
+}
+
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
 
 // Shared by the handle and the thread, which ends by itself where nobody can

@@ -95,6 +95,32 @@ class OutputCursor {
   // Bytes that the bound took away before this cursor could take them.
   uint64_t dropped() const;
 
+  // A descriptor for an event loop of the host's (epoll, libuv, GLib ...):
+  // readable while there is output that no read by this cursor has looked at,
+  // and from the end of the stream on. The host then reads without waiting:
+  //
+  //   auto fd = process->out().ReadyFd();
+  //   if (!fd.ok()) return fd.status();
+  //   while (!process->out().AtEof() && AwaitReadable(*fd)) {  // Its loop.
+  //     for (auto line = process->out().TryReadLine(); line.ok();
+  //          line = process->out().TryReadLine()) {
+  //       Use(*line);
+  //     }
+  //   }
+  //
+  // Level-triggered, with one exception: a read that finds less than it needs,
+  // such as TryReadLine in half a line, makes the descriptor unreadable until
+  // more arrives, so that the host's loop does not spin. At the end of the
+  // stream it stays readable: the host stops watching it when AtEof is true.
+  // With EPOLLET, read until there is nothing more each time.
+  //
+  // It is an eventfd of the cursor: the same for each call, not read, written
+  // or closed by the host, and closed with the cursor. The first call makes it;
+  // without a call, there is none. It does not show the exit of the child: see
+  // Process::OnEnd.
+  // Errors: kResourceExhausted when no descriptor is left.
+  absl::StatusOr<int> ReadyFd();
+
  private:
   friend class Expect;
   friend class OutputStream;

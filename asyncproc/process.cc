@@ -7,15 +7,22 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "asyncproc/child_observer.h"
 #include "asyncproc/diagnose.h"
+#include "asyncproc/internal/end/child_end.h"
 #include "asyncproc/internal/io/child_process.h"
 #include "asyncproc/internal/os/fork_stamp.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/internal/terminate/termination_targets.h"
@@ -39,6 +46,55 @@ constexpr absl::Duration kWorthRounding = absl::Milliseconds(10);
 
 // Who waits for less just looks, maybe again and again.
 constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
+
+// Of those that WaitAny waited for, in its message.
+constexpr size_t kMostNamed = 3;
+
+// Calls a function when a child has ended, on a thread of its own.
+class EndCallback {
+ public:
+  // Errors: kResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<EndCallback>> Start(
+      std::shared_ptr<ChildProcess> child,
+      std::function<void(const absl::StatusOr<ExitStatus>&)> function) {
+    auto self = std::make_unique<EndCallback>();
+    auto run = [child = std::move(child), function = std::move(function),
+                cancellation = self->cancellation_,
+                kept = self->kept_]() mutable {
+      kept->WaitForNotification();
+      {
+        const internal::WaitScope scope(cancellation);
+        if (!child->end().AwaitSettled(absl::InfiniteFuture()).ok()) return;
+      }
+      const absl::StatusOr<ExitStatus> status = *child->end().result();
+      // A function that destroys the Process leaves nothing open.
+      child = nullptr;
+      function(status);
+    };
+    absl::StatusOr<internal::Thread> thread =
+        internal::Thread::Start("asyncproc-onend", std::move(run));
+    if (!thread.ok()) return thread.status();
+    self->thread_ = *std::move(thread);
+    return self;
+  }
+
+  // To be notified when the owner has this, and has nothing more to do with it:
+  // from then on, the function is called, which may destroy the owner.
+  std::shared_ptr<absl::Notification> kept() const { return kept_; }
+
+  // Waits for a call that is being made, unless that call destroys this.
+  ~EndCallback() {
+    cancellation_->Cancel();
+    if (thread_.IsCurrent()) thread_.Detach();
+  }
+
+ private:
+  const std::shared_ptr<internal::Cancellation> cancellation_ =
+      std::make_shared<internal::Cancellation>();
+  const std::shared_ptr<absl::Notification> kept_ =
+      std::make_shared<absl::Notification>();
+  internal::Thread thread_;
+};
 
 bool IsGivenUp(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
@@ -65,6 +121,9 @@ struct Process::Core {
   std::optional<Terminal> terminal;
   OutputStream out;
   OutputStream err;
+
+  absl::Mutex mu;
+  std::vector<std::unique_ptr<EndCallback>> end_callbacks ABSL_GUARDED_BY(mu);
 };
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
@@ -95,6 +154,12 @@ Process::~Process() {
   if (IsForkedCopy()) {
     core_.release()->child->CloseInForkedCopy();
     return;
+  }
+  {
+    // Waited for without the lock: a callback may call OnEnd.
+    std::vector<std::unique_ptr<EndCallback>> callbacks;
+    internal::MutexLock lock(core_->mu);
+    callbacks.swap(core_->end_callbacks);
   }
   ChildProcess& child = *core_->child;
   if (!child.end().IsSettled()) {
@@ -184,6 +249,65 @@ absl::StatusOr<ExitStatus> Process::WaitFor(absl::Duration timeout) {
   if (status.ok()) return Result();
   return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
                 "still runs");
+}
+
+absl::Status Process::OnEnd(
+    std::function<void(const absl::StatusOr<ExitStatus>&)> callback) {
+  if (callback == nullptr) {
+    return absl::InvalidArgumentError("the callback for the end is null");
+  }
+  absl::StatusOr<std::unique_ptr<EndCallback>> started =
+      EndCallback::Start(core_->child, std::move(callback));
+  if (!started.ok()) return started.status();
+  const std::shared_ptr<absl::Notification> kept = (*started)->kept();
+  {
+    internal::MutexLock lock(core_->mu);
+    core_->end_callbacks.push_back(*std::move(started));
+  }
+  kept->Notify();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> WaitAny(absl::Span<Process* const> processes,
+                               absl::Duration timeout) {
+  const absl::Time start = MonotonicNow();
+  std::vector<ChildEnd*> ends;
+  std::vector<std::string> names;
+  size_t more = 0;
+  for (Process* const process : processes) {
+    ends.push_back(process == nullptr ? nullptr
+                                      : &process->core_->child->end());
+    if (process == nullptr) continue;
+    if (names.size() < kMostNamed) {
+      names.push_back(process->DebugString());
+    } else {
+      ++more;
+    }
+  }
+  if (names.empty()) {
+    return absl::InvalidArgumentError("there is no process to wait for");
+  }
+  absl::StatusOr<size_t> first =
+      ChildEnd::AwaitAnySettled(ends, DeadlineAfter(timeout));
+  if (first.ok()) return first;
+  absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
+  if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
+  return absl::Status(
+      first.status().code(),
+      absl::StrCat(
+          "none of these has ended after ", absl::FormatDuration(elapsed),
+          absl::IsCancelled(first.status()) ? ", when the wait was canceled: "
+                                            : ": ",
+          absl::StrJoin(names, ", "),
+          more > 0 ? absl::StrCat(" and ", more, " more") : ""));
+}
+
+absl::StatusOr<size_t> WaitAny(
+    absl::Span<const std::unique_ptr<Process>> processes,
+    absl::Duration timeout) {
+  std::vector<Process*> pointers;
+  for (const auto& process : processes) pointers.push_back(process.get());
+  return WaitAny(pointers, timeout);
 }
 
 absl::Status Process::Signal(int signal) {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <sys/wait.h>  // WNOHANG
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "asyncproc/child.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
@@ -134,6 +136,23 @@ class Process final : public Child {
   // more, what it was found to be doing (see Diagnose); the child runs on.
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override;
 
+  // Calls `callback` once, when Wait would return, with what Wait returns; soon
+  // after this call if the child has ended already. Any number of callbacks may
+  // be waiting.
+  //
+  // The callback runs on a thread that this call starts for it, named
+  // asyncproc-onend, with no lock held. It may block and may call anything,
+  // also the methods and the destructor of this Process; it must not throw. An
+  // event loop of the host's is told by what that loop has for other threads:
+  // uv_async_send, asio::post, g_idle_add, Reactor::CallFromThread.
+  //
+  // The destructor waits for a callback that is being called; after it, there
+  // is no call. A callback that waits for a child which the destructor ends, or
+  // detaches, is never called.
+  // Errors: kResourceExhausted without a thread; kInvalidArgument for null.
+  absl::Status OnEnd(
+      std::function<void(const absl::StatusOr<ExitStatus>&)> callback);
+
   // Sends a signal to the child, and to it alone. A stopped child takes it when
   // it is continued; Terminate and Interrupt send SIGCONT as well.
   // Errors: kNotFound once it has ended: never does a signal reach another
@@ -194,6 +213,8 @@ class Process final : public Child {
  private:
   friend Diagnosis Diagnose(Process& process);
   friend class Pipeline;
+  friend absl::StatusOr<size_t> WaitAny(absl::Span<Process* const> processes,
+                                        absl::Duration timeout);
 
   // The two halves of Spawn. Between them the child runs, but nobody reads what
   // it says, nor reaps it: so its process group can be joined even if it ends
@@ -214,6 +235,32 @@ class Process final : public Child {
 
   std::unique_ptr<Core> core_;
 };
+
+// Waits until Wait of one of `processes` would return, and returns the index of
+// that process, of several the lowest. Wait then has its status. Null pointers
+// are left out, so that the indices of the others stay the same when one is
+// done:
+//
+//   std::vector<std::unique_ptr<asyncproc::Process>> jobs = StartJobs();
+//   for (size_t i = 0; i < jobs.size(); ++i) {
+//     auto ended = asyncproc::WaitAny(jobs, absl::Minutes(10));
+//     if (!ended.ok()) return ended.status();
+//     Report(*ended, jobs[*ended]->Wait());
+//     jobs[*ended] = nullptr;
+//   }
+//
+// For hundreds of children, ProcessPoller needs no threads.
+//
+// Thread safety: from any thread; the processes must not be destroyed
+// meanwhile. Blocking: up to `timeout`, which WithTimeout and CancellationScope
+// shorten. A timeout of zero looks, and does not wait. Errors:
+// kDeadlineExceeded, kCancelled, with the names of children that run;
+// kInvalidArgument when there is no process at all.
+absl::StatusOr<size_t> WaitAny(absl::Span<Process* const> processes,
+                               absl::Duration timeout);
+absl::StatusOr<size_t> WaitAny(
+    absl::Span<const std::unique_ptr<Process>> processes,
+    absl::Duration timeout);
 
 }  // namespace asyncproc
 

@@ -170,6 +170,33 @@ class ProcessPoller : private internal::PollerCore::Client {
   // there is none now. Any thread may call it.
   void Stop() { core_.Stop(); }
 
+  // A descriptor for an event loop of the host's: readable whenever
+  // Poll(absl::ZeroDuration()) has something to do, be it output, an end, a
+  // limit or a step of an escalation whose time has come, a child in the queue
+  // for which there is room, or a call of Stop. The host watches it and polls:
+  //
+  //   absl::StatusOr<int> fd = poller.fd();
+  //   if (!fd.ok()) return fd.status();
+  //   while (poller.running() > 0 && AwaitReadable(*fd)) {  // The host's loop.
+  //     absl::Status status = poller.Poll(absl::ZeroDuration());
+  //     if (!status.ok() && !absl::IsDeadlineExceeded(status)) return status;
+  //   }
+  //
+  // Poll returns OK when all children have ended, and kDeadlineExceeded while
+  // children run. The callbacks are made by Poll, on the thread of the host's
+  // loop. tools/examples/loops has whole programs for epoll, libuv, Asio and
+  // GLib.
+  //
+  // It is an epoll descriptor, to be watched for input and nothing else: it is
+  // not read, written or closed by the host, and is closed by the destructor.
+  // It may be readable although Poll then finds nothing to do. Watch it
+  // level-triggered, which is the default everywhere; with EPOLLET, set the
+  // watch again by EPOLL_CTL_MOD after each Poll (Boost.Asio's async_wait
+  // does). The same descriptor always. The first call makes one more, a
+  // timerfd, which shows the deadlines; without a call, there is none. Errors:
+  // kResourceExhausted when no descriptor is left; another call may succeed.
+  absl::StatusOr<int> fd() { return core_.fd(); }
+
   // By key, of all children that there were.
   const Results& results() const { return results_; }
 

@@ -171,7 +171,11 @@ absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
     return absl::FailedPreconditionError("the reactor is running");
   }
   core_->running = true;
-  const absl::Cleanup reset = [this] { core_->running = false; };
+  core_->loop->BeginSteps();
+  const absl::Cleanup reset = [this] {
+    core_->running = false;
+    core_->loop->EndSteps(core_->children.HasEvents());
+  };
   return internal::PollChildren(
       *core_->loop, internal::DeadlineAfter(timeout),
       [&]() -> std::optional<absl::Status> {
@@ -210,6 +214,8 @@ bool Reactor::CancelCall(CallId call) { return core_->loop->Cancel(call); }
 void Reactor::CallFromThread(std::function<void()> function) {
   core_->loop->Post(std::move(function));
 }
+
+absl::StatusOr<int> Reactor::fd() { return core_->loop->fd(); }
 
 size_t Reactor::running() const { return core_->children.size(); }
 

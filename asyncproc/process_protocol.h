@@ -211,6 +211,14 @@ class Reactor {
   // Calls `function` soon, from Run. Any thread may call this.
   void CallFromThread(std::function<void()> function);
 
+  // A descriptor for an event loop of the host's, as ProcessPoller::fd:
+  // readable whenever Run(absl::ZeroDuration()) has something to do, also a
+  // call that CallLater or CallFromThread asked for. That Run returns
+  // kDeadlineExceeded until Stop is called; RunUntilAllEnded, OK when no child
+  // is left.
+  // Errors: kResourceExhausted.
+  absl::StatusOr<int> fd();
+
   // Children that have not ended.
   size_t running() const;
 

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -52,8 +53,10 @@
 #include "asyncproc/spawn_error.h"
 #include "asyncproc/terminal.h"
 #include "asyncproc/termination.h"
+#include "asyncproc/testing/matchers.h"
 #include "asyncproc/testing/misbehavior.h"
 #include "asyncproc/testing/replay_process.h"
+#include "asyncproc/testing/server_fixture.h"
 #include "asyncproc/text.h"
 #include "asyncproc/transcript.h"
 #include "asyncproc/with_timeout.h"
@@ -77,6 +80,28 @@ void Show(const asyncproc::CapturedOutput&) {}
 void Draw(double) {}
 bool DoSomeMore() { return true; }
 void DoSomethingElse() {}
+void Visit(int port) {
+  EXPECT_THAT(asyncproc::CheckOutput(
+                  {"bash", "-c",
+                   absl::StrCat("exec 3<>/dev/tcp/127.0.0.1/", port,
+                                "; echo -e 'GET / HTTP/1.0\r\n\r' >&3; "
+                                "cat <&3")}),
+              IsOk());
+}
+bool AwaitReadable(int fd) {
+  pollfd watch = {fd, POLLIN, 0};
+  return poll(&watch, 1, -1) > 0;
+}
+std::vector<OwnedProcess> StartJobs() {
+  std::vector<OwnedProcess> jobs;
+  jobs.push_back(asyncproc::MustSpawn(asyncproc::Command({"true"})));
+  jobs.push_back(asyncproc::MustSpawn(asyncproc::Command({"false"})));
+  return jobs;
+}
+void Report(size_t index, const absl::StatusOr<asyncproc::ExitStatus>& status) {
+  EXPECT_THAT(status, asyncproc::IsOkAndHolds(asyncproc::ExitStatus::Exited(
+                          static_cast<int>(index))));
+}
 
 // ---- The examples.
 
@@ -125,6 +150,82 @@ absl::Status TalkToProcess() {
   EXPECT_EQ(answer.value_or(""), "42");
   return end.status();
 }
+
+absl::Status WaitForJobs() {
+  // process.h: begin
+  std::vector<std::unique_ptr<asyncproc::Process>> jobs = StartJobs();
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    auto ended = asyncproc::WaitAny(jobs, absl::Minutes(10));
+    if (!ended.ok()) return ended.status();
+    Report(*ended, jobs[*ended]->Wait());
+    jobs[*ended] = nullptr;
+  }
+  // end
+  return absl::OkStatus();
+}
+
+absl::Status ReadWhenReady(const OwnedProcess& process) {
+  // output_stream.h: begin
+  auto fd = process->out().ReadyFd();
+  if (!fd.ok()) return fd.status();
+  while (!process->out().AtEof() && AwaitReadable(*fd)) {  // Its loop.
+    for (auto line = process->out().TryReadLine(); line.ok();
+         line = process->out().TryReadLine()) {
+      Use(*line);
+    }
+  }
+  // end
+  return absl::OkStatus();
+}
+
+absl::Status PollWhenReady(asyncproc::ProcessPoller<std::string>& poller) {
+  // process_poller.h: begin
+  absl::StatusOr<int> fd = poller.fd();
+  if (!fd.ok()) return fd.status();
+  while (poller.running() > 0 && AwaitReadable(*fd)) {  // The host's loop.
+    absl::Status status = poller.Poll(absl::ZeroDuration());
+    if (!status.ok() && !absl::IsDeadlineExceeded(status)) return status;
+  }
+  // end
+  return absl::OkStatus();
+}
+
+void MatchChild(const asyncproc::Command& command) {
+  // testing/matchers.h: begin
+  auto child = asyncproc::Process::Spawn(command);
+  EXPECT_THAT(child, asyncproc::SaysLine("ready"));
+  EXPECT_TRUE((*child)->CloseStdin().ok());
+  EXPECT_THAT(child, asyncproc::ExitsWith(0));
+  // end
+}
+
+[[maybe_unused]] void StartServer() {
+  // testing/server_fixture.h: begin
+  auto server = asyncproc::TestServer::Start([](int port) {
+    return asyncproc::ServerSpec{
+        asyncproc::Command({"./server", "--port", absl::StrCat(port)}),
+        asyncproc::ReadyCondition::TcpPort("127.0.0.1", port)};
+  });
+  ASSERT_TRUE(server.ok()) << server.status();  // Has what the server wrote.
+  Visit((*server)->port());
+  auto stopped = (*server)->Stop();
+  // end
+}
+
+// testing/server_fixture.h: begin
+class WebServerTest : public asyncproc::ServerFixture {
+  asyncproc::ServerSpec MakeServer(int port) override {
+    return {asyncproc::Command(
+                {"python3", "-m", "http.server", absl::StrCat(port)}),
+            asyncproc::ReadyCondition::TcpPort("127.0.0.1", port)};
+  }
+};
+
+TEST_F(WebServerTest, LogsAVisit) {
+  Visit(port());
+  EXPECT_THAT(server(), asyncproc::SaysLine(testing::HasSubstr("GET /")));
+}
+// end
 
 absl::Status ReadLines(asyncproc::OutputStream& cursor) {
   // output_stream.h: begin
@@ -546,6 +647,20 @@ void LogIn() {
 // ---- Those that are run.
 
 TEST(HeaderExamplesTest, AdoptOrphans) { EXPECT_THAT(AdoptOrphans(), IsOk()); }
+
+TEST(HeaderExamplesTest, WorkInTheLoopOfAHost) {
+  EXPECT_THAT(WaitForJobs(), IsOk());
+  EXPECT_THAT(
+      ReadWhenReady(asyncproc::MustSpawn(asyncproc::Command({"echo", "a"}))),
+      IsOk());
+  asyncproc::ProcessPoller<std::string> poller;
+  EXPECT_THAT(poller.Run("true", asyncproc::Command({"true"})), IsOk());
+  EXPECT_THAT(PollWhenReady(poller), IsOk());
+}
+
+TEST(HeaderExamplesTest, MatchAChild) {
+  MatchChild(asyncproc::Command::Shell("echo ready; cat"));
+}
 
 TEST(HeaderExamplesTest, DoWhatTheySay) {
   EXPECT_THAT(TalkToProcess(), IsOk());

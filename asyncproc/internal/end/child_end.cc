@@ -1,5 +1,6 @@
 #include "asyncproc/internal/end/child_end.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "asyncproc/internal/os/mutex_lock.h"
@@ -87,6 +88,39 @@ absl::Status ChildEnd::AwaitSettled(absl::Time deadline) {
   return Await(mu_, absl::Condition(&settled), deadline);
 }
 
+void ChildEnd::AddWait(AnyWait* wait) {
+  MutexLock lock(mu_);
+  waits_.push_back(wait);
+  if (!IsSettledLocked()) return;
+  MutexLock wait_lock(wait->mu);
+  wait->settled = true;
+}
+
+void ChildEnd::RemoveWait(AnyWait* wait) {
+  MutexLock lock(mu_);
+  waits_.erase(std::find(waits_.begin(), waits_.end(), wait));
+}
+
+absl::StatusOr<size_t> ChildEnd::AwaitAnySettled(
+    absl::Span<ChildEnd* const> ends, absl::Time deadline) {
+  AnyWait wait;
+  for (ChildEnd* const end : ends) {
+    if (end != nullptr) end->AddWait(&wait);
+  }
+  absl::Status status;
+  {
+    MutexLock lock(wait.mu);
+    status = Await(wait.mu, absl::Condition(&wait.settled), deadline);
+  }
+  for (ChildEnd* const end : ends) {
+    if (end != nullptr) end->RemoveWait(&wait);
+  }
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i] != nullptr && ends[i]->IsSettled()) return i;
+  }
+  return status;
+}
+
 ChildEnd::Watch ChildEnd::NextWatch() const {
   MutexLock lock(mu_);
   if (result_.has_value()) return {true, -1, absl::InfiniteFuture()};
@@ -130,6 +164,10 @@ void ChildEnd::Update() {
   if (!IsSettledLocked()) return;
   if (result_->ok()) (*result_)->set_output_complete(abandoned_streams_ == 0);
   NoteExitLocked();
+  for (AnyWait* const wait : waits_) {
+    MutexLock lock(wait->mu);
+    wait->settled = true;
+  }
 }
 
 }  // namespace asyncproc::internal

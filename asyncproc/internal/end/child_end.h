@@ -3,12 +3,14 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "asyncproc/child_observer.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/end/reaper.h"
@@ -65,6 +67,10 @@ class ChildEnd {
   absl::Status AwaitExit(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until the output has settled, too. Errors: as AwaitExit.
   absl::Status AwaitSettled(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until the output of one of `ends` has settled; returns the index of
+  // the first such end. Those that are null are left out. Errors: as AwaitExit.
+  static absl::StatusOr<size_t> AwaitAnySettled(
+      absl::Span<ChildEnd* const> ends, absl::Time deadline);
 
   // ---- For the watchers.
 
@@ -93,6 +99,14 @@ class ChildEnd {
   void OnStreamAbandoned() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // One AwaitAnySettled. Its lock is taken last.
+  struct AnyWait {
+    absl::Mutex mu;
+    bool settled ABSL_GUARDED_BY(mu) = false;
+  };
+
+  void AddWait(AnyWait* wait) ABSL_LOCKS_EXCLUDED(mu_);
+  void RemoveWait(AnyWait* wait) ABSL_LOCKS_EXCLUDED(mu_);
   State StateLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool IsSettledLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // After a change: sets what a settled child's status says of its output.
@@ -105,6 +119,7 @@ class ChildEnd {
   std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
   bool exit_noted_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::StatusOr<ExitStatus>> result_ ABSL_GUARDED_BY(mu_);
+  std::vector<AnyWait*> waits_ ABSL_GUARDED_BY(mu_);
   int open_streams_ ABSL_GUARDED_BY(mu_) = 0;
   int abandoned_streams_ ABSL_GUARDED_BY(mu_) = 0;
   int watchers_ ABSL_GUARDED_BY(mu_) = 0;

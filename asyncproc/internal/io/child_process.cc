@@ -240,6 +240,7 @@ void ChildProcess::Detach() {
 void ChildProcess::CloseInForkedCopy() {
   reaper().CloseInForkedCopy();
   for (const auto& output : outputs_) output->CloseInForkedCopy();
+  for (const auto& buffer : buffers_) buffer->CloseInForkedCopy();
   if (input_ != nullptr) input_->CloseInForkedCopy();
   terminal_.Reset();
 }

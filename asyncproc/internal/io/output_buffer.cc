@@ -95,6 +95,7 @@ void OutputBuffer::FinishLocked(absl::Status why) {
   if (std::exchange(finished_, true)) return;
   failure_ = std::move(why);
   if (observer_ != nullptr) observer_->OnOutputClosed(stream_);
+  ShowReady();
 }
 
 bool OutputBuffer::HasRoom() const {
@@ -162,6 +163,7 @@ void OutputBuffer::OnGrown(size_t size) {
   if (cursors_.empty()) Release();
   ApplyBound();
   high_water_ = std::max(high_water_, Buffered());
+  ShowReady();
 }
 
 void OutputBuffer::ApplyBound() {
@@ -225,6 +227,7 @@ void OutputBuffer::Release() {
     front.start += taken;
   }
   Resume(/*wanted=*/waiting_ > 0);
+  ShowReady();
 }
 
 void OutputBuffer::Resume(bool wanted) {
@@ -245,11 +248,43 @@ OutputBuffer::CursorRef OutputBuffer::AddCursor(bool at_oldest) {
 }
 
 void OutputBuffer::RemoveCursor(CursorRef cursor) {
-  if (IsForkedCopy()) return;
+  if (IsForkedCopy()) {
+    if (cursor->ready != nullptr) cursor->ready->CloseInForkedCopy();
+    return;
+  }
   MutexLock lock(mu_);
   cursors_.remove_if(
       [cursor](const BufferCursor& other) { return &other == cursor; });
   Release();
+}
+
+// The threads that might change the list do not exist in the copy, and the lock
+// may be held for good.
+void OutputBuffer::CloseInForkedCopy() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (const BufferCursor& cursor : cursors_) {
+    if (cursor.ready != nullptr) cursor.ready->CloseInForkedCopy();
+  }
+}
+
+absl::StatusOr<int> OutputBuffer::ReadyFd(CursorRef cursor) {
+  MutexLock lock(mu_);
+  if (cursor->ready == nullptr) {
+    absl::StatusOr<std::shared_ptr<Waker>> ready = Waker::Create();
+    if (!ready.ok()) return ready.status();
+    cursor->ready = *std::move(ready);
+    ShowReady();
+  }
+  return cursor->ready->fd();
+}
+
+void OutputBuffer::ShowReady() {
+  for (BufferCursor& cursor : cursors_) {
+    if (cursor.ready == nullptr) continue;
+    const bool ready =
+        finished_ || end() > std::max(cursor.position, cursor.looked);
+    if (std::exchange(cursor.is_ready, ready) == ready) continue;
+    ready ? cursor.ready->Wake() : cursor.ready->Reset();
+  }
 }
 
 void OutputBuffer::CancelCursor(CursorRef cursor) {
@@ -396,6 +431,8 @@ bool OutputBuffer::HasLine(CursorRef cursor) {
   Match match;
   if (FindLine(*cursor, &match)) return true;
   Resume(/*wanted=*/true);
+  cursor->looked = end();
+  ShowReady();
   return false;
 }
 
@@ -426,7 +463,11 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
     absl::Status status =
         brief_wait_.Await(mu_, absl::Condition(&done), deadline);
     --waiting_;
-    if (!status.ok()) return status;
+    if (!status.ok()) {
+      cursor.looked = end();
+      ShowReady();
+      return status;
+    }
   }
   if (cursor.canceled) return absl::CancelledError("the reader was removed");
   if (ready()) return absl::OkStatus();

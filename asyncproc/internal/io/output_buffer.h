@@ -20,6 +20,7 @@
 #include "asyncproc/child_observer.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/fork_stamp.h"
+#include "asyncproc/internal/os/waker.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_bound.h"
 
@@ -33,6 +34,10 @@ struct BufferCursor {
   uint64_t lines = 0;    // Taken by this cursor.
   uint64_t dropped = 0;  // Bytes that the bound took away from this cursor.
   bool canceled = false;
+
+  std::shared_ptr<Waker> ready;  // For ReadyFd; null before.
+  bool is_ready = false;         // `ready` is readable.
+  uint64_t looked = 0;           // A read found too little before this.
 };
 
 // One stream of a child's output, between the producer, which reads the pipe,
@@ -118,6 +123,12 @@ class OutputBuffer {
   // What waits or will wait by this cursor gets kCancelled.
   void CancelCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsForkedCopy() const { return stamp_.IsForkedCopy(); }
+  // In a forked copy of the host: closes the descriptors of ReadyFd.
+  void CloseInForkedCopy();
+
+  // Readable while there are bytes by this cursor that no read has looked at,
+  // and from Finish on. Errors: kResourceExhausted.
+  absl::StatusOr<int> ReadyFd(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::string Read(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   std::string Peek(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
@@ -244,6 +255,8 @@ class OutputBuffer {
   std::string TakeAll(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AtEndLocked(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // After any change of what ReadyFd shows.
+  void ShowReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Waits until `ready()`, or there is no point in waiting any longer.
   template <typename Ready>

@@ -30,7 +30,10 @@ absl::StatusOr<PolledChild*> ChildSet::Start(
 
 void ChildSet::Remove(PolledChild* child) { children_.erase(child->id()); }
 
-void ChildSet::OnPending(PolledChild& child) { pending_.push_back(child.id()); }
+void ChildSet::OnPending(PolledChild& child) {
+  pending_.push_back(child.id());
+  loop_.SetPending(true);
+}
 
 std::optional<ChildSet::Event> ChildSet::TakeEvent() {
   while (!pending_.empty()) {

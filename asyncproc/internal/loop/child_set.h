@@ -48,6 +48,8 @@ class ChildSet final : private PolledChild::Listener {
   };
   // Nothing: step the loop.
   std::optional<Event> TakeEvent();
+  // Whether TakeEvent may return an event.
+  bool HasEvents() const { return !pending_.empty(); }
 
   bool empty() const { return children_.empty(); }
   size_t size() const { return children_.size(); }

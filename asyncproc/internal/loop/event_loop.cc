@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 
@@ -13,7 +14,9 @@
 namespace asyncproc::internal {
 namespace {
 
-constexpr EventLoop::WatcherId kWakerId = 0;
+// Of no watcher: those of watchers begin at 1.
+constexpr EventLoop::WatcherId kOwnId = 0;
+enum OwnSlot { kWakerSlot, kTimerSlot };
 constexpr int kMostEvents = 64;
 
 }  // namespace
@@ -22,14 +25,14 @@ EventLoop::EventLoop(UniqueFd epoll, std::shared_ptr<Waker> waker)
     : epoll_(std::move(epoll)), waker_(std::move(waker)) {}
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
-  UniqueFd epoll = AboveStdio(UniqueFd(GetOs().EpollCreate()));
+  UniqueFd epoll = MoveToHighFd(UniqueFd(GetOs().EpollCreate()));
   if (!epoll.valid()) return absl::ErrnoToStatus(errno, "cannot make an epoll");
   absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
   if (!waker.ok()) return waker.status();
   auto loop =
       absl::WrapUnique(new EventLoop(std::move(epoll), *std::move(waker)));
   absl::Status status =
-      loop->Watch(kWakerId, 0, loop->waker_->fd(), EPOLLIN, false);
+      loop->Watch(kOwnId, kWakerSlot, loop->waker_->fd(), EPOLLIN, false);
   if (!status.ok()) return status;
   return loop;
 }
@@ -38,6 +41,7 @@ EventLoop::~EventLoop() = default;
 
 void EventLoop::CloseInForkedCopy() {
   epoll_.Reset();
+  timer_.Reset();
   waker_->CloseInForkedCopy();
 }
 
@@ -76,16 +80,67 @@ EventLoop::TimerId EventLoop::At(absl::Time time,
                                  std::function<void()> function) {
   const TimerId timer(time, ++last_timer_);
   timers_.emplace(timer, std::move(function));
+  SetTimer();
   return timer;
 }
 
-bool EventLoop::Cancel(TimerId timer) { return timers_.erase(timer) > 0; }
+bool EventLoop::Cancel(TimerId timer) {
+  const bool found = timers_.erase(timer) > 0;
+  SetTimer();
+  return found;
+}
 
 void EventLoop::Post(std::function<void()> function) {
   MutexLock lock(mu_);
   posted_.push_back(std::move(function));
-  if (waiting_) waker_->Wake();
-  waiting_ = false;
+  if ((waiting_ || has_host_) && !std::exchange(woken_, true)) waker_->Wake();
+}
+
+absl::StatusOr<int> EventLoop::fd() {
+  if (timer_.valid()) return epoll_.get();
+  UniqueFd timer = MoveToHighFd(UniqueFd(GetOs().TimerFd()));
+  if (!timer.valid())
+    return absl::ErrnoToStatus(errno, "cannot make a timerfd");
+  absl::Status status =
+      Watch(kOwnId, kTimerSlot, timer.get(), EPOLLIN, /*was_watched=*/false);
+  if (!status.ok()) return status;
+  timer_ = std::move(timer);
+  SetTimer();
+  MutexLock lock(mu_);
+  has_host_ = true;
+  if (!posted_.empty() && !std::exchange(woken_, true)) waker_->Wake();
+  return epoll_.get();
+}
+
+void EventLoop::SetPending(bool pending) {
+  pending_ = pending;
+  SetTimer();
+}
+
+void EventLoop::EndSteps(bool pending) {
+  stepping_ = false;
+  SetPending(pending);
+}
+
+void EventLoop::SetTimer() {
+  if (!timer_.valid() || stepping_) return;
+  absl::Time next = absl::InfiniteFuture();
+  if (!timers_.empty()) next = timers_.begin()->first.first;
+  if (pending_) next = absl::InfinitePast();
+  if (next != timer_time_) SetTimerTo(next);
+}
+
+// A set timer is not readable until its time comes, also if it was before.
+void EventLoop::SetTimerTo(absl::Time time) {
+  timer_time_ = time;
+  itimerspec spec = {};  // Never.
+  if (time != absl::InfiniteFuture()) {
+    // Zero is never, too. A deadline may have parts of a nanosecond.
+    const absl::Time past = absl::FromUnixNanos(1);
+    spec.it_value =
+        absl::ToTimespec(std::max(time, past) + absl::Nanoseconds(1));
+  }
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
 }
 
 bool EventLoop::BeginWait() {
@@ -110,8 +165,12 @@ void EventLoop::Step(absl::Time deadline) {
   EndWait();
   for (int i = 0; i < count; ++i) {
     const WatcherId id = events[i].data.u64 / kMostSlots;
-    if (id == kWakerId) {
-      waker_->Reset();
+    if (id == kOwnId) {
+      // RunPosted resets the waker. A timer that is left alone would end each
+      // wait at once until EndSteps.
+      if (events[i].data.u64 % kMostSlots == kTimerSlot) {
+        SetTimerTo(absl::InfiniteFuture());
+      }
     } else if (Watcher* const watcher = Find(id)) {
       watcher->OnEvents(static_cast<int>(events[i].data.u64 % kMostSlots),
                         events[i].events);
@@ -119,6 +178,7 @@ void EventLoop::Step(absl::Time deadline) {
   }
   RunPosted();
   RunTimers();
+  SetTimer();
 }
 
 void EventLoop::RunPosted() {
@@ -126,6 +186,7 @@ void EventLoop::RunPosted() {
   {
     MutexLock lock(mu_);
     posted.swap(posted_);
+    if (std::exchange(woken_, false)) waker_->Reset();
   }
   for (const std::function<void()>& function : posted) function();
 }

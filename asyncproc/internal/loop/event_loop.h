@@ -77,6 +77,19 @@ class EventLoop {
   // Calls `function` from the next Step, and wakes one that waits. Any thread.
   void Post(std::function<void()> function) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The descriptor for the event loop of the host: readable whenever a Step, or
+  // the owner (see SetPending), has something to do. The first call makes the
+  // timer that shows the deadlines; a loop that is never asked has none.
+  // Errors: kResourceExhausted; nothing has changed then.
+  absl::StatusOr<int> fd() ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether the owner has work that the loop does not know of: fd() is readable
+  // while there is any.
+  void SetPending(bool pending);
+  // Between the two the owner steps the loop, and fd() shows no change of the
+  // deadlines, which would cost a system call each.
+  void BeginSteps() { stepping_ = true; }
+  void EndSteps(bool pending);
+
   // Waits until `deadline` for something to happen, and handles all that has.
   void Step(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -85,6 +98,9 @@ class EventLoop {
 
   void RunPosted() ABSL_LOCKS_EXCLUDED(mu_);
   void RunTimers();
+  // Sets timer_ to the next deadline, if it is another one.
+  void SetTimer();
+  void SetTimerTo(absl::Time time);
   // Whether to wait at all. From then on a Post wakes.
   bool BeginWait() ABSL_LOCKS_EXCLUDED(mu_);
   void EndWait() ABSL_LOCKS_EXCLUDED(mu_);
@@ -96,9 +112,16 @@ class EventLoop {
   WatcherId last_watcher_ = 0;
   uint64_t last_timer_ = 0;
 
+  UniqueFd timer_;  // Not valid before fd() is called.
+  absl::Time timer_time_ = absl::InfiniteFuture();
+  bool pending_ = false;
+  bool stepping_ = false;
+
   absl::Mutex mu_;
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mu_);
   bool waiting_ ABSL_GUARDED_BY(mu_) = false;
+  bool has_host_ ABSL_GUARDED_BY(mu_) = false;  // fd() was called.
+  bool woken_ ABSL_GUARDED_BY(mu_) = false;     // waker_ is readable.
 };
 
 }  // namespace asyncproc::internal

@@ -160,6 +160,7 @@ absl::Status PollerCore::Terminate(Id id, Escalation escalation) {
     entry.failure = absl::CancelledError("terminated before it was started");
     entry.waiting = nullptr;
     failed_.push_back(id);
+    loop_->SetPending(true);
   }
   return absl::OkStatus();
 }
@@ -171,6 +172,8 @@ void PollerCore::Remove(Id id) {
     --running_;
   }
   entries_.erase(found);
+  // There may be room for a child in the queue.
+  if (HasWork()) loop_->SetPending(true);
 }
 
 absl::StatusOr<pid_t> PollerCore::GetPid(Id id) const {
@@ -183,6 +186,13 @@ void PollerCore::Stop() {
   stopped_ = true;
   MutexLock lock(mu_);
   if (waker_ != nullptr) waker_->Post([] {});
+}
+
+absl::StatusOr<int> PollerCore::fd() {
+  if (absl::Status status = MakeLoop(); !status.ok()) return status;
+  absl::StatusOr<int> fd = loop_->fd();
+  if (fd.ok() && !polling_) loop_->SetPending(HasWork());
+  return fd;
 }
 
 absl::Status PollerCore::Poll(absl::Duration timeout,
@@ -198,6 +208,8 @@ absl::Status PollerCore::Poll(absl::Duration timeout,
 absl::Status PollerCore::PollUnguarded(absl::Time deadline,
                                        const std::function<bool()>* done) {
   if (loop_ == nullptr) return *HandleEvents(done);  // Nothing was ever run.
+  loop_->BeginSteps();
+  const absl::Cleanup end = [this] { loop_->EndSteps(HasWork()); };
   return PollChildren(
       *loop_, deadline, [&] { return HandleEvents(done); },
       [] { return "children still run"; });
@@ -225,6 +237,11 @@ std::optional<absl::Status> PollerCore::HandleEvents(
     return done == nullptr ? absl::OkStatus()
                            : absl::OutOfRangeError("all children have ended");
   }
+}
+
+bool PollerCore::HasWork() const {
+  return stopped_ || children_->HasEvents() || !failed_.empty() ||
+         (!queue_.empty() && HasRoom());
 }
 
 absl::Status PollerCore::AdvanceQueue() {

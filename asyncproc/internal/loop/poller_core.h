@@ -67,6 +67,7 @@ class PollerCore {
   // on until all have ended.
   absl::Status Poll(absl::Duration timeout, const std::function<bool()>* done);
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<int> fd();
 
   size_t running() const { return running_; }
   size_t queued() const { return entries_.size() - running_; }
@@ -95,6 +96,8 @@ class PollerCore {
   // Handles what has happened. A status: Poll is to return it.
   std::optional<absl::Status> HandleEvents(const std::function<bool()>* done);
   absl::Status Dispatch(ChildSet::Event event);
+  // Whether HandleEvents has something to do.
+  bool HasWork() const;
   bool HasRoom() const { return max_running_ == 0 || running_ < max_running_; }
   absl::StatusOr<StdinWriter*> Input(const Entry& entry) const;
 

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +40,10 @@ int Os::Open(const char* path, int flags, mode_t mode) {
 }
 
 int Os::EventFd() { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int Os::TimerFd() {
+  return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+}
 
 int Os::Duplicate(int fd, int min) { return fcntl(fd, F_DUPFD_CLOEXEC, min); }
 

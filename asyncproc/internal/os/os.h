@@ -25,6 +25,8 @@ class Os {
   virtual int Pipe2(int fds[2], int flags);
   virtual int Open(const char* path, int flags, mode_t mode);
   virtual int EventFd();
+  // Of CLOCK_MONOTONIC, closed on exec.
+  virtual int TimerFd();
   // F_DUPFD_CLOEXEC: the lowest free descriptor that is `min` or higher.
   virtual int Duplicate(int fd, int min);
 

@@ -1,0 +1,1 @@
+../workspace/server_test.cc
