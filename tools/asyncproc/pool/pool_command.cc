@@ -33,6 +33,7 @@
 #include "tools/asyncproc/host_command.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/os/clock.h"
+#include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/pool/pool.h"
@@ -108,16 +109,16 @@ struct Words {
   }
 };
 
-UniqueFd OpenFile(const std::string& path) {
-  return UniqueFd(path.empty() || path == "-"
-                      ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                      : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+UniqueFd OpenInput(const std::string& path) {
+  return path.empty() || path == "-"
+             ? UniqueFd(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3))
+             : OpenFile(path.c_str(), O_RDONLY);
 }
 
 // All values in a file.
 absl::StatusOr<std::vector<std::string>> ReadValues(const std::string& path,
                                                     char end) {
-  const UniqueFd fd = OpenFile(path);
+  const UniqueFd fd = OpenInput(path);
   if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
   std::string text;
   std::string buffer(1 << 16, '\0');
@@ -397,7 +398,7 @@ absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
   if (!words.lists.empty()) {
     source = std::make_unique<ProductSource>(words.lists);
   } else {
-    UniqueFd fd = OpenFile(words.file);
+    UniqueFd fd = OpenInput(words.file);
     if (!fd.valid()) {
       return absl::ErrnoToStatus(errno,
                                  words.file.empty() ? "stdin" : words.file);
