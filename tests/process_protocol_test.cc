@@ -527,6 +527,35 @@ TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {
   EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
 }
 
+TEST(ProcessTransportTest, TellsWhatWasDoneToEndTheChild) {
+  auto reactor = MustCreate();
+  auto ended = std::make_shared<Recorder>();
+  absl::StatusOr<Termination> last;
+  EXPECT_THAT(ended->transport().termination(),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  ended->on_made = [&] {
+    EXPECT_THAT(ended->transport().termination(),
+                HasCode(absl::StatusCode::kNotFound));
+    EXPECT_THAT(ended->transport().Terminate(), IsOk());
+    EXPECT_THAT(ended->transport().termination(),
+                HasCode(absl::StatusCode::kUnavailable));
+  };
+  ended->on_ended = [&] { last = ended->transport().termination(); };
+  auto alone = std::make_shared<Recorder>();
+  ASSERT_THAT(reactor->Spawn(ended, Command({"cat"})), IsOk());
+  ASSERT_THAT(reactor->Spawn(alone, Command({"true"})), IsOk());
+
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+
+  ASSERT_THAT(last, IsOk());
+  EXPECT_EQ(last->status, ExitStatus::Exited(0));
+  EXPECT_EQ(last->ended_by_step, 0);
+  EXPECT_TRUE(last->survivors.empty());
+  EXPECT_THAT(ended->transport().termination(), IsOk());
+  EXPECT_THAT(alone->transport().termination(),
+              HasCode(absl::StatusCode::kNotFound));
+}
+
 TEST(ReactorTest, EndsWithTheTimeOfItsThread) {
   auto reactor = MustCreate();
   ASSERT_THAT(reactor->Spawn(std::make_shared<ProcessProtocol>(),
