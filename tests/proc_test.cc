@@ -143,8 +143,8 @@ TEST_P(NoProcTest, APollerTellsOfAGroupThatMayHaveSurvived) {
   const pid_t second = std::stoi(poller.output(1).out);
   {
     ScopedOs scoped(&os_);
-    ASSERT_THAT(poller.Terminate(1, Only(SIGTERM, kNeverReached,
-                                         TerminationScope::kGroup)),
+    ASSERT_THAT(poller.Terminate(
+                    1, Only(SIGTERM, kNeverReached, TerminationScope::kGroup)),
                 IsOk());
     EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
   }

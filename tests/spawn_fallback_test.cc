@@ -252,7 +252,8 @@ TEST_P(CloneTest, WorksOnManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// As an emulator that takes the flags and makes a copy of the host all the same.
+// As an emulator that takes the flags and makes a copy of the host all the
+// same.
 int ForkOfAnything(int flags) { return flags & ~(kSharing | CLONE_FILES); }
 
 TEST(SilentForkTest, ReportsWhereTheChildFailed) {
@@ -350,8 +351,9 @@ TEST(CopiesTablesRightTest, KnowsTheReleasesWithTheFix) {
     EXPECT_TRUE(internal::CopiesTablesRight(release)) << release;
   }
   for (const char* release :
-       {"6.11.0-rc1", "6.10.6", "6.9.12", "6.8.0-45-generic", "6.6.47", "6.1.0-18-amd64",
-        "5.15.0-122-generic", "5.10.224", "5.9.1", "4.19.321", "unknown", ""}) {
+       {"6.11.0-rc1", "6.10.6", "6.9.12", "6.8.0-45-generic", "6.6.47",
+        "6.1.0-18-amd64", "5.15.0-122-generic", "5.10.224", "5.9.1", "4.19.321",
+        "unknown", ""}) {
     EXPECT_FALSE(internal::CopiesTablesRight(release)) << release;
   }
 }

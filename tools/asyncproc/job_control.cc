@@ -17,8 +17,7 @@ void StopSelf() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Foreground::Foreground()
-    : terminal_(OpenFile("/dev/tty", O_RDWR | O_NOCTTY)) {}
+Foreground::Foreground() : terminal_(OpenFile("/dev/tty", O_RDWR | O_NOCTTY)) {}
 
 bool Foreground::ours() const {
   return terminal_.valid() && tcgetpgrp(terminal_.get()) == getpgrp();

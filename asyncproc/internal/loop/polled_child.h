@@ -164,7 +164,7 @@ class PolledChild final : public EventLoop::Watcher {
   std::vector<Interest> interests_;  // By slot; the last is survivor_'s.
   std::unique_ptr<EscalationRun> escalation_;
   std::unique_ptr<Outcome> outcome_;  // Null: none is over.
-  UniqueFd survivor_;  // A target that outlives the child.
+  UniqueFd survivor_;                 // A target that outlives the child.
 
   std::unique_ptr<ChildLimits> limits_;  // Null when there is none.
   absl::Time started_;

@@ -199,7 +199,7 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   if (report.error != 0) {
     ReapFailed(pid);
     result.pidfd.Reset();
-    if (report.could_not_unshare) {
+    if (report.could_not_unshare != 0) {
       ShareDescriptors() = false;
       return SpawnOnce(request, prepared);
     }

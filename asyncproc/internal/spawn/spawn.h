@@ -66,8 +66,8 @@ struct SpawnResult {
 // vfork, and where that is refused too, by fork: then the start takes longer
 // the more memory the host has, and no waitpid(-1) of the host's must be
 // under way. The same holds where an emulator makes a fork of either and does
-// not say so. The first start of a host finds that out: it takes a pipe, and
-// copies the whole table of descriptors.
+// not say so, as valgrind does. The first start of a host finds that out: it
+// takes a pipe, and copies the whole table of descriptors.
 //
 // Thread safety: may be called from any thread, from many at once. The signal
 // mask of the calling thread is as before when it returns.
