@@ -84,6 +84,7 @@ void DoSomethingElse() {}
   // command.h: begin
   command.env.Set("LANG", "C").Unset("HOME");
   command.env.Clear().Set("PATH", "/usr/bin:/bin");
+  command.env = asyncproc::Environment::Only({{"PATH", "/bin"}});
   // end
 }
 
