@@ -8,13 +8,16 @@
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "asyncproc/child_observer.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/io/child_process.h"
 #include "asyncproc/internal/os/fork_stamp.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/terminate/escalation_run.h"
@@ -62,6 +65,8 @@ struct Process::Core {
   const internal::ForkStamp stamp;
   const Command command;
   const std::shared_ptr<ChildProcess> child;
+  absl::Mutex mu;
+  OnDestroy on_destroy ABSL_GUARDED_BY(mu) = command.on_destroy;
   std::optional<Terminal> terminal;
   OutputStream out;
   OutputStream err;
@@ -101,8 +106,14 @@ Process::~Process() {
     // The command's policy is carried out in full, also when the time of this
     // thread is up.
     const internal::WaitShield shield;
-    const OnDestroy::Policy policy = command().on_destroy.policy();
-    if (policy == OnDestroy::Policy::kTerminate) TerminateAll();
+    const OnDestroy on_destroy = [this] {
+      internal::MutexLock lock(core_->mu);
+      return core_->on_destroy;
+    }();
+    const OnDestroy::Policy policy = on_destroy.policy();
+    if (policy == OnDestroy::Policy::kTerminate) {
+      TerminateAll(on_destroy.escalation());
+    }
     if (policy == OnDestroy::Policy::kDetach || !child.KillAndReap()) {
       Detach();
       return;
@@ -115,8 +126,16 @@ Process::~Process() {
 
 void Process::Detach() { core_->child->Detach(); }
 
-void Process::TerminateAll() {
-  Escalation escalation = command().on_destroy.escalation();
+absl::Status Process::set_on_destroy(OnDestroy on_destroy) {
+  Command changed = command();
+  changed.on_destroy = on_destroy;
+  if (absl::Status status = changed.Validate(); !status.ok()) return status;
+  internal::MutexLock lock(core_->mu);
+  core_->on_destroy = std::move(on_destroy);
+  return absl::OkStatus();
+}
+
+void Process::TerminateAll(Escalation escalation) {
   escalation.steps.push_back(EscalationStep::Signal(SIGKILL, kLastGrace));
   Terminate(escalation).IgnoreError();
 }

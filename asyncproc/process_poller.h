@@ -76,6 +76,8 @@ struct PollerOptions {
 // Thread safety: none, but for Stop: the poller belongs to one thread.
 // Ownership: the destructor kills and reaps all children that still run, with
 // no further callback; Command::on_destroy does not count here.
+// Fork, stack, pthread_cancel: as Process. An exception of a callback comes out
+// of Poll; another Poll goes on.
 // Blocking: the Poll methods. Remove and the destructor for as long as a killed
 // child takes to end. Nothing else.
 template <typename Key, typename Hash = absl::Hash<Key>>
@@ -95,9 +97,14 @@ class ProcessPoller : private internal::PollerCore::Client {
 
   // Starts `command`, or queues it when max_running are there.
   //
+  // Unlike asyncproc::Run, it does not wait for the child: Poll does.
+  //
   // `input` is what it gets on stdin first. Without, stdin is not a pipe: it is
-  // /dev/null, or what command.in says. Empty: it is a pipe, with nothing in it
-  // yet. In either case it stays open, for SendInput, until CloseInput.
+  // /dev/null, or what command.in says. That is another default than
+  // Process's, since the many children of a poller are mostly jobs that get no
+  // input: with a pipe, one that reads its stdin would never end. Empty: it is
+  // a pipe, with nothing in it yet. In either case it stays open, for
+  // SendInput, until CloseInput.
   // Errors: kAlreadyExists while a child of that key has not ended;
   // kInvalidArgument for input when command.in is no pipe, or a command or
   // limits that make no sense; kResourceExhausted for input that exceeds

@@ -28,8 +28,8 @@ class Reactor;
 // What a ProcessProtocol can do with its child. Nothing here blocks.
 //
 // Every method returns kFailedPrecondition before the child has been started,
-// and, but for termination, kNotFound from ProcessEnded on; what else it returns
-// is said with it.
+// and, but for termination, kNotFound from ProcessEnded on; what else it
+// returns is said with it.
 //
 // Thread safety: none: it belongs to the thread of the reactor. Others go by
 // Reactor::CallFromThread.
@@ -172,6 +172,8 @@ class ProcessProtocol {
 // called from any.
 // Ownership: the destructor kills and reaps the children that still run, and
 // calls nobody.
+// Fork, stack, pthread_cancel: as Process. An exception of a protocol or of a
+// call comes out of Run; another Run goes on.
 // Blocking: Run. The destructor, for as long as killed children take to end.
 class Reactor {
  public:

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -94,8 +95,10 @@ TEST(ProcessPollerTest, TellsOutputsAndResultsApartByKey) {
   ASSERT_THAT(poller.Run("A", Command::Shell("echo a; echo ea >&2; exit 1")),
               IsOk());
   ASSERT_THAT(poller.Run("B", Command::Shell("echo b")), IsOk());
-  EXPECT_THAT(poller.results().at("A"), HasCode(absl::StatusCode::kUnavailable));
-  EXPECT_THAT(poller.results().at("B"), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(poller.results().at("A"),
+              HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(poller.results().at("B"),
+              HasCode(absl::StatusCode::kUnavailable));
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
@@ -203,8 +206,7 @@ TEST(ProcessPollerTest, ThrowsAwayWhatNobodyWants) {
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
-  EXPECT_THAT(poller.results().at(1),
-              IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_THAT(poller.results().at(1), IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
 // POL-09
@@ -396,8 +398,7 @@ TEST(ProcessPollerTest, ServesManyChildrenAtOnce) {
     EXPECT_EQ(poller.output(i).out,
               absl::StrCat("first ", i, "\nsecond ", i, "\n"));
     EXPECT_EQ(poller.output(i).err, absl::StrCat("first ", i, "\n"));
-    EXPECT_THAT(poller.results().at(i),
-                IsOkAndHolds(ExitStatus::Exited(23)));
+    EXPECT_THAT(poller.results().at(i), IsOkAndHolds(ExitStatus::Exited(23)));
   }
 }
 
@@ -408,8 +409,7 @@ TEST(ProcessPollerTest, DoesNotWaitForAGrandchildThatHoldsThePipe) {
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
-  ASSERT_THAT(poller.results().at(1),
-              IsOkAndHolds(ExitStatus::Exited(0)));
+  ASSERT_THAT(poller.results().at(1), IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_FALSE(poller.results().at(1)->output_complete());
   kill(std::stoi(poller.output(1).out), SIGKILL);
 }
@@ -430,7 +430,8 @@ TEST(ProcessPollerTest, SaysWhenTimeIsUp) {
   EXPECT_THAT(poller.Poll(kShort),
               HasCode(absl::StatusCode::kDeadlineExceeded));
 
-  EXPECT_THAT(poller.results().at("A"), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(poller.results().at("A"),
+              HasCode(absl::StatusCode::kUnavailable));
   EXPECT_EQ(poller.running(), 1);
 }
 
@@ -549,10 +550,9 @@ Escalation Only(int signal, absl::Duration grace, TerminationScope scope) {
 
 TEST(ProcessPollerTest, NamesTheProcessesThatSurvivedAnEscalation) {
   Recorder poller;
-  ASSERT_THAT(
-      poller.Run("A", Command::Shell(
-                          absl::StrCat(Helper("ignore_sigterm"), " & wait"))),
-      IsOk());
+  ASSERT_THAT(poller.Run("A", Command::Shell(absl::StrCat(
+                                  Helper("ignore_sigterm"), " & wait"))),
+              IsOk());
   ASSERT_THAT(poller.PollUntilSays({"A"}, "ready\n", kNeverReached), IsOk());
   EXPECT_THAT(poller.termination("A"), HasCode(absl::StatusCode::kNotFound));
   absl::StatusOr<Termination> in_callback;
@@ -561,9 +561,9 @@ TEST(ProcessPollerTest, NamesTheProcessesThatSurvivedAnEscalation) {
     return absl::OkStatus();
   };
 
-  ASSERT_THAT(poller.Terminate(
-                  "A", Only(SIGTERM, kShort, TerminationScope::kTree)),
-              IsOk());
+  ASSERT_THAT(
+      poller.Terminate("A", Only(SIGTERM, kShort, TerminationScope::kTree)),
+      IsOk());
   EXPECT_THAT(poller.termination("A"), HasCode(absl::StatusCode::kUnavailable));
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
@@ -783,8 +783,7 @@ TEST(ProcessPollerTest, NeedsNoCallbacks) {
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
   EXPECT_THAT(poller.results().at(1), EndedBy(ExitStatus::Signaled(SIGTERM)));
-  EXPECT_THAT(poller.results().at(2),
-              HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(poller.results().at(2), HasCode(absl::StatusCode::kNotFound));
 }
 
 // ---- Waiting for something.
@@ -886,6 +885,20 @@ TEST(BufferingProcessPollerTest, ForgetsWhatIsTaken) {
   EXPECT_EQ(poller.TakeOutput(1).out, "x\n");
   EXPECT_EQ(poller.TakeOutput(1).out, "");
   EXPECT_EQ(poller.output(2).out, "");
+}
+
+TEST(ProcessPollerTest, LetsTheExceptionOfACallbackThrough) {
+  Recorder poller;
+  poller.on_output = [](const std::string&) -> absl::Status {
+    throw std::runtime_error("thrown by the callback");
+  };
+  ASSERT_THAT(poller.Run("A", Command({"echo", "x"})), IsOk());
+
+  EXPECT_THROW(poller.Poll(kNeverReached).IgnoreError(), std::runtime_error);
+
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+  EXPECT_EQ(poller.output("A").out, "x\n");
+  EXPECT_THAT(poller.result("A"), EndedBy(ExitStatus::Exited(0)));
 }
 
 }  // namespace
