@@ -172,8 +172,9 @@ class ProcessProtocol {
 // called from any.
 // Ownership: the destructor kills and reaps the children that still run, and
 // calls nobody.
-// Fork, stack, pthread_cancel: as Process. An exception of a protocol or of a
-// call comes out of Run; another Run goes on.
+// Fork, stack, pthread_cancel: as Process. An exception of a protocol comes out
+// of Run; another Run goes on. What is given to CallLater and CallFromThread
+// must not throw.
 // Blocking: Run. The destructor, for as long as killed children take to end.
 class Reactor {
  public:

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -554,6 +555,19 @@ TEST(ProcessTransportTest, TellsWhatWasDoneToEndTheChild) {
   EXPECT_THAT(ended->transport().termination(), IsOk());
   EXPECT_THAT(alone->transport().termination(),
               HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST(ReactorTest, LetsTheExceptionOfAProtocolThrough) {
+  auto reactor = MustCreate();
+  auto protocol = std::make_shared<Recorder>();
+  protocol->on_out = [] { throw std::runtime_error("thrown by OutReceived"); };
+  ASSERT_THAT(reactor->Spawn(protocol, Command({"echo", "x"})), IsOk());
+
+  EXPECT_THROW(reactor->Run(kNeverReached).IgnoreError(), std::runtime_error);
+
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+  EXPECT_EQ(protocol->out, "x\n");
+  EXPECT_THAT(protocol->ended, IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
 TEST(ReactorTest, EndsWithTheTimeOfItsThread) {
