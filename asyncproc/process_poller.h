@@ -22,7 +22,7 @@
 #include "asyncproc/child_observer.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/loop/poller_core.h"
+#include "asyncproc/internal/loop/poller_core.h"  // ProcessPoller is a template.
 #include "asyncproc/termination.h"
 
 namespace asyncproc {

@@ -115,7 +115,7 @@ struct Readiness {
 //
 // A child that forks and ends, as daemons do, has ended. Of a Pipeline, any
 // stage may be the server: stderr is that of each, and the socket any stage's.
-// Of a recording only lines can be waited for, and what Probe finds.
+// A recording can only be waited for by Line and Probe.
 //
 // Thread safety: any thread may wait, also several for one process.
 // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten.
