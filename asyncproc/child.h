@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,6 +15,8 @@
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
+
+class Process;
 
 enum class ProcessState {
   kRunning,
@@ -31,6 +34,8 @@ std::ostream& operator<<(std::ostream& out, ProcessState state);
 //
 // It is what a conversation needs, and so less than Process: a Child has no
 // pid, no terminal of its own and no descriptors, for a recorded one has none.
+//
+// A Pipeline is one, too.
 //
 // Every method does what Process says of the one with its name.
 //
@@ -61,6 +66,10 @@ class Child {
 
   // For messages: what it is, "bc -q (pid 4711)".
   virtual std::string DebugString() const = 0;
+
+  // The processes behind it, for what needs one, such as Diagnose: a Pipeline
+  // has several, a recording none. They belong to the child.
+  virtual std::vector<Process*> processes() { return {}; }
 
   // `count` letters from a to p that nobody can guess, for a mark to be known
   // by in what a child says. That is the child's to give because it is a part

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,6 +113,30 @@ absl::Status ValidateDescriptors(const Command& command) {
     if (child_fd <= STDERR_FILENO) {
       return Invalid("pass_fds has ", child_fd,
                      " of the child, which is for in, out and err to set");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateFiles(const Command& command) {
+  if (command.out.kind() != Stdio::Kind::kFile ||
+      command.err.kind() != Stdio::Kind::kFile ||
+      command.out.path() != command.err.path() ||
+      command.out.mode() == command.err.mode()) {
+    return absl::OkStatus();
+  }
+  return Invalid("out and err open the file ",
+                 internal::PrintableWord(command.out.path()),
+                 " in two modes: one would overwrite what the other writes");
+}
+
+absl::Status ValidateSignals(const Command& command) {
+  for (const int signal : command.blocked_signals) {
+    const bool of_libc = signal > SIGSYS && signal < SIGRTMIN;
+    if (signal <= 0 || signal > SIGRTMAX || signal == SIGKILL ||
+        signal == SIGSTOP || of_libc) {
+      return Invalid("blocked_signals has ", signal,
+                     ", which is no signal that can be blocked");
     }
   }
   return absl::OkStatus();
@@ -289,6 +314,10 @@ std::string ExplainLimits(const Command& command) {
     absl::StrAppend(&text, "limit ", resource, ":     ", limit.rlim_cur, " of ",
                     limit.rlim_max, "\n");
   }
+  if (!command.blocked_signals.empty()) {
+    absl::StrAppend(&text, "blocked:     ",
+                    absl::StrJoin(command.blocked_signals, " "), "\n");
+  }
   if (command.die_with_parent) {
     absl::StrAppend(&text, "ends:        with the host\n");
   }
@@ -324,6 +353,8 @@ std::string Stdio::ToString() const {
       return absl::StrCat("descriptor ", fd_);
     case Kind::kToStdout:
       return "as stdout";
+    case Kind::kClosed:
+      return "closed";
     case Kind::kFile:
       break;
   }
@@ -335,6 +366,33 @@ std::string Stdio::ToString() const {
 
 Environment& Environment::Set(absl::string_view name, absl::string_view value) {
   changes_[std::string(name)] = std::string(value);
+  return *this;
+}
+
+Environment Environment::Only(
+    const std::map<std::string, std::string>& variables) {
+  return Environment().Clear().Set(variables);
+}
+
+absl::StatusOr<Environment> Environment::FromList(
+    const std::vector<std::string>& entries) {
+  Environment environment;
+  environment.Clear();
+  for (const absl::string_view entry : entries) {
+    const size_t end = entry.find('=');
+    if (end == absl::string_view::npos || end == 0) {
+      // Not the rest of it, which may be a secret.
+      return Invalid("an entry of an environment is not NAME=value: it has no ",
+                     end == 0 ? "name" : "'='");
+    }
+    environment.Set(entry.substr(0, end), entry.substr(end + 1));
+  }
+  return environment;
+}
+
+Environment& Environment::Set(
+    const std::map<std::string, std::string>& variables) {
+  for (const auto& [name, value] : variables) Set(name, value);
   return *this;
 }
 
@@ -388,8 +446,9 @@ Command Command::Shell(std::string script) {
 absl::Status Command::Validate() const {
   for (const absl::Status& status :
        {ValidateStrings(*this), ValidateEnvironment(env),
-        ValidateDescriptors(*this), ValidatePty(*this), ValidateIdentity(*this),
-        ValidateLimits(*this), ValidateEnd(*this)}) {
+        ValidateDescriptors(*this), ValidateFiles(*this), ValidatePty(*this),
+        ValidateIdentity(*this), ValidateSignals(*this), ValidateLimits(*this),
+        ValidateEnd(*this)}) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();

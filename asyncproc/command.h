@@ -8,11 +8,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/output_bound.h"
@@ -43,6 +45,7 @@ class Stdio {
     kFd,
     kToStdout,
     kLineBuffered,
+    kClosed,
   };
   enum class FileMode {
     kRead,
@@ -64,9 +67,15 @@ class Stdio {
   static Stdio Null() { return Stdio(Kind::kNull); }
   // The host's own stream of that number; closed if that is closed.
   static Stdio Inherit() { return Stdio(Kind::kInherit); }
+  // No stream: the child has the descriptor closed. Mind that the first file
+  // that the child opens gets that number, and then the child's messages.
+  static Stdio Closed() { return Stdio(Kind::kClosed); }
   // A file, opened by the host: a relative path is relative to the directory of
   // the host, not to Command::working_directory. Mind that opening a FIFO waits
   // for its other end; only WithTimeout ends that.
+  // Where stdout and stderr name the same file in the same mode, both have one
+  // open file description, as with ToStdout, and neither overwrites what the
+  // other has written. In two different modes the file is refused.
   static Stdio File(std::string path, FileMode mode);
   // An open descriptor of the host's, which stays the host's to close.
   static Stdio Fd(int fd);
@@ -78,7 +87,8 @@ class Stdio {
   FileMode mode() const { return mode_; }
   int fd() const { return fd_; }
 
-  // "pipe", "/dev/null", "inherited", "> 'log'", "descriptor 7", "as stdout".
+  // "pipe", "/dev/null", "inherited", "> 'log'", "descriptor 7", "as stdout",
+  // "closed".
   std::string ToString() const;
 
  private:
@@ -100,7 +110,20 @@ class Stdio {
 // another thread may call setenv meanwhile, Clear and set all that is needed.
 class Environment {
  public:
+  // The host's, without changes.
+  Environment() = default;
+  // These variables and no others:
+  //   command.env = asyncproc::Environment::Only({{"PATH", "/bin"}});
+  static Environment Only(const std::map<std::string, std::string>& variables);
+  // The same from a list of "NAME=value", as `environ` and ToVector have them.
+  // Of a name that comes twice, the last counts. Errors: kInvalidArgument for
+  // an entry without a name or without "=".
+  static absl::StatusOr<Environment> FromList(
+      const std::vector<std::string>& entries);
+
   Environment& Set(absl::string_view name, absl::string_view value);
+  // Each of these, besides what there is.
+  Environment& Set(const std::map<std::string, std::string>& variables);
   Environment& Unset(absl::string_view name);
   // Forgets the host's environment and all changes made so far.
   Environment& Clear();
@@ -178,9 +201,9 @@ struct SshOptions {
 //   command.env.Set("PYTHONUNBUFFERED", "1");
 //   command.err = asyncproc::Stdio::ToStdout();
 //
-// The child has no descriptor of the host's but what is named here, an empty
-// signal mask, and the default action for every signal, also for those that the
-// host ignores.
+// The child has no descriptor of the host's but what is named here, a signal
+// mask that is empty but for `blocked_signals`, and the default action for
+// every signal, also for those that the host ignores.
 //
 // A value: it can be copied, changed and used again. Thread safety: as a
 // struct.
@@ -266,6 +289,11 @@ struct Command {
 
   // Further descriptors of the child: its number to the host's. The host's stay
   // open, and are not changed.
+  //
+  // There is no way to pass on all descriptors but some: among them would be
+  // those of the host's other threads and libraries, whose numbers nobody
+  // knows, and the pipes of other children, which would not see their
+  // end-of-file while this child lives.
   std::map<int, int> pass_fds;
 
   ProcessGroup process_group = ProcessGroup::Inherit();
@@ -286,6 +314,11 @@ struct Command {
   std::optional<uid_t> user;
   std::optional<gid_t> group;
   std::optional<std::vector<gid_t>> supplementary_groups;
+
+  // The signals that the child has blocked when its program starts; most
+  // programs do not expect any. None of SIGKILL, SIGSTOP and the two that the C
+  // library uses itself (32 and 33) can be named.
+  std::set<int> blocked_signals;
 
   std::optional<mode_t> umask;
   // From -20 to 19; absolute, not added to the host's.
@@ -325,7 +358,8 @@ struct Command {
   // Whether it makes sense, before anything is done.
   // Errors: kInvalidArgument, saying what of it: no argv; a NUL byte; a
   // variable's name that is empty or has a '='; a stream that cannot be what it
-  // is set to; the same number twice; a negative or excessive number.
+  // is set to; the same number twice; a file that stdout and stderr open in two
+  // modes; a signal that cannot be blocked; a negative or excessive number.
   absl::Status Validate() const;
 
   // The command line, quoted for a shell, to be read: a word with control

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/regex_options.h"
@@ -188,12 +189,27 @@ struct Expect::Search {
   size_t length = 0;
 };
 
-Expect::Expect(Child* child) : child_(child), cursor_(&child->out()) {}
+Expect::Expect(Child* child)
+    : child_(child),
+      cursor_(&child->out()),
+      buffer_(std::make_unique<internal::ByteQueue>()) {}
 
 Expect::Expect(Process* process)
-    : child_(process), process_(process), cursor_(&process->out()) {}
+    : child_(process),
+      process_(process),
+      cursor_(&process->out()),
+      buffer_(std::make_unique<internal::ByteQueue>()) {}
 
-Expect::Expect(OutputCursor* cursor) : child_(nullptr), cursor_(cursor) {}
+Expect::Expect(OutputCursor* cursor)
+    : child_(nullptr),
+      cursor_(cursor),
+      buffer_(std::make_unique<internal::ByteQueue>()) {}
+
+Expect::Expect(Expect&& other) noexcept = default;
+
+Expect::~Expect() = default;
+
+absl::string_view Expect::buffer() const { return buffer_->view(); }
 
 absl::StatusOr<Expected> Expect::Await(const Pattern& pattern,
                                        absl::Duration timeout) {
@@ -222,7 +238,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
   const absl::Time deadline = DeadlineAfter(timeout);
   Search search(patterns, lookback_, window_);
   for (bool silent = false;;) {
-    if (search.Next(buffer_.view(), silent)) return Take(search);
+    if (search.Next(buffer_->view(), silent)) return Take(search);
     // A call without time to wait is none that a scope could end.
     const bool late = MonotonicNow() >= deadline;
     const absl::Status ended =
@@ -238,7 +254,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
       silent = absl::IsDeadlineExceeded(status);
       if (status.ok() || silent || !internal::CheckWaitScopes().ok()) continue;
     }
-    if (search.Next(buffer_.view(), /*whole=*/true)) return Take(search);
+    if (search.Next(buffer_->view(), /*whole=*/true)) return Take(search);
     if (!status.ok() && !absl::IsDeadlineExceeded(status)) {
       return GiveUp(patterns, Pattern::Kind::kEof, status);
     }
@@ -258,12 +274,12 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
                                      ? absl::InfiniteDuration()
                                      : deadline - MonotonicNow();
   if (without_room_.empty()) {
-    const size_t room = limit_ - std::min(limit_, buffer_.size());
+    const size_t room = limit_ - std::min(limit_, buffer_->size());
     if (room == 0) {
       absl::Status status = cursor_->AwaitSome(timeout);
       if (!status.ok()) return status;
       return absl::ResourceExhaustedError(
-          absl::StrCat("nothing matched in ", buffer_.size(),
+          absl::StrCat("nothing matched in ", buffer_->size(),
                        " bytes, which is the limit of what is kept"));
     }
     absl::StatusOr<std::string> more =
@@ -271,7 +287,7 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
     if (!more.ok()) return more.status();
     without_room_ = *std::move(more);
   }
-  if (!buffer_.Append(without_room_)) {
+  if (!buffer_->Append(without_room_)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no memory to keep ", without_room_.size(), " bytes of output more"));
   }
@@ -283,18 +299,18 @@ absl::Status Expect::FillLast() {
   // Bytes that arrive meanwhile are left: a flood of them has no end.
   size_t rest = cursor_->Available() + without_room_.size();
   while (rest > 0) {
-    const size_t before = buffer_.size();
+    const size_t before = buffer_->size();
     const absl::Status status =
         Fill(absl::InfinitePast(), std::min(rest, kPiece));
     if (!status.ok()) return status;
-    rest -= std::min(rest, buffer_.size() - before);
+    rest -= std::min(rest, buffer_->size() - before);
   }
   return cursor_->AtEof() ? Fill(absl::InfinitePast(), kPiece)
                           : absl::OkStatus();
 }
 
 Expected Expect::Take(const Search& search) {
-  const absl::string_view text = buffer_.view();
+  const absl::string_view text = buffer_->view();
   Expected expected;
   expected.index = *search.found;
   expected.before = std::string(text.substr(0, search.begin));
@@ -307,13 +323,13 @@ Expected Expect::Take(const Search& search) {
                           parts.data(), groups + 1);
     expected.groups.assign(parts.begin() + 1, parts.end());
   }
-  buffer_.Consume(search.begin + search.length);
+  buffer_->Consume(search.begin + search.length);
   return expected;
 }
 
 std::string Expect::TakeBuffer() {
-  std::string text(buffer_.view());
-  buffer_.Consume(text.size());
+  std::string text(buffer_->view());
+  buffer_->Consume(text.size());
   return text;
 }
 
@@ -330,7 +346,7 @@ absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
     // The end takes what is left; in time, more may come of it.
     expected.before = outcome == Pattern::Kind::kEof
                           ? TakeBuffer()
-                          : std::string(buffer_.view());
+                          : std::string(buffer_->view());
     return expected;
   }
   return absl::Status(why.code(),
@@ -338,7 +354,7 @@ absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
 }
 
 std::string Expect::Describe(const std::vector<Pattern>& patterns) const {
-  const absl::string_view text = buffer_.view();
+  const absl::string_view text = buffer_->view();
   const absl::string_view last =
       text.substr(text.size() - std::min(text.size(), kShown));
   std::ostringstream child;

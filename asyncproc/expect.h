@@ -11,7 +11,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/child.h"
-#include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
 #include "asyncproc/regex_encoding.h"
@@ -20,8 +19,9 @@
 namespace asyncproc {
 
 namespace internal {
+class ByteQueue;
 class InteractionRun;
-}
+}  // namespace internal
 
 // One of the things that may happen next.
 class Pattern {
@@ -103,10 +103,12 @@ class Expect {
  public:
   // Reads the child's stdout, or its terminal.
   explicit Expect(Process* process);
-  // The same of what stands in for a Process.
+  // The same of a Pipeline, or of what stands in for a Process.
   explicit Expect(Child* child);
   // Reads by `cursor`, which may be an OutputStream.
   explicit Expect(OutputCursor* cursor);
+  Expect(Expect&& other) noexcept;
+  ~Expect();
 
   // Errors: kDeadlineExceeded when nothing has matched and Timeout() is not
   // among the patterns, and kOutOfRange likewise for the end and Eof(): both
@@ -128,7 +130,7 @@ class Expect {
   void set_limit(size_t bytes) { limit_ = bytes; }
 
   // What has arrived and not been taken; takes it.
-  absl::string_view buffer() const { return buffer_.view(); }
+  absl::string_view buffer() const;
   std::string TakeBuffer();
 
   // Whose output it is; null when it was made for anything but a Process.
@@ -152,7 +154,7 @@ class Expect {
   Child* const child_;                // May be null.
   Process* const process_ = nullptr;  // The same, if it is one.
   OutputCursor* const cursor_;
-  internal::ByteQueue buffer_;
+  std::unique_ptr<internal::ByteQueue> buffer_;
   std::string without_room_;  // Read, and to go behind that.
   size_t window_ = 0;
   size_t lookback_ = 64 * 1024;

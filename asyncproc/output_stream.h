@@ -198,7 +198,8 @@ class OutputStream : public OutputCursor {
   // Calls `tap` with all that arrives, in order, nothing twice and nothing left
   // out, on a thread of the tap's own: it may block as long as it likes and
   // call anything, and neither the child nor another reader waits for it; what
-  // it has yet to see is kept for it. It must not throw. Errors:
+  // it has yet to see is kept for it. It must not throw, which
+  // would end the program. Errors:
   // kResourceExhausted when there is no thread to be had.
   absl::StatusOr<TapHandle> AddTap(Tap tap, TapUnit unit = TapUnit::kChunk,
                                    From from = From::kOldest);

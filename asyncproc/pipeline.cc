@@ -1,7 +1,9 @@
 #include "asyncproc/pipeline.h"
 
 #include <signal.h>
+#include <unistd.h>
 
+#include <set>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -218,6 +220,36 @@ absl::Status Pipeline::Signal(int signal) {
   return result;
 }
 
+absl::Status Pipeline::ForEachGroup(
+    const std::function<absl::Status(Process& stage)>& function) {
+  absl::Status result = function(*stages_.front());
+  std::set<pid_t> groups = {pid()};
+  for (size_t i = 1; i < stages_.size(); ++i) {
+    // A stage that has left the group by itself, or leads another.
+    if (!stages_[i]->IsAlive()) continue;
+    const pid_t group = getpgid(stages_[i]->pid());
+    if (group < 0 || groups.count(group) > 0) continue;
+    if (group == stages_[i]->pid()) groups.insert(group);
+    const absl::Status status = function(*stages_[i]);
+    if (!absl::IsNotFound(status) &&
+        (result.ok() || absl::IsNotFound(result))) {
+      result = status;
+    }
+  }
+  return result;
+}
+
+absl::Status Pipeline::Signal(int signal, TerminationScope scope) {
+  if (scope == TerminationScope::kChild) return Signal(signal);
+  return ForEachGroup(
+      [&](Process& stage) { return stage.Signal(signal, scope); });
+}
+
+absl::Status Pipeline::Interrupt(TerminationScope scope) {
+  if (scope == TerminationScope::kChild) scope = TerminationScope::kGroup;
+  return ForEachGroup([&](Process& stage) { return stage.Interrupt(scope); });
+}
+
 absl::StatusOr<ExitStatus> Pipeline::Terminate(absl::Duration grace) {
   absl::StatusOr<Termination> termination =
       Terminate(Escalation::Standard(grace));
@@ -260,6 +292,29 @@ bool Pipeline::IsAlive() {
     if (stage->IsAlive()) return true;
   }
   return false;
+}
+
+ProcessState Pipeline::state() {
+  // In the order in which a process goes through them.
+  ProcessState least = ProcessState::kAbandoned;
+  bool all_drained = true, any_stopped = false;
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    const ProcessState state = stage->state();
+    if (state == ProcessState::kRunning) return state;
+    any_stopped = any_stopped || state == ProcessState::kStopped;
+    all_drained = all_drained && state == ProcessState::kDrained;
+    if (state == ProcessState::kDraining) least = state;
+  }
+  if (any_stopped) return ProcessState::kStopped;
+  return all_drained ? ProcessState::kDrained : least;
+}
+
+std::vector<Process*> Pipeline::processes() {
+  std::vector<Process*> processes;
+  for (const std::unique_ptr<Process>& stage : stages_) {
+    processes.push_back(stage.get());
+  }
+  return processes;
 }
 
 std::string Pipeline::DebugString() const {

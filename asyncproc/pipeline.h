@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/output_stream.h"
@@ -28,8 +30,9 @@ struct PipelineOptions {
 };
 
 // Programs that feed each other, `a | b | c`, with the interface of one
-// Process: what is written to it, the first one reads; what the last one says
-// is its output. No shell is involved.
+// Process, so that Expect, Repl and WaitUntilReady take it: what is written to
+// it, the first one reads; what the last one says is its output. No shell is
+// involved.
 //
 //   auto pipeline = asyncproc::Pipeline::Spawn({{"sort"}, {"uniq", "-c"}});
 //   if (!pipeline.ok()) return pipeline.status();
@@ -53,7 +56,7 @@ struct PipelineOptions {
 // Ownership: as Process: each stage has its threads. The destructor kills all
 // stages that still run.
 // Errors: as Process.
-class Pipeline {
+class Pipeline final : public Child {
  public:
   // Starts all of `commands`, or none.
   // The stdin of the first, the stdout of the last, and the stderr of each are
@@ -65,7 +68,7 @@ class Pipeline {
   static absl::StatusOr<std::unique_ptr<Pipeline>> Spawn(
       std::vector<Command> commands, const PipelineOptions& options = {});
 
-  ~Pipeline();
+  ~Pipeline() override;
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
@@ -76,17 +79,19 @@ class Pipeline {
   pid_t pid() const { return stages_.front()->pid(); }
 
   // The stdin of the first stage.
-  absl::Status Write(absl::string_view data) {
+  absl::Status Write(absl::string_view data) override {
     return stages_.front()->Write(data);
   }
-  absl::Status Flush(absl::Duration timeout) {
+  absl::Status Flush(absl::Duration timeout) override {
     return stages_.front()->Flush(timeout);
   }
-  absl::Status CloseStdin() { return stages_.front()->CloseStdin(); }
+  absl::Status CloseStdin() override { return stages_.front()->CloseStdin(); }
 
   // The stdout of the last stage.
   std::string Read() { return stages_.back()->Read(); }
-  OutputStream& out() { return stages_.back()->out(); }
+  OutputStream& out() override { return stages_.back()->out(); }
+  // The stderr of the last stage.
+  OutputStream& err() override { return stages_.back()->err(); }
   // The stderr of each. REQUIRES: i < size().
   OutputStream& err(size_t i) { return stages_[i]->err(); }
   // What has arrived on any, stage by stage.
@@ -94,9 +99,9 @@ class Pipeline {
 
   // Waits for all stages, as Process::Wait does for one, and returns the status
   // of the last stage that failed; if none did, that of the last one.
-  absl::StatusOr<ExitStatus> Wait(int flags = 0);
+  absl::StatusOr<ExitStatus> Wait(int flags = 0) override;
   // Errors: also kDeadlineExceeded, naming the stages that still run.
-  absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout);
+  absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override;
 
   // How each stage has ended; nothing for one that has not, or whose status was
   // taken by someone else.
@@ -104,24 +109,53 @@ class Pipeline {
 
   // Sends a signal to each stage that runs.
   // Errors: kNotFound once all have ended; else the first of Process::Signal.
-  absl::Status Signal(int signal);
+  absl::Status Signal(int signal) override;
+  // To all processes of the group or tree; with kChild, to the stages alone.
+  // Errors: as Process::Signal, of the first that has one.
+  absl::Status Signal(int signal, TerminationScope scope) override;
+  absl::Status Interrupt(TerminationScope scope) override;
 
   // As those of Process, for all stages; the stdin that is closed is that of
   // the first. The scope kChild means the same as kGroup here.
-  absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1));
+  absl::StatusOr<ExitStatus> Terminate(
+      absl::Duration grace = absl::Seconds(1)) override;
   absl::StatusOr<Termination> Terminate(const Escalation& escalation);
+  absl::StatusOr<Termination> Terminate(absl::Duration grace,
+                                        TerminationScope scope) {
+    return Terminate(Escalation::Standard(grace, scope));
+  }
 
   // Whether any stage has not ended.
-  bool IsAlive();
+  bool IsAlive() override;
+  // kRunning while a stage runs; kStopped when all that have not ended are
+  // stopped; else the state of the stage that is the least far.
+  ProcessState state() override;
 
   // "a | b | c", quoted for a shell.
-  std::string DebugString() const;
+  std::string DebugString() const override;
+  // The stages.
+  std::vector<Process*> processes() override;
+
+  // Of the first stage, and of its observer.
+  absl::StatusOr<std::string> DrawLetters(size_t count) override {
+    return stages_.front()->DrawLetters(count);
+  }
+  absl::Status NoteSent(absl::string_view bytes) override {
+    return stages_.front()->NoteSent(bytes);
+  }
+  absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
+                                           absl::Duration timeout) override {
+    return stages_.front()->NoteReceived(bytes, timeout);
+  }
 
  private:
   Pipeline(std::vector<std::unique_ptr<Process>> stages,
            const PipelineOptions& options);
 
   bool Failed(size_t i, const ExitStatus& status) const;
+  // Calls `function` for a stage of each process group that the stages are in.
+  absl::Status ForEachGroup(
+      const std::function<absl::Status(Process& stage)>& function);
 
   const PipelineOptions options_;
   const std::vector<std::unique_ptr<Process>> stages_;

@@ -118,6 +118,8 @@ struct Process::Core {
   const internal::ForkStamp stamp;
   const Command command;
   const std::shared_ptr<ChildProcess> child;
+  absl::Mutex mu;
+  OnDestroy on_destroy ABSL_GUARDED_BY(mu) = command.on_destroy;
   std::optional<Terminal> terminal;
   OutputStream out;
   OutputStream err;
@@ -166,8 +168,14 @@ Process::~Process() {
     // The command's policy is carried out in full, also when the time of this
     // thread is up.
     const internal::WaitShield shield;
-    const OnDestroy::Policy policy = command().on_destroy.policy();
-    if (policy == OnDestroy::Policy::kTerminate) TerminateAll();
+    const OnDestroy on_destroy = [this] {
+      internal::MutexLock lock(core_->mu);
+      return core_->on_destroy;
+    }();
+    const OnDestroy::Policy policy = on_destroy.policy();
+    if (policy == OnDestroy::Policy::kTerminate) {
+      TerminateAll(on_destroy.escalation());
+    }
     if (policy == OnDestroy::Policy::kDetach || !child.KillAndReap()) {
       Detach();
       return;
@@ -180,8 +188,16 @@ Process::~Process() {
 
 void Process::Detach() { core_->child->Detach(); }
 
-void Process::TerminateAll() {
-  Escalation escalation = command().on_destroy.escalation();
+absl::Status Process::set_on_destroy(OnDestroy on_destroy) {
+  Command changed = command();
+  changed.on_destroy = on_destroy;
+  if (absl::Status status = changed.Validate(); !status.ok()) return status;
+  internal::MutexLock lock(core_->mu);
+  core_->on_destroy = std::move(on_destroy);
+  return absl::OkStatus();
+}
+
+void Process::TerminateAll(Escalation escalation) {
   escalation.steps.push_back(EscalationStep::Signal(SIGKILL, kLastGrace));
   Terminate(escalation).IgnoreError();
 }

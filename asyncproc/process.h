@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -57,6 +58,16 @@ struct Output {
 // child that cannot be killed, since it has another user's identity by now, or
 // cannot be reaped, since its debugger has yet to let go of it, is detached as
 // OnDestroy::Detach does.
+// What was started elsewhere, by fork() or by another library, cannot become a
+// Process: its status belongs to the code that started it, and a pid alone may
+// be another process's by now. Call waitpid, or pidfd_open and poll.
+// Stack: a thread that calls a method needs 64 KiB of stack. The threads of the
+// library have the host's default size (pthread_setattr_default_np).
+// pthread_cancel: a thread must not be canceled while it is in a call of this
+// library, which may hold a lock: disable it by pthread_setcancelstate, and end
+// waits by a CancellationScope.
+// Exceptions: no method throws. What a tap or a ChildObserver throws ends the
+// program, since it is called on a thread of the library.
 // Fork: in a copy of the host made by fork(), the destructor closes the
 // descriptors and does nothing else: it sends no signal, reaps no child and
 // joins no thread, since those belong to the original. A forked copy may only
@@ -193,12 +204,23 @@ class Process final : public Child {
   // others failed, as for Signal: a group got each signal as a whole as
   // long as the child lived, and Wait has the status.
   absl::StatusOr<Termination> Terminate(const Escalation& escalation);
+  // The same by the steps of Terminate(grace).
+  absl::StatusOr<Termination> Terminate(absl::Duration grace,
+                                        TerminationScope scope) {
+    return Terminate(Escalation::Standard(grace, scope));
+  }
+
+  // Takes the place of Command::on_destroy; command() keeps the first one.
+  // Errors: kInvalidArgument for an escalation that makes no sense, and for
+  // Detach where Command::die_with_parent is set.
+  absl::Status set_on_destroy(OnDestroy on_destroy);
 
   // Whether it has not ended, as far as is known right now.
   bool IsAlive() override;
   ProcessState state() override;
 
   std::string DebugString() const override;
+  std::vector<Process*> processes() override { return {this}; }
   absl::StatusOr<std::string> DrawLetters(size_t count) override;
   absl::Status NoteSent(absl::string_view bytes) override;
   absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
@@ -231,7 +253,7 @@ class Process final : public Child {
   absl::Status GaveUp(absl::StatusCode code, absl::Duration elapsed,
                       absl::string_view state);
   void Detach();
-  void TerminateAll();
+  void TerminateAll(Escalation escalation);
 
   std::unique_ptr<Core> core_;
 };

@@ -36,6 +36,10 @@ bool FindAcross(absl::string_view text, absl::string_view data,
   return false;
 }
 
+absl::Status NotEnded() {
+  return absl::UnavailableError("the child has not ended");
+}
+
 absl::Status NoSuchChild() {
   return absl::NotFoundError("no child of this key is there");
 }

@@ -22,7 +22,7 @@
 #include "asyncproc/child_observer.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/loop/poller_core.h"
+#include "asyncproc/internal/loop/poller_core.h"  // ProcessPoller is a template.
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
@@ -76,14 +76,17 @@ struct PollerOptions {
 // Thread safety: none, but for Stop: the poller belongs to one thread.
 // Ownership: the destructor kills and reaps all children that still run, with
 // no further callback; Command::on_destroy does not count here.
+// Fork, stack, pthread_cancel: as Process. An exception of a callback comes out
+// of Poll; another Poll goes on.
 // Blocking: the Poll methods. Remove and the destructor for as long as a killed
 // child takes to end. Nothing else.
 template <typename Key, typename Hash = absl::Hash<Key>>
 class ProcessPoller : private internal::PollerCore::Client {
  public:
-  // How a child ended. Nothing: it has not. An error: it was never started, or
-  // its status was taken by someone else (see Process::Wait).
-  using Result = std::optional<absl::StatusOr<ExitStatus>>;
+  // How a child ended. kUnavailable, as from Process::Wait: it has not ended.
+  // Any other error: it was never started, or another waitpid has taken its
+  // status (see Process::Wait).
+  using Result = absl::StatusOr<ExitStatus>;
   using Results = absl::node_hash_map<Key, Result, Hash>;
 
   explicit ProcessPoller(PollerOptions options = {})
@@ -94,9 +97,14 @@ class ProcessPoller : private internal::PollerCore::Client {
 
   // Starts `command`, or queues it when max_running are there.
   //
+  // Unlike asyncproc::Run, it does not wait for the child: Poll does.
+  //
   // `input` is what it gets on stdin first. Without, stdin is not a pipe: it is
-  // /dev/null, or what command.in says. Empty: it is a pipe, with nothing in it
-  // yet. In either case it stays open, for SendInput, until CloseInput.
+  // /dev/null, or what command.in says. That is another default than
+  // Process's, since the many children of a poller are mostly jobs that get no
+  // input: with a pipe, one that reads its stdin would never end. Empty: it is
+  // a pipe, with nothing in it yet. In either case it stays open, for
+  // SendInput, until CloseInput.
   // Errors: kAlreadyExists while a child of that key has not ended;
   // kInvalidArgument for input when command.in is no pipe, or a command or
   // limits that make no sense; kResourceExhausted for input that exceeds
@@ -125,8 +133,9 @@ class ProcessPoller : private internal::PollerCore::Client {
 
   // Begins to end the child, and returns at once: Poll takes the steps, and
   // OnTerminate comes when the escalation is over, for a group or tree when all
-  // of it has ended. What another escalation has begun this one takes over. One
-  // that is queued is taken from the queue: OnFailure, kCancelled.
+  // of it has ended; `termination` says which processes are left. What another
+  // escalation has begun this one takes over. One that is queued is taken from
+  // the queue: OnFailure, kCancelled.
   // Errors: kNotFound; kInvalidArgument.
   absl::Status Terminate(const Key& key,
                          Escalation escalation = Escalation::Standard());
@@ -199,6 +208,16 @@ class ProcessPoller : private internal::PollerCore::Client {
 
   // By key, of all children that there were.
   const Results& results() const { return results_; }
+  // That of one of them. Errors: also kNotFound for a key that was never used.
+  Result result(const Key& key) const;
+
+  // What an escalation did to a child, Terminate's or that of ChildLimits; also
+  // in its OnTerminate. Errors: kNotFound when none was begun, or the key was
+  // never used; kUnavailable until the escalation is over and the child has
+  // ended; kResourceExhausted when the child has ended, but the search for the
+  // other processes of the group or tree failed, as for Process::Terminate;
+  // kDataLoss as Process::Wait.
+  absl::StatusOr<Termination> termination(const Key& key) const;
 
   // Children that run, and that wait to.
   size_t running() const { return core_.running(); }
@@ -256,9 +275,12 @@ class ProcessPoller : private internal::PollerCore::Client {
   absl::Status HandleTimeout(Id id, const absl::Status& why) final {
     return OnTimeout(KeyOf(id), why);
   }
-  absl::Status HandleEnded(Id id, absl::StatusOr<ExitStatus> status) final;
+  absl::Status HandleEnded(Id id, absl::StatusOr<ExitStatus> status,
+                           absl::StatusOr<Termination> termination) final;
 
   Results results_;
+  // Of children that have ended, and that an escalation was begun for.
+  absl::flat_hash_map<Key, absl::StatusOr<Termination>, Hash> terminations_;
   absl::flat_hash_map<Key, Id, Hash> ids_;    // Of those that have not ended.
   absl::flat_hash_map<Id, const Key*> keys_;  // Into results_.
   Search* search_ = nullptr;
@@ -332,6 +354,7 @@ bool FindAcross(absl::string_view text, absl::string_view data,
                 std::string* tail);
 
 absl::Status NoSuchChild();
+absl::Status NotEnded();
 
 }  // namespace internal
 
@@ -345,7 +368,9 @@ absl::Status ProcessPoller<Key, Hash>::Run(const Key& key, Command command,
   absl::StatusOr<Id> id =
       core_.Run(std::move(command), std::move(input), limits);
   if (!id.ok()) return id.status();
-  const auto result = results_.insert_or_assign(key, Result()).first;
+  const auto result =
+      results_.insert_or_assign(key, Result(internal::NotEnded())).first;
+  terminations_.erase(key);
   ids_[key] = *id;
   keys_[*id] = &result->first;
   return absl::OkStatus();
@@ -392,6 +417,24 @@ absl::StatusOr<pid_t> ProcessPoller<Key, Hash>::GetPid(const Key& key) const {
 }
 
 template <typename Key, typename Hash>
+auto ProcessPoller<Key, Hash>::result(const Key& key) const -> Result {
+  const auto found = results_.find(key);
+  if (found == results_.end()) return internal::NoSuchChild();
+  return found->second;
+}
+
+template <typename Key, typename Hash>
+absl::StatusOr<Termination> ProcessPoller<Key, Hash>::termination(
+    const Key& key) const {
+  if (const auto running = ids_.find(key); running != ids_.end()) {
+    return core_.GetTermination(running->second);
+  }
+  const auto found = terminations_.find(key);
+  if (found == terminations_.end()) return internal::NoSuchChild();
+  return found->second;
+}
+
+template <typename Key, typename Hash>
 absl::Status ProcessPoller<Key, Hash>::Remove(const Key& key) {
   if (const auto found = ids_.find(key); found != ids_.end()) {
     const Id id = found->second;
@@ -400,17 +443,22 @@ absl::Status ProcessPoller<Key, Hash>::Remove(const Key& key) {
     keys_.erase(id);
     ids_.erase(found);
   }
+  terminations_.erase(key);
   return results_.erase(key) > 0 ? absl::OkStatus() : internal::NoSuchChild();
 }
 
 template <typename Key, typename Hash>
 absl::Status ProcessPoller<Key, Hash>::HandleEnded(
-    Id id, absl::StatusOr<ExitStatus> status) {
+    Id id, absl::StatusOr<ExitStatus> status,
+    absl::StatusOr<Termination> termination) {
   const Key key = KeyOf(id);
   keys_.erase(id);
   ids_.erase(key);
   if (search_ != nullptr) search_->left.erase(id);
-  results_[key] = status;
+  results_.insert_or_assign(key, status);
+  if (!absl::IsNotFound(termination.status())) {
+    terminations_.insert_or_assign(key, std::move(termination));
+  }
   return status.ok() ? OnTerminate(key, *status)
                      : OnFailure(key, status.status());
 }

@@ -75,6 +75,13 @@ absl::Status ProcessTransport::Terminate(Escalation escalation) {
                     : child.status();
 }
 
+absl::StatusOr<Termination> ProcessTransport::termination() const {
+  if (child_ == nullptr && pid_ != 0) return termination_;
+  absl::StatusOr<PolledChild*> child = Child();
+  if (!child.ok()) return child.status();
+  return (*child)->termination();
+}
+
 absl::Status ProcessTransport::PauseProducing() {
   absl::StatusOr<PolledChild*> child = Child();
   if (child.ok()) (*child)->Pause();
@@ -138,6 +145,8 @@ Reactor::~Reactor() {
   // Their transports may live on, with other owners of the protocols.
   for (const auto& [cookie, protocol] : core_->protocols) {
     protocol->transport_.child_ = nullptr;
+    protocol->transport_.termination_ =
+        absl::NotFoundError("the reactor is gone");
   }
 }
 
@@ -243,6 +252,7 @@ void Reactor::Core::Dispatch(internal::ChildSet::Event event) {
       break;
   }
   const absl::StatusOr<ExitStatus> status = child->status();
+  protocol->transport_.termination_ = child->termination();
   protocol->transport_.child_ = nullptr;
   protocols.erase(child->cookie());
   children.Remove(child);

@@ -28,7 +28,8 @@ class Reactor;
 // What a ProcessProtocol can do with its child. Nothing here blocks.
 //
 // Every method returns kFailedPrecondition before the child has been started,
-// and kNotFound from ProcessEnded on; what else it returns is said with it.
+// and, but for termination, kNotFound from ProcessEnded on; what else it
+// returns is said with it.
 //
 // Thread safety: none: it belongs to the thread of the reactor. Others go by
 // Reactor::CallFromThread.
@@ -66,6 +67,10 @@ class ProcessTransport {
   // Errors: kInvalidArgument.
   absl::Status Terminate(Escalation escalation = Escalation::Standard());
 
+  // What an escalation did to the child, Terminate's or that of its limits;
+  // also from ProcessEnded on. Errors: as ProcessPoller::termination.
+  absl::StatusOr<Termination> termination() const;
+
   // From Pause to Resume nothing of the child is reported, neither output nor
   // end, and its output is not read: a child that writes much then waits, which
   // is the purpose.
@@ -80,6 +85,7 @@ class ProcessTransport {
   internal::PolledChild* child_ = nullptr;  // Null before its start and behind
                                             // its end.
   pid_t pid_ = 0;
+  absl::StatusOr<Termination> termination_;  // From the end on.
 };
 
 // One child as a conversation: subclass it, override what you want to hear of,
@@ -166,6 +172,9 @@ class ProcessProtocol {
 // called from any.
 // Ownership: the destructor kills and reaps the children that still run, and
 // calls nobody.
+// Fork, stack, pthread_cancel: as Process. An exception of a protocol comes out
+// of Run; another Run goes on. What is given to CallLater and CallFromThread
+// must not throw.
 // Blocking: Run. The destructor, for as long as killed children take to end.
 class Reactor {
  public:

@@ -17,6 +17,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
@@ -63,15 +64,20 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(1);
 
 class LineCheck : public ReadyCondition::Check {
  public:
-  LineCheck(std::shared_ptr<const RE2> regex, Process& process,
+  LineCheck(std::shared_ptr<const RE2> regex, Child& child,
             std::optional<ChildStream> stream, bool keep_control_sequences)
       : regex_(std::move(regex)),
         keep_control_sequences_(keep_control_sequences) {
     if (stream != ChildStream::kErr) {
-      cursors_.push_back(process.out().NewCursor(From::kOldest));
+      cursors_.push_back(child.out().NewCursor(From::kOldest));
     }
-    if (stream != ChildStream::kOut) {
-      cursors_.push_back(process.err().NewCursor(From::kOldest));
+    if (stream == ChildStream::kOut) return;
+    const std::vector<Process*> processes = child.processes();
+    for (Process* const process : processes) {
+      cursors_.push_back(process->err().NewCursor(From::kOldest));
+    }
+    if (processes.empty()) {
+      cursors_.push_back(child.err().NewCursor(From::kOldest));
     }
   }
 
@@ -184,7 +190,7 @@ class SocketCheck : public ReadyCondition::Check {
  public:
   // `listeners`: the sockets at these addresses that /proc lists.
   SocketCheck(const std::vector<Address>& addresses,
-              std::function<std::set<ino_t>()> listeners, pid_t child)
+              std::function<std::set<ino_t>()> listeners, Child& child)
       : listeners_(std::move(listeners)), child_(child) {
     for (const Address& address : addresses) connectors_.emplace_back(address);
   }
@@ -213,7 +219,12 @@ class SocketCheck : public ReadyCondition::Check {
       other_ = strange_;
       return false;
     }
-    internal::SocketOwner owner = internal::FindSocketOwner(listeners, child_);
+    internal::SocketOwner owner;
+    for (Process* const process : child_.processes()) {
+      if (!process->IsAlive()) continue;
+      owner = internal::FindSocketOwner(listeners, process->pid());
+      if (owner.kind != internal::SocketOwner::Kind::kOther) return true;
+    }
     if (owner.kind != internal::SocketOwner::Kind::kOther) return true;
     other_ = strange_ = std::move(owner);
     strange_listeners_ = std::move(listeners);
@@ -221,7 +232,7 @@ class SocketCheck : public ReadyCondition::Check {
   }
 
   const std::function<std::set<ino_t>()> listeners_;
-  const pid_t child_;
+  Child& child_;
   std::vector<Connector> connectors_;
   std::optional<internal::SocketOwner> other_;    // Seen by the last look.
   std::optional<internal::SocketOwner> strange_;  // One that was ever seen,
@@ -295,10 +306,9 @@ absl::StatusOr<std::vector<Address>> UnixAddress(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> CheckSockets(
     const absl::StatusOr<std::vector<Address>>& addresses,
-    std::function<std::set<ino_t>()> listeners, const Process& process) {
+    std::function<std::set<ino_t>()> listeners, Child& child) {
   if (!addresses.ok()) return addresses.status();
-  return std::make_unique<SocketCheck>(*addresses, std::move(listeners),
-                                       process.pid());
+  return std::make_unique<SocketCheck>(*addresses, std::move(listeners), child);
 }
 
 const char* NameOf(std::optional<ChildStream> stream) {
@@ -320,9 +330,9 @@ ReadyCondition ReadyCondition::Line(absl::string_view pattern,
       absl::StrCat("a line that matches /", internal::Printable(pattern),
                    "/ on ", NameOf(stream)),
       [regex, stream, keep = options.keep_control_sequences](
-          Process& process) -> absl::StatusOr<std::unique_ptr<Check>> {
+          Child& child) -> absl::StatusOr<std::unique_ptr<Check>> {
         if (!regex->ok()) return absl::InvalidArgumentError(regex->error());
-        return std::make_unique<LineCheck>(regex, process, stream, keep);
+        return std::make_unique<LineCheck>(regex, child, stream, keep);
       });
 }
 
@@ -330,20 +340,20 @@ ReadyCondition ReadyCondition::TcpPort(absl::string_view host, int port) {
   return ReadyCondition(
       absl::StrCat("a connection to ", internal::Printable(host), " port ",
                    port),
-      [host = std::string(host), port](Process& process) {
+      [host = std::string(host), port](Child& child) {
         return CheckSockets(
             TcpAddresses(host, port),
-            [port] { return internal::ListenersOnPort(port); }, process);
+            [port] { return internal::ListenersOnPort(port); }, child);
       });
 }
 
 ReadyCondition ReadyCondition::UnixSocket(absl::string_view path) {
   return ReadyCondition(
       absl::StrCat("a connection to ", internal::Printable(path)),
-      [path = std::string(path)](Process& process) {
+      [path = std::string(path)](Child& child) {
         return CheckSockets(
             UnixAddress(path),
-            [path] { return internal::ListenersAtPath(path); }, process);
+            [path] { return internal::ListenersAtPath(path); }, child);
       });
 }
 
@@ -358,8 +368,8 @@ ReadyCondition ReadyCondition::File(absl::string_view path) {
 ReadyCondition ReadyCondition::Probe(absl::string_view what,
                                      std::function<bool()> probe) {
   return ReadyCondition(std::string(what),
-                        [probe = std::move(probe)](Process&)
-                            -> absl::StatusOr<std::unique_ptr<Check>> {
+                        [probe = std::move(probe)](
+                            Child&) -> absl::StatusOr<std::unique_ptr<Check>> {
                           return std::make_unique<ProbeCheck>(probe);
                         });
 }
@@ -367,12 +377,12 @@ ReadyCondition ReadyCondition::Probe(absl::string_view what,
 // One call of WaitUntilReady.
 class ReadinessWait {
  public:
-  ReadinessWait(Process& process, const ReadyCondition& condition)
-      : process_(process), condition_(condition), start_(MonotonicNow()) {}
+  ReadinessWait(Child& child, const ReadyCondition& condition)
+      : child_(child), condition_(condition), start_(MonotonicNow()) {}
 
   absl::StatusOr<Readiness> Wait(absl::Duration timeout) {
     absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> made =
-        condition_.factory_(process_);
+        condition_.factory_(child_);
     if (!made.ok()) {
       return Failed(made.status().code(), made.status().message());
     }
@@ -381,7 +391,7 @@ class ReadinessWait {
     absl::Duration pause = kFirstPause;
     for (;;) {
       // In this order: what it said last is to be seen.
-      const absl::StatusOr<ExitStatus> end = process_.Wait(WNOHANG);
+      const absl::StatusOr<ExitStatus> end = child_.Wait(WNOHANG);
       const absl::StatusOr<bool> ready = check_->Look(&readiness_);
       if (ready.ok() && *ready) return Succeeded();
       if (!absl::IsUnavailable(end.status())) return Ended(end);
@@ -407,7 +417,7 @@ class ReadinessWait {
   // At the end of its output a child mostly ends, too: then that is what there
   // is to say.
   absl::Status Hopeless(const absl::Status& why, absl::Time deadline) {
-    const absl::StatusOr<ExitStatus> end = process_.WaitFor(std::min(
+    const absl::StatusOr<ExitStatus> end = child_.WaitFor(std::min(
         kTimeToEnd, std::max(deadline - MonotonicNow(), absl::ZeroDuration())));
     if (end.ok() || absl::IsDataLoss(end.status())) return Ended(end);
     return Failed(why.code(), why.message());
@@ -422,39 +432,46 @@ class ReadinessWait {
   absl::Status TimedOut(absl::Duration timeout) const {
     return Failed(absl::StatusCode::kDeadlineExceeded,
                   absl::StrCat("not after ", absl::FormatDuration(timeout),
-                               "; ", Diagnose(process_).ToString()));
+                               "; ", Diagnosed()));
   }
 
   absl::Status GivenUp(const absl::Status& why) const {
-    return Failed(
-        why.code(),
-        absl::StrCat(
-            "the wait ended after ",
-            absl::FormatDuration(absl::Trunc(Elapsed(), absl::Milliseconds(1))),
-            ": ", why.message(), "; ", Diagnose(process_).ToString()));
+    return Failed(why.code(),
+                  absl::StrCat("the wait ended after ",
+                               absl::FormatDuration(absl::Trunc(
+                                   Elapsed(), absl::Milliseconds(1))),
+                               ": ", why.message(), "; ", Diagnosed()));
   }
 
   absl::Status Failed(absl::StatusCode code, absl::string_view what) const {
     return absl::Status(
-        code,
-        absl::StrCat(process_.command().DebugString(), " (pid ", process_.pid(),
-                     ") is not ready (", condition_.ToString(), "): ", what,
-                     check_ == nullptr ? "" : check_->Obstacle(),
-                     process_.out().LastLines("stdout"),
-                     process_.err().LastLines("stderr")));
+        code, absl::StrCat(child_.DebugString(), " is not ready (",
+                           condition_.ToString(), "): ", what,
+                           check_ == nullptr ? "" : check_->Obstacle(),
+                           child_.out().LastLines("stdout"),
+                           child_.err().LastLines("stderr")));
   }
 
-  Process& process_;
+  // What each of its processes is doing.
+  std::string Diagnosed() const {
+    std::vector<std::string> texts;
+    for (Process* const process : child_.processes()) {
+      if (process->IsAlive()) texts.push_back(Diagnose(*process).ToString());
+    }
+    return texts.empty() ? "it has not ended" : absl::StrJoin(texts, "; ");
+  }
+
+  Child& child_;
   const ReadyCondition& condition_;
   const absl::Time start_;
   std::unique_ptr<ReadyCondition::Check> check_;
   Readiness readiness_;
 };
 
-absl::StatusOr<Readiness> WaitUntilReady(Process& process,
+absl::StatusOr<Readiness> WaitUntilReady(Child& child,
                                          const ReadyCondition& condition,
                                          absl::Duration timeout) {
-  return ReadinessWait(process, condition).Wait(timeout);
+  return ReadinessWait(child, condition).Wait(timeout);
 }
 
 }  // namespace asyncproc

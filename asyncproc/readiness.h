@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/child.h"
 #include "asyncproc/child_observer.h"
 #include "asyncproc/process.h"
 #include "asyncproc/regex_encoding.h"
@@ -78,7 +79,7 @@ class ReadyCondition {
 
  private:
   using Factory =
-      std::function<absl::StatusOr<std::unique_ptr<Check>>(Process& process)>;
+      std::function<absl::StatusOr<std::unique_ptr<Check>>(Child& child)>;
 
   ReadyCondition(std::string description, Factory factory);
   friend class ReadinessWait;
@@ -112,7 +113,9 @@ struct Readiness {
 // wait before you read. (With OutputBound::BlockChild, nobody but the process's
 // own reader makes room: give it enough for what is said before the line.)
 //
-// A child that forks and ends, as daemons do, has ended.
+// A child that forks and ends, as daemons do, has ended. Of a Pipeline, any
+// stage may be the server: stderr is that of each, and the socket any stage's.
+// A recording can only be waited for by Line and Probe.
 //
 // Thread safety: any thread may wait, also several for one process.
 // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten.
@@ -123,7 +126,7 @@ struct Readiness {
 // kFailedPrecondition when no such line can come any more: the streams are at
 // their end, or were never pipes. kInvalidArgument for a pattern that is none,
 // or an impossible host, port or path.
-absl::StatusOr<Readiness> WaitUntilReady(Process& process,
+absl::StatusOr<Readiness> WaitUntilReady(Child& child,
                                          const ReadyCondition& condition,
                                          absl::Duration timeout);
 

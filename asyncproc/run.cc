@@ -126,6 +126,7 @@ class Session {
     const absl::Status end = Drive();
     if (!end.ok()) End();
     RunResult result;
+    result.pid = child_->reaper().pid();
     result.elapsed = MonotonicNow() - start_;
     const absl::StatusOr<ExitStatus> status = child_->end().result().value_or(
         absl::PermissionDeniedError("it runs on"));
@@ -355,7 +356,7 @@ absl::Cord Encode(const RunFailure& failure) {
                    absl::ToInt64Nanoseconds(result.usage.wall_time), " ",
                    result.usage.max_rss_bytes, " ", result.truncated, " ",
                    result.unread_input, " ", failure.command.size(), " ",
-                   result.out.size(), "\n", failure.command));
+                   result.out.size(), " ", result.pid, "\n", failure.command));
   payload.Append(result.out.cord());
   payload.Append(result.err.cord());
   return payload;
@@ -482,7 +483,7 @@ std::ostream& operator<<(std::ostream& out, RunFailureReason reason) {
 std::optional<RunFailure> GetRunFailure(const absl::Status& status) {
   const std::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
   if (!payload.has_value()) return std::nullopt;
-  // Fifteen numbers of twenty digits at the most.
+  // Sixteen numbers of twenty digits at the most.
   const std::string head(payload->Subcord(0, 400));
   const size_t end = head.find('\n');
   if (end == std::string::npos) return std::nullopt;
@@ -491,7 +492,7 @@ std::optional<RunFailure> GetRunFailure(const absl::Status& status) {
        absl::StrSplit(absl::string_view(head).substr(0, end), ' ')) {
     if (!absl::SimpleAtoi(text, &numbers.emplace_back())) return std::nullopt;
   }
-  if (numbers.size() != 15) return std::nullopt;
+  if (numbers.size() != 16) return std::nullopt;
   RunFailure failure;
   failure.reason = static_cast<RunFailureReason>(numbers[0]);
   failure.limit = absl::Nanoseconds(numbers[1]);
@@ -509,6 +510,7 @@ std::optional<RunFailure> GetRunFailure(const absl::Status& status) {
   result.status.set_usage(result.usage);
   result.truncated = static_cast<uint64_t>(numbers[11]);
   result.unread_input = static_cast<uint64_t>(numbers[12]);
+  result.pid = static_cast<pid_t>(numbers[15]);
   size_t at = end + 1;
   const auto next = [&](size_t size) {
     return payload->Subcord(std::exchange(at, at + size), size);

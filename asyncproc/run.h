@@ -1,6 +1,8 @@
 #ifndef ASYNCPROC_RUN_H_
 #define ASYNCPROC_RUN_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -31,25 +33,48 @@ class CapturedOutput {
   // Valid as long as this object is there and not assigned to.
   absl::string_view view() const { return *bytes_.TryFlat(); }
   operator absl::string_view() const { return view(); }  // NOLINT
+  // A copy.
+  operator std::string() const { return std::string(view()); }  // NOLINT
   const absl::Cord& cord() const { return bytes_; }
   size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }
 
+  friend bool operator==(const CapturedOutput& a, const CapturedOutput& b) {
+    return a.view() == b.view();
+  }
   friend bool operator==(const CapturedOutput& a, absl::string_view b) {
     return a.view() == b;
+  }
+  friend bool operator==(absl::string_view a, const CapturedOutput& b) {
+    return a == b.view();
+  }
+  friend bool operator!=(const CapturedOutput& a, const CapturedOutput& b) {
+    return a.view() != b.view();
   }
   friend bool operator!=(const CapturedOutput& a, absl::string_view b) {
     return a.view() != b;
   }
+  friend bool operator!=(absl::string_view a, const CapturedOutput& b) {
+    return a != b.view();
+  }
+  friend bool operator<(const CapturedOutput& a, const CapturedOutput& b) {
+    return a.view() < b.view();
+  }
   friend std::ostream& operator<<(std::ostream& out, const CapturedOutput& o) {
     return out << o.view();
+  }
+  // For absl::StrCat and absl::StrFormat.
+  template <typename Sink>
+  friend void AbslStringify(Sink& sink, const CapturedOutput& o) {
+    sink.Append(o.view());
   }
 
  private:
   absl::Cord bytes_;  // In one piece.
 };
 
-// Called with each piece of output as it arrives; an error ends the run.
+// Called with each piece of output as it arrives; an error ends the run. What
+// it throws comes out of Run, which has killed and reaped the child then.
 using OutputSink = std::function<absl::Status(absl::string_view)>;
 
 struct RunOptions {
@@ -89,6 +114,7 @@ struct RunResult {
   // behind still has its output open: that was waited for no longer than
   // Command::drain_grace says.
   ExitStatus status = ExitStatus::Exited(0);
+  pid_t pid = 0;       // The child's; another process may have it by now.
   CapturedOutput out;  // Empty where the stream is not a pipe.
   CapturedOutput err;
   uint64_t truncated = 0;  // Bytes of both that Command::output_buffer dropped.

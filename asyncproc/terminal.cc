@@ -47,6 +47,14 @@ absl::Status Terminal::SetSize(int rows, int columns) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<TerminalSize> Terminal::GetSize() const {
+  winsize size = {};
+  if (ioctl(master_, TIOCGWINSZ, &size) < 0) {
+    return absl::ErrnoToStatus(errno, "cannot get the terminal's size");
+  }
+  return TerminalSize{size.ws_row, size.ws_col};
+}
+
 absl::Status Terminal::SetEcho(bool echo) {
   absl::StatusOr<termios> settings = Settings(master_);
   if (!settings.ok()) return settings.status();

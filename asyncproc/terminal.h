@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "asyncproc/terminal_size.h"
 
 namespace asyncproc {
 
@@ -34,6 +35,8 @@ class Terminal {
  public:
   // The child is told by SIGWINCH.
   absl::Status SetSize(int rows, int columns);
+  // As it is now: the child may have changed it.
+  absl::StatusOr<TerminalSize> GetSize() const;
 
   absl::Status SetEcho(bool echo);
   // Errors: as tcgetattr.

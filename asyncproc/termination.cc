@@ -20,8 +20,9 @@ std::string EscalationStep::ToString() const {
                                     SignalDescription(signal), ")");
 }
 
-Escalation Escalation::Standard(absl::Duration grace) {
+Escalation Escalation::Standard(absl::Duration grace, TerminationScope scope) {
   Escalation standard;
+  standard.scope = scope;
   if (grace != absl::ZeroDuration()) {
     standard.steps = {EscalationStep::CloseStdin(grace),
                       EscalationStep::Signal(SIGTERM, grace)};

@@ -55,7 +55,8 @@ enum class TerminationScope {
 struct Escalation {
   // Close stdin, SIGTERM, SIGKILL, with `grace` for each of the first two. A
   // grace of zero goes straight to SIGKILL.
-  static Escalation Standard(absl::Duration grace = absl::Seconds(1));
+  static Escalation Standard(absl::Duration grace = absl::Seconds(1),
+                             TerminationScope scope = TerminationScope::kChild);
 
   std::vector<EscalationStep> steps;
   TerminationScope scope = TerminationScope::kChild;

@@ -7,19 +7,10 @@
 
 #include "absl/time/time.h"
 #include "asyncproc/exit_status.h"
+#include "asyncproc/terminal_size.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc {
-
-// In characters.
-struct TerminalSize {
-  int rows = 24;
-  int columns = 80;
-
-  friend bool operator==(const TerminalSize& a, const TerminalSize& b) {
-    return a.rows == b.rows && a.columns == b.columns;
-  }
-};
 
 // One thing that happened between a program and its child. See Transcript.
 // A value.

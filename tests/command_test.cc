@@ -401,5 +401,29 @@ TEST(ShellQuoteTest, QuotesAllElse) {
   EXPECT_EQ(ShellQuote("\n"), "'\n'");
 }
 
+TEST(EnvironmentTest, IsMadeOfAMap) {
+  const auto only = Environment::Only({{"B", "2"}, {"A", "1"}});
+  Environment more;
+  more.Set({{"A", "1"}, {"PATH", "/bin"}});
+
+  EXPECT_THAT(only.ToVector(), testing::ElementsAre("A=1", "B=2"));
+  EXPECT_TRUE(more.inherits());
+  EXPECT_EQ(more.Get("A"), "1");
+  EXPECT_EQ(more.Get("PATH"), "/bin");
+}
+
+TEST(EnvironmentTest, IsMadeOfAList) {
+  const auto list = Environment::FromList({"A=1", "B=x=y", "C=", "A=2"});
+
+  ASSERT_THAT(list, IsOk());
+  EXPECT_FALSE(list->inherits());
+  EXPECT_THAT(list->ToVector(), testing::ElementsAre("A=2", "B=x=y", "C="));
+  for (const char* wrong : {"secret", "=secret", ""}) {
+    const absl::Status status = Environment::FromList({wrong}).status();
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_THAT(status.message(), testing::Not(testing::HasSubstr("secret")));
+  }
+}
+
 }  // namespace
 }  // namespace asyncproc

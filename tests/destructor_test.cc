@@ -345,5 +345,31 @@ TEST(DestructorTest, EndsAllThreadsThatTheProcessHad) {
   AwaitNoLibraryThread();
 }
 
+TEST(DestructorTest, DoesWhatWasSetAfterTheStart) {
+  auto process = MustSpawn(Command::Shell("echo ready >&2; exec sleep 1000"));
+  EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("ready"));
+  const pid_t pid = process->pid();
+  ASSERT_THAT(process->set_on_destroy(OnDestroy::Detach()), IsOk());
+  process = nullptr;
+
+  EXPECT_EQ(kill(pid, 0), 0);
+  kill(pid, SIGKILL);
+  AwaitProcessEnd(pid);
+}
+
+TEST(DestructorTest, IsNotSetToWhatMakesNoSense) {
+  Command command({"cat"});
+  command.die_with_parent = true;
+  auto process = MustSpawn(command);
+
+  EXPECT_THAT(process->set_on_destroy(OnDestroy::Detach()),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(process->set_on_destroy(OnDestroy::Terminate(Escalation())),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(process->set_on_destroy(
+                  OnDestroy::Terminate(Escalation::Standard(absl::Seconds(1)))),
+              IsOk());
+}
+
 }  // namespace
 }  // namespace asyncproc

@@ -109,6 +109,7 @@ void Report(size_t index, const absl::StatusOr<asyncproc::ExitStatus>& status) {
   // command.h: begin
   command.env.Set("LANG", "C").Unset("HOME");
   command.env.Clear().Set("PATH", "/usr/bin:/bin");
+  command.env = asyncproc::Environment::Only({{"PATH", "/bin"}});
   // end
 }
 

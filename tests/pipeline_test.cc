@@ -11,8 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asyncproc/expect.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
+#include "asyncproc/readiness.h"
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -291,6 +293,63 @@ TEST(PipelineTest, SaysByWhatAStartFailedThatHasNoPipesLeft) {
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->stage, SpawnStage::kPipe);
   EXPECT_EQ(failure->error_number, ENFILE);
+}
+
+TEST(PipelineTest, IsTalkedToByExpect) {
+  auto pipeline = MustSpawnPipeline(
+      {{"cat"}, Command::Shell("while read x; do echo \"<$x>\"; done")});
+  Expect expect(pipeline.get());
+
+  ASSERT_THAT(pipeline->Write("one\n"), IsOk());
+  EXPECT_THAT(expect.Await(Pattern::Literal("<one>\n"), kNeverReached), IsOk());
+  ASSERT_THAT(pipeline->CloseStdin(), IsOk());
+  EXPECT_THAT(expect.Await(Pattern::Eof(), kNeverReached), IsOk());
+}
+
+TEST(PipelineTest, IsWaitedForByEitherStream) {
+  auto pipeline =
+      MustSpawnPipeline({Command::Shell("echo first is up >&2; exec cat"),
+                         Command::Shell("echo last is up; exec cat")});
+
+  EXPECT_THAT(WaitUntilReady(*pipeline, ReadyCondition::Line("first is up"),
+                             kNeverReached),
+              IsOk());
+  EXPECT_THAT(
+      WaitUntilReady(*pipeline, ReadyCondition::Line("last", ChildStream::kOut),
+                     kNeverReached),
+      IsOk());
+  const absl::Status late =
+      WaitUntilReady(*pipeline, ReadyCondition::Line("never"), kShort).status();
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.message(), HasSubstr("cat (pid "));
+  EXPECT_EQ(pipeline->state(), ProcessState::kRunning);
+}
+
+// Each process of the group gets the signal once.
+TEST(PipelineTest, SignalsAllOfItsGroup) {
+  const std::string counting =
+      "trap 'echo got >&2' USR1; trap 'exit 3' INT; echo ready >&2; "
+      "while :; do sleep 0.01; done";
+  auto pipeline =
+      MustSpawnPipeline({Command::Shell(counting), Command::Shell(counting)});
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_THAT(pipeline->err(i).ReadLine(kNeverReached),
+                IsOkAndHolds("ready"));
+  }
+
+  EXPECT_THAT(pipeline->Signal(SIGUSR1, TerminationScope::kGroup), IsOk());
+
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_THAT(pipeline->err(i).ReadUntil("got\n", kNeverReached), IsOk());
+    EXPECT_THAT(pipeline->err(i).ReadUntil("got\n", kShort),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+  }
+  EXPECT_THAT(pipeline->Interrupt(TerminationScope::kChild), IsOk());
+  EXPECT_THAT(pipeline->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+  EXPECT_EQ(pipeline->state(), ProcessState::kDrained);
+  EXPECT_THAT(pipeline->Signal(SIGUSR1, TerminationScope::kGroup),
+              HasCode(absl::StatusCode::kNotFound));
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/process.h"
+#include "asyncproc/process_poller.h"
 #include "asyncproc/run.h"
 #include "asyncproc/termination.h"
 #include "gmock/gmock.h"
@@ -127,6 +128,34 @@ TEST_P(NoProcTest, AGroupThatMayHaveSurvivedIsAnError) {
               AllOf(HasSubstr("has ended, by signal 15"),
                     HasSubstr("could not be searched for, and may live"),
                     HasSubstr("/proc/self/status")));
+  EXPECT_TRUE(ProcessLives(second));
+  kill(second, SIGKILL);
+}
+
+TEST_P(NoProcTest, APollerTellsOfAGroupThatMayHaveSurvived) {
+  BufferingProcessPoller<int> poller;
+  Command command =
+      Command::Shell("sh -c 'echo $$; exec $SECOND' & exec sleep 1000");
+  command.env.Set("SECOND", Helper("ignore_sigterm"));
+  command.process_group = ProcessGroup::New();
+  ASSERT_THAT(poller.Run(1, command), IsOk());
+  ASSERT_THAT(poller.PollUntilSays({1}, "ready\n", kNeverReached), IsOk());
+  const pid_t second = std::stoi(poller.output(1).out);
+  {
+    ScopedOs scoped(&os_);
+    ASSERT_THAT(poller.Terminate(
+                    1, Only(SIGTERM, kNeverReached, TerminationScope::kGroup)),
+                IsOk());
+    EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+  }
+
+  const absl::StatusOr<Termination> termination = poller.termination(1);
+
+  EXPECT_THAT(poller.result(1), IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+  EXPECT_THAT(termination, HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(termination.status().message(),
+              AllOf(HasSubstr("has ended, by signal 15"),
+                    HasSubstr("could not be searched for, and may live")));
   EXPECT_TRUE(ProcessLives(second));
   kill(second, SIGKILL);
 }

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -85,7 +86,7 @@ class Recorder : public BufferingProcessPoller<std::string> {
 };
 
 testing::Matcher<const Recorder::Result&> EndedBy(const ExitStatus& status) {
-  return testing::Optional(IsOkAndHolds(status));
+  return IsOkAndHolds(status);
 }
 
 // POL-01
@@ -94,8 +95,10 @@ TEST(ProcessPollerTest, TellsOutputsAndResultsApartByKey) {
   ASSERT_THAT(poller.Run("A", Command::Shell("echo a; echo ea >&2; exit 1")),
               IsOk());
   ASSERT_THAT(poller.Run("B", Command::Shell("echo b")), IsOk());
-  EXPECT_EQ(poller.results().at("A"), std::nullopt);
-  EXPECT_EQ(poller.results().at("B"), std::nullopt);
+  EXPECT_THAT(poller.results().at("A"),
+              HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(poller.results().at("B"),
+              HasCode(absl::StatusCode::kUnavailable));
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
@@ -203,8 +206,7 @@ TEST(ProcessPollerTest, ThrowsAwayWhatNobodyWants) {
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
-  EXPECT_THAT(poller.results().at(1),
-              testing::Optional(IsOkAndHolds(ExitStatus::Exited(0))));
+  EXPECT_THAT(poller.results().at(1), IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
 // POL-09
@@ -396,8 +398,7 @@ TEST(ProcessPollerTest, ServesManyChildrenAtOnce) {
     EXPECT_EQ(poller.output(i).out,
               absl::StrCat("first ", i, "\nsecond ", i, "\n"));
     EXPECT_EQ(poller.output(i).err, absl::StrCat("first ", i, "\n"));
-    EXPECT_THAT(poller.results().at(i),
-                testing::Optional(IsOkAndHolds(ExitStatus::Exited(23))));
+    EXPECT_THAT(poller.results().at(i), IsOkAndHolds(ExitStatus::Exited(23)));
   }
 }
 
@@ -408,9 +409,8 @@ TEST(ProcessPollerTest, DoesNotWaitForAGrandchildThatHoldsThePipe) {
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
-  ASSERT_THAT(poller.results().at(1),
-              testing::Optional(IsOkAndHolds(ExitStatus::Exited(0))));
-  EXPECT_FALSE((**poller.results().at(1)).output_complete());
+  ASSERT_THAT(poller.results().at(1), IsOkAndHolds(ExitStatus::Exited(0)));
+  EXPECT_FALSE(poller.results().at(1)->output_complete());
   kill(std::stoi(poller.output(1).out), SIGKILL);
 }
 
@@ -430,7 +430,8 @@ TEST(ProcessPollerTest, SaysWhenTimeIsUp) {
   EXPECT_THAT(poller.Poll(kShort),
               HasCode(absl::StatusCode::kDeadlineExceeded));
 
-  EXPECT_EQ(poller.results().at("A"), std::nullopt);
+  EXPECT_THAT(poller.results().at("A"),
+              HasCode(absl::StatusCode::kUnavailable));
   EXPECT_EQ(poller.running(), 1);
 }
 
@@ -480,7 +481,7 @@ TEST(ProcessPollerTest, TakesKeysOfAnyHashableType) {
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
   EXPECT_THAT(poller.results().at({"a", 2}),
-              testing::Optional(IsOkAndHolds(ExitStatus::Exited(1))));
+              IsOkAndHolds(ExitStatus::Exited(1)));
 }
 
 // ---- Ending them.
@@ -538,6 +539,74 @@ TEST(ProcessPollerTest, ReportsTheEndOfAGroupWhenAllOfItHasEnded) {
 
   EXPECT_THAT(poller.results().at("A"), EndedBy(ExitStatus::Signaled(SIGTERM)));
   EXPECT_FALSE(ProcessLives(grandchild));
+}
+
+Escalation Only(int signal, absl::Duration grace, TerminationScope scope) {
+  Escalation escalation;
+  escalation.steps = {EscalationStep::Signal(signal, grace)};
+  escalation.scope = scope;
+  return escalation;
+}
+
+TEST(ProcessPollerTest, NamesTheProcessesThatSurvivedAnEscalation) {
+  Recorder poller;
+  ASSERT_THAT(poller.Run("A", Command::Shell(absl::StrCat(
+                                  Helper("ignore_sigterm"), " & wait"))),
+              IsOk());
+  ASSERT_THAT(poller.PollUntilSays({"A"}, "ready\n", kNeverReached), IsOk());
+  EXPECT_THAT(poller.termination("A"), HasCode(absl::StatusCode::kNotFound));
+  absl::StatusOr<Termination> in_callback;
+  poller.on_terminate = [&](const std::string& key) {
+    in_callback = poller.termination(key);
+    return absl::OkStatus();
+  };
+
+  ASSERT_THAT(
+      poller.Terminate("A", Only(SIGTERM, kShort, TerminationScope::kTree)),
+      IsOk());
+  EXPECT_THAT(poller.termination("A"), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  const absl::StatusOr<Termination> termination = poller.termination("A");
+  ASSERT_THAT(termination, IsOk());
+  ASSERT_THAT(in_callback, IsOk());
+  EXPECT_EQ(termination->status, ExitStatus::Signaled(SIGTERM));
+  EXPECT_EQ(termination->ended_by_step, std::nullopt);
+  EXPECT_GE(termination->elapsed, kShort);
+  ASSERT_EQ(termination->survivors.size(), 1);
+  EXPECT_EQ(termination->survivors[0].command, "ignore_sigterm");
+  EXPECT_EQ(in_callback->survivors[0].pid, termination->survivors[0].pid);
+  kill(termination->survivors[0].pid, SIGKILL);
+  ASSERT_THAT(poller.Remove("A"), IsOk());
+  EXPECT_THAT(poller.termination("A"), HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST(ProcessPollerTest, TellsWhatALimitDidToAChild) {
+  Recorder poller;
+  ChildLimits limits;
+  limits.timeout = kShort;
+  ASSERT_THAT(poller.Run("A", Sleeper(), std::nullopt, limits), IsOk());
+  ASSERT_THAT(poller.Run("B", Command({"true"})), IsOk());
+
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  const absl::StatusOr<Termination> termination = poller.termination("A");
+  ASSERT_THAT(termination, IsOk());
+  EXPECT_EQ(termination->status, ExitStatus::Signaled(SIGTERM));
+  EXPECT_TRUE(termination->survivors.empty());
+  EXPECT_THAT(poller.termination("B"), HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST(ProcessPollerTest, HasNoResultForAKeyThatWasNeverUsed) {
+  Recorder poller;
+  ASSERT_THAT(poller.Run("A", Command({"false"})), IsOk());
+
+  EXPECT_THAT(poller.result("A"), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  EXPECT_THAT(poller.result("A"), EndedBy(ExitStatus::Exited(1)));
+  EXPECT_THAT(poller.result("B"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(poller.termination("B"), HasCode(absl::StatusCode::kNotFound));
 }
 
 TEST(ProcessPollerTest, EndsAChildThatTakesTooLong) {
@@ -640,9 +709,9 @@ TEST(ProcessPollerTest, TreatsAQueuedChildAsOneThatIsThere) {
   EXPECT_EQ(poller.output("fed").out, "ab");
   EXPECT_THAT(poller.results().at("mute"), EndedBy(ExitStatus::Exited(0)));
   EXPECT_THAT(poller.results().at("missing"),
-              testing::Optional(HasCode(absl::StatusCode::kNotFound)));
+              HasCode(absl::StatusCode::kNotFound));
   EXPECT_THAT(poller.results().at("terminated"),
-              testing::Optional(HasCode(absl::StatusCode::kCancelled)));
+              HasCode(absl::StatusCode::kCancelled));
   EXPECT_EQ(poller.results().count("removed"), 0);
   EXPECT_THAT(poller.log, testing::Contains("failure missing: NOT_FOUND"));
   EXPECT_THAT(poller.log, testing::Contains("failure terminated: CANCELLED"));
@@ -701,7 +770,7 @@ TEST(ProcessPollerTest, RefusesInputThatATerminalDoesNotTake) {
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
   EXPECT_THAT(poller.results().at("queued"),
-              testing::Optional(HasCode(absl::StatusCode::kInvalidArgument)));
+              HasCode(absl::StatusCode::kInvalidArgument));
 }
 
 TEST(ProcessPollerTest, NeedsNoCallbacks) {
@@ -714,8 +783,7 @@ TEST(ProcessPollerTest, NeedsNoCallbacks) {
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
   EXPECT_THAT(poller.results().at(1), EndedBy(ExitStatus::Signaled(SIGTERM)));
-  EXPECT_THAT(poller.results().at(2),
-              testing::Optional(HasCode(absl::StatusCode::kNotFound)));
+  EXPECT_THAT(poller.results().at(2), HasCode(absl::StatusCode::kNotFound));
 }
 
 // ---- Waiting for something.
@@ -817,6 +885,20 @@ TEST(BufferingProcessPollerTest, ForgetsWhatIsTaken) {
   EXPECT_EQ(poller.TakeOutput(1).out, "x\n");
   EXPECT_EQ(poller.TakeOutput(1).out, "");
   EXPECT_EQ(poller.output(2).out, "");
+}
+
+TEST(ProcessPollerTest, LetsTheExceptionOfACallbackThrough) {
+  Recorder poller;
+  poller.on_output = [](const std::string&) -> absl::Status {
+    throw std::runtime_error("thrown by the callback");
+  };
+  ASSERT_THAT(poller.Run("A", Command({"echo", "x"})), IsOk());
+
+  EXPECT_THROW(poller.Poll(kNeverReached).IgnoreError(), std::runtime_error);
+
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+  EXPECT_EQ(poller.output("A").out, "x\n");
+  EXPECT_THAT(poller.result("A"), EndedBy(ExitStatus::Exited(0)));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -525,6 +526,48 @@ TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {
 
   // Nobody has to hear that it took too long.
   EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+}
+
+TEST(ProcessTransportTest, TellsWhatWasDoneToEndTheChild) {
+  auto reactor = MustCreate();
+  auto ended = std::make_shared<Recorder>();
+  absl::StatusOr<Termination> last;
+  EXPECT_THAT(ended->transport().termination(),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  ended->on_made = [&] {
+    EXPECT_THAT(ended->transport().termination(),
+                HasCode(absl::StatusCode::kNotFound));
+    EXPECT_THAT(ended->transport().Terminate(), IsOk());
+    EXPECT_THAT(ended->transport().termination(),
+                HasCode(absl::StatusCode::kUnavailable));
+  };
+  ended->on_ended = [&] { last = ended->transport().termination(); };
+  auto alone = std::make_shared<Recorder>();
+  ASSERT_THAT(reactor->Spawn(ended, Command({"cat"})), IsOk());
+  ASSERT_THAT(reactor->Spawn(alone, Command({"true"})), IsOk());
+
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+
+  ASSERT_THAT(last, IsOk());
+  EXPECT_EQ(last->status, ExitStatus::Exited(0));
+  EXPECT_EQ(last->ended_by_step, 0);
+  EXPECT_TRUE(last->survivors.empty());
+  EXPECT_THAT(ended->transport().termination(), IsOk());
+  EXPECT_THAT(alone->transport().termination(),
+              HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST(ReactorTest, LetsTheExceptionOfAProtocolThrough) {
+  auto reactor = MustCreate();
+  auto protocol = std::make_shared<Recorder>();
+  protocol->on_out = [] { throw std::runtime_error("thrown by OutReceived"); };
+  ASSERT_THAT(reactor->Spawn(protocol, Command({"echo", "x"})), IsOk());
+
+  EXPECT_THROW(reactor->Run(kNeverReached).IgnoreError(), std::runtime_error);
+
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+  EXPECT_EQ(protocol->out, "x\n");
+  EXPECT_THAT(protocol->ended, IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
 TEST(ReactorTest, EndsWithTheTimeOfItsThread) {

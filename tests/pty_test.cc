@@ -210,6 +210,17 @@ TEST(PtyTest, SetSizeTellsTheChild) {
   EXPECT_EQ(AllOf(*process), "50 132\r\n");
 }
 
+TEST(PtyTest, GetSizeSeesWhatTheChildHasSet) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("read x; stty rows 7 cols 9; echo ready; read x"),
+      /*echo=*/false));
+
+  EXPECT_THAT(process->pty()->GetSize(), IsOkAndHolds(TerminalSize{24, 80}));
+  ASSERT_THAT(process->Write("\n"), IsOk());
+  AwaitLine(*process, "ready");
+  EXPECT_THAT(process->pty()->GetSize(), IsOkAndHolds(TerminalSize{7, 9}));
+}
+
 // PTY-08
 TEST(PtyTest, CloseStdinTypesTheEndBehindAllThatMayWait) {
   Command command = OnTerminal(

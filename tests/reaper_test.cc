@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -446,6 +448,58 @@ TEST(ReaperFallbackTest, SaysWhenSigchldIsIgnored) {
     ScopedOs scoped_os(&os);
     ExpectDataLossWhenSigchldIsIgnored();
   });
+}
+
+// A kernel without CLONE_PIDFD, in which the child has ended, and the host has
+// reaped it, before a pidfd could be opened by its number.
+class LatePidfdOpen : public OsWithoutClonePidfd {
+ public:
+  // `named`: the process that has the number by then; nothing: no process has.
+  explicit LatePidfdOpen(std::optional<pid_t> named) : named_(named) {}
+
+  int PidfdOpen(pid_t pid) override {
+    if (pid == getpid()) return Os::PidfdOpen(pid);
+    while (Os::Kill(pid, 0) == 0) absl::SleepFor(absl::Milliseconds(1));
+    return Os::PidfdOpen(named_.value_or(pid));
+  }
+  int PidfdSendSignal(int, int) override { return CountSignal(); }
+  int Kill(pid_t, int) override { return CountSignal(); }
+
+  int signals() const { return signals_; }
+
+ private:
+  int CountSignal() {
+    ++signals_;
+    errno = EPERM;
+    return -1;
+  }
+
+  const std::optional<pid_t> named_;
+  std::atomic<int> signals_{0};
+};
+
+void ExpectNoStrangerForTheChild(std::optional<pid_t> named) {
+  signal(SIGCHLD, SIG_IGN);
+  LatePidfdOpen os(named);
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command({"echo", "x"}));
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(process->Read(), "x\n");
+  EXPECT_FALSE(process->IsAlive());
+  EXPECT_THAT(process->Signal(SIGTERM), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(process->Terminate(), HasCode(absl::StatusCode::kDataLoss));
+  process = nullptr;
+  EXPECT_EQ(os.signals(), 0);
+}
+
+TEST(ReaperTest, TakesNoStrangerForAChildThatWasReapedBeforeItsPidfd) {
+  EXPECT_HOLDS_IN_OWN_HOST([] { ExpectNoStrangerForTheChild(getppid()); });
+}
+
+TEST(ReaperTest, StartsAChildThatWasReapedBeforeItsPidfd) {
+  EXPECT_HOLDS_IN_OWN_HOST([] { ExpectNoStrangerForTheChild(std::nullopt); });
 }
 
 // Whoever is faster: a right status or none, but never a wrong one.

@@ -379,5 +379,83 @@ TEST(FileTest, IsNotMadeForACommandThatMakesNoSense) {
   EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
+// RED-08
+TEST(ClosedTest, LeavesTheChildWithoutTheStream) {
+  Command command = Command::Shell(
+      "for fd in 0 1 2; do test -e /proc/$$/fd/$fd; printf $? >&3; done");
+  int fds[2];
+  ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  const UniqueFd read_end(fds[0]);
+  UniqueFd write_end(fds[1]);
+  command.in = command.out = command.err = Stdio::Closed();
+  command.pass_fds[3] = write_end.get();
+
+  auto process = MustSpawn(command);
+  ExpectEnd(*process);
+
+  char text[8] = {};
+  EXPECT_EQ(read(read_end.get(), text, sizeof(text) - 1), 3);
+  EXPECT_STREQ(text, "111");
+  EXPECT_TRUE(process->out().AtEof());
+  EXPECT_THAT(process->Write("x"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(Stdio::Closed().ToString(), "closed");
+}
+
+TEST(ClosedTest, ClosesStderrWhereThatGoesToStdout) {
+  Command command = Command::Shell("test -e /proc/$$/fd/2");
+  command.out = Stdio::Closed();
+  command.err = Stdio::ToStdout();
+
+  EXPECT_THAT(MustSpawn(command)->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(1)));
+}
+
+const char kAlternating[] =
+    "for i in 1 2 3; do echo out $i; echo err $i >&2; done";
+
+TEST(FileTest, IsOneDescriptionForStdoutAndStderr) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path() + "/log";
+  // The second name is found out when the file is open.
+  for (const std::string& second : {path, directory.path() + "/./log"}) {
+    for (const FileMode mode : {FileMode::kTruncate, FileMode::kAppend}) {
+      directory.Write("log", "");
+      Command command = Command::Shell(kAlternating);
+      command.out = Stdio::File(path, mode);
+      command.err = Stdio::File(second, mode);
+
+      ExpectEnd(*MustSpawn(command));
+
+      EXPECT_EQ(directory.Read("log"),
+                "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n")
+          << second;
+    }
+  }
+}
+
+TEST(FileTest, IsRefusedInTwoModesForStdoutAndStderr) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path() + "/log";
+  for (const std::string& second : {path, directory.path() + "/./log"}) {
+    Command command = Command::Shell(kAlternating);
+    command.out = Stdio::File(path, FileMode::kTruncate);
+    command.err = Stdio::File(second, FileMode::kAppend);
+
+    const absl::Status status = Process::Spawn(command).status();
+
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_THAT(status.message(), HasSubstr("log in two modes")) << second;
+  }
+}
+
+TEST(FileTest, MayBeADeviceInTwoModes) {
+  Command command = Command::Shell(kAlternating);
+  command.out = Stdio::File("/dev/null", FileMode::kTruncate);
+  command.err = Stdio::File("/dev/./null", FileMode::kAppend);
+
+  ExpectEnd(*MustSpawn(command));
+}
+
 }  // namespace
 }  // namespace asyncproc

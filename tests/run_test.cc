@@ -768,5 +768,51 @@ TEST(CapturedOutputTest, ComparesAndPrintsAsItsBytes) {
   EXPECT_FALSE(output != "a");
 }
 
+TEST(RunTest, TellsThePidOfTheChild) {
+  const auto result = asyncproc::Run(Command::Shell("echo $$"));
+  RunOptions options;
+  options.check = true;
+  const auto failed =
+      asyncproc::Run(Command::Shell("echo $$; exit 1"), options);
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->out, absl::StrCat(result->pid, "\n"));
+  const auto failure = GetRunFailure(failed.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->result.out, absl::StrCat(failure->result.pid, "\n"));
+}
+
+// That no child and no descriptor is left is seen by the main of all tests.
+TEST(RunTest, LetsTheExceptionOfASinkThrough) {
+  RunOptions options;
+  options.on_out = [](absl::string_view) -> absl::Status {
+    throw std::runtime_error("thrown by the sink");
+  };
+
+  EXPECT_THROW(
+      asyncproc::Run(Command::Shell("echo x; exec sleep 1000"), options)
+          .IgnoreError(),
+      std::runtime_error);
+}
+
+TEST(CapturedOutputTest, ConvertsToAStringAndComparesEitherWayRound) {
+  const auto result = asyncproc::Run({"printf", "text"});
+  ASSERT_THAT(result, IsOk());
+
+  const std::string copy = result->out;
+  const absl::StatusOr<std::string> held = result->out;
+  const auto append = [](const std::string& text) { return text + "!"; };
+
+  EXPECT_EQ(copy, "text");
+  EXPECT_THAT(held, IsOkAndHolds("text"));
+  EXPECT_EQ(append(result->out), "text!");
+  EXPECT_EQ(absl::StrCat(result->out, "!"), "text!");
+  EXPECT_TRUE("text" == result->out && result->out == "text");
+  EXPECT_TRUE(copy == result->out && result->out == copy);
+  EXPECT_TRUE("other" != result->out && result->out != result->err);
+  EXPECT_TRUE(result->err < result->out);
+  EXPECT_TRUE(result->out == CapturedOutput(result->out.cord()));
+}
+
 }  // namespace
 }  // namespace asyncproc

@@ -299,5 +299,28 @@ TEST(SignalsTest, NoHandlerOfTheHostsRunsInAChildThatStarts) {
   });
 }
 
+// SIG-03
+TEST(SignalsTest, BlocksTheSignalsThatTheCallerNames) {
+  Command command({Helper("print_signals")});
+  command.blocked_signals = {SIGINT, SIGTERM, SIGRTMAX};
+
+  const std::string signals = OutputOf(command);
+
+  EXPECT_THAT(signals, HasSubstr("SigBlk:\t8000000000004002\n"));
+  EXPECT_THAT(signals, HasSubstr("SigIgn:\t0000000000000000\n"));
+  EXPECT_THAT(command.Explain(), HasSubstr("blocked:     2 15 64\n"));
+}
+
+TEST(SignalsTest, BlocksNoneThatCannotBeBlocked) {
+  for (const int signal : {-1, 0, SIGKILL, SIGSTOP, 32, 33, 65}) {
+    Command command({"true"});
+    command.blocked_signals = {signal};
+
+    EXPECT_THAT(Process::Spawn(command),
+                HasCode(absl::StatusCode::kInvalidArgument))
+        << signal;
+  }
+}
+
 }  // namespace
 }  // namespace asyncproc

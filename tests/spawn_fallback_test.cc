@@ -30,6 +30,7 @@
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -251,6 +252,56 @@ TEST_P(CloneTest, WorksOnManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// As an emulator that takes the flags and makes a copy of the host all the
+// same.
+int ForkOfAnything(int flags) { return flags & ~(kSharing | CLONE_FILES); }
+
+TEST(SilentForkTest, ReportsWhereTheChildFailed) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    OsOfSystem os(ForkOfAnything);
+    internal::ScopedOs scoped(&os);
+    for (int round = 0; round < 2; ++round) {
+      ExpectFailure(Command({"/no/such/file"}), SpawnStage::kExec, ENOENT,
+                    "/no/such/file");
+      Command nowhere({"true"});
+      nowhere.working_directory = "/no/such/directory";
+      ExpectFailure(nowhere, SpawnStage::kDirectory, ENOENT,
+                    "/no/such/directory");
+      EXPECT_EQ(OutputOf(Command({"echo", "x"})), "x\n");
+    }
+    EXPECT_FALSE(os.was_shared());
+  });
+}
+
+TEST(SilentForkTest, LeavesNoDescriptorToTheChild) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    OsOfSystem os(ForkOfAnything);
+    internal::ScopedOs scoped(&os);
+    EXPECT_EQ(OutputOf(Command::Shell("ls /proc/self/fd")), "0\n1\n2\n3\n");
+  });
+}
+
+// The first start takes a pipe for the report, and the others take none.
+TEST(SilentForkTest, IsLookedForByTheFirstStartAlone) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    class PipeCounter : public internal::Os {
+     public:
+      int Pipe2(int fds[2], int flags) override {
+        ++pipes;
+        return Os::Pipe2(fds, flags);
+      }
+      std::atomic<int> pipes{0};
+    } os;
+    internal::ScopedOs scoped(&os);
+
+    EXPECT_EQ(OutputOf(Command({"echo", "x"})), "x\n");
+    const int of_first = os.pipes.exchange(0);
+    EXPECT_EQ(OutputOf(Command({"echo", "x"})), "x\n");
+
+    EXPECT_EQ(of_first, os.pipes + 1);
+  });
+}
+
 TEST(CloneErrorTest, IsNoReasonToTryAnotherWayForWantOfProcesses) {
   int calls = 0;
   OsOfSystem os([&calls](int) {
@@ -300,8 +351,9 @@ TEST(CopiesTablesRightTest, KnowsTheReleasesWithTheFix) {
     EXPECT_TRUE(internal::CopiesTablesRight(release)) << release;
   }
   for (const char* release :
-       {"6.10.6", "6.9.12", "6.8.0-45-generic", "6.6.47", "6.1.0-18-amd64",
-        "5.15.0-122-generic", "5.10.224", "5.9.1", "4.19.321", "unknown", ""}) {
+       {"6.11.0-rc1", "6.10.6", "6.9.12", "6.8.0-45-generic", "6.6.47",
+        "6.1.0-18-amd64", "5.15.0-122-generic", "5.10.224", "5.9.1", "4.19.321",
+        "unknown", ""}) {
     EXPECT_FALSE(internal::CopiesTablesRight(release)) << release;
   }
 }

@@ -812,5 +812,17 @@ TEST(TerminateTreeTest, NamesThoseThatItCannotHold) {
   }
 }
 
+TEST(TerminateTreeTest, TakesAGraceAndAScope) {
+  auto process = MustSpawn(Command({Helper("spawn_tree"), "2", "1"}));
+  const std::vector<pid_t> pids = ReadPids(*process);
+
+  auto termination = process->Terminate(kShort, TerminationScope::kTree);
+
+  ASSERT_THAT(termination, IsOk());
+  EXPECT_EQ(termination->status, ExitStatus::Signaled(SIGTERM));
+  EXPECT_THAT(termination->survivors, IsEmpty());
+  for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << pid;
+}
+
 }  // namespace
 }  // namespace asyncproc

@@ -1,10 +1,12 @@
 // Any thread may call anything on a Process.
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #include <atomic>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -162,6 +164,48 @@ TEST(ThreadsTest, HandAProcessOn) {
     AwaitLine(*process, "hello");
   }).join();
   std::thread([&] { process = nullptr; }).join();
+}
+
+// The stack of the thread, but for what sanitizers add to it.
+TEST(ThreadsTest, NeedAStackOf64KiB) {
+  pthread_attr_t attributes;
+  ASSERT_EQ(pthread_attr_init(&attributes), 0);
+  const size_t size = 64 * 1024 * static_cast<size_t>(kSlowness);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, size), 0);
+  const auto body = [](void*) -> void* {
+    Command command = Command::Shell("cat; exec sleep 1000");
+    command.working_directory = "/tmp";
+    command.process_group = ProcessGroup::New();
+    command.output_buffer = OutputBound::Unbounded();
+    auto process = MustSpawn(command);
+    EXPECT_THAT(process->Write("line\n"), IsOk());
+    EXPECT_THAT(process->CloseStdin(), IsOk());
+    EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("line"));
+    EXPECT_THAT(process->WaitFor(absl::Milliseconds(20)),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    EXPECT_THAT(Process::Spawn(Command({"no-such-program"})),
+                HasCode(absl::StatusCode::kNotFound));
+    const auto end = process->Terminate(kNeverReached, TerminationScope::kTree);
+    EXPECT_THAT(end, IsOk());
+    return nullptr;
+  };
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(&thread, &attributes, body, nullptr), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+}
+
+TEST(ThreadsDeathTest, EndTheProgramWithTheExceptionOfATap) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        auto process = MustSpawn(Command({"echo", "x"}));
+        auto tap = process->out().AddTap([](absl::string_view) {
+          throw std::runtime_error("thrown by the tap");
+        });
+        if (tap.ok()) tap->Finish();
+      },
+      "thrown by the tap");
 }
 
 }  // namespace

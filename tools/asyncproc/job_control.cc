@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "tools/asyncproc/os/open_file.h"
+
 namespace asyncproc::cli {
 
 void StopSelf() {
@@ -15,8 +17,7 @@ void StopSelf() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Foreground::Foreground()
-    : terminal_(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)) {}
+Foreground::Foreground() : terminal_(OpenFile("/dev/tty", O_RDWR | O_NOCTTY)) {}
 
 bool Foreground::ours() const {
   return terminal_.valid() && tcgetpgrp(terminal_.get()) == getpgrp();

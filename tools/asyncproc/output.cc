@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/os/mutex_lock.h"
+#include "tools/asyncproc/os/open_file.h"
 
 namespace asyncproc::cli {
 
@@ -34,7 +35,7 @@ Output& Output::Stderr() {
 }
 
 absl::StatusOr<Output> Output::Open(const std::string& path, int flags) {
-  UniqueFd fd(open(path.c_str(), flags | O_CREAT | O_CLOEXEC, 0666));
+  UniqueFd fd = OpenFile(path.c_str(), flags | O_CREAT, 0666);
   if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
   Output output(fd.get(), path);
   output.owned_ = std::move(fd);

@@ -36,6 +36,8 @@
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/os/open_file.h"
+#include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
@@ -293,13 +295,15 @@ absl::StatusOr<std::string> ReadSome(int fd, const CancellationToken& token) {
 
 absl::StatusOr<std::string> ReadSession(const std::string& path,
                                         const CancellationToken& token) {
-  const int fd =
-      path.empty() ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("--file ", path));
+  UniqueFd file;
+  if (!path.empty()) file = OpenFile(path.c_str(), O_RDONLY);
+  if (!path.empty() && !file.valid()) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("--file ", path));
+  }
+  const int fd = path.empty() ? STDIN_FILENO : file.get();
   std::string text;
   absl::StatusOr<std::string> more = ReadSome(fd, token);
   for (; more.ok() && !more->empty(); more = ReadSome(fd, token)) text += *more;
-  if (!path.empty()) close(fd);
   if (!more.ok()) return more.status();
   return text;
 }

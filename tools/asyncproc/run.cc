@@ -31,8 +31,10 @@
 #include "tools/asyncproc/host_command.h"
 #include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/os/raw_mode.h"
 #include "tools/asyncproc/os/thread.h"
+#include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/run_job.h"
 #include "tools/asyncproc/run_report.h"
@@ -215,11 +217,8 @@ absl::Status CheckFlags(const std::vector<std::string>& words) {
 // that group, as that of `timeout --foreground` does.
 bool HasTerminal() {
   if (isatty(STDIN_FILENO) == 1) return true;
-  const int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-  if (tty < 0) return false;
-  const bool foreground = tcgetpgrp(tty) == getpgrp();
-  close(tty);
-  return foreground;
+  const UniqueFd tty = OpenFile("/dev/tty", O_RDWR | O_NOCTTY);
+  return tty.valid() && tcgetpgrp(tty.get()) == getpgrp();
 }
 
 bool HasCloseStep(const Escalation& escalation) {

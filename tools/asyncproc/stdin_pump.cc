@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/subcommand.h"
 
 namespace asyncproc::cli {
@@ -31,8 +32,7 @@ class Input {
     if (fstat(STDIN_FILENO, &status) != 0) return;
     socket_ = S_ISSOCK(status.st_mode);
     if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
-      own_.Reset(open("/proc/self/fd/0",
-                      O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+      own_ = OpenFile("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY);
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +43,15 @@ bool CanBeWaitedFor(const UniqueFd& pidfd) {
                         static_cast<id_t>(pidfd.get()), &info,
                         WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 ||
          errno != EINVAL;
+}
+
+// Whether it is that of a child of the host, which has not been reaped.
+bool IsOwnChild(const UniqueFd& pidfd) {
+  siginfo_t info;
+  return GetOs().Waitid(static_cast<idtype_t>(P_PIDFD),
+                        static_cast<id_t>(pidfd.get()), &info,
+                        WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0 ||
+         errno != ECHILD;
 }
 
 // Until the child has ended. Reaps it unless `options` has WNOWAIT.
@@ -121,12 +131,33 @@ absl::Status Reaper::Begin(pid_t pid, UniqueFd pidfd) {
     return absl::OkStatus();
   }
   if (!pidfd.valid()) {
-    // It cannot name a stranger: the child has not been reaped yet.
     pidfd = UniqueFd(GetOs().PidfdOpen(pid));
+    // In a host that ignores SIGCHLD or waits for any child, the child may have
+    // been reaped by now, and its number may be a stranger's.
+    if (pidfd.valid() ? !IsOwnChild(pidfd) : errno == ESRCH) {
+      return BeginAfterTheEnd();
+    }
   }
   pidfd_ = MoveToHighFd(std::move(pidfd));
   if (pidfd_.valid()) return absl::OkStatus();
   return PipeError(errno, "cannot open a pidfd");
+}
+
+absl::Status Reaper::BeginAfterTheEnd() {
+  UniqueFd readable(GetOs().EventFd());
+  if (!readable.valid()) return PipeError(errno, "cannot make an eventfd");
+  eventfd_write(readable.get(), 1);
+  pidfd_ = MoveToHighFd(std::move(readable));
+  MutexLock lock(mu_);
+  result_ = StatusTaken();
+  return absl::OkStatus();
+}
+
+absl::Status Reaper::StatusTaken() const {
+  return absl::DataLossError(absl::StrCat(
+      "exit status of process ", pid_,
+      " taken by someone else: the program ignores SIGCHLD or waits for any "
+      "child"));
 }
 
 Reaper::~Reaper() { JoinWaiter(); }
@@ -177,10 +208,7 @@ std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked(Group group) {
   }
   rusage usage = {};
   if (Waitid(&info, WEXITED | WNOHANG | __WALL, &usage) < 0) {
-    result_ = absl::DataLossError(absl::StrCat(
-        "exit status of process ", pid_,
-        " taken by someone else: the program ignores SIGCHLD or waits for any "
-        "child"));
+    result_ = StatusTaken();
   } else if (info.si_pid != 0) {
     result_ = ToExitStatus(info, usage, MonotonicNow() - start_);
   }

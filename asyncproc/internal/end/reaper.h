@@ -46,6 +46,10 @@ class Reaper {
   // The child has been started. `pidfd` may be invalid. Once.
   // Errors: kResourceExhausted when the kernel has pidfds, but no descriptor is
   // left for this one. The child is untouched then.
+  // Without `pidfd`, one is opened by the number of the child. Where somebody
+  // else has reaped the child before that, its status is lost, and no process
+  // is signaled. One case is not noticed: the host has ignored SIGCHLD, and the
+  // number already belongs to another child that the host itself has started.
   absl::Status Begin(pid_t pid, UniqueFd pidfd);
 
   // REQUIRES: the child was never started or has ended, or exit_fd() is not -1,
@@ -116,6 +120,10 @@ class Reaper {
       Group group = Group::kRemember) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // By the pidfd, if there is one. What reaps needs the lock.
   int Waitid(siginfo_t* info, int options, rusage* usage) const;
+  // Begin, for a child that somebody else has reaped.
+  absl::Status BeginAfterTheEnd() ABSL_LOCKS_EXCLUDED(mu_);
+  // For `result_`: somebody else has reaped the child.
+  absl::Status StatusTaken() const;
   absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SignalError(int signal) const;
 

@@ -41,9 +41,13 @@ absl::Status WithStage(absl::Status why) {
 }
 
 void KillAndReapByPid(pid_t pid) {
-  // The child was started a moment ago, and has never been waited for.
-  GetOs().Kill(pid, SIGKILL);
   siginfo_t info;
+  // In a host that ignores SIGCHLD, the number may be a stranger's by now.
+  if (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
+                     WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) < 0) {
+    return;
+  }
+  GetOs().Kill(pid, SIGKILL);
   while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | __WALL) < 0 &&
          errno == EINTR) {
   }

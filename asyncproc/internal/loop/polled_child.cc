@@ -183,9 +183,30 @@ absl::Status PolledChild::Terminate(Escalation escalation) {
   if (absl::Status status = escalation.Validate(); !status.ok()) return status;
   if (ended_told_) return absl::OkStatus();
   limits_ = nullptr;
+  outcome_ = nullptr;
   escalation_ = std::make_unique<EscalationRun>(*child_, std::move(escalation));
   Update();
   return absl::OkStatus();
+}
+
+absl::StatusOr<Termination> PolledChild::termination() {
+  if (escalation_ != nullptr) {
+    return absl::UnavailableError("the child is still being ended");
+  }
+  if (outcome_ == nullptr) {
+    return absl::NotFoundError("nothing was done to end the child");
+  }
+  absl::StatusOr<ExitStatus> status = this->status();
+  if (!status.ok()) return status.status();
+  if (!outcome_->search.ok()) {
+    return absl::Status(
+        outcome_->search.code(),
+        absl::StrCat("process ", reaper().pid(), " has ended, by ",
+                     status->ToString(), ", but ", outcome_->search.message()));
+  }
+  Termination termination = outcome_->termination;
+  termination.status = *std::move(status);
+  return termination;
 }
 
 void PolledChild::Wake() {
@@ -286,6 +307,8 @@ void PolledChild::End() {
 
 void PolledChild::AdvanceEscalation() {
   if (escalation_->Advance()) {
+    outcome_ = std::make_unique<Outcome>(Outcome{
+        escalation_->Outcome(), escalation_->targets().search_status()});
     escalation_ = nullptr;
     WatchSlot(SurvivorSlot(), -1, 0).IgnoreError();
     survivor_.Reset();

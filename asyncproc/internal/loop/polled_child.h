@@ -103,6 +103,9 @@ class PolledChild final : public EventLoop::Watcher {
   // Errors: kInvalidArgument.
   absl::Status Terminate(Escalation escalation);
 
+  // What the last escalation did. Errors: as ProcessPoller::termination.
+  absl::StatusOr<Termination> termination();
+
   // For the loop.
   void OnEvents(int slot, uint32_t events) override;
 
@@ -120,6 +123,12 @@ class PolledChild final : public EventLoop::Watcher {
   struct Interest {
     int fd = -1;
     short events = 0;
+  };
+
+  // What an escalation that is over did.
+  struct Outcome {
+    Termination termination;  // Without the status.
+    absl::Status search;      // Of TerminationTargets::search_status.
   };
 
   PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie);
@@ -154,7 +163,8 @@ class PolledChild final : public EventLoop::Watcher {
   std::shared_ptr<ChildProcess> child_;
   std::vector<Interest> interests_;  // By slot; the last is survivor_'s.
   std::unique_ptr<EscalationRun> escalation_;
-  UniqueFd survivor_;  // A target that outlives the child.
+  std::unique_ptr<Outcome> outcome_;  // Null: none is over.
+  UniqueFd survivor_;                 // A target that outlives the child.
 
   std::unique_ptr<ChildLimits> limits_;  // Null when there is none.
   absl::Time started_;

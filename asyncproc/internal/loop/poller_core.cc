@@ -182,6 +182,12 @@ absl::StatusOr<pid_t> PollerCore::GetPid(Id id) const {
   return absl::FailedPreconditionError("the child has not been started yet");
 }
 
+absl::StatusOr<Termination> PollerCore::GetTermination(Id id) const {
+  const Entry& entry = entries_.at(id);
+  if (entry.child != nullptr) return entry.child->termination();
+  return absl::NotFoundError("the child has not been started yet");
+}
+
 void PollerCore::Stop() {
   stopped_ = true;
   MutexLock lock(mu_);
@@ -252,7 +258,8 @@ absl::Status PollerCore::AdvanceQueue() {
     if (found == entries_.end()) return absl::OkStatus();
     const absl::Status failure = found->second.failure;
     entries_.erase(found);
-    return client_.HandleEnded(id, failure);
+    return client_.HandleEnded(
+        id, failure, absl::NotFoundError("the child was never started"));
   }
   if (queue_.empty() || !HasRoom()) return absl::OkStatus();
   const Id id = queue_.front();
@@ -289,8 +296,9 @@ absl::Status PollerCore::Dispatch(ChildSet::Event event) {
           id, absl::DeadlineExceededError(std::move(event.what.limit)));
     case ChildEvent::Kind::kEnded: {
       absl::StatusOr<ExitStatus> status = event.child->status();
+      absl::StatusOr<Termination> termination = event.child->termination();
       Remove(id);
-      return client_.HandleEnded(id, std::move(status));
+      return client_.HandleEnded(id, std::move(status), std::move(termination));
     }
     case ChildEvent::Kind::kOutputClosed:
     case ChildEvent::Kind::kInputClosed:

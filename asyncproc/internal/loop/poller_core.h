@@ -44,9 +44,11 @@ class PollerCore {
     virtual absl::Status HandleOutput(Id id, ChildStream stream,
                                       absl::string_view data) = 0;
     virtual absl::Status HandleTimeout(Id id, const absl::Status& why) = 0;
-    // The last one; the id is not known any more.
-    virtual absl::Status HandleEnded(Id id,
-                                     absl::StatusOr<ExitStatus> status) = 0;
+    // The last one; the id is not known any more. `termination`: as
+    // PolledChild's, kNotFound where there was no child.
+    virtual absl::Status HandleEnded(
+        Id id, absl::StatusOr<ExitStatus> status,
+        absl::StatusOr<Termination> termination) = 0;
   };
 
   // `max_running`: 0 for no limit.
@@ -62,6 +64,7 @@ class PollerCore {
   absl::Status Terminate(Id id, Escalation escalation);
   void Remove(Id id);
   absl::StatusOr<pid_t> GetPid(Id id) const;
+  absl::StatusOr<Termination> GetTermination(Id id) const;
 
   // `done`: looked at before anything else and after each callback; null to go
   // on until all have ended.

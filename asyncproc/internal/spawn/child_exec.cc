@@ -60,7 +60,7 @@ bool UnshareDescriptors(ChildPlan& plan) {
                  CLOSE_RANGE_UNSHARE))) {
     return true;
   }
-  plan.report.could_not_unshare = true;
+  plan.report.could_not_unshare = 1;
   return false;
 }
 

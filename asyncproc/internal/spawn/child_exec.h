@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <type_traits>
+
 #include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
@@ -31,9 +33,12 @@ struct ChildReport {
   const char* refused = nullptr;
   // The limit that `error` is about, when it is about one.
   int refused_resource = -1;
-  // It failed because it could not stop sharing descriptors.
-  bool could_not_unshare = false;
+  // Not 0: it failed because it could not stop sharing descriptors. No bool,
+  // behind which the report would have bytes that are never set, and valgrind
+  // would complain when they are written to the pipe.
+  int could_not_unshare = 0;
 };
+static_assert(std::has_unique_object_representations_v<ChildReport>);
 
 // All that the child does between clone and exec, prepared by the host as plain
 // data, because the child shares the host's memory, stopped in the middle of

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -408,8 +409,10 @@ class Streams {
     switch (stream.kind()) {
       case Stdio::Kind::kNull:
         return OpenPath("/dev/null", O_RDWR, number);
+      case Stdio::Kind::kClosed:
+        return absl::OkStatus();
       case Stdio::Kind::kFile:
-        return OpenPath(stream.path().c_str(), OpenFlags(stream), number);
+        return OpenStream(stream, number);
       case Stdio::Kind::kInherit:
         // Where the host has none, the child has none.
         if (fcntl(number, F_GETFD) >= 0) moves_.push_back({number, number});
@@ -418,11 +421,8 @@ class Streams {
         moves_.push_back({stream.fd(), number});
         return absl::OkStatus();
       case Stdio::Kind::kToStdout:
-        for (const DescriptorMove& move : moves_) {
-          if (move.to == STDOUT_FILENO) {
-            moves_.push_back({move.from, number});
-            break;
-          }
+        if (const int out = FdOfStdout(); out >= 0) {
+          moves_.push_back({out, number});
         }
         return absl::OkStatus();
       case Stdio::Kind::kPipe:
@@ -430,6 +430,46 @@ class Streams {
         break;  // Who calls this opens those.
     }
     return absl::OkStatus();
+  }
+
+  // The host's descriptor for the child's stdout; -1 where that is closed.
+  int FdOfStdout() const {
+    for (const DescriptorMove& move : moves_) {
+      if (move.to == STDOUT_FILENO) return move.from;
+    }
+    return -1;
+  }
+
+  absl::Status OpenStream(const Stdio& stream, int number) {
+    const bool may_be_shared =
+        number == STDERR_FILENO && command_.out.kind() == Stdio::Kind::kFile;
+    if (may_be_shared && stream.path() == command_.out.path()) {
+      // In the same mode: see Command::Validate.
+      moves_.push_back({FdOfStdout(), number});
+      return absl::OkStatus();
+    }
+    absl::Status status =
+        OpenPath(stream.path().c_str(), OpenFlags(stream), number);
+    if (!status.ok() || !may_be_shared) return status;
+    // The same file by another name.
+    if (!AreOneFile(FdOfStdout(), moves_.back().from)) return absl::OkStatus();
+    if (stream.mode() != command_.out.mode()) {
+      status = absl::InvalidArgumentError(absl::StrCat(
+          "out and err open the file ", Shown(stream.path()),
+          " in two modes: one would overwrite what the other writes"));
+      SetSpawnFailure({SpawnStage::kOpen, EINVAL}, &status);
+      return CannotStart(command_, status);
+    }
+    moves_.back().from = FdOfStdout();
+    return absl::OkStatus();
+  }
+
+  // Only a regular file has an offset that one description has for itself.
+  static bool AreOneFile(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 &&
+           S_ISREG(of_a.st_mode) && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
   }
 
   absl::Status OpenPath(const char* path, int flags, int number) {
@@ -517,6 +557,9 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
   }
   request.nice = command.nice;
   request.umask = command.umask;
+  for (const int signal : command.blocked_signals) {
+    request.blocked_signals |= uint64_t{1} << (signal - 1);
+  }
   if (command.die_with_parent) request.death_signal = SIGKILL;
   return request;
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <iterator>
 #include <utility>
 
 #include "absl/base/const_init.h"
@@ -74,6 +74,12 @@ std::atomic<bool>& ShareDescriptors() {
   return share;
 }
 
+// Whether a child that was made with CLONE_VM has been seen to share the memory
+// of the host. Until then, a child has a pipe for its report: an emulator may
+// take the flags and make a copy of the host all the same, in which the report
+// of a failure would stay.
+std::atomic<bool> memory_is_shared{false};
+
 // In this order, until one is not refused. The first has no signal at its end
 // until exec gives it the usual one: the kernel sets it to SIGCHLD there. The
 // second is vfork, the third fork; emulators (qemu-user takes no other signal
@@ -124,9 +130,11 @@ void AwaitReport(const UniqueFd& read_end, ChildPlan* plan) {
 // The pid, or a negated errno, of the pipe if `stage` is kPipe.
 pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
   *stage = SpawnStage::kClone;
-  const int share = plan->shares_descriptors ? CLONE_FILES : 0;
-  pid_t pid = Clone(kWaysToClone[0] | share, plan, pidfd);
-  if (pid >= 0 || !IsRefusal(-pid)) return pid;
+  if (memory_is_shared) {
+    const int share = plan->shares_descriptors ? CLONE_FILES : 0;
+    const pid_t pid = Clone(kWaysToClone[0] | share, plan, pidfd);
+    if (pid >= 0 || !IsRefusal(-pid)) return pid;
+  }
   plan->shares_descriptors = false;
   absl::StatusOr<Pipe> pipe = MakePipe();
   if (!pipe.ok()) {
@@ -134,13 +142,19 @@ pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
     return -GetSpawnFailure(pipe.status())->error_number;
   }
   plan->report_fd = pipe->write_end.get();
-  for (size_t i = 1; i < std::size(kWaysToClone); ++i) {
-    pid = Clone(kWaysToClone[i], plan, pidfd);
+  pid_t pid = -1;
+  for (const int way : kWaysToClone) {
+    pid = Clone(way, plan, pidfd);
     if (pid >= 0 || !IsRefusal(-pid)) break;
   }
   pipe->write_end.Reset();
-  // Shared memory has the report by now; only a vfork shares it.
-  if (pid >= 0 && !plan->shares_memory) AwaitReport(pipe->read_end, plan);
+  if (pid < 0) return pid;
+  // Shared memory has the report by now.
+  if (plan->shares_memory) {
+    memory_is_shared = true;
+  } else {
+    AwaitReport(pipe->read_end, plan);
+  }
   return pid;
 }
 
@@ -185,7 +199,7 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
   if (report.error != 0) {
     ReapFailed(pid);
     result.pidfd.Reset();
-    if (report.could_not_unshare) {
+    if (report.could_not_unshare != 0) {
       ShareDescriptors() = false;
       return SpawnOnce(request, prepared);
     }
@@ -216,6 +230,8 @@ bool CopiesTablesRight(const char* release) {
       return update >= fixed.first_update;
     }
   }
+  // The fix came while 6.11 was being tested.
+  if (patch == 11 && strstr(release, "-rc") != nullptr) return false;
   return version == 6 && patch >= 11;
 }
 

@@ -65,7 +65,9 @@ struct SpawnResult {
 // Where the kernel, an emulator or a filter refuses such a child, it is made by
 // vfork, and where that is refused too, by fork: then the start takes longer
 // the more memory the host has, and no waitpid(-1) of the host's must be
-// under way.
+// under way. The same holds where an emulator makes a fork of either and does
+// not say so, as valgrind does. The first start of a host finds that out: it
+// takes a pipe, and copies the whole table of descriptors.
 //
 // Thread safety: may be called from any thread, from many at once. The signal
 // mask of the calling thread is as before when it returns.
@@ -81,7 +83,8 @@ SpawnResult Spawn(const SpawnRequest& request);
 // child, such blocks look full though they are empty. A child of a host with
 // hundreds of open descriptors would get wrong numbers from open and dup, and
 // EMFILE as soon as it has 64 of its own where its limit lies in such a block.
-// No memory is damaged, and the host notices nothing.
+// No memory is damaged, and the host notices nothing. The releases are those of
+// the CVE record (CVEProject/cvelistV5, cves/2024/45xxx/CVE-2024-45025.json).
 //
 // Distributions fix it under numbers of their own ("5.15.0-122-generic"), which
 // say nothing: then the answer is false, the child starts with a copy of the

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
@@ -38,7 +39,7 @@ bool ProcIsOurs() {
 }
 
 std::string ReadProcFile(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd fd = OpenFile(path.c_str(), O_RDONLY);
   if (!fd.valid()) return "";
   std::string text;
   char bytes[4096];

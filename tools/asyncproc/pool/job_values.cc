@@ -12,22 +12,23 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/subcommand.h"
 
 namespace asyncproc::cli {
 namespace {
 
-UniqueFd OpenFile(const std::string& path) {
-  return UniqueFd(path.empty() || path == "-"
-                      ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                      : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+UniqueFd OpenInput(const std::string& path) {
+  return path.empty() || path == "-"
+             ? UniqueFd(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3))
+             : OpenFile(path.c_str(), O_RDONLY);
 }
 
 // All values in a file.
 absl::StatusOr<std::vector<std::string>> ReadValues(const std::string& path,
                                                     char end) {
-  const UniqueFd fd = OpenFile(path);
+  const UniqueFd fd = OpenInput(path);
   if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
   std::string text;
   std::string buffer(1 << 16, '\0');

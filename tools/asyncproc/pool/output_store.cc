@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "tools/asyncproc/os/mutex_lock.h"
+#include "tools/asyncproc/os/open_file.h"
+#include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
 
 namespace asyncproc::cli {
@@ -26,8 +28,8 @@ std::string DirectoryFor(const OutputStore::Options& options) {
 
 // A file without a name. On file systems without O_TMPFILE it has one briefly.
 int OpenNameless(const std::string& directory) {
-  const int fd = open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd >= 0) return fd;
+  UniqueFd fd = OpenFile(directory.c_str(), O_TMPFILE | O_RDWR, 0600);
+  if (fd.valid()) return fd.Release();
   std::string name = absl::StrCat(directory, "/asyncproc-pool-XXXXXX");
   const int named = mkostemp(name.data(), O_CLOEXEC);
   if (named >= 0) unlink(name.c_str());
