@@ -19,6 +19,8 @@
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/repl/channel.h"
+#include "asyncproc/internal/repl/statement_template.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "re2/re2.h"
 
@@ -79,6 +81,14 @@ absl::Status CheckDialect(const ReplDialect& dialect) {
     return absl::InvalidArgumentError(
         "a dialect needs either a statement, maybe with a channel, or a "
         "prompt");
+  }
+  for (const std::string* regex :
+       {&dialect.prompt, &dialect.continuation, &dialect.incomplete}) {
+    const RE2 parsed(*regex, internal::RegexOptions(RegexEncoding::kBytes));
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", *regex, "\": ", parsed.error()));
+    }
   }
   return absl::OkStatus();
 }
@@ -145,6 +155,14 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
 Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
     : dialect_(std::move(dialect)),
       child_(std::move(child)),
+      template_(
+          std::make_unique<internal::StatementTemplate>(dialect_.statement)),
+      incomplete_(dialect_.incomplete.empty()
+                      ? nullptr
+                      : std::make_unique<RE2>(
+                            dialect_.incomplete,
+                            internal::RegexOptions(RegexEncoding::kBytes))),
+      at_end_(AtEnd(dialect_)),
       out_(child_.get()) {}
 
 Repl::~Repl() = default;
@@ -158,8 +176,8 @@ absl::Status Repl::Begin(absl::Time deadline) {
   absl::Status status = Type(dialect_.typed);
   if (status.ok() && dialect_.channel) {
     if (!dialect_.setup.empty()) {
-      if (channel_ != nullptr) channel_->Send(dialect_.setup);
-      status = child_->NoteSent(dialect_.setup);
+      if (channel_ != nullptr) status = channel_->Send(dialect_.setup);
+      if (status.ok()) status = child_->NoteSent(dialect_.setup);
     }
   } else if (status.ok()) {
     status = Type(dialect_.setup);
@@ -220,7 +238,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
 }
 
 std::string Repl::Written() {
-  const std::string out = absl::StrCat(out_.buffer(), child_->out().Peek());
+  const std::string out =
+      absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
   const std::string err = child_->err().Peek();
   return absl::StrCat("; it had written ", Shown(out),
                       err.empty() ? "" : ", on stderr ",
@@ -257,24 +276,12 @@ absl::Status Repl::Send(absl::string_view statement) {
     head_ = letters->substr(0, kHalfMark);
     tail_ = letters->substr(kHalfMark);
   }
-  const std::string body = absl::StrCat(statement, "\n");
-  const std::string text = absl::StrReplaceAll(
-      dialect_.statement,
-      {{"{statement}", statement},
-       {"{quoted}", ShellQuote(body)},
-       {"{quoted_function}",
-        ShellQuote(absl::StrCat("asyncproc() {\n", body, "}"))},
-       {"{quoted_capture}",
-        ShellQuote(absl::StrCat(
-            body, "asyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")"))},
-       {"{length}", absl::StrCat(statement.size())},
-       {"{id}", absl::StrCat(id_)},
-       {"{status}", status_},
-       {"{state}", state_},
-       {"{head}", head_},
-       {"{tail}", tail_}});
+  const std::string text =
+      template_->Fill({statement, id_, status_, state_, head_, tail_});
   if (!dialect_.channel) return child_->Write(text);
-  if (channel_ != nullptr) channel_->Send(text);
+  if (channel_ != nullptr) {
+    if (absl::Status status = channel_->Send(text); !status.ok()) return status;
+  }
   return child_->NoteSent(text);
 }
 
@@ -349,13 +356,22 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
   int asked = 0;  // How often in a row it was found to wait for more.
   for (;;) {
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
-    absl::StatusOr<Expected> found =
-        out_.Await(Pattern::Regex(absl::StrCat(tail_, "(?: ([^\n]*?))?\r?\n")),
-                   Until(slice));
-    if (found.ok()) {
+    absl::StatusOr<std::string> before =
+        child_->out().ReadUntil(tail_, Until(slice));
+    if (before.ok()) {
+      absl::StrAppend(&taken_, *before, tail_);
+      absl::StatusOr<std::string> rest =
+          child_->out().ReadLine(Until(deadline));
+      if (!rest.ok()) return rest.status();
+      if (!rest->empty() && !absl::StartsWith(*rest, " ")) {
+        // An echo of what was sent.
+        absl::StrAppend(&taken_, *rest, "\n");
+        continue;
+      }
       Completion completion;
-      completion.out = std::move(found->before);
-      completion.status = found->groups[0];
+      completion.out = std::exchange(taken_, "");
+      completion.out.resize(completion.out.size() - kHalfMark);
+      completion.status = std::string(absl::StripPrefix(*rest, " "));
       // A statement that is not complete has swallowed the head, or repeats it.
       completion.incomplete = !absl::EndsWith(completion.out, head_);
       if (!completion.incomplete) {
@@ -364,11 +380,22 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       }
       return completion;
     }
-    if (!absl::IsDeadlineExceeded(found.status())) return found.status();
+    if (absl::IsResourceExhausted(before.status())) {
+      // The stream's bound is reached: makes room. The last bytes may be a part
+      // of the mark.
+      const size_t there = child_->out().Peek().size();
+      if (there < kHalfMark) return before.status();
+      absl::StatusOr<std::string> piece = child_->out().ReadExactly(
+          there - kHalfMark + 1, absl::ZeroDuration());
+      if (!piece.ok()) return piece.status();
+      taken_ += *piece;
+      continue;
+    }
+    if (!absl::IsDeadlineExceeded(before.status())) return before.status();
     if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
       return status;
     }
-    if (MonotonicNow() >= deadline) return found.status();
+    if (MonotonicNow() >= deadline) return before.status();
     asked = AsksForMore() ? asked + 1 : 0;
     if (asked == 2) {
       unfinished_ = true;
@@ -378,7 +405,7 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitPrompt(absl::Time deadline) {
-  absl::StatusOr<Expected> found = out_.Await(AtEnd(dialect_), Until(deadline));
+  absl::StatusOr<Expected> found = out_.Await(at_end_, Until(deadline));
   if (!found.ok()) return found.status();
   Completion completion;
   completion.incomplete = found->groups[0].empty();
@@ -436,9 +463,8 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   if (dialect_.command.pty.has_value()) {
     reply.out = absl::StrReplaceAll(reply.out, {{"\r\n", "\n"}});
   }
-  if (!dialect_.incomplete.empty() &&
-      (RE2::PartialMatch(reply.err, dialect_.incomplete) ||
-       RE2::PartialMatch(reply.out, dialect_.incomplete))) {
+  if (incomplete_ != nullptr && (RE2::PartialMatch(reply.err, *incomplete_) ||
+                                 RE2::PartialMatch(reply.out, *incomplete_))) {
     return absl::InvalidArgumentError(
         "the statement is not complete; the session goes on");
   }
@@ -468,6 +494,7 @@ absl::Status Repl::DropOutput(absl::Time deadline) {
     stream->Read();
   }
   out_.TakeBuffer();
+  taken_.clear();
   return absl::OkStatus();
 }
 
@@ -550,7 +577,7 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
     absl::Status status = AwaitPrompt(deadline).status();
     while (status.ok()) {
       const absl::StatusOr<Expected> more =
-          out_.Await({AtEnd(dialect_), Pattern::Timeout()}, kPromptSilence);
+          out_.Await({at_end_, Pattern::Timeout()}, kPromptSilence);
       if (!more.ok()) return more.status();
       if (more->index == 1) return absl::OkStatus();
       if (MonotonicNow() >= deadline) {

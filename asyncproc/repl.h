@@ -16,12 +16,14 @@
 #include "asyncproc/exit_status.h"
 #include "asyncproc/expect.h"
 #include "asyncproc/process.h"
+#include "re2/re2.h"
 
 namespace asyncproc {
 
 namespace internal {
 class Channel;
-}
+class StatementTemplate;
+}  // namespace internal
 
 // What a program answered to one statement.
 struct Reply {
@@ -232,12 +234,16 @@ class Repl {
   const std::unique_ptr<Child> child_;
   Process* process_ = nullptr;  // The same, if Start has made it.
   std::unique_ptr<internal::Channel> channel_;
+  const std::unique_ptr<const internal::StatementTemplate> template_;
+  const std::unique_ptr<const RE2> incomplete_;  // Or null.
+  const Pattern at_end_;  // Of a prompt dialect.
   Expect out_;
 
   uint64_t id_ = 0;       // Of the last statement.
   std::string head_;      // Its mark.
   std::string tail_;      //
   std::string received_;  // From the channel; not yet a line.
+  std::string taken_;     // Of a mark dialect's stdout; not yet a reply.
   std::string status_ = "0";
   std::string state_ = ":";
   bool unanswered_ = false;   // A statement is still to be interrupted.

@@ -11,6 +11,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/log/check.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 ABSL_FLAG(int64_t, divide, 1,
@@ -51,7 +52,8 @@ int64_t Scaled(int64_t size) {
   return std::max<int64_t>(1, size / absl::GetFlag(FLAGS_divide));
 }
 
-BareChild::BareChild(const std::vector<std::string>& argv, int pipe_size) {
+BareChild::BareChild(const std::vector<std::string>& argv, int pipe_size,
+                     const std::map<int, int>& passed) {
   const PipeEnds in = MakePipe(pipe_size);
   const PipeEnds out = MakePipe(pipe_size);
   const PipeEnds err = MakePipe(0);
@@ -60,6 +62,9 @@ BareChild::BareChild(const std::vector<std::string>& argv, int pipe_size) {
   posix_spawn_file_actions_adddup2(&actions, in.read, 0);
   posix_spawn_file_actions_adddup2(&actions, out.write, 1);
   posix_spawn_file_actions_adddup2(&actions, err.write, 2);
+  for (const auto& [number, fd] : passed) {
+    posix_spawn_file_actions_adddup2(&actions, fd, number);
+  }
   std::vector<char*> arguments;
   for (const std::string& argument : argv) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -72,6 +77,7 @@ BareChild::BareChild(const std::vector<std::string>& argv, int pipe_size) {
   close(in.read);
   close(out.write);
   close(err.write);
+  for (const auto& [number, fd] : passed) close(fd);
   in_ = in.write;
   out_ = out.read;
   err_ = err.read;
@@ -91,6 +97,16 @@ void BareChild::Write(absl::string_view data) {
     const ssize_t count = write(in_, data.data(), data.size());
     PCHECK(count > 0);
     data.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+void BareChild::ReadUntil(int fd, absl::string_view end) {
+  std::string text;
+  char buffer[4096];
+  while (!absl::EndsWith(text, end)) {
+    const ssize_t count = read(fd, buffer, sizeof(buffer));
+    PCHECK(count > 0);
+    text.append(buffer, static_cast<size_t>(count));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ inline constexpr int kBarePipeSize = 1024 * 1024;
 // Its output is to be read to the end, and it is to be waited for.
 class BareChild {
  public:
-  // `pipe_size`: of stdin and stdout; 0: the kernel's own.
-  explicit BareChild(const std::vector<std::string>& argv, int pipe_size = 0);
+  // `pipe_size`: of stdin and stdout; 0: the kernel's own. `passed`: further
+  // descriptors, by their numbers in the child; those of the host are closed.
+  explicit BareChild(const std::vector<std::string>& argv, int pipe_size = 0,
+                     const std::map<int, int>& passed = {});
   BareChild(const BareChild&) = delete;
   ~BareChild();
 
@@ -50,6 +53,8 @@ class BareChild {
   int err() const { return err_; }
 
   void Write(absl::string_view data);
+  // Reads, and blocks, until what it has read ends so.
+  void ReadUntil(int fd, absl::string_view end);
   void CloseIn();
   // The rest of what it says, into nothing.
   void ReadToEnd(int fd);

@@ -40,6 +40,11 @@ void OutputBuffer::SetWake(std::function<void()> wake) {
   wake_ = std::move(wake);
 }
 
+void OutputBuffer::SetIsEmpty(std::function<bool()> is_empty) {
+  MutexLock lock(mu_);
+  is_empty_ = std::move(is_empty);
+}
+
 OutputBuffer::Room OutputBuffer::BeginRead(size_t pending) {
   MutexLock lock(mu_);
   if (finished_) return {};
@@ -60,6 +65,7 @@ bool OutputBuffer::EndRead(size_t size) {
   MutexLock lock(mu_);
   segments_.back().bytes.EndFill(size);
   if (size == reading_) read_size_ = std::min(read_size_ * 2, kLastReadSize);
+  reading_ = 0;
   if (size > 0) OnGrown(size);
   if (Buffered() < kBacklog) return false;
   const uint64_t start = segments_.front().start;
@@ -572,6 +578,10 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
 absl::Status OutputBuffer::Sync(absl::Time deadline) {
   MutexLock lock(mu_);
   if (wake_ == nullptr || finished_) return absl::OkStatus();
+  // No bytes are on their way: waking the producer can be spared.
+  if (reading_ == 0 && is_empty_ != nullptr && is_empty_()) {
+    return absl::OkStatus();
+  }
   const uint64_t mine = ++syncs_wanted_;
   wake_();
   const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {

@@ -75,6 +75,10 @@ class OutputBuffer {
   // and when Sync begins.
   void SetWake(std::function<void()> wake) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // `is_empty` tells whether the pipe is empty; it must not block. Null: not
+  // known. Called under the lock, by Sync.
+  void SetIsEmpty(std::function<bool()> is_empty) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Room for the next bytes of the stream. The producer fills the room without
   // the lock, and calls EndRead with the number of bytes. `pending`: bytes to
   // take even beyond BlockChild's bound. Null data: the buffer is finished, or
@@ -268,12 +272,13 @@ class OutputBuffer {
 
   mutable absl::Mutex mu_;
   std::function<void()> wake_ ABSL_GUARDED_BY(mu_);               // Or null.
+  std::function<bool()> is_empty_ ABSL_GUARDED_BY(mu_);           // Or null.
   std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
   ChildStream stream_ ABSL_GUARDED_BY(mu_) = ChildStream::kOut;
   std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // At least one.
   std::list<BufferCursor> cursors_ ABSL_GUARDED_BY(mu_);
   size_t read_size_ ABSL_GUARDED_BY(mu_);
-  size_t reading_ ABSL_GUARDED_BY(mu_) = 0;  // Room of BeginRead.
+  size_t reading_ ABSL_GUARDED_BY(mu_) = 0;  // Room of BeginRead; 0: no read.
   Pause pause_ ABSL_GUARDED_BY(mu_) = Pause::kNone;
   uint64_t released_ ABSL_GUARDED_BY(mu_) = 0;  // `start` at the last EndRead.
   BriefWait brief_wait_ ABSL_GUARDED_BY(mu_);

@@ -66,6 +66,13 @@ void OutputReader::Open(UniqueFd fd) {
   }
   fd_ = std::move(fd);
   if (!fd_.valid()) buffer_->Finish();
+  // Of a terminal it is not known: see PendingBytes.
+  if (inode_ != 0) {
+    buffer_->SetIsEmpty([fd = fd_.get()] {
+      int available = 0;
+      return ioctl(fd, FIONREAD, &available) == 0 && available == 0;
+    });
+  }
 }
 
 void OutputReader::Stop() {
@@ -233,6 +240,7 @@ void OutputReader::End() {
 void OutputReader::Close() {
   if (!fd_.valid()) return;
   if (options_.before_close != nullptr) options_.before_close(fd_.get());
+  buffer_->SetIsEmpty(nullptr);
   fd_.Reset();
   growth_.Forget();
   pending_at_exit_ = 0;

@@ -70,7 +70,10 @@ absl::StatusOr<std::string> Channel::Receive(absl::Time deadline) {
       if (errno != EINTR) return absl::ErrnoToStatus(errno, "private channel");
     }
     if (count == 2 && fds[1].revents != 0) {
-      if (absl::Status status = WriteSome(); !status.ok()) return status;
+      absl::string_view rest = unsent_;
+      absl::Status status = WriteSome(&rest);
+      unsent_.erase(0, unsent_.size() - rest.size());
+      if (!status.ok()) return status;
     }
     if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
     if (MonotonicNow() >= deadline) {
@@ -79,10 +82,18 @@ absl::StatusOr<std::string> Channel::Receive(absl::Time deadline) {
   }
 }
 
-absl::Status Channel::WriteSome() {
+absl::Status Channel::Send(absl::string_view text) {
+  if (unsent_.empty()) {
+    if (absl::Status status = WriteSome(&text); !status.ok()) return status;
+  }
+  unsent_.append(text.data(), text.size());
+  return absl::OkStatus();
+}
+
+absl::Status Channel::WriteSome(absl::string_view* text) {
   const ssize_t written = GetOs().Write(statements_.write_end.get(),
-                                        unsent_.data(), unsent_.size());
-  if (written > 0) unsent_.erase(0, static_cast<size_t>(written));
+                                        text->data(), text->size());
+  if (written > 0) text->remove_prefix(static_cast<size_t>(written));
   if (written < 0 && errno != EAGAIN && errno != EINTR) {
     return absl::ErrnoToStatus(errno, "private channel");
   }

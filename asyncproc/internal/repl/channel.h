@@ -34,8 +34,9 @@ class Channel {
   // Call this once the child has its ends.
   void CloseChildEnd() { completions_.write_end.Reset(); }
 
-  // Queues `text` for the child.
-  void Send(absl::string_view text) { unsent_.append(text); }
+  // Writes `text` as far as the pipe has room, and queues the rest. Never
+  // blocks.
+  absl::Status Send(absl::string_view text);
 
   // Whether process `pid` has read all that was sent, and waits for more. False
   // where /proc does not tell.
@@ -48,8 +49,8 @@ class Channel {
  private:
   Channel(Pipe statements, Pipe completions);
 
-  // Takes from unsent_ what the pipe has room for.
-  absl::Status WriteSome();
+  // Writes what the pipe has room for, and takes it from `text`.
+  absl::Status WriteSome(absl::string_view* text);
 
   // The host keeps the read end open, so that writing never raises SIGPIPE: the
   // end of the child shows as end-of-file on the other pipe.

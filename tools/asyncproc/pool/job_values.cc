@@ -106,7 +106,7 @@ absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
   if (!words->lists.empty()) {
     source = std::make_unique<ProductSource>(std::move(words->lists));
   } else {
-    UniqueFd fd = OpenFile(words->file);
+    UniqueFd fd = OpenInput(words->file);
     if (!fd.valid()) {
       return absl::ErrnoToStatus(errno,
                                  words->file.empty() ? "stdin" : words->file);

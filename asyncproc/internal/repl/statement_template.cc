@@ -1,0 +1,101 @@
+#include "asyncproc/internal/repl/statement_template.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "asyncproc/command.h"
+
+namespace asyncproc::internal {
+namespace {
+
+using Values = StatementTemplate::Values;
+
+struct Field {
+  absl::string_view name;
+  void (*append)(const Values& values, std::string* text);
+};
+
+constexpr Field kFields[] = {
+    {"{statement}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.statement);
+     }},
+    {"{quoted}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, ShellQuote(absl::StrCat(values.statement, "\n")));
+     }},
+    {"{quoted_function}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, ShellQuote(absl::StrCat("asyncproc() {\n",
+                                                     values.statement, "\n}")));
+     }},
+    {"{quoted_capture}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text,
+                       ShellQuote(absl::StrCat(
+                           values.statement,
+                           "\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
+     }},
+    {"{length}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.statement.size());
+     }},
+    {"{id}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.id);
+     }},
+    {"{status}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.status);
+     }},
+    {"{state}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.state);
+     }},
+    {"{head}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.head);
+     }},
+    {"{tail}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, values.tail);
+     }},
+};
+
+// The field at the beginning of `text`; null: none.
+const Field* FieldAt(absl::string_view text) {
+  for (const Field& field : kFields) {
+    if (absl::StartsWith(text, field.name)) return &field;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+StatementTemplate::StatementTemplate(absl::string_view text) {
+  Piece piece;
+  while (!text.empty()) {
+    if (const Field* const field = FieldAt(text); field != nullptr) {
+      piece.append = field->append;
+      pieces_.push_back(std::move(piece));
+      piece = Piece();
+      text.remove_prefix(field->name.size());
+    } else {
+      piece.text.push_back(text[0]);
+      text.remove_prefix(1);
+    }
+  }
+  pieces_.push_back(std::move(piece));
+}
+
+std::string StatementTemplate::Fill(const Values& values) const {
+  std::string text;
+  for (const Piece& piece : pieces_) {
+    text += piece.text;
+    if (piece.append != nullptr) piece.append(values, &text);
+  }
+  return text;
+}
+
+}  // namespace asyncproc::internal

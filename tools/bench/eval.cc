@@ -1,0 +1,136 @@
+// Statements that interpreters answer. The limit writes and reads the same
+// bytes, to and from the same program, by blocking calls.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/log/check.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
+#include "tools/bench/bench.h"
+
+namespace asyncproc::bench {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Minutes(1);
+
+// The interpreter is not what is measured.
+constexpr absl::string_view kStatement = "6 * 7";
+constexpr absl::string_view kShStatement = "echo 42";
+constexpr absl::string_view kReply = "42\n";
+
+void EvalByRepl(benchmark::State& state, ReplDialect dialect,
+                absl::string_view statement) {
+  auto repl = Repl::Start(std::move(dialect));
+  CHECK_OK(repl.status());
+  for (auto _ : state) {
+    auto reply = (*repl)->Eval(statement, kPatience);
+    CHECK(reply.ok() && reply->out == kReply) << reply.status();
+  }
+}
+
+void EvalBcByRepl(benchmark::State& state) {
+  EvalByRepl(state, BcDialect(), kStatement);
+}
+ASYNCPROC_BENCHMARK(EvalBcByRepl, "eval/asyncproc");
+
+void EvalBcByHand(benchmark::State& state) {
+  const ReplDialect dialect = BcDialect();
+  BareChild bc(dialect.command.argv);
+  // As long as those that Repl draws.
+  const std::string head = "aaaabbbbccccdddd";
+  const std::string tail = "eeeeffffgggghhhh";
+  const std::string statement = absl::StrReplaceAll(
+      dialect.statement,
+      {{"{statement}", kStatement}, {"{head}", head}, {"{tail}", tail}});
+  const std::string end = absl::StrCat(head, tail, "\n");
+  for (auto _ : state) {
+    bc.Write(statement);
+    bc.ReadUntil(bc.out(), end);
+  }
+}
+ASYNCPROC_BENCHMARK(EvalBcByHand, "eval/limit");
+
+// Of a dialect with a private channel.
+void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
+                absl::string_view statement) {
+  int statements[2], completions[2];
+  PCHECK(pipe2(statements, O_CLOEXEC) == 0);
+  PCHECK(pipe2(completions, O_CLOEXEC) == 0);
+  BareChild child(dialect.command.argv, 0,
+                  {{8, statements[0]}, {9, completions[1]}});
+  const auto send = [&](absl::string_view text) {
+    PCHECK(write(statements[1], text.data(), text.size()) ==
+           static_cast<ssize_t>(text.size()));
+  };
+  if (dialect.setup.empty()) child.ReadUntil(completions[0], "0 done 0\n");
+  send(dialect.setup);
+  int id = 0;
+  for (auto _ : state) {
+    ++id;
+    send(absl::StrReplaceAll(
+        dialect.statement,
+        {{"{statement}", statement},
+         {"{length}", absl::StrCat(statement.size())},
+         {"{quoted}", ShellQuote(absl::StrCat(statement, "\n"))},
+         {"{status}", "0"},
+         {"{id}", absl::StrCat(id)}}));
+    child.ReadUntil(completions[0], absl::StrCat(id, " done 0\n"));
+    child.ReadUntil(child.out(), kReply);
+  }
+  close(statements[1]);
+  close(completions[0]);
+}
+
+void EvalPythonByRepl(benchmark::State& state) {
+  EvalByRepl(state, PythonDialect(), kStatement);
+}
+ASYNCPROC_BENCHMARK(EvalPythonByRepl, "eval_python/asyncproc");
+
+void EvalPythonByHand(benchmark::State& state) {
+  EvalByHand(state, PythonDialect(), kStatement);
+}
+ASYNCPROC_BENCHMARK(EvalPythonByHand, "eval_python/limit");
+
+void EvalShByRepl(benchmark::State& state) {
+  EvalByRepl(state, ShDialect(), kShStatement);
+}
+ASYNCPROC_BENCHMARK(EvalShByRepl, "eval_sh/asyncproc");
+
+void EvalShByHand(benchmark::State& state) {
+  EvalByHand(state, ShDialect(), kShStatement);
+}
+ASYNCPROC_BENCHMARK(EvalShByHand, "eval_sh/limit");
+
+// From the start to the first reply.
+void StartPythonByRepl(benchmark::State& state) {
+  for (auto _ : state) {
+    auto python = Repl::Start(PythonDialect());
+    CHECK_OK(python.status());
+    auto reply = (*python)->Eval(kStatement, kPatience);
+    CHECK(reply.ok() && reply->out == kReply) << reply.status();
+    state.PauseTiming();
+    CHECK_OK((*python)->Close(kPatience).status());
+    state.ResumeTiming();
+  }
+}
+ASYNCPROC_BENCHMARK(StartPythonByRepl, "start_python/asyncproc");
+
+void StartPythonByHand(benchmark::State& state) {
+  for (auto _ : state) {
+    BareChild python({"python3", "-c", ""});
+    python.CloseIn();
+    python.Wait();
+  }
+}
+ASYNCPROC_BENCHMARK(StartPythonByHand, "start_python/limit");
+
+}  // namespace
+}  // namespace asyncproc::bench
