@@ -118,13 +118,12 @@ struct Process::Core {
   const internal::ForkStamp stamp;
   const Command command;
   const std::shared_ptr<ChildProcess> child;
-  absl::Mutex mu;
-  OnDestroy on_destroy ABSL_GUARDED_BY(mu) = command.on_destroy;
   std::optional<Terminal> terminal;
   OutputStream out;
   OutputStream err;
 
   absl::Mutex mu;
+  OnDestroy on_destroy ABSL_GUARDED_BY(mu) = command.on_destroy;
   std::vector<std::unique_ptr<EndCallback>> end_callbacks ABSL_GUARDED_BY(mu);
 };
 

@@ -158,8 +158,7 @@ TEST(PollerFdTest, ShowsOutputAndEndsOfQueuedChildren) {
   for (int i = 0; i < 20; ++i) {
     const std::string key = absl::StrCat(i);
     EXPECT_EQ(poller.output(key).out, key + "\n");
-    EXPECT_THAT(poller.results().at(key),
-                testing::Optional(IsOkAndHolds(ExitStatus::Exited(0))));
+    EXPECT_THAT(poller.results().at(key), IsOkAndHolds(ExitStatus::Exited(0)));
   }
   // A start, two ends of output, an exit and a wake-up for each, at the most.
   EXPECT_LE(poller.polls, 20 * 8);
