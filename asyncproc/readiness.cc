@@ -219,13 +219,15 @@ class SocketCheck : public ReadyCondition::Check {
       other_ = strange_;
       return false;
     }
-    internal::SocketOwner owner;
-    for (Process* const process : child_.processes()) {
+    const std::vector<Process*> processes = child_.processes();
+    if (processes.empty()) return true;  // A recording: there is no owner.
+    std::optional<internal::SocketOwner> owner;
+    for (Process* const process : processes) {
       if (!process->IsAlive()) continue;
       owner = internal::FindSocketOwner(listeners, process->pid());
-      if (owner.kind != internal::SocketOwner::Kind::kOther) return true;
+      if (owner->kind != internal::SocketOwner::Kind::kOther) return true;
     }
-    if (owner.kind != internal::SocketOwner::Kind::kOther) return true;
+    if (!owner.has_value()) return false;  // All have ended.
     other_ = strange_ = std::move(owner);
     strange_listeners_ = std::move(listeners);
     return false;

@@ -176,8 +176,7 @@ absl::Status Repl::Begin(absl::Time deadline) {
   absl::Status status = Type(dialect_.typed);
   if (status.ok() && dialect_.channel) {
     if (!dialect_.setup.empty()) {
-      if (channel_ != nullptr) status = channel_->Send(dialect_.setup);
-      if (status.ok()) status = child_->NoteSent(dialect_.setup);
+      status = SendByChannel(dialect_.setup);
     }
   } else if (status.ok()) {
     status = Type(dialect_.setup);
@@ -279,10 +278,15 @@ absl::Status Repl::Send(absl::string_view statement) {
   const std::string text =
       template_->Fill({statement, id_, status_, state_, head_, tail_});
   if (!dialect_.channel) return child_->Write(text);
-  if (channel_ != nullptr) {
-    if (absl::Status status = channel_->Send(text); !status.ok()) return status;
-  }
-  return child_->NoteSent(text);
+  return SendByChannel(text);
+}
+
+// The note comes first: in a recording, the output of a statement must not come
+// before the statement.
+absl::Status Repl::SendByChannel(absl::string_view text) {
+  absl::Status status = child_->NoteSent(text);
+  if (status.ok() && channel_ != nullptr) status = channel_->Send(text);
+  return status;
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitCompletion(absl::Time deadline) {

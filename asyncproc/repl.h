@@ -205,6 +205,7 @@ class Repl {
                                           absl::Time deadline);
   // Sends what the dialect says of `statement`.
   absl::Status Send(absl::string_view statement);
+  absl::Status SendByChannel(absl::string_view text);
   absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
@@ -236,7 +237,7 @@ class Repl {
   std::unique_ptr<internal::Channel> channel_;
   const std::unique_ptr<const internal::StatementTemplate> template_;
   const std::unique_ptr<const RE2> incomplete_;  // Or null.
-  const Pattern at_end_;  // Of a prompt dialect.
+  const Pattern at_end_;                         // Of a prompt dialect.
   Expect out_;
 
   uint64_t id_ = 0;       // Of the last statement.

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -282,8 +283,17 @@ TEST(WaitUntilReadyTest, TakesAPortOfADescendantOrOfTheChildsGroup) {
   EXPECT_THAT(process->Signal(SIGKILL, TerminationScope::kGroup), IsOk());
 }
 
+// A name that no other run of this test has, in a sandbox or elsewhere: pids
+// repeat in sandboxes.
+std::string AbstractName() {
+  std::ifstream random("/proc/sys/kernel/random/uuid");
+  std::string name;
+  std::getline(random, name);
+  return absl::StrCat("asyncproc-", name);
+}
+
 TEST(WaitUntilReadyTest, DoesNotTakeAStaleServersUnixSocketForTheChilds) {
-  const std::string name = absl::StrCat("asyncproc-stale-", getpid());
+  const std::string name = AbstractName();
   StaleServer stale(absl::StrCat("'\\0", name, "'"), "AF_UNIX");
   const ReadyCondition listens = ReadyCondition::UnixSocket("@" + name);
   ASSERT_THAT(WaitUntilReady(stale.process(), listens, kNeverReached), IsOk());
@@ -311,7 +321,7 @@ TEST(WaitUntilReadyTest, WaitsForAUnixSocket) {
 }
 
 TEST(WaitUntilReadyTest, WaitsForAUnixSocketOutsideOfTheFileSystem) {
-  const std::string name = absl::StrCat("asyncproc-readiness-", getpid());
+  const std::string name = AbstractName();
   auto process =
       MustSpawn(Listener(absl::StrCat("'\\0", name, "'"), "AF_UNIX"));
   EXPECT_THAT(process->Write("go\n"), IsOk());
