@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -18,11 +19,13 @@
 #include "gtest/gtest.h"
 #include "tests/testing.h"
 
-// Calls by this thread.
+// Calls by this thread, and a function to call in each of them.
 static thread_local int yields = 0;
+static thread_local std::function<void()> on_look;
 
 extern "C" int sched_yield() noexcept {
   ++yields;
+  if (on_look != nullptr) on_look();
   return static_cast<int>(syscall(SYS_sched_yield));
 }
 
@@ -97,6 +100,23 @@ TEST_F(BriefWaitTest, LooksFirstInFewOfTheWaitsThatLastLong) {
   }
 
   EXPECT_EQ(looks, 7);  // Waits 1, 3, 7, 15, 31, 63, 127.
+}
+
+// A child is slow at first, while it starts, and answers at once from then on.
+TEST_F(BriefWaitTest, LooksFirstAgainAfterAConditionHeldInTime) {
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(Await(MonotonicNow() + absl::Microseconds(100)),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+  }
+  on_look = [this] { SetReady(true); };
+  EXPECT_THAT(Await(absl::InfiniteFuture()), IsOk());  // It looks first.
+  SetReady(false);
+
+  yields = 0;
+  EXPECT_THAT(Await(absl::InfiniteFuture()), IsOk());
+
+  EXPECT_EQ(yields, 1);
+  on_look = nullptr;
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ absl::Status BriefWait::Await(absl::Mutex& mu, const absl::Condition& condition,
       sched_yield();
       LockMutex(mu, 0);
       if (condition.Eval()) {
-        failures_ = 0;
+        failures_ = skipped_ = 0;
         return absl::OkStatus();
       }
     } while (MonotonicNow() < end);
