@@ -62,6 +62,15 @@ class LeakListener : public testing::EmptyTestEventListener {
   }
 
   void OnTestEnd(const testing::TestInfo& info) override {
+    // A thread that was joined is still listed for a moment, and the threads
+    // of a detached child close its pipes after its end.
+    const absl::Time patience = absl::Now() + absl::Seconds(10);
+    while (Numbers("/proc/self/task").size() > threads_ &&
+           absl::Now() < patience) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_LE(Numbers("/proc/self/task").size(), threads_)
+        << info.name() << " left threads behind";
     EXPECT_EQ(OpenDescriptors(), descriptors_)
         << info.name() << " left descriptors open, or closed others'";
     siginfo_t child = {};
@@ -74,14 +83,6 @@ class LeakListener : public testing::EmptyTestEventListener {
     } else {
       EXPECT_EQ(errno, ECHILD);
     }
-    // A thread that was joined is still listed for a moment.
-    const absl::Time patience = absl::Now() + absl::Seconds(10);
-    while (Numbers("/proc/self/task").size() > threads_ &&
-           absl::Now() < patience) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    EXPECT_LE(Numbers("/proc/self/task").size(), threads_)
-        << info.name() << " left threads behind";
   }
 
   std::set<std::string> descriptors_;
