@@ -34,7 +34,12 @@ namespace {
 
 class BriefWaitTest : public testing::Test {
  protected:
+  // As after a request.
   absl::Status Await(absl::Time deadline) {
+    BriefWait::NoteRequest();
+    return AwaitUnasked(deadline);
+  }
+  absl::Status AwaitUnasked(absl::Time deadline) {
     MutexLock lock(mu_);
     return wait_.Await(mu_, absl::Condition(&ready_), deadline);
   }
@@ -102,6 +107,19 @@ TEST_F(BriefWaitTest, LooksFirstInFewOfTheWaitsThatLastLong) {
   EXPECT_EQ(looks, 7);  // Waits 1, 3, 7, 15, 31, 63, 127.
 }
 
+// A loop that reads what a child writes leaves the processor to the child.
+TEST_F(BriefWaitTest, SleepsAtOnceWithoutARequest) {
+  BriefWait::NoteRequest();
+  const absl::Time past = MonotonicNow() + kShort;
+  while (MonotonicNow() < past) std::this_thread::yield();
+  yields = 0;
+
+  EXPECT_THAT(AwaitUnasked(MonotonicNow() + absl::Milliseconds(1)),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_EQ(yields, 0);
+}
+
 // A child is slow at first, while it starts, and answers at once from then on.
 TEST_F(BriefWaitTest, LooksFirstAgainAfterAConditionHeldInTime) {
   for (int i = 0; i < 2; ++i) {
@@ -109,11 +127,11 @@ TEST_F(BriefWaitTest, LooksFirstAgainAfterAConditionHeldInTime) {
                 HasCode(absl::StatusCode::kDeadlineExceeded));
   }
   on_look = [this] { SetReady(true); };
-  EXPECT_THAT(Await(absl::InfiniteFuture()), IsOk());  // It looks first.
+  EXPECT_THAT(Await(MonotonicNow() + kNeverReached), IsOk());  // It looks first.
   SetReady(false);
 
   yields = 0;
-  EXPECT_THAT(Await(absl::InfiniteFuture()), IsOk());
+  EXPECT_THAT(Await(MonotonicNow() + kNeverReached), IsOk());
 
   EXPECT_EQ(yields, 1);
   on_look = nullptr;

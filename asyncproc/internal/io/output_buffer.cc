@@ -584,6 +584,7 @@ absl::Status OutputBuffer::Sync(absl::Time deadline) {
   }
   const uint64_t mine = ++syncs_wanted_;
   wake_();
+  BriefWait::NoteRequest();
   const auto done = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return finished_ || syncs_done_ >= mine;
   };

@@ -161,7 +161,10 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, bool is_control) {
     if (!Wake()) AdvanceLocked();
     return CheckDelivered();
   }
-  if (data.empty()) return absl::OkStatus();
+  if (data.empty()) {
+    BriefWait::NoteRequest();
+    return absl::OkStatus();
+  }
   if (absl::Status status = EnsureThread(); !status.ok()) return status;
   if (!queue_.Append(data)) {
     return absl::ResourceExhaustedError(absl::StrCat(

@@ -14,11 +14,13 @@ namespace {
 constexpr absl::Duration kTimeBetweenLooks = absl::Milliseconds(5);
 
 // How long a BriefWait looks, and how many failures it counts: after `n` of
-// them, the next 2^n - 1 waits sleep at once.
+// them, the waits after the next 2^n - 1 requests sleep at once.
 constexpr absl::Duration kBriefly = absl::Microseconds(50);
 constexpr int kMostFailures = 8;
 
 thread_local WaitScope* current_scope = nullptr;
+// Until when a BriefWait of this thread looks: soon after the last request.
+thread_local absl::Time looks_until = absl::InfinitePast();
 
 absl::Status TimeIsUp() { return absl::DeadlineExceededError("time is up"); }
 
@@ -52,10 +54,12 @@ absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
   return TimeIsUp();
 }
 
+void BriefWait::NoteRequest() { looks_until = MonotonicNow() + kBriefly; }
+
 absl::Status BriefWait::Await(absl::Mutex& mu, const absl::Condition& condition,
                               absl::Time deadline) {
-  if (MonotonicNow() < deadline && !condition.Eval() && LooksFirst()) {
-    const absl::Time end = std::min(deadline, MonotonicNow() + kBriefly);
+  const absl::Time end = std::min(deadline, looks_until);
+  if (MonotonicNow() < end && !condition.Eval() && LooksFirst()) {
     do {
       UnlockMutex(mu, 0);
       sched_yield();

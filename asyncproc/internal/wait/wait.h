@@ -27,25 +27,32 @@ namespace asyncproc::internal {
 absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
                    absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
-// Waits for a condition that often holds after some microseconds, as the answer
-// of an interactive child does. A processor that sleeps takes as long to wake
-// up as such a child to answer. So Await looks at the condition for up to 50
-// microseconds, and lets other threads run in between, before it sleeps. Where
-// that was in vain, the next calls sleep at once.
+// Waits for the answer of an interactive child, which often comes some
+// microseconds after the request. A processor that sleeps takes as long to wake
+// up as such a child to answer. So for 50 microseconds after a request of this
+// thread, Await looks at the condition again and again, and lets other threads
+// run in between, before the thread sleeps. Where that was in vain, the thread
+// sleeps at once after the next requests. Without a request, as in a loop that
+// reads what a child writes of its own accord, the thread sleeps at once: the
+// child needs the processor.
 //
 // Thread safety: guarded by the mutex that is passed to Await.
 class BriefWait {
  public:
+  // This thread has just asked a child, or a thread of this library, for what
+  // it may wait for next.
+  static void NoteRequest();
+
   // As Await above.
   absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
                      absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
  private:
-  // Whether the next call is one that looks before it sleeps.
+  // Whether the thread looks before it sleeps in a call soon after a request.
   bool LooksFirst();
 
   int failures_ = 0;  // Since the condition last held in time.
-  int skipped_ = 0;   // Calls since the last failure.
+  int skipped_ = 0;   // Such calls since the last failure.
 };
 
 // What Await would return for a condition that never holds and a deadline that
