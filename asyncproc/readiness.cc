@@ -219,10 +219,8 @@ class SocketCheck : public ReadyCondition::Check {
       other_ = strange_;
       return false;
     }
-    const std::vector<Process*> processes = child_.processes();
-    if (processes.empty()) return true;  // A recording: there is no owner.
     std::optional<internal::SocketOwner> owner;
-    for (Process* const process : processes) {
+    for (Process* const process : child_.processes()) {
       if (!process->IsAlive()) continue;
       owner = internal::FindSocketOwner(listeners, process->pid());
       if (owner->kind != internal::SocketOwner::Kind::kOther) return true;
@@ -310,6 +308,9 @@ absl::StatusOr<std::unique_ptr<ReadyCondition::Check>> CheckSockets(
     const absl::StatusOr<std::vector<Address>>& addresses,
     std::function<std::set<ino_t>()> listeners, Child& child) {
   if (!addresses.ok()) return addresses.status();
+  if (child.processes().empty()) {
+    return absl::FailedPreconditionError("a recording has no sockets");
+  }
   return std::make_unique<SocketCheck>(*addresses, std::move(listeners), child);
 }
 

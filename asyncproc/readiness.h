@@ -124,8 +124,9 @@ struct Readiness {
 // the child was found to be doing (see Diagnose); both with the last lines of
 // both streams. A child that says the line and then ends was ready.
 // kFailedPrecondition when no such line can come any more: the streams are at
-// their end, or were never pipes. kInvalidArgument for a pattern that is none,
-// or an impossible host, port or path.
+// their end, or were never pipes; and for the socket of a recording.
+// kInvalidArgument for a pattern that is none, or an impossible host, port or
+// path.
 absl::StatusOr<Readiness> WaitUntilReady(Child& child,
                                          const ReadyCondition& condition,
                                          absl::Duration timeout);

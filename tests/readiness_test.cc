@@ -25,6 +25,8 @@
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/output_bound.h"
 #include "asyncproc/process.h"
+#include "asyncproc/testing/replay_process.h"
+#include "asyncproc/transcript.h"
 #include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -506,6 +508,17 @@ TEST(WaitUntilReadyTest, EndsWithItsThreadsTime) {
                 HasCode(absl::StatusCode::kCancelled));
   }
   canceler.join();
+}
+
+TEST(WaitUntilReadyTest, RefusesTheSocketsOfARecording) {
+  auto replay = ReplayProcess::Start(Transcript());
+  ASSERT_THAT(replay, IsOk());
+  for (const ReadyCondition& socket :
+       {ReadyCondition::TcpPort("localhost", FreePort()),
+        ReadyCondition::UnixSocket("/nowhere")}) {
+    EXPECT_THAT(WaitUntilReady(**replay, socket, kNeverReached),
+                HasCode(absl::StatusCode::kFailedPrecondition));
+  }
 }
 
 }  // namespace
