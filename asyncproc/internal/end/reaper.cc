@@ -148,6 +148,7 @@ absl::Status Reaper::BeginAfterTheEnd() {
   if (!readable.valid()) return PipeError(errno, "cannot make an eventfd");
   eventfd_write(readable.get(), 1);
   pidfd_ = MoveToHighFd(std::move(readable));
+  if (!pidfd_.valid()) return PipeError(errno, "cannot keep an eventfd");
   MutexLock lock(mu_);
   result_ = StatusTaken();
   return absl::OkStatus();
