@@ -327,8 +327,10 @@ Expected Expect::Take(const Search& search) {
   return expected;
 }
 
-std::string Expect::TakeBuffer() {
-  std::string text(buffer_->view());
+std::string Expect::TakeBuffer(size_t keep) {
+  absl::string_view whole = buffer_->view();
+  whole.remove_suffix(std::min(keep, whole.size()));
+  std::string text(whole);
   buffer_->Consume(text.size());
   return text;
 }

@@ -129,9 +129,10 @@ class Expect {
   // How much text without a match is kept.
   void set_limit(size_t bytes) { limit_ = bytes; }
 
-  // What has arrived and not been taken; takes it.
+  // The text that has arrived and has not been taken.
   absl::string_view buffer() const;
-  std::string TakeBuffer();
+  // Takes that text, but for its last `keep` bytes: a pattern may have begun.
+  std::string TakeBuffer(size_t keep = 0);
 
   // Whose output it is; null when it was made for anything but a Process.
   Process* process() const { return process_; }

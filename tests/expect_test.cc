@@ -333,6 +333,19 @@ TEST(ExpectFloodTest, FindsAMatchThatIsThereAlthoughTheTimeIsUp) {
   EXPECT_THAT(expect.Await(Pattern::Literal("there"), kNeverReached), IsOk());
 }
 
+TEST_F(ExpectTest, KeepsTheEndOfTheTextOnRequest) {
+  auto process = MustSpawn(Command({"printf", "flood flood login: "}));
+  ASSERT_THAT(process->Wait(), IsOk());
+  Expect expect(process.get());
+  ASSERT_THAT(expect.Await(Pattern::Literal("none"), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+
+  EXPECT_EQ(expect.TakeBuffer(7), "flood flood ");
+  EXPECT_EQ(expect.TakeBuffer(8), "");
+
+  EXPECT_THAT(expect.Await(Pattern::Literal("login: "), kNeverReached), IsOk());
+}
+
 TEST(ExpectFloodTest, KeepsNoMoreThanTheLimitAndFailsBeyondIt) {
   auto process = MustSpawn(Command::Shell("yes | head -c 3000000; echo END"));
   Expect expect(process.get());
