@@ -124,6 +124,7 @@ class OutputCursor {
  private:
   friend class Expect;
   friend class OutputStream;
+  friend class Repl;
   friend class TapHandle;
   OutputCursor(std::shared_ptr<internal::OutputBuffer> buffer, From from);
 
@@ -198,9 +199,8 @@ class OutputStream : public OutputCursor {
   // Calls `tap` with all that arrives, in order, nothing twice and nothing left
   // out, on a thread of the tap's own: it may block as long as it likes and
   // call anything, and neither the child nor another reader waits for it; what
-  // it has yet to see is kept for it. It must not throw, which
-  // would end the program. Errors:
-  // kResourceExhausted when there is no thread to be had.
+  // it has yet to see is kept for it. A tap that throws ends the program.
+  // Errors: kResourceExhausted when there is no thread to be had.
   absl::StatusOr<TapHandle> AddTap(Tap tap, TapUnit unit = TapUnit::kChunk,
                                    From from = From::kOldest);
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/log/check.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/ascii.h"
@@ -41,6 +42,9 @@ constexpr size_t kShown = 200;
 constexpr absl::Duration kSilence = absl::Milliseconds(50);
 constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
 
+// The bytes of a flood that may be the beginning of a prompt.
+constexpr size_t kLongestPrompt = 4096;
+
 // From one interrupt to the next: this at first, then twice as long each time.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 
@@ -65,6 +69,11 @@ absl::Duration Until(absl::Time deadline) {
 
 bool IsGivenUp(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+}
+
+// Of a statement: its time is up, or its reply is too long.
+bool IsCutOff(const absl::Status& status) {
+  return absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
 // The arguments of a process may hold the code of its dialect, which says
@@ -123,6 +132,10 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect,
     if (!opened.ok()) return opened.status();
     channel = *std::move(opened);
   }
+  OutputBound& bound = dialect.command.output_buffer;
+  if (bound.policy() == OutputBound::Policy::kUnbounded) {
+    bound = OutputBound::BlockChild(dialect.reply_limit);
+  }
   absl::StatusOr<std::unique_ptr<Process>> process =
       Process::Spawn(dialect.command);
   if (!process.ok()) return process.status();
@@ -163,7 +176,9 @@ Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
                             dialect_.incomplete,
                             internal::RegexOptions(RegexEncoding::kBytes))),
       at_end_(AtEnd(dialect_)),
-      out_(child_.get()) {}
+      out_(child_.get()) {
+  out_.set_limit(dialect_.reply_limit);
+}
 
 Repl::~Repl() = default;
 
@@ -221,19 +236,26 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
                       : completion.status();
-  if (!absl::IsDeadlineExceeded(reply.status())) return reply;
+  if (!IsCutOff(reply.status())) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
+  const std::string happened =
+      absl::IsResourceExhausted(reply.status())
+          ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
+                         " bytes that a reply may have")
+          : absl::StrCat(" was not done after ", absl::FormatDuration(taken));
   const std::string written = Written();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
-  return absl::DeadlineExceededError(absl::StrCat(
-      Named(statement), " was not done after ", absl::FormatDuration(taken),
-      written, "; ",
-      recovered.ok() ? "it was interrupted, and the session goes on"
-      : broken_.ok() ? "it is being interrupted; the session goes on with the "
-                       "next statement"
-                     : "it could not be interrupted, and the session is lost"));
+  return absl::Status(
+      reply.status().code(),
+      absl::StrCat(
+          Named(statement), happened, written, "; ",
+          recovered.ok() ? "it was interrupted, and the session goes on"
+          : broken_.ok()
+              ? "it is being interrupted; the session goes on with the "
+                "next statement"
+              : "it could not be interrupted, and the session is lost"));
 }
 
 std::string Repl::Written() {
@@ -293,6 +315,15 @@ absl::StatusOr<Repl::Completion> Repl::AwaitCompletion(absl::Time deadline) {
   return dialect_.channel ? AwaitLine(deadline) : AwaitMark(deadline);
 }
 
+absl::Status Repl::CheckLength() {
+  const size_t length = taken_.size() + out_.buffer().size() +
+                        child_->out().Available() + child_->err().Available();
+  if (length < dialect_.reply_limit) return absl::OkStatus();
+  if (!drops_) return absl::ResourceExhaustedError("the reply is too long");
+  DropUnread();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
   absl::Duration pause = kSilence;
   int asked = 0;  // How often in a row it was found to wait for more,
@@ -300,6 +331,7 @@ absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
   for (;;) {
     const size_t newline = received_.find('\n');
     if (newline == std::string::npos) {
+      if (absl::Status status = CheckLength(); !status.ok()) return status;
       std::string bytes;
       if (channel_ != nullptr) {
         const absl::Time slice = std::min(deadline, MonotonicNow() + pause);
@@ -359,6 +391,7 @@ bool Repl::HasLeft() {
 absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
   int asked = 0;  // How often in a row it was found to wait for more.
   for (;;) {
+    if (absl::Status status = CheckLength(); !status.ok()) return status;
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
     absl::StatusOr<std::string> before =
         child_->out().ReadUntil(tail_, Until(slice));
@@ -410,6 +443,10 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
 
 absl::StatusOr<Repl::Completion> Repl::AwaitPrompt(absl::Time deadline) {
   absl::StatusOr<Expected> found = out_.Await(at_end_, Until(deadline));
+  while (drops_ && absl::IsResourceExhausted(found.status())) {
+    out_.TakeBuffer(kLongestPrompt);
+    found = out_.Await(at_end_, Until(deadline));
+  }
   if (!found.ok()) return found.status();
   Completion completion;
   completion.incomplete = found->groups[0].empty();
@@ -454,13 +491,12 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   reply.prompt = std::move(completion.prompt);
   // The program wrote all of its reply before it told of its end.
   if (dialect_.channel) {
-    if (absl::Status status = child_->out().Sync(Until(deadline));
-        !status.ok()) {
+    if (absl::Status status = Sync(child_->out(), deadline); !status.ok()) {
       return status;
     }
     reply.out = child_->out().Read();
   }
-  if (absl::Status status = child_->err().Sync(Until(deadline)); !status.ok()) {
+  if (absl::Status status = Sync(child_->err(), deadline); !status.ok()) {
     return status;
   }
   reply.err = child_->err().Read();
@@ -490,16 +526,37 @@ absl::Status Repl::DropStale(absl::Time deadline) {
   return IsGivenUp(status) ? absl::OkStatus() : status;
 }
 
-absl::Status Repl::DropOutput(absl::Time deadline) {
-  for (OutputStream* stream : {&child_->out(), &child_->err()}) {
-    if (absl::Status status = stream->Sync(Until(deadline)); !status.ok()) {
+absl::Status Repl::Sync(OutputStream& stream, absl::Time deadline) {
+  for (;;) {
+    const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
+    absl::Status status = stream.Sync(Until(slice));
+    if (!absl::IsDeadlineExceeded(status) || MonotonicNow() >= deadline ||
+        !internal::CheckWaitScopes().ok()) {
       return status;
     }
-    stream->Read();
+    // Its bound may be reached.
+    if (status = CheckLength(); !status.ok()) return status;
   }
+}
+
+absl::Status Repl::DropOutput(absl::Time deadline) {
+  const absl::Cleanup restore = [this, drops = std::exchange(drops_, true)] {
+    drops_ = drops;
+  };
+  for (OutputStream* stream : {&child_->out(), &child_->err()}) {
+    if (absl::Status status = Sync(*stream, deadline); !status.ok()) {
+      return status;
+    }
+  }
+  DropUnread();
+  return absl::OkStatus();
+}
+
+void Repl::DropUnread() {
+  child_->out().Read();
+  child_->err().Read();
   out_.TakeBuffer();
   taken_.clear();
-  return absl::OkStatus();
 }
 
 absl::Status Repl::Type(absl::string_view text) {
@@ -522,6 +579,9 @@ absl::Status Repl::Interrupt() {
 }
 
 absl::Status Repl::Recover(absl::Time deadline) {
+  const absl::Cleanup restore = [this, drops = std::exchange(drops_, true)] {
+    drops_ = drops;
+  };
   const absl::Time patience = DeadlineAfter(dialect_.interrupt.patience);
   const absl::Time last = std::min(deadline, patience);
   absl::Duration pause = kFirstPause;
@@ -540,7 +600,8 @@ absl::Status Repl::Recover(absl::Time deadline) {
       status = Type(dialect_.abandon[left++ % dialect_.abandon.size()]);
     }
     if (!status.ok()) break;
-    status = AwaitReady(std::min(last, MonotonicNow() + pause));
+    const absl::Time next = std::min(last, MonotonicNow() + pause);
+    status = AwaitReady(next);
     if (!absl::IsDeadlineExceeded(status)) break;
     if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
       return ended;
@@ -616,7 +677,7 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
 
 absl::Status Repl::Failed(const absl::Status& why,
                           absl::string_view statement) {
-  if (IsGivenUp(why)) return why;
+  if (IsGivenUp(why) || IsCutOff(why)) return why;
   // What reads its stdin again has nothing else to do.
   if (HasLeft()) child_->CloseStdin().IgnoreError();
   // If the child has ended, that is why, whatever it looked like from here.

@@ -127,6 +127,10 @@ struct ReplDialect {
   std::vector<std::string> abandon;
 
   ReplInterrupt interrupt;
+
+  // The most bytes of one reply, of both streams: Eval keeps no more in memory.
+  // Where `command` has no bound for its output, this is its bound.
+  size_t reply_limit = 64 << 20;
 };
 
 // A conversation with an interactive program: one statement in, its whole reply
@@ -137,8 +141,8 @@ struct ReplDialect {
 //   auto reply = (*bc)->Eval("2^100", absl::Seconds(5));
 //   // reply->out == "1267650600228229401496703205376\n"
 //
-// A reply may be of any length, end without a newline, and contain anything,
-// also a prompt.
+// A reply may have up to ReplDialect::reply_limit bytes, end without a newline,
+// and contain anything, also a prompt.
 //
 // Thread safety: one thread at a time.
 // Ownership: owns the child; the destructor does as that of Process.
@@ -171,6 +175,7 @@ class Repl {
   // is dropped: it never becomes part of the next reply. Errors:
   // kDeadlineExceeded, with what was written by then, and whether the session
   // goes on; if not, all further calls get kFailedPrecondition.
+  // kResourceExhausted, likewise, for a reply longer than its limit.
   // kInvalidArgument for a statement that is not complete (a `def` without its
   // end): the session goes on. kUnimplemented for a byte that the dialect
   // cannot carry: nothing was sent. kFailedPrecondition when the program has
@@ -208,6 +213,9 @@ class Repl {
   absl::Status SendByChannel(absl::string_view text);
   absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
+  // Errors: kResourceExhausted when the reply is too long already. Where the
+  // output is to be dropped, drops it then.
+  absl::Status CheckLength();
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
   absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
   // Whether the child waits for more of a statement, on its stdin or channel.
@@ -225,7 +233,11 @@ class Repl {
   absl::Status Type(absl::string_view text);
   // Waits for the answer to an interrupt.
   absl::Status AwaitReady(absl::Time deadline);
+  // As OutputStream::Sync. Errors: as CheckLength.
+  absl::Status Sync(OutputStream& stream, absl::Time deadline);
   absl::Status DropOutput(absl::Time deadline);
+  // Drops the bytes that have arrived.
+  void DropUnread();
   absl::Status DropStale(absl::Time deadline);
 
   std::string Written();
@@ -250,6 +262,7 @@ class Repl {
   bool unanswered_ = false;   // A statement is still to be interrupted.
   bool unfinished_ = false;   // And it is not complete.
   bool interrupted_ = false;  // And it has been interrupted once.
+  bool drops_ = false;        // The output is dropped, not kept for a reply.
   bool stale_ = false;   // What was written since then is still to be dropped.
   absl::Status broken_;  // Why the session cannot go on.
 };

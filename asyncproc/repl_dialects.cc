@@ -169,6 +169,7 @@ ReplDialect LuaDialect() {
   dialect.prompt = "(?m:^)> ";
   dialect.continuation = "(?m:^)>> ";
   dialect.abandon = {")\n", "]]\n)\n"};
+  dialect.interrupt.repeated = false;  // A second one ends it.
   return dialect;
 }
 

@@ -31,6 +31,7 @@ struct Row {
   const char* reads_stdin;  // Null: the program has no such statement.
   const char* wrong;        // A syntax error.
   const char* sleeps;       // In a child process; null: there is none.
+  const char* floods;       // Writes without end; null: see its row.
   bool idle_interrupt;      // Whether an interrupt while idle does no harm.
   std::string refused;      // Bytes that `string` may not have.
 };
@@ -45,29 +46,33 @@ std::function<std::string(absl::string_view)> Around(std::string before,
 std::vector<Row> Rows() {
   return {
       {"bc", BcDialect, Around("", ""), Around("/*", "*/"), "read()", "1 +* 2",
-       nullptr, true, ""},
+       nullptr, "while (1) 1", true, ""},
       // An interrupt ends dc. "[" and "]" must be balanced in a string.
       {"dc", DcDialect, Around("", "p"), Around("[", "]s_"), nullptr, "Y",
-       nullptr, false, "[]"},
+       nullptr, nullptr, false, "[]"},
       {"python", PythonDialect, Around("print(", ")"), Around("# ", ""),
        "try: input()\nexcept EOFError: pass", "1 +* 2",
-       "import os; _ = os.system('sleep 1000')", true, "\n\r"},
+       "import os; _ = os.system('sleep 1000')", "while True: print('x' * 99)",
+       true, "\n\r"},
       {"sh", ShDialect, Around("echo ", ""), Around(": '", "'"), "cat", "if ;",
-       "sleep 1000; sleep 1000", true, "'"},
+       "sleep 1000; sleep 1000", "yes", true, "'"},
       {"bash", BashDialect, Around("echo ", ""), Around(": '", "'"), "cat",
-       "if ;", "sleep 1000; sleep 1000", true, "'"},
+       "if ;", "sleep 1000; sleep 1000", "yes >&2", true, "'"},
       {"sqlite3", [] { return Sqlite3Dialect(); }, Around("select ", ""),
        Around("select '", "' where 0"), nullptr, "selec 1", ".shell sleep 1000",
+       "with recursive n(i) as (select 1 union all select i from n) "
+       "select i from n",
        false, "'"},
       {"gdb", [] { return GdbDialect(); }, Around("output ", "\necho \\n"),
-       Around("# ", ""), nullptr, "nonsense", "shell sleep 1000", false,
-       "\n\\\r"},
+       Around("# ", ""), nullptr, "nonsense", "shell sleep 1000", "shell yes",
+       false, "\n\\\r"},
+      // What a loop of node's writes waits in the memory of node.
       {"node", NodeDialect, Around("console.log(", ")"), Around("/*", "*/0;"),
        "require('fs').readFileSync(0)", "1 +* 2",
-       "require('child_process').execSync('sleep 1000')", true, ""},
+       "require('child_process').execSync('sleep 1000')", nullptr, true, ""},
       // Its line editing takes control characters for commands.
       {"lua", LuaDialect, Around("print(", ")"), Around("_ = '", "'"), nullptr,
-       "1 +* 2", nullptr, false, "'\\\n"},
+       "1 +* 2", nullptr, "while true do print(1) end", false, "'\\\n"},
   };
 }
 
@@ -151,6 +156,28 @@ TEST_P(ConformanceTest, InterruptsWhatItsChildrenDo) {
 
   EXPECT_THAT(late.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(), testing::HasSubstr("session goes on"));
+  ExpectToWork();
+}
+
+TEST_P(ConformanceTest, EndsAReplyThatIsTooLong) {
+  if (GetParam().floods == nullptr) GTEST_SKIP() << "see its row";
+  ReplDialect dialect = GetParam().dialect();
+  dialect.reply_limit = 1 << 20;
+  auto repl = Repl::Start(dialect, kNeverReached);
+  ASSERT_THAT(repl, IsOk());
+  repl_ = *std::move(repl);
+
+  auto reply = repl_->Eval(GetParam().floods, kNeverReached);
+
+  EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(
+      reply.status().message(),
+      testing::AllOf(testing::HasSubstr("more than the 1048576 bytes"),
+                     testing::HasSubstr("it was interrupted, and the")));
+  for (OutputStream* stream :
+       {&repl_->process().out(), &repl_->process().err()}) {
+    EXPECT_LE(stream->stats().high_water, 2 << 20);
+  }
   ExpectToWork();
 }
 
