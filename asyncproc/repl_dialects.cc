@@ -173,4 +173,61 @@ ReplDialect LuaDialect() {
   return dialect;
 }
 
+ReplDialect PerlDialect() {
+  return ByLength(
+      InOwnGroup({"perl", "-e", std::string(internal::kPerlProgram)}));
+}
+
+ReplDialect PrologDialect() {
+  Command command = InOwnGroup(
+      {"swipl", "-q", "-f", "none", "-g",
+       "getenv('ASYNCPROC_PROLOG', P), unsetenv('ASYNCPROC_PROLOG'), "
+       "open_string(P, S), load_files(asyncproc, [stream(S)]), close(S), "
+       "asyncproc:main"});
+  command.env.Set("ASYNCPROC_PROLOG", std::string(internal::kPrologProgram));
+  return ByLength(std::move(command));
+}
+
+ReplDialect RDialect() {
+  return ByLength(
+      InOwnGroup({"R", "--no-echo", "--no-save", "--no-restore",
+                  "--no-init-file", "--no-site-file", "--no-environ", "-e",
+                  std::string(internal::kRProgram)}));
+}
+
+ReplDialect RubyDialect() {
+  Command command =
+      InOwnGroup({"ruby", "-e", std::string(internal::kRubyProgram)});
+  command.env.Unset("RUBYOPT");
+  return ByLength(std::move(command));
+}
+
+ReplDialect TclDialect() {
+  // tclsh takes its program from a file alone.
+  ReplDialect dialect =
+      ByLength(InOwnGroup({"sh", "-c", "exec tclsh /dev/fd/3 3<<end\n$1\nend\n",
+                           "sh", std::string(internal::kTclProgram)}));
+  dialect.interrupt.signal = 0;  // It would end it.
+  return dialect;
+}
+
+ReplDialect ZshDialect() {
+  ReplDialect dialect = Shell({"zsh", "-f", "/dev/fd/8"}, internal::kZshSetup,
+                              internal::kZshStatement);
+  // A syntax error and a statement that is not complete read alike but for
+  // this.
+  dialect.incomplete = "\\(eval\\):\\d+: unmatched ";
+  return dialect;
+}
+
+ReplDialect RedisDialect(const std::vector<std::string>& arguments) {
+  ReplDialect dialect;
+  dialect.command = InOwnGroup({"redis-cli"}, arguments);
+  dialect.command.env.Set("REDISCLI_RCFILE", "/dev/null");
+  dialect.statement = "{statement}\nECHO {head}{tail}\n";
+  dialect.refused = std::string(kNul);
+  dialect.interrupt.signal = 0;  // It would end it.
+  return dialect;
+}
+
 }  // namespace asyncproc

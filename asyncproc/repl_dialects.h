@@ -17,8 +17,19 @@ namespace asyncproc {
 // PythonDialect    python3. Statements are executed as at its prompt:
 //                  expressions print what they are and set _.
 // NodeDialect      node. A statement is a script; its value is printed.
-// ShDialect        sh; BashDialect: bash. A statement is what eval takes. As in
-//                  a script, bash's ${x?message} ends the shell.
+// ShDialect        sh; BashDialect: bash; ZshDialect: zsh. A statement is the
+//                  argument of eval. As in a script, ${x?message} ends bash
+//                  and zsh. zsh reports a statement that is not complete as
+//                  a syntax error, but for a missing quote.
+// RubyDialect      ruby. The value of a statement is printed as by irb, but for
+//                  nil.
+// PerlDialect      perl. A statement is the argument of eval, without strict:
+//                  a variable that a later statement needs is no `my`.
+// RDialect         R. Visible values are printed.
+// PrologDialect    swipl, SWI-Prolog. A statement is a query; its first answer
+//                  is printed. A missing "." at the end is added.
+// TclDialect       tclsh. It cannot be interrupted: a statement whose time is
+//                  up costs the session.
 // GdbDialect       gdb, through its Python.
 // Sqlite3Dialect   sqlite3. A missing ";" at the end is added. A statement that
 //                  is not complete is told by its error, "incomplete input".
@@ -34,13 +45,18 @@ namespace asyncproc {
 //
 // BcDialect        GNU bc; long numbers on one line.
 // DcDialect        GNU dc.
+// RedisDialect     redis-cli, connected as `arguments` say. One command on each
+//                  line. It cannot be interrupted, as tclsh.
 //
 // By their prompts:
 //
 // LuaDialect       lua.
 //
-// Reply::status is the exit status of a shell's statement; of python, node, gdb
-// and psql 1 for a statement that failed, else 0.
+// Programs that a statement of R, swipl or tclsh starts inherit the private
+// channel: one that outlives the session delays the news of its end.
+//
+// Reply::status is the exit status of a shell's statement; of the others with a
+// private channel, but sqlite3, 1 for a statement that failed, else 0.
 ReplDialect BcDialect();
 ReplDialect DcDialect();
 ReplDialect PythonDialect();
@@ -51,6 +67,13 @@ ReplDialect GdbDialect(const std::vector<std::string>& arguments = {});
 ReplDialect PsqlDialect(const std::vector<std::string>& arguments = {});
 ReplDialect NodeDialect();
 ReplDialect LuaDialect();
+ReplDialect PerlDialect();
+ReplDialect PrologDialect();
+ReplDialect RDialect();
+ReplDialect RedisDialect(const std::vector<std::string>& arguments = {});
+ReplDialect RubyDialect();
+ReplDialect TclDialect();
+ReplDialect ZshDialect();
 
 }  // namespace asyncproc
 

@@ -10,11 +10,18 @@ namespace asyncproc::internal {
 extern const absl::string_view kPythonProgram;
 extern const absl::string_view kNodeProgram;
 extern const absl::string_view kGdbProgram;
+extern const absl::string_view kPerlProgram;
+extern const absl::string_view kPrologProgram;
+extern const absl::string_view kRProgram;
+extern const absl::string_view kRubyProgram;
+extern const absl::string_view kTclProgram;
 // The shells have none: these are the text around each statement.
 extern const absl::string_view kShSetup;
 extern const absl::string_view kShStatement;
 extern const absl::string_view kBashSetup;
 extern const absl::string_view kBashStatement;
+extern const absl::string_view kZshSetup;
+extern const absl::string_view kZshStatement;
 
 }  // namespace asyncproc::internal
 

@@ -38,4 +38,14 @@ asyncproc=("$?" "$_" "${PIPESTATUS[@]}"); fi
 builtin printf '{id} done %d : %q' "${asyncproc[0]-130}" "${asyncproc[1]}" >&9; if [[ "${asyncproc[*]:2}" != 0 ]]; then builtin printf '; (exit %d)' "${asyncproc[2]}" >&9; [[ ${#asyncproc[@]} -gt 3 ]] && builtin printf ' | (exit %d)' "${asyncproc[@]:3}" >&9; fi; unset asyncproc; builtin echo >&9
 )sh";
 
+// An error or an interrupt ends the statement, and the `always` block lets the
+// script go on.
+const absl::string_view kZshSetup = R"sh(TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
+)sh";
+
+const absl::string_view kZshStatement = R"sh((exit {status})
+{ builtin eval {quoted} 8<&- 9>&- } always { TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0 }
+builtin printf '{id} done %d\n' "$?" >&9
+)sh";
+
 }  // namespace asyncproc::internal
