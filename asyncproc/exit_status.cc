@@ -31,7 +31,8 @@ std::string ExitStatus::ToString() const {
 }
 
 std::string SignalDescription(int signal) {
-  // The constants of the kernel: SIGRTMIN is a call, and leaves out two.
+  // The C library's SIGRTMIN is a call, and leaves out two signals of the
+  // kernel.
   if (signal >= SIGRTMIN && signal <= SIGRTMAX) {
     return signal == SIGRTMIN ? "SIGRTMIN"
                               : absl::StrCat("SIGRTMIN+", signal - SIGRTMIN);
