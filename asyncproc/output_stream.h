@@ -27,7 +27,7 @@ struct OutputStreamPeer;  // For tests.
 
 // The start position of an independent reader.
 enum class From {
-  kOldest,  // At the oldest byte that some reader has yet to take.
+  kOldest,  // At the oldest byte that some reader has not taken.
   kNow,     // After all that has arrived.
 };
 
@@ -190,7 +190,8 @@ struct OutputStats {
 // fast as it arrives, for any number of readers. As an OutputCursor it is the
 // reader that keeps all bytes from the start until they are taken.
 //
-// A stream that is not a pipe (Stdio::Null, say) is at its end from the start.
+// A stream that is not a pipe (for example Stdio::Null) is at its end from the
+// start.
 //
 // Thread safety: as OutputCursor. Ownership: part of its Process.
 class OutputStream : public OutputCursor {
