@@ -142,12 +142,12 @@ struct RunResult {
 //
 // Thread safety: may be called from any thread, from many at once.
 // Blocking: until the child has ended; see RunOptions::timeout. Run starts no
-// thread. When a WithTimeout or CancellationScope of this thread ends the wait,
-// the child and, as `escalation` says, its group or tree get SIGKILL at once.
-// If the child has ended by then, Run kills nothing, not even the processes
-// that it left behind: Run returns the output so far, with
-// RunFailureReason::kInterrupted and, if the output is still open, an
-// ExitStatus::output_complete that is false.
+// thread, except for a child that it cannot kill. When a WithTimeout or
+// CancellationScope of this thread ends the wait, the child and, as
+// `escalation` says, its group or tree get SIGKILL at once. If the child has
+// ended by then, Run kills nothing, not even the processes that it left behind:
+// Run returns the output so far, with RunFailureReason::kInterrupted and, if
+// the output is still open, an ExitStatus::output_complete that is false.
 // Errors: as Process::Spawn, if the child cannot be started. kInvalidArgument,
 // before the start, for contradictory arguments: input or a sink for a stream
 // that is not a pipe, an invalid limit, an escalation of no steps.
