@@ -284,7 +284,7 @@ bool Reaper::KillAndReap() {
       }
     } else {
       siginfo_t info;
-      // Without reaping: that is done under the lock.
+      // WNOWAIT: TryReap reaps the child, under the lock.
       Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
     }
   }

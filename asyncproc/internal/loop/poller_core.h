@@ -31,7 +31,7 @@ namespace asyncproc::internal {
 // ProcessPoller without its key type: children are numbers here. For the
 // methods, see ProcessPoller.
 //
-// Thread safety: not thread-safe, except that Stop may be called from any
+// Thread safety: none of its own, except that Stop may be called from any
 // thread.
 class PollerCore {
  public:

@@ -34,7 +34,7 @@ absl::Status PipeError(int error, absl::string_view action);
 // kMostGrownPipes of its pipes enlarged at a time, and leaves the rest to other
 // programs of the user.
 //
-// Thread safety: not thread-safe; several objects may be used at the same time.
+// Thread safety: none of its own; several objects may be used at the same time.
 class PipeGrowth {
  public:
   static constexpr int kMostGrownPipes = 16;

@@ -9,7 +9,7 @@ namespace asyncproc::internal {
 
 // Owns one file descriptor and closes it once.
 //
-// Thread safety: not thread-safe; guard it like an int.
+// Thread safety: none of its own; guard it like an int.
 class UniqueFd {
  public:
   UniqueFd() = default;

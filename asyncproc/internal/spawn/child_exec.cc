@@ -270,8 +270,8 @@ void Exec(ChildPlan& plan) {
   for (const char* const* file = plan.candidates; *file != nullptr; ++file) {
     syscall(SYS_execve, *file, plan.argv, plan.environment);
     error = errno;
-    // The file can be executed soon; a later candidate in PATH is another
-    // program.
+    // The file can be executed soon. A later candidate in PATH would be a
+    // different program.
     const bool busy = error == ETXTBSY;
     if (busy || (refusal == 0 && error != ENOENT && error != ENOTDIR)) {
       refusal = error;

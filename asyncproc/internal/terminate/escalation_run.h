@@ -15,7 +15,7 @@ namespace asyncproc::internal {
 // again when a target has ended or deadline() has passed, until the escalation
 // is over.
 //
-// Thread safety: not thread-safe; other threads may use `child` meanwhile.
+// Thread safety: none of its own; other threads may use `child` meanwhile.
 class EscalationRun {
  public:
   // `child` must outlive this object.
