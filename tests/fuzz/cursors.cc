@@ -30,7 +30,7 @@ using internal::OutputBuffer;
 using Policy = OutputBound::Policy;
 
 constexpr size_t kMaxCursors = 6;
-// Above the size up to which a reader gets the data without a copy.
+// The largest stream: more than a reader gets without a copy.
 constexpr size_t kMaxSize = 256 * 1024;
 
 OutputBound BoundFrom(Input& input) {
