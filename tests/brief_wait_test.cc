@@ -127,8 +127,7 @@ TEST_F(BriefWaitTest, LooksFirstAgainAfterAConditionHeldInTime) {
                 HasCode(absl::StatusCode::kDeadlineExceeded));
   }
   on_look = [this] { SetReady(true); };
-  EXPECT_THAT(Await(MonotonicNow() + kNeverReached),
-              IsOk());  // It looks first.
+  EXPECT_THAT(Await(MonotonicNow() + kNeverReached), IsOk());  // Looks first.
   SetReady(false);
 
   yields = 0;

@@ -75,8 +75,7 @@ TEST_F(ChildProcessTest, CountsAnEndOfFileThatCameWhileNobodyLooked) {
   kill(std::stoi(Out()), SIGKILL);
   AwaitEvent(child_->output(ChildProcess::kErr).poll_fd());
   AwaitEvent(child_->output(ChildProcess::kOut).poll_fd());
-  absl::SleepFor(
-      absl::Milliseconds(2));  // Not a wait for the event, but a delay.
+  absl::SleepFor(absl::Milliseconds(2));  // Not a wait: a delay.
   child_->OnTime();
 
   EXPECT_EQ(child_->end().state(), ChildEnd::State::kDrained);

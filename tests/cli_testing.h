@@ -63,8 +63,7 @@ class TerminalWindow {
   bool AwaitText(absl::string_view text, bool shown) const;
 
   TemporaryDirectory directory_;
-  std::string folder_ =
-      "/tmp/asyncproc-XXXXXX";  // A socket's path must be short.
+  std::string folder_ = "/tmp/asyncproc-XXXXXX";  // Short, for a socket.
 };
 
 }  // namespace asyncproc

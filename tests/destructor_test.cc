@@ -139,8 +139,7 @@ TEST(DestructorTest, DetachesIfAsked) {
   auto process = MustSpawn(command);
   const pid_t pid = process->pid();
 
-  process =
-      nullptr;  // Closes the child's stdin; the output is read and discarded.
+  process = nullptr;  // Closes stdin; reads and discards the output.
 
   for (;;) {
     auto stat = internal::ReadProcessStat(pid);

@@ -564,8 +564,7 @@ TEST(HeadAndTailTest, RefusesToWaitForMoreThanTheTailWhenTheHeadWasTaken) {
   b.buffer.Append("abc");
 
   EXPECT_THAT(b.Exactly(3), IsOkAndHolds("abc"));
-  EXPECT_THAT(b.Exactly(5),
-              HasCode(kNotYet));  // A byte of the head is missing.
+  EXPECT_THAT(b.Exactly(5), HasCode(kNotYet));  // The head lacks a byte.
   EXPECT_THAT(b.Exactly(6), HasCode(absl::StatusCode::kResourceExhausted));
   b.buffer.Append("defgh");
   EXPECT_THAT(b.Exactly(1), IsOkAndHolds("d"));
@@ -702,8 +701,7 @@ bool FillBacklog(Buffered& b) {
 
 TEST_F(BoundTest, SeesAReaderThatTakesBytesAndIsBehind) {
   Buffered b;
-  EXPECT_FALSE(
-      FillBacklog(b));  // The reader takes no bytes, so waiting is useless.
+  EXPECT_FALSE(FillBacklog(b));  // The reader has taken no bytes.
 
   EXPECT_THAT(b.Exactly(1), IsOk());
   EXPECT_TRUE(FillBacklog(b) || b.buffer.EndRead(b.buffer.BeginRead(0).size));

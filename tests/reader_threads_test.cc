@@ -242,8 +242,7 @@ TEST(WaitingTest, EndsWhenTheProcessIsDestroyed) {
     EXPECT_THAT(cursor.ReadLine(kNeverReached),
                 HasCode(absl::StatusCode::kOutOfRange));
   });
-  absl::SleepFor(absl::Milliseconds(
-      5));  // Before the wait or during it: the result is the same.
+  absl::SleepFor(absl::Milliseconds(5));  // Before or during the wait.
 
   process = nullptr;
 

@@ -16,7 +16,7 @@ struct RefusedCall {
   std::optional<uint32_t> value = std::nullopt;
 };
 
-// Refuses the call, for good, to all threads of this process and to all
+// Permanently refuses the call to all threads of this process and to all
 // processes that they start. For a host of its own: see own_host.h.
 void Refuse(const RefusedCall& call);
 

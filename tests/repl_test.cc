@@ -427,8 +427,7 @@ TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
   dialect.command.pty = Pty{24, 200, /*echo=*/false};
   dialect.prompt = ">>> ";
   dialect.continuation = "\\.\\.\\. ";
-  dialect.echoes = true;  // Line editing echoes, independent of the settings of
-                          // the terminal.
+  dialect.echoes = true;  // Line editing echoes on any terminal.
   auto python = MustStart(dialect);
 
   const Reply reply = MustEval(*python, "20+22");

@@ -11,7 +11,7 @@
 
 namespace asyncproc {
 
-// Limits this process, for good, to `bytes` of memory above its present use.
+// Permanently limits this process to `bytes` of memory above its present use.
 // For a host of its own (see own_host.h), and not under a sanitizer, which
 // needs far more memory for itself.
 inline void LeaveMemory(size_t bytes) {

@@ -182,8 +182,7 @@ TEST(AsciinemaTest, KeepsEveryKindOfEventButForBytesAndStderr) {
   EXPECT_EQ(parsed->header.start, absl::FromUnixSeconds(1'700'000'000));
   EXPECT_EQ(parsed->header.terminal, transcript.header.terminal);
   std::vector<TranscriptEvent> expected = transcript.events;
-  expected[3].data =
-      std::string(kEuro);  // The event of its first half is dropped.
+  expected[3].data = std::string(kEuro);  // The first half had no event.
   expected[4].kind = Kind::kOut;
   expected.erase(expected.begin() + 2);
   EXPECT_THAT(parsed->events, testing::ElementsAreArray(expected));

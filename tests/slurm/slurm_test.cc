@@ -45,8 +45,7 @@ class OneNodeSlurm {
   void WriteFile(absl::string_view name, absl::string_view content) const;
   void Start(const std::vector<std::string>& argv);
 
-  std::string folder_ =
-      "/tmp/asyncproc-XXXXXX";  // A socket's path must be short.
+  std::string folder_ = "/tmp/asyncproc-XXXXXX";  // Short, for a socket.
   std::vector<std::unique_ptr<Process>> daemons_;
 };
 
