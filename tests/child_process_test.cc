@@ -19,7 +19,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// A child that the test drives itself, so it can be as late as it likes.
+// A child that the test drives itself, so the test can delay each call.
 class ChildProcessTest : public testing::Test {
  protected:
   void Start(Command command) {

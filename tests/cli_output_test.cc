@@ -1,5 +1,5 @@
-// asyncproc loses none of its output, and reports an error if it must. Each
-// test is a session of a user.
+// asyncproc loses none of its output, or reports the loss. Each test is a
+// session of a user.
 
 #include <signal.h>
 #include <unistd.h>

@@ -48,8 +48,8 @@ Command Recorded(Command command, const std::shared_ptr<Recorder>& recorder) {
   return command;
 }
 
-// The events without their times, such as "in \"1\
-// \"". Neighbors of the same kind are joined.
+// The events without their times, such as "in \"1\\n\"". Neighbors of the same
+// kind are joined.
 std::vector<std::string> Events(const Transcript& transcript) {
   std::vector<std::string> events;
   TranscriptEvent last;

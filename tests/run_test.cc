@@ -368,7 +368,7 @@ TEST(RunTest, GoesOnToSigkill) {
 }
 
 // The output that the child writes while Run ends it is part of the result.
-// TMO-11: Run reports the limit, whatever the exit status is.
+// TMO-11: Run reports the limit, independent of the exit status.
 TEST(RunTest, ListensWhileItEndsTheChild) {
   RunOptions options;
   options.timeout = absl::Milliseconds(500);

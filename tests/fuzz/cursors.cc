@@ -182,7 +182,7 @@ class Model {
     return false;
   }
 
-  // `split`: return a line that does not fit in pieces.
+  // `split`: a line that does not fit is returned in pieces.
   absl::StatusOr<std::string> ReadLine(Cursor& cursor, bool split) {
     const size_t size = LineSize(cursor);
     if (size == std::string::npos) {

@@ -22,9 +22,7 @@ namespace {
 
 using internal::OutputBuffer;
 
-// The documented rule: "
-// " and "\r
-// " end a line, and so does end-of-file.
+// The documented rule: "\n" and "\r\n" end a line, and so does end-of-file.
 std::vector<std::string> LinesOf(const std::string& text) {
   std::vector<std::string> lines;
   std::string line;
