@@ -300,7 +300,7 @@ TEST(ExpectFloodTest, EndsWithItsOwnTimeTheThreadsTimeAndACancellation) {
   for (const Pattern& pattern :
        {Pattern::Literal("never"), Pattern::Regex("n[e]ver")}) {
     Expect expect(process.get());
-    // The flood exceeds any smaller limit while the test runs.
+    // The default limit is smaller than the flood during the test.
     expect.set_limit(size_t{4} << 30);
     const absl::Time start = absl::Now();
 

@@ -298,7 +298,7 @@ void TalkLineBuffered(bool die_with_parent, const Fault& fault) {
   TalkOnTerminal(command, fault);
 }
 
-// Ends a child by force, a tree by force, and a child by the destructor.
+// Ends a child by SIGTERM, a tree by SIGKILL, and a child by the destructor.
 void End(bool die_with_parent, const Fault& fault) {
   std::vector<std::unique_ptr<Process>> processes;
   for (int i = 0; i < 3; ++i) {

@@ -1,7 +1,7 @@
 // hold_pipe [SECONDS [FDS]]: leaves a grandchild behind, and prints its pid.
 //
-// The grandchild keeps only the descriptors 0, 1 and 2 that FDS ("12") lists
-// open. It sleeps for SECONDS, or until it is killed if SECONDS is 0 or
+// The grandchild keeps the descriptors in FDS ("12"; of 0, 1 and 2) open, and
+// no others. It sleeps for SECONDS, or until it is killed if SECONDS is 0 or
 // missing. After the grandchild is set up, the parent prints its pid and exits
 // with 0.
 #include <stdio.h>
