@@ -1,4 +1,5 @@
-// What the child gets: arguments, environment, directory, and which program.
+// The input of the child's program: arguments, environment and directory. Also
+// the search for the program.
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ using testing::IsSupersetOf;
 using testing::Not;
 using testing::UnorderedElementsAre;
 
-// 1 to 255; 0 ends a string.
+// All bytes from 1 to 255; 0 ends a string.
 std::string AllBytes() {
   std::string bytes;
   for (int byte = 1; byte < 256; ++byte) bytes += static_cast<char>(byte);
@@ -183,7 +184,7 @@ TEST(PathSearchTest, TriesEachDirectoryInOrder) {
 }
 
 // ARG-09
-// The PWD that `command`, which is env, sees.
+// The PWD that `command`, an env, prints.
 std::string PwdOf(const Command& command) {
   const std::string output = OutputOf(command);
   for (absl::string_view line : absl::StrSplit(output, '\n')) {
@@ -206,7 +207,7 @@ TEST(DirectoryTest, IsThePwdOfTheChild) {
 
   EXPECT_EQ(PwdIn("/"), "/");
   EXPECT_EQ(PwdIn(real + "//a/"), real + "/a");
-  // The name that the caller uses, as `cd` has it.
+  // The name that the caller uses, as with `cd`.
   EXPECT_EQ(PwdIn(real + "/link"), real + "/link");
   EXPECT_EQ(PwdIn(real + "/link/.."), real + "/a");
   EXPECT_EQ(PwdIn(std::filesystem::relative(real + "/a")), real + "/a");

@@ -1,5 +1,5 @@
-// The benchmarks and the script that compares them work. How fast anything is,
-// they say and this does not.
+// The benchmarks and the script that compares them work. Their speed is not
+// tested here.
 
 #include <filesystem>
 #include <string>
@@ -24,7 +24,7 @@ std::string Here(absl::string_view path) {
 }
 
 std::string Output(Command command) {
-  // Python is not to write what it compiled beside the sources.
+  // Python must not write compiled files beside the sources.
   command.env.Set("PYTHONDONTWRITEBYTECODE", "1");
   RunOptions options;
   options.timeout = kSlowness * kNeverReached;

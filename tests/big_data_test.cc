@@ -1,4 +1,4 @@
-// Much data, both ways at once.
+// Large amounts of data, in both directions at once.
 
 #include <fstream>
 #include <string>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr size_t kMebibyte = 1024 * 1024;
 
-// Writes all, closes stdin, and waits.
+// Writes all input, closes stdin, and waits.
 void Communicate(Process& process, absl::string_view input) {
   ASSERT_THAT(process.Write(input), IsOk());
   ASSERT_THAT(process.CloseStdin(), IsOk());
@@ -30,7 +30,7 @@ void Communicate(Process& process, absl::string_view input) {
               IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
-// Resident, of this program.
+// The resident memory of this program.
 size_t MemoryInUse() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -122,7 +122,7 @@ TEST(BigDataTest, HoldsTheChildUpWhereThatIsAskedFor) {
     read += some->size();
   }
   EXPECT_EQ(read, total);
-  // What was in the pipe when the child ended comes on top.
+  // The bytes that were in the pipe when the child ended exceed the bound.
   EXPECT_LE(process->out().stats().high_water, 2 * kMebibyte);
   EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
 }
@@ -155,7 +155,7 @@ TEST(BigDataTest, FlowsFast) {
   }
 
   EXPECT_EQ(read, kTotal);
-  // Wide: how fast it is in earnest is for a benchmark to say.
+  // A wide limit: the speed is measured by a benchmark.
   EXPECT_LT(absl::Now() - start, absl::Seconds(5) * kSlowness);
 }
 

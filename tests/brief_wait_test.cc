@@ -1,4 +1,4 @@
-// Waits for a condition that often holds after some microseconds.
+// Waits for a condition that often becomes true within microseconds.
 
 #include <sched.h>
 #include <sys/syscall.h>
@@ -19,7 +19,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing.h"
 
-// Calls by this thread, and a function to call in each of them.
+// The calls of sched_yield by this thread, and a function for each call to run.
 static thread_local int yields = 0;
 static thread_local std::function<void()> on_look;
 
@@ -34,7 +34,7 @@ namespace {
 
 class BriefWaitTest : public testing::Test {
  protected:
-  // As after a request.
+  // Waits as after a request.
   absl::Status Await(absl::Time deadline) {
     BriefWait::NoteRequest();
     return AwaitUnasked(deadline);
@@ -93,7 +93,7 @@ TEST_F(BriefWaitTest, IsCanceledAsAnyWait) {
               HasCode(absl::StatusCode::kCancelled));
 }
 
-// A processor can sleep while its thread waits long: after n failures, the next
+// The processor can sleep while a thread waits long: after n failures, the next
 // 2^n - 1 waits sleep at once.
 TEST_F(BriefWaitTest, LooksFirstInFewOfTheWaitsThatLastLong) {
   int looks = 0;
@@ -107,7 +107,7 @@ TEST_F(BriefWaitTest, LooksFirstInFewOfTheWaitsThatLastLong) {
   EXPECT_EQ(looks, 7);  // Waits 1, 3, 7, 15, 31, 63, 127.
 }
 
-// A loop that reads what a child writes leaves the processor to the child.
+// A loop that reads the output of a child leaves the processor to the child.
 TEST_F(BriefWaitTest, SleepsAtOnceWithoutARequest) {
   BriefWait::NoteRequest();
   const absl::Time past = MonotonicNow() + kShort;
@@ -120,14 +120,14 @@ TEST_F(BriefWaitTest, SleepsAtOnceWithoutARequest) {
   EXPECT_EQ(yields, 0);
 }
 
-// A child is slow at first, while it starts, and answers at once from then on.
+// A child is slow while it starts, and then answers at once.
 TEST_F(BriefWaitTest, LooksFirstAgainAfterAConditionHeldInTime) {
   for (int i = 0; i < 2; ++i) {
     EXPECT_THAT(Await(MonotonicNow() + absl::Microseconds(100)),
                 HasCode(absl::StatusCode::kDeadlineExceeded));
   }
   on_look = [this] { SetReady(true); };
-  EXPECT_THAT(Await(MonotonicNow() + kNeverReached), IsOk());  // It looks first.
+  EXPECT_THAT(Await(MonotonicNow() + kNeverReached), IsOk());  // Looks first.
   SetReady(false);
 
   yields = 0;

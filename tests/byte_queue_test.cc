@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-// So that asking for too much memory fails as it does elsewhere.
+// Lets an allocation that is too large fail as it does without a sanitizer.
 extern "C" const char* __asan_default_options() {
   return "allocator_may_return_null=1";
 }

@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 
 constexpr absl::StatusCode kCancelled = absl::StatusCode::kCancelled;
 
-// Cancels the token after a while, from another thread.
+// Cancels the token after a short time, from another thread.
 class CancelSoon {
  public:
   explicit CancelSoon(const CancellationToken& token)
@@ -175,8 +175,8 @@ TEST(CancellationTest, EndsAWaitThatIsLongerThanADeadlineAndViceVersa) {
               HasCode(kCancelled));
 }
 
-// Children that come, are waited for and go, while others cancel: who waited
-// may destroy what he waited with as soon as the wait is over.
+// Waits end while other threads cancel them. After the wait, the caller may
+// destroy the Process at once.
 TEST(CancellationTest, MayRaceWithTheEndOfWhatIsWaitedFor) {
   for (int i = 0; i < 50; ++i) {
     CancellationToken token;

@@ -19,7 +19,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// A child that the test drives itself, and so as late as it likes.
+// A child that the test drives itself, so the test can delay each call.
 class ChildProcessTest : public testing::Test {
  protected:
   void Start(Command command) {
@@ -50,7 +50,7 @@ class ChildProcessTest : public testing::Test {
     EXPECT_TRUE(child_->CheckExit(group_wanted));
   }
 
-  // Waits until nobody has the other end of `stream` any more.
+  // Waits until no process holds the other end of `stream`.
   void AwaitHangup(ChildProcess::Stream stream) {
     while ((AwaitEvent(child_->output(stream).poll_fd()) & POLLHUP) == 0) {
       absl::SleepFor(absl::Milliseconds(1));
@@ -75,7 +75,7 @@ TEST_F(ChildProcessTest, CountsAnEndOfFileThatCameWhileNobodyLooked) {
   kill(std::stoi(Out()), SIGKILL);
   AwaitEvent(child_->output(ChildProcess::kErr).poll_fd());
   AwaitEvent(child_->output(ChildProcess::kOut).poll_fd());
-  absl::SleepFor(absl::Milliseconds(2));  // Not to wait for it: to be late.
+  absl::SleepFor(absl::Milliseconds(2));  // Not a wait: a delay.
   child_->OnTime();
 
   EXPECT_EQ(child_->end().state(), ChildEnd::State::kDrained);
@@ -100,8 +100,8 @@ TEST_F(ChildProcessTest, IsDrainedAfterAllWhenTheLastHolderLetsGo) {
   EXPECT_TRUE(child_->end().result()->value().output_complete());
 }
 
-// What is left of a group is looked for among all processes that there are:
-// not where nobody will ask.
+// To find the members of a group, the reaper reads all processes of the system.
+// It does not search when the list is not wanted.
 TEST_F(ChildProcessTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
   Command command = Command::Shell("sleep 1000 >&- 2>&- & echo $!");
   command.process_group = ProcessGroup::New();
@@ -109,7 +109,7 @@ TEST_F(ChildProcessTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
     Start(command);
     AwaitHangup(ChildProcess::kOut);
     AwaitHangup(ChildProcess::kErr);
-    // The output is still to be read.
+    // The output has not been read yet.
     HandleExit(wanted);
 
     EXPECT_EQ(child_->end().state(), ChildEnd::State::kDrained);
@@ -118,7 +118,7 @@ TEST_F(ChildProcessTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
   }
 }
 
-// As long as somebody holds its output, it may yet be ended.
+// The group may have to be ended later, as long as a member holds the output.
 TEST_F(ChildProcessTest, RemembersTheGroupThatHoldsItsOutput) {
   Command command = Command::Shell("sleep 1000 & echo $!");
   command.process_group = ProcessGroup::New();
@@ -130,7 +130,7 @@ TEST_F(ChildProcessTest, RemembersTheGroupThatHoldsItsOutput) {
   kill(std::stoi(Out()), SIGKILL);
 }
 
-// WRT-07. A pipe that nobody reads reports that for ever.
+// WRT-07. A pipe without a reader reports POLLERR for ever.
 TEST_F(ChildProcessTest, StopsWatchingAStdinThatTheChildHasClosed) {
   Start(Command::Shell("exec 0<&-; echo closed; sleep 1000"));
   ASSERT_EQ(AwaitEvent(child_->input()->NextWatch().fd, 0) & POLLERR, POLLERR);
@@ -143,8 +143,8 @@ TEST_F(ChildProcessTest, StopsWatchingAStdinThatTheChildHasClosed) {
   child_->reaper().KillAndReap();
 }
 
-// BIG-06. So does the pipe of a child that has hung up, and it is not read
-// while the buffer is full.
+// BIG-06. The pipe of a child that has hung up reports POLLHUP for ever, too,
+// and it is not read while the buffer is full.
 TEST_F(ChildProcessTest, DoesNotWatchAStreamThatThereIsNoRoomFor) {
   Command command = Command::Shell("echo 0123456789; exec 1>&- 2>&-; read x");
   command.output_buffer = OutputBound::BlockChild(4);
@@ -160,7 +160,7 @@ TEST_F(ChildProcessTest, DoesNotWatchAStreamThatThereIsNoRoomFor) {
   child_->OnWake(/*group_wanted=*/true);
   HandleExit();
 
-  // What was in the pipe is read at the end, and it is the end.
+  // The rest of the pipe is read at the end, followed by end-of-file.
   EXPECT_EQ(Out(), "456789\n");
   EXPECT_EQ(child_->end().state(), ChildEnd::State::kDrained);
 }

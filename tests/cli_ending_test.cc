@@ -1,5 +1,5 @@
-// asyncproc ends what it has started, and nothing else: each of these is a
-// session of a user's.
+// asyncproc ends the processes that it has started, and no others. Each test is
+// a session of a user.
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -27,13 +27,13 @@ using ::testing::SizeIs;
 
 constexpr int kOwnFailure = 125;
 
-// Starts a process that has left the session and has no parent of ours, and one
-// in the background; writes their pids to the file "pids", and then waits.
+// Starts an orphan in another session and a background process, writes their
+// pids and its own to the file "pids", and then waits.
 constexpr char kEscape[] =
     "setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $! >>pids'; "
     "sleep 1000 >/dev/null 2>&1 & echo $! >>pids; echo $$ >>pids; wait";
 
-// A folder in which commands of this kind run.
+// A folder in which such commands run.
 class Scene {
  public:
   std::string Script(absl::string_view script = kEscape) const {
@@ -155,7 +155,7 @@ TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItsTimeIsUp) {
   for (pid_t pid : scene.AwaitPids(3)) EXPECT_FALSE(ProcessLives(pid));
 }
 
-// Forty processes without a parent that end at once: none stays a zombie.
+// Forty orphans that end at once: none of them stays a zombie.
 constexpr char kZombies[] =
     "i=0; while [ $((i += 1)) -le 40 ]; do sh -c 'true & exit' ; done; "
     "n=1; while [ $n != 0 ]; do sleep 0.05; "
@@ -269,7 +269,7 @@ TEST(CliEndingTest, SaysThatThereIsNoThreadToBeHad) {
         {"pool", "true", ":::", "1"},
         {"repl", "--preset", "sh"}}) {
     Command command = Tool(words);
-    // The stack of a thread has more room than there is.
+    // The stack of a thread is larger than the limit of the address space.
     command.rlimits[RLIMIT_STACK] = {1 << 30, 1 << 30};
     command.rlimits[RLIMIT_AS] = {512 << 20, 512 << 20};
 
@@ -326,7 +326,7 @@ TEST(CliEndingTest, StopsAndContinuesTheCommand) {
   EXPECT_THAT(tool->WaitFor(kNeverReached), IsOk());
 }
 
-// A shell in a window, as a user has it.
+// A shell in a window, as users run it.
 std::vector<std::string> InteractiveShell() {
   return {"env", "PS1=prompt>", "bash", "--norc", "-i"};
 }
@@ -376,7 +376,7 @@ TEST(CliEndingTest, GivesTheTerminalToACommandInAGroupOfItsOwn) {
            absl::Now() < deadline);
   EXPECT_THAT(window.Text(), HasSubstr("two\ntwo"));
 
-  // Ctrl-C is for the command, and the terminal is the shell's again.
+  // Ctrl-C ends the command, and the shell has the terminal again.
   window.SendKeys({"C-c"});
   while (!absl::StrContains(window.Text(), "\nstill here") &&
          absl::Now() < deadline) {

@@ -1,5 +1,5 @@
-// asyncproc pool on several hosts, some of which are not there: each of these
-// is a session of a user's. "ssh" is a script here, which fails as ssh does.
+// asyncproc pool on several hosts, some of them unreachable. Each test is a
+// session of a user. "ssh" is a script here, which fails like ssh.
 
 #include <string>
 #include <vector>
@@ -22,8 +22,8 @@ using ::testing::SizeIs;
 
 constexpr int kOwnFailure = 125;
 
-// Reaches every host but those whose names begin with "dead", and runs the last
-// of its arguments there. The words before "--" are in the file "words".
+// Reaches every host whose name does not begin with "dead", and runs the last
+// of its arguments there. Appends all arguments to the file "words".
 constexpr char kSsh[] = R"sh(#!/bin/sh
 cd "$(dirname "$0")"
 for word; do last=$word; done

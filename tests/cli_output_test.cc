@@ -1,5 +1,5 @@
-// asyncproc loses none of its output, and says so where it must: each of these
-// is a session of a user's.
+// asyncproc loses none of its output, or reports the loss. Each test is a
+// session of a user.
 
 #include <signal.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ using ::testing::SizeIs;
 
 constexpr int kOwnFailure = 125;
 
-// `line` in bash, where $A is the tool.
+// Runs `line` in bash, where $A is the tool.
 ToolResult Session(const std::string& line) {
   Command command({"bash", "-c", line});
   command.env.Set("A", ToolPath());
@@ -157,7 +157,7 @@ TEST(CliOutputTest, PrintsLinesAsTheyComeWithLineBuffer) {
                           ":::", "1", "2"});
   const auto pool = MustSpawn(command);
 
-  // Before any of them has ended.
+  // Before any job has ended.
   std::vector<std::string> begun;
   for (int i = 0; i < 2; ++i) {
     begun.push_back(pool->out().ReadLine(kNeverReached).value_or(""));
@@ -245,9 +245,9 @@ TEST(CliOutputTest, ShowsTheValuesInThePanelAndTheFailuresBehindIt) {
   EXPECT_THAT(window.Text(), HasSubstr("job 1: exit status 7"));
 }
 
-// A check for the whole tool: all that it writes goes through Output.
+// A check of the whole tool: all output goes through Output.
 TEST(CliOutputTest, HasOneClassThroughWhichEverythingIsWritten) {
-  // The guard has one descriptor, to which nothing of a user's is written.
+  // The guard has one descriptor, which carries no user data.
   const std::vector<std::string> others = {"output.cc", "guard.cc"};
   const RE2 raw(
       R"((^|[^A-Za-z0-9_.>"])(write|pwrite|writev|send|fwrite|f?puts|f?putc|v?d?f?printf|perror|putchar)\(|std::(cout|cerr|clog|ofstream|fstream)|absl::PrintF|absl::FPrintF)");

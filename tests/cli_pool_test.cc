@@ -1,4 +1,4 @@
-// asyncproc pool, run as its users run it.
+// asyncproc pool, run as users run it.
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -55,7 +55,7 @@ Command Pool(std::vector<std::string> arguments) {
   return command;
 }
 
-// What a run of it said, and its exit code.
+// The output of a run, and its exit code.
 struct Outcome {
   int code = -1;
   std::string out, err;
@@ -91,7 +91,7 @@ std::vector<std::string> Column(absl::string_view joblog, int index) {
   return column;
 }
 
-// Until `done` is true, or a minute is over.
+// Waits until `done` returns true, at most a minute.
 template <typename Done>
 bool Await(Done done) {
   for (const absl::Time end = absl::Now() + kNeverReached; absl::Now() < end;
@@ -158,7 +158,7 @@ TEST(CliPoolTest, CombinesSeveralLists) {
 
 TEST(CliPoolTest, KeepsTheOrderWhenItIsTold) {
   const TemporaryDirectory directory;
-  // The first waits for the last.
+  // The first job waits for the last.
   const std::string script =
       absl::StrCat("case {} in 1) until [ -e ", directory.path(),
                    "/go ]; do sleep 0.01; done;; 3) touch ", directory.path(),
@@ -215,7 +215,7 @@ TEST(CliPoolTest, HaltsNowAndEndsWhatRuns) {
   const std::string pid = directory.path() + "/pid";
   const absl::Time start = absl::Now();
 
-  // The grandchild is out of the job's session.
+  // The grandchild is in a session of its own.
   const Outcome outcome = RunPool(
       {"-j2", "--halt", "now,fail=1",
        absl::StrCat("case {} in 1) setsid sleep 1000 & echo $! > ", pid,
@@ -302,8 +302,8 @@ TEST(CliPoolTest, WritesAJobLogThatGnuParallelKnows) {
   EXPECT_THAT(Column(text, 8), ElementsAre("echo abc", "exit 3", "kill -9 $$"));
 }
 
-// A pool of jobs that write their number to `started`, and end when there is a
-// file `go`.
+// A pool of jobs that write their number to `started`, and end when a file `go`
+// exists.
 class InterruptedPool {
  public:
   std::vector<std::string> Arguments() const {
@@ -362,7 +362,7 @@ TEST(CliPoolTest, KillsEveryTreeAtTheSecondInterruptAndResumes) {
   auto pool = MustSpawn(Pool(scene.Arguments()));
   scene.AwaitStarted(2);
   const pid_t pid = pool->pid();
-  // Their shells, and the sleepers that left their sessions.
+  // The shells of the jobs, and the sleepers in sessions of their own.
   std::vector<int> children;
   ASSERT_TRUE(Await([&] {
     children.clear();
@@ -445,7 +445,7 @@ TEST(CliPoolTest, PrintsEachOutputWholeWhateverItsSize) {
 }
 
 TEST(CliPoolTest, KeepsMuchOutputOutOfMemory) {
-  // The second job asks for the most memory that its parent has ever had.
+  // The second job prints the peak memory of its parent.
   Command pool = Pool({"-j1", "--display=none"});
   pool.out = Stdio::Null();
   RunOptions options;
@@ -538,7 +538,7 @@ TEST(CliPoolTest, WritesATrace) {
 }
 
 TEST(CliPoolTest, TellsWhatCouldNotBeRun) {
-  // No line for a shell is as long as that.
+  // The line is too long for a shell.
   const Outcome outcome =
       RunPool({"true"}, std::string(300000, 'x') + "\nshort\n");
 
@@ -546,13 +546,13 @@ TEST(CliPoolTest, TellsWhatCouldNotBeRun) {
   EXPECT_THAT(outcome.err, HasSubstr("not run"));
 }
 
-// ---- Elsewhere.
+// ---- On other hosts.
 
 TEST(CliPoolTest, SpreadsItsJobsOverHosts) {
   const TemporaryDirectory directory;
   const std::string log = directory.path() + "/log";
 
-  // Two at once, one on each: the first waits for the second.
+  // Two jobs at once, one on each host: the first waits for the second.
   const Outcome outcome =
       RunPool({"-j1", "--joblog", log, "--via", "env HERE={host}", "--hosts",
                "red,blue",
@@ -615,8 +615,8 @@ TEST(CliPoolTest, EndsWhatRunsOverSsh) {
 class Screen {
  public:
   Screen(const Command& command, int columns, int rows) {
-    // By /bin/sh, whatever the user's shell is. The trap is for a shell that
-    // would end by a Ctrl-C at which the command does not.
+    // /bin/sh, independent of the user's shell. Without the trap, some shells
+    // end at a Ctrl-C that the command survives.
     std::string script = "trap : INT; LC_ALL=C.UTF-8 NO_COLOR=1";
     for (const std::string& word : command.argv) {
       absl::StrAppend(&script, " ", ShellQuote(word));
@@ -634,10 +634,10 @@ class Screen {
     return OutputOf(CommandFor(std::move(arguments)));
   }
 
-  // What is on it, and above it.
+  // The screen and its scrollback.
   std::string Text() const { return Tmux({"capture-pane", "-p", "-S", "-"}); }
-  // Where lines have got longer than the screen is wide, tmux moves the first
-  // of them out of it, for ever.
+  // Only the screen: when lines get longer than the screen is wide, tmux moves
+  // the first of them to the scrollback for ever.
   std::string Visible() const { return Tmux({"capture-pane", "-p"}); }
 
   bool AwaitText(absl::string_view text) const {
@@ -658,7 +658,7 @@ class Screen {
   }
 
   Command CommandFor(std::vector<std::string> arguments) const {
-    // The path of a socket is short: it is relative.
+    // A relative path, because the path of a socket must be short.
     Command command({"tmux", "-u", "-S", "socket"});
     command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
     command.working_directory = directory_.path();
@@ -713,7 +713,8 @@ TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenTheScreenIsResized) {
   ASSERT_TRUE(screen.AwaitText(" 0/3"));
   ASSERT_TRUE(screen.AwaitText("3    0:0"));
 
-  // How many lines of the screen begin with, or have, something.
+  // The number of lines on the screen that begin with `start` and contain
+  // `part`.
   const auto count = [&](absl::string_view start, absl::string_view part) {
     const std::vector<std::string> lines = Lines(screen.Visible());
     return std::count_if(lines.begin(), lines.end(), [&](const auto& line) {
@@ -722,7 +723,8 @@ TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenTheScreenIsResized) {
   };
 
   screen.Tmux({"resize-window", "-x", "40", "-y", "24"});
-  // Each line once, and nothing of what was wrapped when it got narrower.
+  // Each line once, and no remains of the lines that wrapped when the screen
+  // got narrower.
   EXPECT_TRUE(Await([&] {
     return count("1   ", "") == 1 && count("2   ", "") == 1 &&
            count("3   ", "") == 1 && count("", "0/3") == 1 &&
@@ -746,7 +748,7 @@ TEST(CliPoolTerminalTest, FinishesGentlyAtCtrlCAndEndsAllAtTheNext) {
 
   screen.Tmux({"send-keys", "C-c"});
   ASSERT_TRUE(screen.AwaitText("interrupted"));
-  // It has not reached the jobs.
+  // The signal has not reached the jobs.
   EXPECT_THAT(screen.Text(), HasSubstr("0 1000"));
   screen.Tmux({"send-keys", "C-c"});
 
@@ -766,7 +768,7 @@ TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenItIsContinued) {
 
   ASSERT_THAT(pool->Signal(SIGSTOP), IsOk());
   ASSERT_THAT(pool->Signal(SIGCONT), IsOk());
-  // What is drawn now begins without going up.
+  // The panel is drawn again without moving the cursor up first.
   ASSERT_THAT(pool->out().ReadUntil("\033[?7h\033[?7l1 ", kNeverReached),
               IsOk());
 

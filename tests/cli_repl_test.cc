@@ -1,4 +1,4 @@
-// asyncproc repl, run as a user would.
+// asyncproc repl, run as users run it.
 
 #include <signal.h>
 
@@ -365,7 +365,7 @@ TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").code, 3);
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 0\n").code, 0);
   EXPECT_EQ(Repl({"--preset=sh"}, "kill -9 $$\n").code, 128 + SIGKILL);
-  // But not with success while there is more to do.
+  // An early exit is an error when statements remain.
   const Said early = Repl({"--preset=sh"}, "exit 0\necho more\n");
   EXPECT_EQ(early.code, 125);
   EXPECT_THAT(early.err, HasSubstr("line 1"));
@@ -417,8 +417,8 @@ TEST(CliReplTest, EndsWithItsProgramWhenItGetsASignal) {
 
 TEST(CliReplTest, EndsWhileItReadsTheSessionWhenItGetsASignal) {
   auto tool = MustSpawn(Tool({"--preset=bc"}));
-  // It blocks SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM and SIGCHLD, before it
-  // reads.
+  // The tool blocks SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM and SIGCHLD
+  // before it reads.
   while (!absl::StrContains(
       OutputOf(
           Command({"cat", absl::StrCat("/proc/", tool->pid(), "/status")})),

@@ -1,4 +1,4 @@
-// asyncproc replay: each of these is a session of a user's.
+// asyncproc replay. Each test is a session of a user.
 
 #include <string>
 
@@ -55,7 +55,7 @@ TEST(CliReplayTest, RecordsVersion3WhereTheNameSaysSo) {
   EXPECT_EQ(RunTool({"replay", file}).out, "hello\n");
 }
 
-// A recording whose second line comes after a minute, in a window with a shell.
+// A recording with pauses of a minute, in a window with a shell.
 class PlaybackTest : public ::testing::Test {
  protected:
   PlaybackTest() : window_({"env", "PS1=prompt>", "bash", "--norc"}, 80, 24) {
@@ -82,7 +82,7 @@ class PlaybackTest : public ::testing::Test {
 TEST_F(PlaybackTest, ReadsKeysThatAreTypedMeanwhile) {
   Play("");
   window_.SendKeys({"typed"});
-  // They are not echoed, nor there for the shell.
+  // The keys are not echoed, and do not reach the shell.
   absl::SleepFor(4 * kShort);
   window_.SendKeys({"q"});
 

@@ -1,4 +1,4 @@
-// asyncproc run, as a user would run it, without a terminal. With one:
+// asyncproc run without a terminal, run as users run it. With a terminal:
 // cli_terminal_test.cc.
 
 #include <signal.h>
@@ -48,7 +48,7 @@ Command RunOfShell(std::vector<std::string> options,
   return RunOf(std::move(options), {"sh", "-c", script});
 }
 
-// The last line of stderr, which --report json writes.
+// The last line of stderr: the report of --report json.
 nlohmann::json ReportOf(const ToolResult& result) {
   const std::vector<std::string> lines =
       absl::StrSplit(result.err, '\n', absl::SkipEmpty());
@@ -145,12 +145,13 @@ int64_t MemoryOf(pid_t pid) {
 
 TEST(CliRunTest, LetsTheCommandWaitForASlowReader) {
   Command command = RunOfShell({}, "head -c 1G /dev/zero; echo the end >&2");
-  // Nobody reads more than this of the tool's stdout.
+  // The test reads no more than this from the tool's stdout.
   command.output_buffer = OutputBound::BlockChild(100 * 1000);
   const auto tool = MustSpawn(command);
   EXPECT_THAT(tool->out().ReadExactly(100 * 1000, kNeverReached), IsOk());
 
-  // It is not to come: whoever kept all would soon be there.
+  // The line must not arrive. A tool that buffers everything would soon print
+  // it.
   EXPECT_THAT(tool->err().ReadLine(10 * kShort),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_LT(MemoryOf(tool->pid()), (kSlowness == 1 ? 64 : 1024) << 20);
@@ -173,7 +174,7 @@ TEST(CliRunTest, GivesUpAlsoWhereBothStreamsAreTheSame) {
   Command command = RunOf({"--timeout", "50ms", "--report", "json"}, {"yes"});
   command.output_buffer = OutputBound::BlockChild(1000);
   command.err = Stdio::ToStdout();
-  // It would tell the stream that is full of the thread that cannot write.
+  // TSan would write its report about the blocked thread to the full stream.
   command.env.Set("TSAN_OPTIONS", "report_thread_leaks=0");
   const auto tool = MustSpawn(command);
 
@@ -222,7 +223,7 @@ TEST(CliRunTest, LeavesTheInputThatTheCommandDoesNotRead) {
 TEST(CliRunTest, PassesItsInputOn) {
   const std::string input = OutputOf({"seq", "100000"});
 
-  // By itself, and through the tool.
+  // The default, and with --escalate, where the tool forwards the input.
   for (const std::vector<std::string>& options :
        {std::vector<std::string>{}, {"--escalate", "close,5s:KILL"}}) {
     const ToolResult result = ResultOf(RunOf(options, {"cat"}), input);
@@ -237,7 +238,7 @@ TEST(CliRunTest, ClosesTheInputAsAStep) {
       {"sh", "-c", "cat; echo at the end"});
   const auto tool = MustSpawn(command);
 
-  // Its own input is not at its end.
+  // The tool's own stdin is not at end-of-file.
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(124)));
 
@@ -278,7 +279,7 @@ TEST(CliRunTest, ReportsWhoHoldsTheOutputOpen) {
   EXPECT_EQ(report["output_complete"], false);
   ASSERT_THAT(report["held_by"], SizeIs(1));
   EXPECT_EQ(report["held_by"][0]["pid"], holder);
-  // It ended by itself: what it left running is left.
+  // The command ended by itself, so its grandchild runs on.
   EXPECT_TRUE(ProcessLives(holder));
   kill(holder, SIGKILL);
   EXPECT_TRUE(AwaitProcessEnd(holder));
@@ -298,9 +299,9 @@ TEST(CliRunTest, ReportsACommandThatIsNoUtf8) {
             0);
 }
 
-// Leaves one in the background, one in another session, and one of another
-// session whose parent has ended; then says their pids and waits, also for a
-// signal that comes after they have ended by it.
+// Starts a background process, a process in a session of its own, and a process
+// of another session whose parent has ended. Then prints their pids and waits,
+// and after a signal has ended them, waits for one more signal.
 constexpr char kFamily[] =
     "sleep 1000 & a=$!; setsid sleep 1000 & b=$!; "
     "c=$(setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'); "
@@ -387,7 +388,7 @@ TEST(CliRunTest, KillsAtOnceWhenItIsTerminatedTwice) {
   AwaitLine(*tool, "ready");
 
   EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
-  // Two that are pending would be one.
+  // Two pending signals would be merged into one.
   EXPECT_THAT(tool->WaitFor(kShort),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
@@ -414,7 +415,7 @@ TEST(CliRunTest, EndsWhatIsIdleAndOnlyThat) {
   EXPECT_EQ(ReportOf(silent)["ended_because"], "idle-timeout");
   EXPECT_LT(absl::Now() - start, absl::Seconds(20) * kSlowness);
 
-  // It talks for longer than that, on the one stream or the other.
+  // The command writes for longer than the limit, to stdout and stderr in turn.
   const ToolResult talks = ResultOf(RunOfShell(
       {"--idle-timeout", absl::StrCat(kSlowness, "s")},
       "for i in 1 2 3 4 5 6; do sleep 0.3; echo $i >&$((i % 2 + 1)); done"));
@@ -428,7 +429,7 @@ TEST(CliRunTest, ShowsTheHeadAndTheTailAndWhatIsMissing) {
 
   EXPECT_EQ(result.out, "1\n2\n3\n[... 3878 bytes left out ...]\n999\n1000\n");
   EXPECT_EQ(ReportOf(result)["stdout"]["left_out"], 3878);
-  // What fits is as it is.
+  // Output that fits is unchanged.
   EXPECT_EQ(ResultOf(RunOf({"--keep-head", "1K", "--keep-tail", "1K"},
                            {"seq", "300"}))
                 .out,
@@ -508,7 +509,7 @@ TEST(CliRunTest, ExplainsWhatItRunsAndWhyItEnds) {
   const std::string said = tool->ReadErr();
   EXPECT_THAT(said, HasSubstr("file:        "));
   EXPECT_THAT(said, HasSubstr("timeout"));
-  EXPECT_THAT(said, HasSubstr("waits for input"));  // Diagnose.
+  EXPECT_THAT(said, HasSubstr("waits for input"));  // From Diagnose.
 }
 
 TEST(CliRunTest, RecordsBothStreamsAndTheInput) {
@@ -548,7 +549,7 @@ TEST(CliRunTest, GivesTheCommandATerminal) {
       RunOfShell({"--pty"}, "test -t 0 && test -t 2 && cat"), "typed\n");
 
   EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(result.out, "typed\r\n");  // Without an echo: nobody types.
+  EXPECT_EQ(result.out, "typed\r\n");  // No echo: the input is not typed.
 }
 
 TEST(CliRunTest, RunsOnSeveralHostsWithTheirNames) {

@@ -19,7 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// In a shell, so that something is seen of what comes behind it.
+// Runs the tool in a shell, so that the window also shows the text after it.
 std::vector<std::string> ToolInShell(const std::vector<std::string>& options,
                                      const std::string& script) {
   std::string line = absl::StrCat(ShellQuote(ToolPath()), " run");
@@ -31,7 +31,7 @@ std::vector<std::string> ToolInShell(const std::vector<std::string>& options,
   return {"sh", "-c", line};
 }
 
-// Waits for a line in a file that something in the window writes.
+// Waits for a line in a file that a program in the window writes.
 std::string AwaitFile(const TemporaryDirectory& directory,
                       absl::string_view name) {
   const absl::Time deadline = absl::Now() + kNeverReached;
@@ -52,7 +52,7 @@ pid_t AwaitPid(const TemporaryDirectory& directory, absl::string_view name) {
 
 TEST(CliTerminalTest, DrawsProgressBelowTheOutputAndErasesIt) {
   const TemporaryDirectory directory;
-  // A key would be echoed, and move what is drawn.
+  // A key would be echoed, and move the bar.
   const std::string wait = absl::StrCat("until test -e ", directory.path(),
                                         "/$n; do sleep 0.01; done");
   const TerminalWindow window(
@@ -90,8 +90,8 @@ TEST(CliTerminalTest, DrawsProgressAnewWhenTheTerminalIsResized) {
 
   ASSERT_TRUE(window.AwaitNoText("fills it")) << window.Text();
   ASSERT_TRUE(window.AwaitText("50% [")) << window.Text();
-  // Once, and within the line. (tmux may have scrolled the first line away, for
-  // the bar was two while it was too long.)
+  // The bar appears once, within the line. (tmux may have scrolled the first
+  // line away, because the bar took two lines while it was too long.)
   const std::vector<std::string> lines =
       absl::StrSplit(window.Text(), '\n', absl::SkipEmpty());
   ASSERT_THAT(lines, Not(testing::IsEmpty()));
@@ -119,7 +119,7 @@ TEST(CliTerminalTest, ReadsWhatIsTyped) {
 }
 
 TEST(CliTerminalTest, PassesOneInterruptForOneCtrlC) {
-  // Python takes each at once; a shell would make one of two.
+  // Python counts each signal; a shell may merge two.
   const TerminalWindow window(ToolInShell({}, R"(exec python3 -uc '
 import signal
 n = 0
@@ -145,7 +145,7 @@ while n < 2: signal.pause()
 
 TEST(CliTerminalTest, EndsByCtrlCAsTheCommandDoes) {
   const TemporaryDirectory directory;
-  // The shell around it would end by the same key.
+  // The same key ends the shell that runs the command.
   const TerminalWindow window(
       ToolInShell({}, absl::StrCat("sleep 1000 & echo $! >", directory.path(),
                                    "/pid; wait")),
@@ -164,7 +164,7 @@ TEST(CliTerminalTest, IsSuspendedAndContinuedWithTheCommand) {
   window.SendKeys({absl::StrCat(ShellQuote(ToolPath()),
                                 " run -- sh -c 'echo rea\"\"dy; exec cat'"),
                    "Enter"});
-  // What is typed before is still bash's.
+  // Earlier keys would go to bash.
   ASSERT_TRUE(window.AwaitText("\nready")) << window.Text();
   window.SendKeys({"one", "Enter"});
   ASSERT_TRUE(window.AwaitText("one\none")) << window.Text();
@@ -173,7 +173,7 @@ TEST(CliTerminalTest, IsSuspendedAndContinuedWithTheCommand) {
   ASSERT_TRUE(window.AwaitText("Stopped")) << window.Text();
   window.SendKeys({"fg", "Enter"});
 
-  // As long as bash still has the terminal, it is to bash that keys go.
+  // Keys go to bash as long as bash still has the terminal.
   const absl::Time deadline = absl::Now() + kNeverReached;
   do {
     window.SendKeys({"two", "Enter"});
@@ -183,7 +183,7 @@ TEST(CliTerminalTest, IsSuspendedAndContinuedWithTheCommand) {
   EXPECT_THAT(window.Text(), HasSubstr("two\ntwo"));
 }
 
-// The same session with timeout, with run, and with a group of its own.
+// The same time limit by timeout, by run, and by run with a group scope.
 std::vector<std::string> Limiters(absl::string_view time) {
   const std::string tool = ShellQuote(ToolPath());
   return {absl::StrCat("timeout ", time),
@@ -252,7 +252,8 @@ TEST(CliTerminalTest, PassesKeysAndSizeOnToATerminalOfTheCommands) {
   window.SendKeys({"C-c"});
 
   EXPECT_TRUE(window.AwaitText("interrupted")) << window.Text();
-  // The terminal is as it was: the shell's line starts at its first column.
+  // The terminal has its old settings: the shell's line starts at the first
+  // column.
   EXPECT_TRUE(window.AwaitText("\nstatus: 0")) << window.Text();
 }
 

@@ -90,14 +90,14 @@ TEST(CommandLineTest, HasManPagesThatGroffTakes) {
     EXPECT_THAT(groff.out, HasSubstr("EXIT STATUS"));
     if (words.back() == "run") {
       EXPECT_THAT(groff.out, HasSubstr("--idle-timeout"));
-      EXPECT_THAT(groff.out, HasSubstr("'\\((\\d+)%\\)'"));  // Of an example.
+      EXPECT_THAT(groff.out, HasSubstr("'\\((\\d+)%\\)'"));  // From an example.
     }
   }
   EXPECT_THAT(RunTool({"--man", "frob"}).err, HasSubstr("no subcommand"));
 }
 
-// What fish offers for a line that is being typed: words, without what they
-// mean.
+// The completions that fish offers for a partial line: the words, without their
+// descriptions.
 std::vector<std::string> FishOffers(const std::string& line) {
   const TemporaryDirectory home;
   Command command({"fish", "--no-config", "-c",
@@ -129,8 +129,8 @@ TEST(CommandLineTest, CompletesInFish) {
   EXPECT_THAT(FishOffers("asyncproc run sleep --idle"), IsEmpty());
 }
 
-// What zsh makes of a line that is being typed, at a terminal of its own, when
-// Tab is pressed.
+// The line that zsh makes of a partial line when Tab is pressed, on a terminal
+// of its own.
 std::string ZshMakes(const std::string& line) {
   const TemporaryDirectory home;
   home.Write("_asyncproc", RunTool({"--completion", "zsh"}).out);
@@ -161,7 +161,7 @@ TEST(CommandLineTest, CompletesInZsh) {
   EXPECT_EQ(ZshMakes("asyncproc pool --keep-o"), "asyncproc pool --keep-order");
 }
 
-// tools/install puts all of it where people have programs, and takes it away.
+// tools/install puts all files where users have programs, and removes them.
 TEST(CommandLineTest, IsInstalledWithItsManualAndCompletions) {
   const TemporaryDirectory directory;
   Command install({"bash", "tools/install", "--prefix", directory.path() + "/p",
@@ -188,7 +188,7 @@ TEST(CommandLineTest, IsInstalledWithItsManualAndCompletions) {
   EXPECT_EQ(ResultOf(install).code, 2);
 }
 
-// What bash offers behind `words`, the last of which is being typed.
+// The completions that bash offers for the last of `words`.
 std::string Complete(const std::vector<std::string>& words) {
   std::string script = absl::StrCat("eval \"$(", ShellQuote(ToolPath()),
                                     " --completion bash)\"; COMP_WORDS=(");
@@ -203,7 +203,7 @@ std::string Complete(const std::vector<std::string>& words) {
 TEST(CommandLineTest, CompletesSubcommandsOptionsAndCommands) {
   EXPECT_EQ(Complete({"asyncproc", "ru"}), "run\n");
   EXPECT_EQ(Complete({"asyncproc", "run", "--idle"}), "--idle-timeout\n");
-  // Behind the value of an option, which is no command.
+  // The next word follows the value of an option, so it is no command.
   EXPECT_EQ(Complete({"asyncproc", "run", "--timeout", "3", "--idle"}),
             "--idle-timeout\n");
   EXPECT_THAT(Complete({"asyncproc", "run", "--pty", "basena"}),
@@ -222,7 +222,7 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
            Case{{"frob"}, "no subcommand 'frob'"},
            Case{{"run"}, "no command is given"},
            Case{{"run", "--frob", "ls"}, "no option --frob"},
-           // A flag of the program's libraries is no option.
+           // A flag of Abseil is no option.
            Case{{"run", "--stderrthreshold=1", "ls"}, "no option"},
            Case{{"run", "--timeout"}, "--timeout needs a value"},
            Case{{"run", "--timeout", "soon", "ls"}, "'soon' is not a value"},
@@ -308,7 +308,7 @@ TEST(CommandLineTest, HelpsWhereverItIsAsked) {
   EXPECT_THAT(RunTool({"pool", "--help"}).out, Not(HasSubstr("Default: 0.")));
 }
 
-// What users of GNU parallel type.
+// Command lines of users of GNU parallel.
 TEST(CommandLineTest, DoesAsParallelDoes) {
   const TemporaryDirectory directory;
   const std::string file = directory.Write("values", "a b\nc\n");
@@ -352,7 +352,7 @@ TEST(CommandLineTest, DoesAsParallelDoes) {
   }
 }
 
-// What users of timeout type.
+// Command lines of users of timeout.
 TEST(CommandLineTest, DoesAsTimeoutDoes) {
   EXPECT_EQ(RunTool({"run", "--timeout", "0", "true"}).code, 0);
   EXPECT_EQ(RunTool({"run", "--timeout", "0.2", "-s", "INT", "--", "sh", "-c",

@@ -43,7 +43,7 @@ ToolResult RunTool(std::vector<std::string> words) {
 TerminalWindow::TerminalWindow(const std::vector<std::string>& argv,
                                int columns, int rows) {
   CHECK(mkdtemp(folder_.data()) != nullptr) << folder_;
-  // What the window leaves behind stays to be seen.
+  // The window stays readable after its program has ended.
   directory_.Write("tmux.conf",
                    "set -g remain-on-exit on\nset -g status off\n"
                    "set -g default-terminal screen\n");

@@ -14,26 +14,27 @@
 
 namespace asyncproc {
 
-// The tool, as a user would run it.
+// Helpers that run the tool as a user runs it.
 
-// Its path.
+// The path of the tool.
 std::string ToolPath();
 
-// {"<path>", "run", ...}: with the words of `words`, and a session of its own
-// without a terminal, so that it is the same wherever the test runs.
+// The command {"<path>", "run", ...} with `words` as its arguments. It has a
+// session of its own and no terminal, so the result is the same wherever the
+// test runs.
 Command Tool(std::vector<std::string> words);
 
-// How it ended and what it said. Fails the test when it cannot be run or takes
-// a minute.
+// The exit code and the output of a command. The functions fail the test if the
+// command cannot run or takes a minute.
 struct ToolResult {
-  int code = -1;  // 128 + n: killed by signal n.
+  int code = -1;  // 128 + n if signal n killed the command.
   std::string out;
   std::string err;
 };
 ToolResult ResultOf(Command command, absl::string_view input = "");
 ToolResult RunTool(std::vector<std::string> words);
 
-// A terminal that the test looks at: a window of a tmux of its own.
+// A terminal whose screen the test can read: a window of a tmux of its own.
 //
 //   TerminalWindow window({"sh", "-c", "echo hello; sleep 100"}, 80, 24);
 //   window.AwaitText("hello");
@@ -42,26 +43,27 @@ class TerminalWindow {
   TerminalWindow(const std::vector<std::string>& argv, int columns, int rows);
   ~TerminalWindow();
 
-  // What it shows, without spaces at the ends of lines.
+  // The text of the window, without spaces at the ends of lines.
   std::string Text() const;
-  // Waits until it shows `text`, or no longer does. False: it never did. The
-  // test fails at once when tmux is gone.
+  // Waits until the window shows `text`, or no longer shows it. Returns false
+  // after a minute. Fails the test at once if tmux is gone.
   bool AwaitText(absl::string_view text) const;
   bool AwaitNoText(absl::string_view text) const;
 
   void Resize(int columns, int rows) const;
-  // By tmux's names: "C-c", "Enter", "a".
+  // Keys have the names of tmux: "C-c", "Enter", "a".
   void SendKeys(const std::vector<std::string>& keys) const;
-  // As when its window is closed: nobody is there any more.
+  // Closes the window: its programs get a hangup.
   void Close() const;
 
  private:
-  // Nothing: tmux is gone, or does not do it.
+  // Runs a tmux command and returns its output; nullopt if tmux is gone or the
+  // command fails.
   std::optional<std::string> Tmux(std::vector<std::string> words) const;
   bool AwaitText(absl::string_view text, bool shown) const;
 
   TemporaryDirectory directory_;
-  std::string folder_ = "/tmp/asyncproc-XXXXXX";  // A socket's path is short.
+  std::string folder_ = "/tmp/asyncproc-XXXXXX";  // Short, for a socket.
 };
 
 }  // namespace asyncproc

@@ -1,4 +1,4 @@
-// Command::Via and Command::OverSsh, by a real sshd.
+// Command::Via and Command::OverSsh, with a real sshd.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-// What a shell, a careless quoting or an option parser could stumble over.
+// Words that challenge a shell, careless quoting, or an option parser.
 std::vector<std::string> HostileWords() {
   return {"",           " ",      "two words", "don't",     "\"double\"",
           "a\nb\n",     "$HOME",  "`id`",      "$(id)",     "\\",
@@ -48,7 +48,7 @@ class OverSshTest : public testing::Test {
   LoopbackSshd sshd_;
 };
 
-// The pids that a remote shell says in its first line.
+// The pids in the first line of a remote shell.
 std::vector<pid_t> ReadPids(Process& process) {
   const auto line = process.out().ReadLine(kNeverReached);
   EXPECT_THAT(line, IsOk());
@@ -66,9 +66,9 @@ void ExpectAllEnd(const std::vector<pid_t>& pids) {
   for (pid_t pid : pids) EXPECT_TRUE(AwaitProcessEnd(pid)) << pid;
 }
 
-// Says its own pid and those of two descendants, none of which ends by itself,
-// and one of which takes no SIGTERM. They are this machine's: it is the remote
-// one.
+// Prints its own pid and the pids of two descendants. None of them ends by
+// itself, and one ignores SIGTERM. The pids are those of this machine, because
+// it is also the remote one.
 Command Family() {
   return {"sh", "-c",
           "sleep 1000 & a=$!; "
@@ -131,7 +131,8 @@ TEST_F(OverSshTest, CanClearTheEnvironment) {
   EXPECT_THAT(lines, Not(Contains(HasSubstr("HOME="))));
 }
 
-// -S runs a program; so does a login shell that does not know it.
+// env -S would run a program, and so would a login shell that does not know the
+// option.
 TEST_F(OverSshTest, CarriesVariablesWhoseNamesLookLikeOptions) {
   const TemporaryDirectory directory;
   const std::string trap = absl::StrCat(directory.path(), "/trap");
@@ -167,7 +168,7 @@ TEST_F(OverSshTest, RunsAProgramWhoseNameLooksLikeAnOption) {
   }
 }
 
-// With bash for /bin/sh, as elsewhere, exec has options.
+// When /bin/sh is bash, exec has options.
 TEST(OverSshWordsTest, LeaveNoNameToAShellsExecThatLooksLikeAnOption) {
   const std::string line =
       Command({"-a", "echo"}).OverSsh("there", SshOptions()).argv.back();
@@ -194,7 +195,7 @@ TEST_F(OverSshTest, RunsAProgramWithAnEqualsSignInItsName) {
 }
 
 TEST_F(OverSshTest, RunsAProgramNeverABuiltinOfTheShell) {
-  // As a builtin it would end the shell with 3.
+  // The builtin would end the shell with 3.
   const auto result = asyncproc::Run(There({"exit", "3"}));
 
   ASSERT_THAT(result, IsOk());
@@ -246,7 +247,7 @@ TEST_F(OverSshTest, EndsAsSoonAsTheCommandDoes) {
   const absl::Time start = absl::Now();
   OutputOf(There({"true"}));
 
-  // Not at the watcher's next look.
+  // The end must not wait for the next poll of the watcher.
   EXPECT_LT(absl::Now() - start, absl::Milliseconds(800) * kSlowness);
 }
 
@@ -264,7 +265,7 @@ TEST_F(OverSshTest, SharesTheConnection) {
 }
 
 TEST_F(OverSshTest, LeavesNobodyThereWhenTheLocalSshIsTerminatedOrKilled) {
-  // Also the first command, whose ssh opens the connection that stays.
+  // This includes the first command, whose ssh opens the shared connection.
   for (int signal : {SIGTERM, SIGKILL, SIGTERM, SIGKILL}) {
     const auto process = MustSpawn(There(Family()));
     const std::vector<pid_t> pids = ReadPids(*process);
@@ -381,7 +382,8 @@ TEST(OverSshWordsTest, PutTheSocketWhereItCanBe) {
     }
     rmdir(ssh.c_str());
     rmdir(home.c_str());
-    // No ~/.ssh, and a path that no socket can have: it is not shared there.
+    // Without ~/.ssh, or with a path that is too long for a socket, the
+    // connection is not shared there.
     for (const std::string& no_home :
          {home, "/" + std::string(100, 'x'), std::string()}) {
       setenv("HOME", no_home.c_str(), 1);

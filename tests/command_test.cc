@@ -30,8 +30,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// Something that is wrong with an otherwise good command, and a part of what is
-// said of it.
+// A mistake in an otherwise valid command, and a part of the error message.
 struct Mistake {
   std::function<void(Command&)> make;
   std::string said;
@@ -214,7 +213,7 @@ TEST(CommandTest, TakesASessionAndANewGroup) {
 TEST(CommandTest, ShellHandsTheScriptToSh) {
   EXPECT_THAT(Command::Shell("a | b").argv,
               ElementsAre("/bin/sh", "-c", "a | b"));
-  // sh would take these for options of its own.
+  // sh would read these scripts as options.
   for (const std::string script : {"-i", "+x; echo pwned"}) {
     EXPECT_THAT(Command::Shell(script).argv,
                 ElementsAre("/bin/sh", "-c", "--", script));

@@ -1,4 +1,4 @@
-// Which descriptors the child has, and that the host's are left alone.
+// The descriptors of the child. Those of the host are left alone.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,8 @@ using internal::UniqueFd;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Numbers to what they lead to, of a process that opens none meanwhile.
+// The descriptors of a process and their targets. REQUIRES: the process opens
+// none meanwhile.
 std::map<int, std::string> DescriptorsOf(pid_t pid) {
   std::map<int, std::string> open;
   for (const auto& entry : std::filesystem::directory_iterator(
@@ -73,10 +74,10 @@ std::string Numbers(const std::map<int, std::string>& descriptors) {
   });
 }
 
-// Says when it has been loaded, and then opens and closes nothing.
+// Writes "ready" after it has been loaded, and then opens and closes nothing.
 Command Waiting() { return Command::Shell("echo ready; read x"); }
 
-// "0 1 2", say.
+// The numbers of the child's descriptors, such as "0 1 2".
 std::string NumbersOfChild(Command command) {
   auto process = MustSpawn(std::move(command));
   if (!process->out().ReadLine(kNeverReached).ok()) return "not ready";
@@ -89,7 +90,7 @@ UniqueFd Open(const std::string& path, int flags = O_RDWR | O_CREAT) {
   return fd;
 }
 
-// A kernel, or a filter in front of it, without close_range.
+// A kernel without close_range, or a filter that refuses it.
 class NoCloseRange : public internal::Os {
  public:
   pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
@@ -99,7 +100,7 @@ class NoCloseRange : public internal::Os {
   }
 };
 
-// Both ways of closing what the child is not to have.
+// Both ways of closing the descriptors that the child must not inherit.
 class ClosingTest : public testing::TestWithParam<bool> {
  protected:
   ClosingTest() {
@@ -274,7 +275,8 @@ TEST(PassedDescriptorTest, IsNotOverwrittenByAnother) {
   const std::vector<int> numbers = {11, 12, 6, 7, 9, 3};
 
   const std::string seen = InForkedHost([&]() -> std::string {
-    // Each number has a file of its name, and becomes the one before it.
+    // Each number has a file of that name, and is passed as the next number of
+    // the list.
     Command command({"sleep", "1000"});
     for (size_t i = 0; i < numbers.size(); ++i) {
       const std::string path = absl::StrCat(directory.path(), "/", numbers[i]);
@@ -300,7 +302,7 @@ TEST(PassedDescriptorTest, IsNotOverwrittenByAnother) {
   EXPECT_EQ(seen, "3 11 12 6 7 9");
 }
 
-// How the child's streams are numbered among the host's; -1: /dev/null.
+// The host's descriptor for each stream of the child; -1: /dev/null.
 using Streams = std::array<int, 3>;
 
 std::vector<Streams> AllArrangements() {
@@ -309,7 +311,7 @@ std::vector<Streams> AllArrangements() {
   do {
     arrangements.push_back(all);
   } while (std::next_permutation(all.begin(), all.end()));
-  // Any two of the host's, as any two of the child's.
+  // Any two of the host's streams, as any two of the child's.
   for (int left_out = 0; left_out < 3; ++left_out) {
     Streams some = {-1, (left_out + 1) % 3, (left_out + 2) % 3};
     std::sort(some.begin(), some.end());
@@ -336,7 +338,7 @@ TEST(StandardStreamTest, CanBeAnyArrangementOfTheHosts) {
         close(number);
         open(paths[number].c_str(), O_RDWR | O_CREAT, 0600);
       }
-      // What the child gets nothing of is closed in the host.
+      // The host closes the streams that it does not pass to the child.
       for (int number : {0, 1, 2}) {
         if (std::count(streams.begin(), streams.end(), number) == 0) {
           close(number);
@@ -349,7 +351,7 @@ TEST(StandardStreamTest, CanBeAnyArrangementOfTheHosts) {
       auto process = MustSpawn(command);
       std::string found;
       for (const auto& [number, path] : DescriptorsOf(process->pid())) {
-        // More of them are of its loader, which may be at work.
+        // Higher numbers belong to the loader, which may still run.
         if (number > STDERR_FILENO) break;
         absl::StrAppend(&found, number, "=",
                         std::filesystem::path(path).filename().string(), " ");
@@ -498,7 +500,7 @@ void ExpectNotOpen(const Command& command, int fd) {
   EXPECT_EQ(failure->error_number, EBADF);
 }
 
-// FDI-13: also one whose number the library's own would get.
+// FDI-13: also a number that the library's next descriptor would get.
 TEST(PassedDescriptorTest, IsRefusedWhenItIsNotOpen) {
   const int lowest = fcntl(0, F_DUPFD, 3);
   ASSERT_EQ(close(lowest), 0);
@@ -548,12 +550,12 @@ TEST(PipeTest, TakesAllThatTheChildWrites) {
             std::string(300000, '\0'));
 }
 
-// A child begins with the host's own table of descriptors.
+// The child starts with a copy of the host's table of descriptors.
 TEST(SpawnTest, LeavesTheHostsTableOfDescriptorsAsItWas) {
   const UniqueFd passed = Open("/dev/zero", O_RDONLY | O_CLOEXEC);
   const UniqueFd inheritable = Open("/dev/null", O_RDONLY);
   Command command = Waiting();
-  // To a number that the host has something else at.
+  // The target number is open in the host, on another file.
   command.pass_fds[inheritable.get()] = passed.get();
   Command failing = command;
   failing.argv = {"/no/such/file"};
@@ -571,7 +573,7 @@ TEST(SpawnTest, LeavesTheHostsTableOfDescriptorsAsItWas) {
   EXPECT_EQ(fcntl(passed.get(), F_GETFD), FD_CLOEXEC);
 }
 
-// How many descriptors the kernel made a table for.
+// The size of the kernel's descriptor table of a process.
 int TableSizeOf(pid_t pid) {
   std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
   for (std::string line; std::getline(status, line);) {
@@ -649,7 +651,7 @@ TEST(PipeTest, NeedsNoMoreThanTenDescriptors) {
   EXPECT_EQ(seen, "enough");
 }
 
-// FDI-17: that none is left is seen by the main of all tests.
+// FDI-17: the main of all tests checks that no descriptor remains.
 TEST(PipeTest, IsClosedAfterEachOfMany) {
   for (int i = 0; i < 300; ++i) {
     auto cat = MustSpawn(Command({"cat"}));
@@ -660,8 +662,8 @@ TEST(PipeTest, IsClosedAfterEachOfMany) {
   }
 }
 
-// Looks, wherever another thread or a child could use them, whether anything
-// has taken the numbers of standard streams that the host has closed.
+// Checks, at each point where another thread or a child could use them, that no
+// descriptor has taken the number of a closed standard stream.
 class OsThatWatchesStreams : public internal::Os {
  public:
   pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
@@ -727,7 +729,8 @@ TEST(ClosedStreamTest, IsNeverTakenByADescriptorOfTheLibrary) {
   EXPECT_EQ(seen, "taken:  looks: 1");
 }
 
-// Before anything is opened, which could be given its number.
+// The check comes before the library opens anything, which could get the
+// number.
 TEST(ClosedStreamTest, IsRefusedWhereItIsNamed) {
   const std::string seen = InForkedHost([]() -> std::string {
     close(STDIN_FILENO);

@@ -1,4 +1,4 @@
-// What becomes of a child whose Process is destroyed.
+// The fate of a child after its Process is destroyed.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -33,14 +33,14 @@ using internal::MonotonicNow;
 
 const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
 
-// DTR-04: it is held by pointer, and only that moves; DTR-07.
+// DTR-04: a Process is held by a pointer, and only the pointer moves; DTR-07.
 static_assert(!std::is_move_constructible_v<Process>);
 static_assert(!std::is_move_assignable_v<Process>);
 static_assert(!std::is_copy_constructible_v<Process>);
 static_assert(std::is_nothrow_destructible_v<Process>);
 
-// It prints the pid of a child of its own that ignores SIGTERM, then that one
-// says "ready".
+// The shell prints the pid of a child that ignores SIGTERM. Then that child
+// prints "ready".
 Command ShellWithStubbornChild() {
   Command command =
       Command::Shell("sh -c 'echo $$; exec \"$STUBBORN\"' & exec sleep 1000");
@@ -139,7 +139,7 @@ TEST(DestructorTest, DetachesIfAsked) {
   auto process = MustSpawn(command);
   const pid_t pid = process->pid();
 
-  process = nullptr;  // Ends its stdin; its output is read and thrown away.
+  process = nullptr;  // Closes stdin; reads and discards the output.
 
   for (;;) {
     auto stat = internal::ReadProcessStat(pid);
@@ -268,7 +268,7 @@ TEST(DestructorTest, RunsForAThreadLocalProcess) {
   EXPECT_FALSE(internal::ReadProcessStat(pid).has_value());
 }
 
-// DTR-05: no destructor runs; the child is told by the kernel.
+// DTR-05: no destructor runs; the kernel sends the parent-death signal.
 TEST(DestructorTest, IsNotNeededForAnAbort) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
@@ -334,8 +334,8 @@ TEST(DestructorTest, EndsAllThreadsThatTheProcessHad) {
     ASSERT_THAT(tap, IsOk());
     taps.push_back(*std::move(tap));
   }
-  // They name themselves: two readers each, and those of 20 parents and 15
-  // taps.
+  // The threads set their own names: two readers for each child, one thread for
+  // each of 20 parents, and one for each of 15 taps.
   while (LibraryThreads().size() < 235) absl::SleepFor(absl::Milliseconds(1));
   EXPECT_EQ(LibraryThreads().size(), 235);
 

@@ -30,7 +30,8 @@ using ::testing::AllOf;
 using ::testing::Field;
 using ::testing::HasSubstr;
 
-// What is found once that matches: a child takes its time to get there.
+// Repeats Diagnose until the result matches: the child takes time to reach the
+// state.
 template <typename Matcher>
 Diagnosis AwaitDiagnosis(Process& process, const Matcher& matcher) {
   const absl::Time deadline = absl::Now() + kNeverReached;
@@ -54,7 +55,7 @@ Diagnosis AwaitExplanation(Process& process, const std::string& part) {
                         Field(&Diagnosis::explanation, HasSubstr(part)));
 }
 
-// Ends a child and all below it.
+// Ends a child and its descendants.
 Escalation EndTree() {
   Escalation escalation = Escalation::Standard(absl::ZeroDuration());
   escalation.scope = TerminationScope::kTree;
@@ -64,7 +65,7 @@ Escalation EndTree() {
 TEST(DiagnoseTest, SeesThatItReadsItsStdin) {
   auto process = MustSpawn(Command({"cat"}));
 
-  // Its state may have been looked at before it got there.
+  // Diagnose may have read the state before the child slept.
   const Diagnosis found = AwaitDiagnosis(
       *process, AllOf(Field(&Diagnosis::activity, Activity::kReadingStdin),
                       Field(&Diagnosis::state, 'S')));
@@ -89,7 +90,7 @@ TEST(DiagnoseTest, SeesThatItPollsItsStdin) {
 
 TEST(DiagnoseTest, NamesWhoHoldsAStdinOpenThatIsClosedHere) {
   auto reader = MustSpawn(Command({"cat"}));
-  // Nobody inherits the writing end, but /proc lets it be opened anew.
+  // The write end is not inherited, but /proc lets a process open it again.
   auto holder = MustSpawn(Command::Shell(absl::StrCat(
       "exec 7>/proc/", reader->pid(), "/fd/0; echo ready; exec sleep 1000")));
   AwaitLine(*holder, "ready");
@@ -266,7 +267,7 @@ TEST(DiagnoseTest, SeesADebugger) {
   Diagnosis found = AwaitActivity(*process, Activity::kTraced);
   EXPECT_THAT(found.explanation, HasSubstr(name));
 
-  // A debugger is told of the end first.
+  // A debugger learns of the end first.
   EXPECT_THAT(process->Signal(SIGKILL), IsOk());
   found = AwaitActivity(*process, Activity::kZombie);
   EXPECT_THAT(found.explanation, HasSubstr(name));
@@ -338,7 +339,7 @@ TEST(DiagnoseTest, IsPartOfTheErrorOfAWaitThatTimedOut) {
       HasSubstr("still runs after 50ms: it waits for input on its stdin"));
 }
 
-// As in a container, where the host is root but may not debug.
+// As in a container where the host is root but may not trace processes.
 void GiveUpDebugging() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2];
@@ -348,7 +349,7 @@ void GiveUpDebugging() {
   CHECK_EQ(syscall(SYS_capset, &header, data), 0);
 }
 
-// Its system call can be opened there, but not read.
+// The file with the child's system call can be opened, but not read.
 TEST(DiagnoseTest, TellsLessOfAChildThatMayNotBeLookedInto) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     GiveUpDebugging();

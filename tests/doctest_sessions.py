@@ -1,5 +1,5 @@
-# Takes the doctests of Python's standard library out of the installed modules:
-# writes each that passes as a session of its own to the folder sys.argv[1], and
+# Extracts the doctests of Python's standard library from the installed modules:
+# writes each doctest that passes as a session to the folder sys.argv[1], and
 # prints the number of examples.
 import contextlib
 import doctest
@@ -22,8 +22,8 @@ MODULES = """
     test.test_unpack test.test_unpack_ex test.test_weakref
 """.split()
 
-# A doctest knows that each of its examples is whole; test_syntax has an example
-# for which a prompt asks for more.
+# A doctest knows where each of its examples ends; test_syntax has an example
+# that leaves a prompt for more input.
 NOT_A_SESSION = {'test.test_syntax'}
 
 

@@ -1,5 +1,5 @@
-// Sessions of others: the doctests of Python's standard library, as sessions of
-// asyncproc repl.
+// Third-party sessions: the doctests of Python's standard library, as sessions
+// of asyncproc repl.
 
 #include <filesystem>
 #include <string>

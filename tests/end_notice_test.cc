@@ -1,5 +1,6 @@
-// What tells a host of a Process without a wait: the descriptor of its output,
-// and the callback at its end; and the wait for the first of several.
+// The ways in which a Process notifies a host without a blocking wait: the
+// descriptor of its output, and the callback at its end. Also the wait for the
+// first of several children.
 
 #include <poll.h>
 #include <signal.h>
@@ -54,7 +55,7 @@ int MustGetFd(OutputCursor& cursor) {
   return fd.value_or(-1);
 }
 
-// Writes to the child's stdin, which it echoes.
+// Writes to the stdin of a child that echoes.
 void Say(Process& process, absl::string_view text) {
   ASSERT_THAT(process.Write(text), IsOk());
 }
@@ -93,7 +94,7 @@ TEST(ReadyFdTest, StaysReadableUntilTheLastWholeLineIsTaken) {
   EXPECT_THAT(cat->out().TryReadLine(), IsOkAndHolds("two"));
   EXPECT_TRUE(IsReadable(fd));
 
-  // Half a line does not make a host spin, and is not forgotten.
+  // Half a line does not make a host spin, and is not lost.
   EXPECT_THAT(cat->out().TryReadLine(),
               HasCode(absl::StatusCode::kUnavailable));
   EXPECT_FALSE(IsReadable(fd));
@@ -159,8 +160,8 @@ TEST(ReadyFdTest, IsOfEachCursorItsOwn) {
   EXPECT_FALSE(IsReadable(second));
 }
 
-// A host that reads only when the descriptor is readable gets all of a stream
-// that is larger than the bound.
+// A host that reads only when the descriptor is readable gets the whole stream,
+// even if it is larger than the bound.
 TEST(ReadyFdTest, LetsAHostReadMoreThanTheBound) {
   Command command = Command::Shell("seq 100000");
   command.output_buffer = OutputBound::BlockChild(1000);
@@ -226,7 +227,7 @@ TEST(ReadyFdTest, IsClosedByDestructorsInAForkedCopy) {
 
 // ---- OnEnd.
 
-// What a callback was called with.
+// The arguments of a callback.
 struct Notice {
   std::function<void(const absl::StatusOr<ExitStatus>&)> callback() {
     return [this](const absl::StatusOr<ExitStatus>& status) {
@@ -254,7 +255,7 @@ TEST(OnEndTest, CallsOnAThreadOfItsOwnWithWhatWaitReturns) {
   ASSERT_TRUE(notice.Await());
   EXPECT_THAT(*notice.result, IsOkAndHolds(ExitStatus::Exited(3)));
   EXPECT_NE(notice.thread, std::this_thread::get_id());
-  // As Wait: all output is there.
+  // All output has arrived, as after Wait.
   EXPECT_EQ(child->Read(), "said\n");
   child = nullptr;
   EXPECT_EQ(notice.calls, 1);
@@ -275,7 +276,7 @@ TEST(OnEndTest, CallsForAChildThatHasEndedAlready) {
 TEST(OnEndTest, MayCallAnythingAlsoTheDestructor) {
   for (int round = 0; round < 50; ++round) {
     auto child = MustSpawn(Command({"true"}));
-    // From now on of the callback.
+    // The callback owns the Process from now on.
     Process* const process = child.release();
     absl::Notification done;
     ASSERT_THAT(process->OnEnd([&](const absl::StatusOr<ExitStatus>&) {
@@ -333,12 +334,12 @@ TEST(OnEndTest, TellsWhoseStatusWasTaken) {
   Notice notice;
   ASSERT_THAT(child->OnEnd(notice.callback()), IsOk());
 
-  // Behind its back.
+  // The host kills and reaps the child itself.
   kill(child->pid(), SIGKILL);
   waitpid(child->pid(), nullptr, 0);
 
   ASSERT_TRUE(notice.Await());
-  // Or it was reaped by the library first.
+  // The library may have reaped the child first.
   EXPECT_TRUE(notice.result->ok() || absl::IsDataLoss(notice.result->status()))
       << notice.result->status();
 }

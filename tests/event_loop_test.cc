@@ -93,7 +93,7 @@ TEST(EventLoopTest, ReportsNothingOfADescriptorThatWasClosed) {
   const EventLoop::WatcherId id = loop->Add(&recorder);
   auto pipe = MakePipe();
   ASSERT_THAT(pipe, IsOk());
-  // Another holds the same open file, as a child could.
+  // A duplicate refers to the same open file, as a child's descriptor could.
   const UniqueFd shared(dup(pipe->read_end.get()));
   ASSERT_THAT(loop->Watch(id, 3, pipe->read_end.get(), EPOLLIN, false), IsOk());
   ASSERT_EQ(write(pipe->write_end.get(), "x", 1), 1);
@@ -248,7 +248,7 @@ TEST(PolledChildTest, IsNotStartedWhereTheLoopHasNoRoom) {
   EXPECT_TRUE(children.empty());
 }
 
-// As if the child had another user's identity by now.
+// As if the child had changed to another user.
 class NotPermitted : public Os {
   int PidfdSendSignal(int, int) override {
     errno = EPERM;
@@ -269,7 +269,7 @@ TEST(PolledChildTest, IsLeftToItselfWhereItMayNotBeKilled) {
     children = nullptr;
   }
 
-  // By its end-of-file; and a thread reaps it.
+  // The end-of-file ends the child, and a thread reaps it.
   EXPECT_TRUE(AwaitProcessEnd(pid));
   siginfo_t info;
   while (waitid(P_PID, static_cast<id_t>(pid), &info,

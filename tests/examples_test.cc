@@ -1,4 +1,4 @@
-// The examples do what they say, on real programs.
+// The examples work as documented, on real programs.
 
 #include <filesystem>
 #include <string>

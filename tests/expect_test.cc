@@ -29,7 +29,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A child whose output is what a test writes to it.
+// A child whose output is the text that the test writes to it.
 class ExpectTest : public testing::Test {
  protected:
   void Say(absl::string_view text) { ASSERT_THAT(cat_->Write(text), IsOk()); }
@@ -37,7 +37,7 @@ class ExpectTest : public testing::Test {
     ASSERT_THAT(cat_->CloseStdin(), IsOk());
     ASSERT_THAT(cat_->WaitFor(kNeverReached), IsOk());
   }
-  // Waits until all that was said up to and with `last` has arrived.
+  // Waits until all text up to and including `last` has arrived.
   void AwaitArrival(absl::string_view last) {
     while (!absl::EndsWith(cat_->out().Peek(), last)) {
       ASSERT_TRUE(cat_->IsAlive());
@@ -247,7 +247,7 @@ TEST_F(ExpectTest, FindsAMatchThatIsLongerThanTheLookback) {
 TEST_F(ExpectTest, FindsARegexWhoseNecessaryTextIsSplitOrComesFirstElsewhere) {
   expect_.set_lookback(10);
   const Pattern pattern = Pattern::Regex("key: ([0-9]+)\n.*key: 7\n");
-  // The text that it needs, but no match.
+  // The text that the regex requires, but no match.
   Say("key: none" + std::string(100, '.'));
   EXPECT_THAT(expect_.Await(pattern, kShort),
               HasCode(absl::StatusCode::kDeadlineExceeded));
@@ -288,11 +288,11 @@ TEST(ExpectTimeTest, IsLinearInOutputThatDoesNotMatch) {
   ASSERT_THAT(found, IsOk());
   EXPECT_EQ(found->index, 2);
   EXPECT_GT(found->before.size(), 50000000);
-  // Quadratic, it would take minutes.
+  // A quadratic algorithm would take minutes.
   EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
 }
 
-// There is always something to read, so that no read ever fails.
+// There is always output to read, so no read ever fails.
 TEST(ExpectFloodTest, EndsWithItsOwnTimeTheThreadsTimeAndACancellation) {
   Command command({"yes"});
   command.output_buffer = OutputBound::BlockChild(1 << 20);
@@ -300,7 +300,7 @@ TEST(ExpectFloodTest, EndsWithItsOwnTimeTheThreadsTimeAndACancellation) {
   for (const Pattern& pattern :
        {Pattern::Literal("never"), Pattern::Regex("n[e]ver")}) {
     Expect expect(process.get());
-    // Smaller than the flood of the time that the test takes.
+    // The default limit is smaller than the flood during the test.
     expect.set_limit(size_t{4} << 30);
     const absl::Time start = absl::Now();
 
@@ -386,7 +386,7 @@ TEST(ExpectMemoryTest, LosesNothingThatThereIsNoMemoryFor) {
     }
     Expect expect(process.get());
     auto other = std::make_unique<std::string>(4 * kMuch, '.');
-    // For a part of it.
+    // Enough memory for a part of the output only.
     LeaveMemory(kMuch / 2);
 
     auto found = expect.Await({Pattern::Literal("x")}, kNeverReached);
@@ -395,7 +395,7 @@ TEST(ExpectMemoryTest, LosesNothingThatThereIsNoMemoryFor) {
     EXPECT_THAT(std::string(found.status().message()),
                 HasSubstr("no memory to keep"));
     EXPECT_LT(expect.buffer().size(), kMuch);
-    other.reset();  // There is room again.
+    other.reset();  // Makes room again.
     found = expect.Await({Pattern::Literal("x")}, absl::ZeroDuration());
     EXPECT_THAT(found, HasCode(absl::StatusCode::kDeadlineExceeded));
     EXPECT_EQ(expect.buffer().size(), kMuch);

@@ -10,7 +10,7 @@
 
 namespace asyncproc {
 
-// A kernel, or a filter in front of it, that has no pidfds to give.
+// A kernel without pidfds, or a filter that refuses them.
 class OsWithoutPidfds : public internal::Os {
  public:
   explicit OsWithoutPidfds(int error = ENOSYS) : error_(error) {}
@@ -37,8 +37,8 @@ class OsWithoutClonePidfd : public OsWithoutPidfds {
   int PidfdOpen(pid_t pid) override { return Os::PidfdOpen(pid); }
 };
 
-// Counts the signals that are sent, and those that are sent to a child that
-// has been reaped. For one child at a time. `Base`: what it does else.
+// Counts all signals, and the signals to a child that has been reaped. For one
+// child at a time. `Base`: the Os that makes the calls.
 template <typename Base = internal::Os>
 class SignalCounter : public Base {
  public:

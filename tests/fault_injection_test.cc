@@ -1,5 +1,5 @@
-// One system call fails, each in turn, in the middle of all that is done with a
-// child: the result is right or an error that says why, and nothing is left.
+// Each system call in the life of a child fails in turn. The result is correct,
+// or an error that gives the reason, and no resource leaks.
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,7 +73,7 @@ std::ostream& operator<<(std::ostream& out, const Fault& fault) {
   return out << Name(fault.method) << strerrorname_np(fault.error);
 }
 
-// Fails the n-th call of one method. `Base`: with pidfds or without.
+// Fails the n-th call of one method. `Base`: an Os with pidfds or without.
 template <typename Base>
 class FaultyOs : public Base {
  public:
@@ -179,7 +179,7 @@ std::string SignalState() {
   return state;
 }
 
-// What a process has that may leak.
+// The resources of the process that could leak.
 struct Possessions {
   static Possessions Now() {
     return {OpenDescriptors(), Threads(), SignalState()};
@@ -193,7 +193,7 @@ struct Possessions {
 void ExpectNothingLeft(const Possessions& before) {
   siginfo_t child = {};
   EXPECT_EQ(waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL), -1);
-  // A thread that was joined is still listed for a moment.
+  // A joined thread is still listed for a moment.
   const absl::Time patience = MonotonicNow() + absl::Seconds(10);
   while (Threads() > before.threads && MonotonicNow() < patience) {
     absl::SleepFor(absl::Milliseconds(1));
@@ -214,7 +214,7 @@ void ExpectSpawnError(const absl::Status& status, const Fault& fault) {
                                   : absl::StatusCode::kResourceExhausted));
 }
 
-// A conversation; what of it fails, fails with a code that is documented.
+// A conversation. Each operation that fails returns a documented error code.
 void Talk(bool die_with_parent, const Fault& fault) {
   Command command({"cat"});
   command.err = Stdio::Null();
@@ -226,7 +226,7 @@ void Talk(bool die_with_parent, const Fault& fault) {
   }
   const absl::Status written = (*process)->Write("hello\n");
   if (absl::IsResourceExhausted(written)) {
-    // No writer thread: nothing was taken, and nothing else has happened.
+    // No writer thread: no input was queued, and the child is unaffected.
     EXPECT_TRUE(fault.method == Method::kEventFd ||
                 fault.method == Method::kDuplicate ||
                 fault.method == Method::kThreadCreate);
@@ -245,21 +245,21 @@ void Talk(bool die_with_parent, const Fault& fault) {
     EXPECT_THAT(status, IsOkAndHolds(ExitStatus::Exited(0)));
     return;
   }
-  // The pipe that failed was given up, and so the child could end.
+  // The failed pipe was abandoned, so the child could end.
   if (!written.ok()) {
     EXPECT_THAT(written, HasCode(absl::StatusCode::kFailedPrecondition));
     EXPECT_EQ(fault.method, Method::kWrite);
     EXPECT_THAT(line, HasCode(absl::StatusCode::kOutOfRange));
   } else {
     EXPECT_EQ(fault.method, Method::kRead);
-    EXPECT_THAT(line, HasCode(absl::StatusCode::kUnknown));  // EIO.
+    EXPECT_THAT(line, HasCode(absl::StatusCode::kUnknown));  // From EIO.
   }
   ASSERT_THAT(status, IsOk());
   EXPECT_TRUE(status->ok() || *status == ExitStatus::Signaled(SIGPIPE))
       << *status;
 }
 
-// The same on a terminal, or with a terminal for stdout alone.
+// The same on a terminal, or with a terminal for stdout only.
 void TalkOnTerminal(Command command, const Fault& fault) {
   auto process = Process::Spawn(command);
   if (!process.ok()) {
@@ -269,7 +269,7 @@ void TalkOnTerminal(Command command, const Fault& fault) {
   absl::Status fed = (*process)->Write("hello\n");
   if (fed.ok()) fed = (*process)->CloseStdin();
   if (fed.ok()) fed = (*process)->Flush(kNeverReached);
-  // Who cannot be written to cannot be told that this is the end, either.
+  // If the input cannot be written, the end-of-file cannot be sent either.
   if (!fed.ok()) (*process)->Signal(SIGKILL).IgnoreError();
   const auto line = (*process)->out().ReadLine(kNeverReached);
 
@@ -298,7 +298,7 @@ void TalkLineBuffered(bool die_with_parent, const Fault& fault) {
   TalkOnTerminal(command, fault);
 }
 
-// An end by force, for one, for a tree, and by the destructor.
+// Ends a child by SIGTERM, a tree by SIGKILL, and a child by the destructor.
 void End(bool die_with_parent, const Fault& fault) {
   std::vector<std::unique_ptr<Process>> processes;
   for (int i = 0; i < 3; ++i) {
@@ -319,7 +319,7 @@ void End(bool die_with_parent, const Fault& fault) {
   escalation.scope = TerminationScope::kTree;
   auto termination = processes[1]->Terminate(escalation);
   if (absl::IsResourceExhausted(termination.status())) {
-    // The child has ended; /proc could not be searched for others.
+    // The child has ended, but /proc could not be searched for other processes.
     EXPECT_TRUE(fault.method == Method::kOpen ||
                 fault.method == Method::kDuplicate);
     EXPECT_THAT(processes[1]->WaitFor(kNeverReached),
@@ -333,8 +333,8 @@ void End(bool die_with_parent, const Fault& fault) {
 
 using Scenario = void (*)(bool die_with_parent, const Fault& fault);
 
-// Returns how often the fault was injected: once each for the first call, the
-// second ... until there is no such call.
+// Injects the fault into the first call, then into the second, and so on, until
+// there is no such call. Returns the number of injections.
 template <typename Base>
 int InjectEach(const Fault& fault, Scenario scenario, bool die_with_parent) {
   const Possessions before = Possessions::Now();
@@ -351,7 +351,7 @@ int InjectEach(const Fault& fault, Scenario scenario, bool die_with_parent) {
   }
 }
 
-// In all surroundings; the most injections of any.
+// Injects the fault in all scenarios. Returns the largest number of injections.
 int InjectEverywhere(const Fault& fault) {
   int most = 0;
   for (Scenario scenario : {Talk, TalkOnPty, TalkLineBuffered, End}) {
@@ -393,7 +393,7 @@ TEST_P(FaultInjectionTest, IsSurvived) {
   EXPECT_GT(InjectEverywhere(GetParam()), 0) << "there is no such call";
 }
 
-// Descriptors are duplicated where one would else be a standard stream's.
+// Descriptors are duplicated to avoid the numbers of closed standard streams.
 TEST(FaultInjectionTest, IsSurvivedWithoutStandardStreams) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     close(STDIN_FILENO);

@@ -1,5 +1,5 @@
-// What a copy of the host, made by fork(), does to the original's children when
-// it destroys its copies of the objects: nothing.
+// A copy of the host, made by fork(), destroys its copies of the objects: the
+// original's children are not affected.
 
 #include <signal.h>
 #include <stdio.h>
@@ -29,12 +29,12 @@
 namespace asyncproc {
 namespace {
 
-// Runs `body` in a forked copy of this program, which then ends without any
-// further destructor. Returns whether the copy ended by itself.
+// Runs `body` in a forked copy of this program, which then ends without running
+// other destructors. Returns whether the copy ended by itself, with success.
 bool InForkedCopy(const std::function<void()>& body) {
   const pid_t copy = fork();
   if (copy == 0) {
-    alarm(30);  // A copy that hangs is a failure, not a hanging test.
+    alarm(30);  // A copy that hangs fails the test instead of blocking it.
     body();
     _exit(0);
   }
@@ -95,7 +95,7 @@ TEST(ForkedCopyTest, HoldsNoPipeOpenOnceItHasDestroyedItsCopy) {
   char byte;
   ASSERT_EQ(read(from_copy[0], &byte, 1), 1);
 
-  // The copy runs on, and has the write end of cat's stdin no more.
+  // The copy is still running, and has closed the write end of cat's stdin.
   EXPECT_THAT(cat->CloseStdin(), IsOk());
   EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
 

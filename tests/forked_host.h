@@ -6,13 +6,13 @@
 
 namespace asyncproc {
 
-// Runs `body` in a fork of this program, and returns what it returned: for
-// tests that change the state of their own process (close standard streams,
-// lower limits, give up privileges), which other tests are not to see.
+// Runs `body` in a fork of this program, and returns its result: for tests that
+// change the state of their own process (close standard streams, lower limits,
+// give up privileges), which must not affect other tests.
 //
-// No expectations in `body`: nobody would hear of them. It returns what it saw,
-// for the test to compare. The fork ends without destructors or leak checks,
-// and what it leaves running is left behind.
+// No expectations in `body`, because their failures are lost: the test compares
+// the returned value instead. The fork ends without destructors or leak checks,
+// and does not end the processes that `body` leaves running.
 //
 // REQUIRES: no other thread runs.
 std::string InForkedHost(const std::function<std::string()>& body);

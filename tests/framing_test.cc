@@ -25,7 +25,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// A child that says `text` and ends.
+// A child that writes `text` and ends.
 std::unique_ptr<Process> Saying(std::string text) {
   auto process = MustSpawn(Command({"cat"}));
   EXPECT_THAT(process->Write(text), IsOk());
@@ -197,7 +197,7 @@ TEST(MessageReaderTest, TakesNoMessageOfALongHeader) {
               HasCode(absl::StatusCode::kInvalidArgument));
 }
 
-// A reader that skips other text, and the text that it has skipped.
+// A reader that skips other text, and the skipped text.
 struct SkippingReader {
   explicit SkippingReader(Process& process)
       : reader(&process.out(), Options()) {}
@@ -281,7 +281,7 @@ TEST(MessageReaderTest, SaysWhenABodyIsLargerThanWhatTheBoundLetsArrive) {
               HasCode(absl::StatusCode::kResourceExhausted));
 }
 
-// What a program that drives a language server can be tested with.
+// A recording replaces a language server in tests of its client.
 TEST(WriteMessageTest, TalksToARecordingToo) {
   Transcript transcript;
   TranscriptEvent event;

@@ -1,4 +1,4 @@
-// A child that ends and leaves somebody behind who holds its pipes.
+// A child that ends and leaves a grandchild behind, which holds its pipes.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -27,10 +27,10 @@ using internal::MonotonicNow;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-// Wide enough for any machine, and far below kNeverReached.
+// Long enough for any machine, and far below kNeverReached.
 const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
 
-// The first line that `process` prints is the pid of who it leaves behind.
+// Reads the grandchild's pid: the first line that `process` prints.
 pid_t ReadGrandchild(Process& process) {
   auto line = process.out().ReadLine(kNeverReached);
   if (!line.ok()) {
@@ -49,7 +49,7 @@ TEST(GrandchildTest, DoesNotDelayTheStatus) {
 
   ASSERT_THAT(status, IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_LT(MonotonicNow() - start, kSoon);
-  // It says so, instead of cutting the output off in silence.
+  // The status reports that the output may be incomplete.
   EXPECT_FALSE(status->output_complete());
   EXPECT_EQ(process->state(), ProcessState::kAbandoned);
   const pid_t grandchild = ReadGrandchild(*process);
@@ -93,7 +93,8 @@ TEST(GrandchildTest, DoesNotDelayTerminate) {
   kill(grandchild, SIGKILL);
 }
 
-// GRC-02: that its threads are gone is looked for after each test case.
+// GRC-02: the main of all tests checks after each test case that the threads
+// are gone.
 TEST(GrandchildTest, DoesNotDelayTheDestructor) {
   auto process = MustSpawn(Command::Shell("sleep 1000 & echo $!; exec cat"));
   const pid_t grandchild = ReadGrandchild(*process);
@@ -110,7 +111,7 @@ TEST(GrandchildTest, DoesNotDelayTheDestructor) {
 TEST(GrandchildTest, MayHoldAFullStdin) {
   auto process = MustSpawn(Command({Helper("hold_pipe"), "0", "0"}));
   const pid_t grandchild = ReadGrandchild(*process);
-  // After which the pipe is full and still has a reader.
+  // After this, the pipe is full and still has a reader.
   EXPECT_THAT(process->Write(std::string(1 << 20, 'x')), IsOk());
   const absl::Time start = MonotonicNow();
 
@@ -160,7 +161,7 @@ TEST(GrandchildTest, IsStillReadAfterNobodyWaitsForIt) {
 }
 
 TEST(GrandchildTest, RearmsTheGraceWithEachChunk) {
-  // It is silent for less than the grace each time, and longer in all.
+  // Each pause is shorter than the grace period, but their sum is longer.
   Command command = Command::Shell(
       "(for i in 1 2 3 4 5; do sleep .1; echo $i; done; exec sleep 1000) & "
       "echo $!");
@@ -199,7 +200,7 @@ TEST(GrandchildTest,
   EXPECT_LT(MonotonicNow() - ended, command.drain_grace * 20 + kSoon);
   const std::vector<PipeHolder> holders = process->out().holders();
   ASSERT_THAT(holders, SizeIs(1));
-  // It is drained as before.
+  // The stream is still drained.
   const uint64_t bytes = process->out().stats().bytes;
   while (process->out().stats().bytes == bytes) {
     absl::SleepFor(absl::Milliseconds(1));
@@ -217,7 +218,7 @@ TEST(GrandchildTest, CostsNoTimeWithoutAGrace) {
 
   ASSERT_THAT(status, IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_FALSE(status->output_complete());
-  // All that the child itself wrote is there.
+  // All output of the child itself has arrived.
   kill(ReadGrandchild(*process), SIGKILL);
 }
 

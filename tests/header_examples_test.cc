@@ -1,6 +1,6 @@
-// The examples in the headers, compiled; those that need nothing else are run.
-// What stands between two marks here is what stands there, but for white space
-// and for what "..." leaves out.
+// The examples in the headers, compiled. An example that needs no other
+// resource also runs. The code between two marks here equals the example in the
+// header, except for white space and the parts that "..." leaves out.
 
 #include <ctype.h>
 #include <errno.h>
@@ -71,7 +71,7 @@ using asyncproc::IsOk;
 using testing::HasSubstr;
 using OwnedProcess = std::unique_ptr<asyncproc::Process>;
 
-// ---- What the examples speak of.
+// ---- Names that the examples use.
 
 void Use(const std::string&) {}
 void Use(const asyncproc::CapturedOutput&) {}
@@ -617,7 +617,7 @@ absl::Status Misbehave() {
   return process.status();
 }
 
-// What the example is a test of.
+// The function that the example tests.
 absl::Status Login(asyncproc::Child& router) {
   asyncproc::Expect expect(&router);
   const std::pair<std::string, std::string> dialog[] = {
@@ -645,7 +645,7 @@ void LogIn() {
   // end
 }
 
-// ---- Those that are run.
+// ---- Examples that run.
 
 TEST(HeaderExamplesTest, AdoptOrphans) { EXPECT_THAT(AdoptOrphans(), IsOk()); }
 
@@ -729,7 +729,7 @@ TEST(HeaderExamplesTest, RecordIntoAFile) {
   EXPECT_THAT(directory.Read("session.cast"), HasSubstr("\"version\":2"));
 }
 
-// ---- That they are the same.
+// ---- The copies equal the examples in the headers.
 
 std::vector<std::string> Lines(const std::string& path) {
   std::ifstream file(path);
@@ -738,8 +738,8 @@ std::vector<std::string> Lines(const std::string& path) {
   return absl::StrSplit(text, '\n');
 }
 
-// Without the white space, and split where something is left out: where a line,
-// or a comment at its end, is "...".
+// Removes the white space, and splits at each omission: a line, or a comment at
+// the end of a line, that is "...".
 std::vector<std::string> Parts(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines) {
@@ -752,7 +752,7 @@ std::vector<std::string> Parts(const std::vector<std::string>& lines) {
   return absl::StrSplit(text, '\1');
 }
 
-// The text of a comment that is indented as code is; empty for all else.
+// The text of a comment that is indented like code; empty for other lines.
 std::string CodeInComment(absl::string_view line) {
   line = absl::StripLeadingAsciiWhitespace(line);
   return absl::ConsumePrefix(&line, "//   ") ? std::string(line) : "";
@@ -763,7 +763,7 @@ struct Example {
   std::vector<std::string> lines;
 };
 
-// Of a header: what is indented in its comments, and speaks of this library.
+// The indented parts of the header's comments that use this library.
 std::vector<Example> ExamplesIn(const std::string& header) {
   std::vector<Example> examples;
   Example current{header, {}};
@@ -783,7 +783,7 @@ std::vector<Example> ExamplesIn(const std::string& header) {
   return examples;
 }
 
-// All that stands between marks that name `header`.
+// The code between the marks that name `header`.
 std::string CompiledFor(const std::string& header) {
   std::vector<std::string> found;
   bool inside = false;

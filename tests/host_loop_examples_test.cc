@@ -1,6 +1,5 @@
-// The programs in tools/examples/loops: children in the event loops of other
-// libraries, built with those libraries. A program whose library was not
-// installed is skipped.
+// The programs in tools/examples/loops, which run children in the event loops
+// of other libraries. A program without its library is skipped.
 
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
-// The descriptors that a host watches in an event loop of its own: of a
-// ProcessPoller and of a Reactor. What a library's loop does with them is in
-// host_loop_examples_test.
+// The descriptors of a ProcessPoller and of a Reactor that a host watches in
+// its own event loop. host_loop_examples_test uses them in the loops of
+// libraries.
 
 #include <dirent.h>
 #include <errno.h>
@@ -58,7 +58,7 @@ int CountDescriptors() {
 // Echoes until its stdin is closed.
 Command Echo() { return Command({"cat"}); }
 
-// Sleeps, whatever its stdin does.
+// Sleeps, and ignores its stdin.
 Command Sleeper() { return Command({"sleep", "1000"}); }
 
 class Poller : public BufferingProcessPoller<std::string> {
@@ -70,15 +70,15 @@ class Poller : public BufferingProcessPoller<std::string> {
     EXPECT_THAT(fd, IsOk());
     return fd.value_or(-1);
   }
-  // Handles what has happened. Whether all children have ended.
+  // Handles all pending events. Returns whether all children have ended.
   bool PollOnce() {
     const absl::Status status = Poll(absl::ZeroDuration());
     EXPECT_TRUE(status.ok() || absl::IsDeadlineExceeded(status)) << status;
     ++polls;
     return status.ok();
   }
-  // What a host's loop does: polls when the descriptor is readable, and only
-  // then. False: it is not, although children have yet to end.
+  // Acts as a host's loop: polls only when the descriptor is readable. Returns
+  // false if the descriptor is not readable although children are running.
   bool PollUntilEnded() {
     const int fd = MustGetFd();
     while (IsReadable(fd, kNeverReached)) {
@@ -86,7 +86,7 @@ class Poller : public BufferingProcessPoller<std::string> {
     }
     return false;
   }
-  // Until the descriptor is not readable.
+  // Polls until the descriptor is not readable.
   void PollUntilIdle() {
     const int fd = MustGetFd();
     for (int i = 0; i < 100 && IsReadable(fd); ++i) PollOnce();
@@ -160,7 +160,7 @@ TEST(PollerFdTest, ShowsOutputAndEndsOfQueuedChildren) {
     EXPECT_EQ(poller.output(key).out, key + "\n");
     EXPECT_THAT(poller.results().at(key), IsOkAndHolds(ExitStatus::Exited(0)));
   }
-  // A start, two ends of output, an exit and a wake-up for each, at the most.
+  // At most a start, two ends of output, an exit and a wake-up for each child.
   EXPECT_LE(poller.polls, 20 * 8);
   EXPECT_FALSE(IsReadable(poller.MustGetFd()));
 }
@@ -170,7 +170,7 @@ TEST(PollerFdTest, ShowsThatTheChildHasReadItsInput) {
   ASSERT_THAT(poller.Run("wc", Command({"wc", "-c"}), ""), IsOk());
   poller.PollUntilIdle();
 
-  // More than the pipe takes at once.
+  // More than a pipe can hold.
   ASSERT_THAT(poller.SendInput("wc", std::string(3'000'000, 'x')), IsOk());
   ASSERT_THAT(poller.CloseInput("wc"), IsOk());
 
@@ -264,7 +264,8 @@ TEST(PollerFdTest, ShowsAStopByAnotherThread) {
   poller.PollUntilIdle();
 }
 
-// What a Poll that blocks does while the host has the descriptor, too.
+// A blocking Poll uses no processor time while the host has the descriptor,
+// too.
 TEST(PollerFdTest, LeavesAPollThatBlocksIdle) {
   Poller poller;
   poller.MustGetFd();
@@ -322,7 +323,7 @@ TEST(PollerFdTest, CostsOneDescriptorWhenItIsAskedForAndLeavesLowNumbersFree) {
   EXPECT_EQ(still_lowest, lowest);
 }
 
-// As where the limit of open files is reached.
+// As when the limit of open files is reached.
 class NoTimers : public internal::Os {
   int TimerFd() override {
     errno = EMFILE;
@@ -330,7 +331,7 @@ class NoTimers : public internal::Os {
   }
 };
 
-// As where the limit of watches (fs.epoll.max_user_watches) is reached.
+// As when the limit of watches (fs.epoll.max_user_watches) is reached.
 class NoWatches : public internal::Os {
   int EpollCtl(int, int, int, epoll_event*) override {
     errno = ENOSPC;
@@ -392,7 +393,7 @@ std::unique_ptr<Reactor> MustCreateReactor() {
   return *std::move(reactor);
 }
 
-// Handles what has happened.
+// Handles all pending events.
 void RunOnce(Reactor& reactor) {
   EXPECT_THAT(reactor.Run(absl::ZeroDuration()),
               HasCode(absl::StatusCode::kDeadlineExceeded));
@@ -451,7 +452,7 @@ TEST(ReactorFdTest, ShowsEachCallWhenItsTimeHasCome) {
   EXPECT_TRUE(reactor->CancelCall(canceled));
   EXPECT_FALSE(IsReadable(fd, 2 * kShort));
 
-  // A deadline that is earlier than the one that is shown.
+  // A deadline that is earlier than the current one.
   reactor->CallLater(kShort, [&] { called += "soon "; });
   reactor->CallLater(absl::ZeroDuration(), [&] {
     called += "now ";

@@ -1,5 +1,5 @@
-// Who the child is, and what it may: ids, umask, niceness, limits, session,
-// group, and whether it outlives the host.
+// The identity and the rights of the child: ids, umask, niceness, limits,
+// session, group, and whether it outlives the host.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,10 +47,10 @@ namespace {
 
 using testing::HasSubstr;
 
-// Called nobody nearly everywhere.
+// The usual id of the user "nobody".
 constexpr uid_t kNobody = 65534;
 
-// A user namespace, as that of a sandbox, may have root and nobody else.
+// A user namespace, such as that of a sandbox, may have only root.
 bool NobodyExists() {
   std::ifstream map("/proc/self/uid_map");
   for (uint64_t first, outside, count; map >> first >> outside >> count;) {
@@ -65,13 +65,14 @@ bool NobodyExists() {
                     " in a sandbox there are none";             \
   }
 
-// For what an unprivileged host is refused: root must be able to become one.
+// For operations that an unprivileged host is refused: root must be able to
+// become unprivileged.
 #define SKIP_IF_PRIVILEGED_FOR_EVER()                        \
   if (geteuid() == 0 && !NobodyExists()) {                   \
     GTEST_SKIP() << "root cannot give up what it may, here"; \
   }
 
-// Of the host; does nothing when that is somebody unprivileged already.
+// Drops the privileges of the host. Does nothing if the host has none.
 void GiveUpPrivileges() {
   if (geteuid() != 0) return;
   if (setgroups(0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
@@ -80,7 +81,7 @@ void GiveUpPrivileges() {
   }
 }
 
-// "setuid 1", say; the error that a start fails with.
+// The error of a failed start, such as "setuid 1".
 std::string FailureOf(const Command& command) {
   const auto process = Process::Spawn(command);
   if (process.ok()) return "started";
@@ -98,7 +99,8 @@ std::string FailureWithoutPrivileges(const Command& command) {
 
 Command PrintIds() { return Command::Shell("echo $(id -u) $(id -g) $(id -G)"); }
 
-// The ids of each thread of this process, as lines that are all alike.
+// The ids of each thread of this process. All threads have the same ids if the
+// set has one element.
 std::set<std::string> IdsOfThreads() {
   std::set<std::string> ids;
   for (const auto& task :
@@ -110,7 +112,7 @@ std::set<std::string> IdsOfThreads() {
         if (absl::StartsWith(line, name)) absl::StrAppend(&found, line, "\n");
       }
     }
-    // One that has been joined may be listed for a moment.
+    // A joined thread may be listed for a moment.
     if (!found.empty()) ids.insert(found);
   }
   return ids;
@@ -125,7 +127,7 @@ struct CapabilitySets {
 };
 constexpr uint32_t kMayChangeIds = 1u << 6 | 1u << 7;  // CAP_SETGID, SETUID.
 
-// A host that is not root and may change its ids all the same, as a service
+// Makes the host an unprivileged process that may change its ids, as a service
 // with AmbientCapabilities.
 std::string KeepCapabilities() {
   CapabilityHeader header;
@@ -142,7 +144,7 @@ std::string KeepCapabilities() {
   return "";
 }
 
-// What a child of `user` has of each set of capabilities.
+// The capability sets of a child of `user`.
 std::string CapabilitiesOf(uid_t user) {
   Command command({"grep", "Cap[IPEA]", "/proc/self/status"});
   command.user = user;
@@ -167,7 +169,7 @@ TEST(UserTest, HasNoneOfTheHostsCapabilities) {
             "CapEff:0000000000000000\nCapAmb:0000000000000000\n");
 }
 
-// A filter may refuse to set them one by one.
+// A filter may refuse capset.
 TEST(UserTest, HasNoneOfTheHostsAmbientCapabilitiesWithoutCapset) {
   SKIP_UNLESS_ROOT();
   const std::string seen = InForkedHost([] {
@@ -264,8 +266,8 @@ TEST(UserTest, IsRefusedWithoutAGroupWhenNobodyKnowsIt) {
               HasSubstr("123456789 is not in the password database"));
 }
 
-// SEC-02: with the right to change users alone, the groups cannot be dropped;
-// so it does not start.
+// SEC-02: with the right to change the user only, the groups cannot be dropped,
+// so the start fails.
 TEST(UserTest, DoesNotStartWithTheHostsGroups) {
   SKIP_UNLESS_ROOT();
   const std::string seen = InForkedHost([] {
@@ -300,7 +302,7 @@ TEST(UserTest, IsNotGivenByWhoMayNot) {
             absl::StrCat("setgroups ", EPERM));
 }
 
-// When the groups have been given: a sandbox may refuse one and not the other.
+// The groups have been set: a sandbox may refuse only one of the two calls.
 TEST(UserTest, IsNamedWhenItAloneIsRefused) {
   SKIP_UNLESS_ROOT();
   EXPECT_HOLDS_IN_OWN_HOST([] {
@@ -349,7 +351,7 @@ TEST(UserTest, MayBeWhoTheHostIsAnyway) {
 }
 
 // SEC-10: a change of identity makes the memory undumpable that the child
-// shares with the host until it runs its program.
+// shares with the host until exec.
 TEST(UserTest, LeavesTheHostAsItWas) {
   SKIP_UNLESS_ROOT();
   ASSERT_EQ(prctl(PR_GET_DUMPABLE), 1);
@@ -545,8 +547,8 @@ TEST(DieWithParentTest, OutlivesTheThreadThatStartedIt) {
               IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
-// Starts `command` in a host that ends without a destructor; returns the pid of
-// the child.
+// Starts `command` in a host that ends without running destructors. Returns the
+// pid of the child.
 pid_t LeftBehind(const Command& command) {
   return std::stoi(InForkedHost(
       [&] { return std::to_string(MustSpawn(command).release()->pid()); }));
@@ -565,7 +567,7 @@ TEST(DieWithParentTest, EndsWithTheHost) {
   kill(left, SIGKILL);
 }
 
-// SIG-09: a change of identity would make the kernel forget it.
+// SIG-09: on a change of identity, the kernel drops the parent-death signal.
 TEST(DieWithParentTest, EndsWithTheHostAlsoAsAnotherUser) {
   SKIP_UNLESS_ROOT();
   Command command({"sleep", "1000"});

@@ -49,7 +49,7 @@ bool SameSettings(const termios& a, const termios& b) {
          std::equal(std::begin(a.c_cc), std::end(a.c_cc), std::begin(b.c_cc));
 }
 
-// A terminal with a user at it: the test.
+// A terminal whose user is the test.
 class UserTerminal {
  public:
   UserTerminal() {
@@ -60,7 +60,7 @@ class UserTerminal {
     EXPECT_EQ(tcgetattr(side_.get(), &before_), 0);
   }
 
-  // What a program has as its terminal.
+  // The side of the terminal that a program uses.
   int fd() const { return side_.get(); }
   InteractOptions Options() const {
     InteractOptions options;
@@ -69,15 +69,15 @@ class UserTerminal {
     return options;
   }
 
-  // Types when a program has taken over: what is typed before goes through the
-  // terminal's own editing.
+  // Types after a program has taken over the terminal: before, the terminal's
+  // own line editing would handle the keys.
   void Type(absl::string_view keys) {
     while (IsAsBefore()) absl::SleepFor(absl::Milliseconds(1));
     ASSERT_EQ(write(screen_.get(), keys.data(), keys.size()),
               static_cast<ssize_t>(keys.size()));
   }
 
-  // Reads the screen until `text` has been shown; returns all up to then.
+  // Reads the screen until it shows `text`. Returns all text up to then.
   std::string AwaitShown(absl::string_view text) {
     const absl::Time patience = absl::Now() + kNeverReached;
     while (!absl::StrContains(shown_, text) && absl::Now() < patience) {
@@ -87,7 +87,7 @@ class UserTerminal {
     return std::move(shown_);
   }
 
-  // All that is shown without more being added.
+  // All text that is on the screen now.
   std::string Shown() {
     while (Look(absl::ZeroDuration())) {
     }
@@ -219,7 +219,7 @@ TEST_F(InteractTest, EndsAtAnEscapeAmongOtherKeysAndReturnsThoseBehindIt) {
   EXPECT_EQ(result->end, InteractionEnd::kEscape);
   EXPECT_EQ(result->rest, "cd\x1d");
   EXPECT_TRUE(user_.IsAsBefore());
-  // What the child answers after that is still there.
+  // The child's later answer is still in the stream.
   EXPECT_THAT(expect.Await(Pattern::Literal("ab\r\n"), kNeverReached), IsOk());
 }
 
@@ -354,7 +354,7 @@ TEST_F(InteractTest, EndsWhenTheTerminalIsGone) {
 
   EXPECT_EQ(interacting.End(), InteractionEnd::kUserEnded);
   EXPECT_TRUE(cat->IsAlive());
-  // Not even the start of one finds a terminal any more.
+  // A second Interact finds no terminal from the start.
   auto again = Interact(expect, user_.Options());
   ASSERT_THAT(again, IsOk());
   EXPECT_EQ(again->end, InteractionEnd::kUserEnded);
@@ -371,7 +371,7 @@ TEST_F(InteractTest, EndsWhenTheTerminalGoesWhileTheChildTalks) {
   EXPECT_EQ(interacting.End(), InteractionEnd::kUserEnded);
 }
 
-// Fails every read of one descriptor's terminal.
+// Fails every read from the terminal of one descriptor.
 class NoReading : public internal::Os {
  public:
   ssize_t Read(int fd, void* data, size_t size) override {
@@ -409,7 +409,7 @@ TEST_F(InteractTest, IsNotHeldUpByATerminalThatTakesNoMoreAndLosesNothing) {
   InteractOptions options = user_.Options();
   options.timeout = kShort;
 
-  // Nobody reads the screen.
+  // The test does not read the screen.
   EXPECT_THAT(Interact(expect, options),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_TRUE(user_.IsAsBefore());
@@ -430,7 +430,7 @@ TEST_F(InteractTest, LetsTheUserOutOfAFlood) {
   user_.AwaitShown("y\r\n");
 
   user_.Type("\x1d");
-  // The user goes on reading meanwhile.
+  // The user keeps reading meanwhile.
   std::atomic<bool> done{false};
   std::thread reader([&] {
     while (!done) user_.Shown();
@@ -446,7 +446,7 @@ TEST_F(InteractTest, BeepsAtWhatTheChildsTerminalDoesNotTake) {
   Expect expect(cat.get());
   Interacting interacting(expect, user_.Options());
 
-  // The terminal of the user itself holds 4,095.
+  // The user's own terminal holds 4,095 bytes.
   for (int i = 0; i < 5; ++i) user_.Type(std::string(1000, 'x'));
 
   user_.AwaitShown("\a");
@@ -468,7 +468,7 @@ TEST(InteractWithoutTerminalTest, CopiesBothWaysUntilTheEndOfTheInput) {
   Interacting interacting(expect, options);
 
   ASSERT_EQ(write(in->write_end.get(), "abc\n", 4), 4);
-  std::string shown;  // Its terminal may give it in pieces.
+  std::string shown;  // The terminal may return the line in pieces.
   char byte;
   while (!absl::EndsWith(shown, "\n") &&
          read(out->read_end.get(), &byte, 1) == 1) {
@@ -516,7 +516,7 @@ TEST(InteractWithoutTerminalTest, ShowsAFloodToAFileThatTakesAnyAmount) {
   ASSERT_THAT(in, IsOk());
   UniqueFd out(open(directory.Write("out", "").c_str(), O_WRONLY | O_CLOEXEC));
   auto flood = MustSpawn(OnTerminal(Command({"seq", "300000"})));
-  // All of it is there before any is shown.
+  // All of the output is there before any is shown.
   ASSERT_THAT(flood->WaitFor(kNeverReached), IsOk());
   Expect expect(flood.get());
   InteractOptions options;

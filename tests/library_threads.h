@@ -14,8 +14,8 @@
 
 namespace asyncproc {
 
-// The names of the library's threads in this process; of one that has just
-// started, not before it has given itself its name.
+// The names of the library's threads in this process. A new thread is missing
+// until it has set its name.
 inline std::vector<std::string> LibraryThreads() {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc/self/task"),
@@ -30,7 +30,8 @@ inline std::vector<std::string> LibraryThreads() {
   return names;
 }
 
-// Waits until those of detached children have ended, and closed what they had.
+// Waits until all threads of the library have ended, including those of
+// detached children, which have then closed their descriptors.
 inline void AwaitNoLibraryThread() {
   while (!LibraryThreads().empty()) absl::SleepFor(absl::Milliseconds(1));
 }

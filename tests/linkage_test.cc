@@ -1,4 +1,4 @@
-// Which dependencies a user's program gets, by the headers that it includes.
+// The dependencies of a user's program, for the headers that it includes.
 
 #include <fstream>
 #include <iterator>

@@ -18,7 +18,7 @@
 namespace asyncproc {
 namespace {
 
-// A port that is free right now.
+// A port that is free at the moment.
 int FreePort() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   CHECK_GE(fd, 0);
@@ -44,9 +44,9 @@ LoopbackSshd::LoopbackSshd() {
   const std::string& dir = directory_.path();
   MakeKey(absl::StrCat(dir, "/host_key"));
   MakeKey(absl::StrCat(dir, "/user_key"));
-  // sshd wants this one when it is root, and only systemd makes it.
+  // sshd needs this folder when it runs as root, and only systemd creates it.
   if (geteuid() == 0) mkdir("/run/sshd", 0755);
-  // Another program may get the port first.
+  // Another program may take the port first.
   for (int attempt = 0; attempt < 10; ++attempt) {
     if (Start()) return;
   }
@@ -79,7 +79,7 @@ bool LoopbackSshd::Start() {
 }
 
 LoopbackSshd::~LoopbackSshd() {
-  // Of a shared connection, if there is one.
+  // Ends the masters of shared connections.
   for (const char* host : {"loopback", "other"}) {
     std::vector<std::string> words = ssh();
     words.insert(words.end(),

@@ -11,25 +11,26 @@
 
 namespace asyncproc {
 
-// A real OpenSSH server on a loopback port, with keys of its own, and what
-// reaches it: neither the user's configuration nor any known host is touched.
+// A real OpenSSH server on a loopback port, with keys of its own and a client
+// configuration. It does not use the user's configuration or known hosts.
 //
 //   LoopbackSshd sshd;
 //   OutputOf(Command({"hostname"}).OverSsh(sshd.host(), sshd.options()));
 //
-// Its destructor ends it, and every connection to it, with the master of those
-// that are shared.
+// The destructor ends the server and all connections to it, including the
+// masters of shared connections.
 class LoopbackSshd {
  public:
-  // Fails the program when it cannot be started.
+  // Aborts the program if the server cannot start.
   LoopbackSshd();
   ~LoopbackSshd();
 
-  // A name that only `ssh` knows; another is "other".
+  // A host name that only ssh() knows. "other" is a second name of the same
+  // server.
   std::string host() const { return "loopback"; }
-  // {"ssh", "-F", <a configuration with that host>}.
+  // {"ssh", "-F", <a configuration with these hosts>}.
   std::vector<std::string> ssh() const;
-  // With that, and a shared connection whose socket is in a folder of its own.
+  // ssh(), with a shared connection whose socket is in a folder of its own.
   SshOptions options() const;
 
  private:

@@ -61,7 +61,7 @@ TEST(MisbehaviorTest, SplitsCharacters) {
   auto child =
       MustSpawn(Misbehavior().SplitUtf8("caf\xC3\xA9 \xE2\x82\xAC", kShort));
 
-  // All but the last; or more, where this machine is that slow.
+  // All bytes except the last; more of the text if the machine is slow.
   auto first = child->out().ReadSome(kNeverReached);
   ASSERT_THAT(first, IsOk());
   EXPECT_THAT(*first, AnyOf("caf\xC3", "caf\xC3\xA9 \xE2"));
@@ -143,7 +143,7 @@ TEST(MisbehaviorTest, LeavesSomebodyWhoHoldsItsPipe) {
   EXPECT_FALSE(status->output_complete());
   EXPECT_THAT(child->out().holders(), SizeIs(1));
   EXPECT_EQ(child->Read(), "gone\n");
-  // Until it has gone.
+  // Waits for the end of the output.
   EXPECT_THAT(child->out().ReadSome(kNeverReached),
               HasCode(absl::StatusCode::kOutOfRange));
 }

@@ -64,7 +64,7 @@ TEST(LineLoggerTest, LogsWithTheSeverityItIsGiven) {
   EXPECT_THAT(log.lines(), ElementsAre("WARNING x: grüße"));
 }
 
-// What a parser makes of pieces, each event as its groups in brackets.
+// The events of a parser for `pieces`: the groups of each event in brackets.
 std::vector<std::string> Parse(absl::string_view pattern,
                                const std::vector<std::string>& pieces) {
   std::vector<std::string> calls;
@@ -138,7 +138,7 @@ TEST(ProgressParserTest, TakesALineWithoutEndInPiecesInLinearTime) {
 
   EXPECT_EQ(rest, 2 * kPieces);
   EXPECT_EQ(longest, 1024u * 1024u);
-  // Quadratic, it would take hours.
+  // A quadratic algorithm would take hours.
   EXPECT_LT(ProcessorTime() - before, absl::Seconds(10) * kSlowness);
 }
 
@@ -226,7 +226,7 @@ TEST(TapTest, LosesAndDoublesNothingWhenAddedInMidStream) {
   auto process = MustSpawn(Command({"seq", "1000000"}));
   std::string expected;
   for (int i = 1; i <= 1000000; ++i) absl::StrAppend(&expected, i, "\n");
-  // In mid-stream: some has been read, and more keeps coming.
+  // In mid-stream: a part has been read, and more data keeps arriving.
   auto head = process->out().ReadLine(kNeverReached);
   ASSERT_THAT(head, IsOkAndHolds("1"));
 
@@ -242,7 +242,8 @@ TEST(TapTest, LosesAndDoublesNothingWhenAddedInMidStream) {
   }
   for (TapHandle& tap : taps) tap.Finish();
 
-  // What a tap saw is all from some point on: of kOldest, from what was unread.
+  // Each tap saw the whole stream from its start on; kOldest starts at the
+  // first unread byte.
   for (size_t i = 0; i < seen.size(); ++i) {
     if (i % 2 == 0) {
       EXPECT_EQ(seen[i].size(), expected.size() - 2);

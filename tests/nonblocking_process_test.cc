@@ -29,7 +29,7 @@ std::unique_ptr<NonblockingProcess> MustSpawnNonblocking(
   return *std::move(process);
 }
 
-// Waits until that has arrived, without taking it.
+// Waits until `text` has arrived, without taking it.
 void AwaitArrival(NonblockingProcess& process, const std::string& text) {
   ASSERT_THAT(process.process().out().NewCursor().ReadExactly(text.size(),
                                                               kNeverReached),

@@ -38,7 +38,7 @@ using testing::Field;
 using testing::IsEmpty;
 
 // Starts a grandchild that runs `script` in a session of its own, prints the
-// pid of that, and ends.
+// grandchild's pid, and ends.
 Command DoubleFork(const std::string& script) {
   Command command = Command::Shell(
       "setsid sh -c 'echo $$; exec 1>&- 2>&-; eval \"$SCRIPT\"' & exit 0");
@@ -59,7 +59,7 @@ bool HasChild() {
   return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
-// Whether all children of this process are gone before long.
+// Waits until this process has no children. Returns false after a minute.
 bool AwaitNoChild() {
   const absl::Time deadline = MonotonicNow() + kNeverReached;
   while (HasChild()) {
@@ -100,7 +100,7 @@ TEST(OrphanAdoptionTest, LeavesNoZombieInAHostThatIsASubreaperAlready) {
     }
     while ((*adoption)->reaped() < 20) absl::SleepFor(absl::Milliseconds(1));
 
-    // The one that came before is the host's.
+    // The earlier child belongs to the host.
     int status = 0;
     EXPECT_EQ(waitpid(of_host, &status, 0), of_host);
     EXPECT_EQ(WEXITSTATUS(status), 7);
@@ -110,8 +110,8 @@ TEST(OrphanAdoptionTest, LeavesNoZombieInAHostThatIsASubreaperAlready) {
   });
 }
 
-// As PID 1 of a new PID namespace: its pid, how many orphans were reaped, and
-// how Terminate ended.
+// Runs as PID 1 of a new PID namespace. Returns its pid, the number of reaped
+// orphans, and the result of Terminate.
 std::string SeenByPidOne(bool own_proc) {
   return InForkedHost([own_proc]() -> std::string {
     if (unshare(CLONE_NEWPID | (own_proc ? CLONE_NEWNS : 0)) != 0) {
@@ -176,7 +176,7 @@ TEST(OrphanAdoptionTest, TakesNoStatusOfTheLibrarysChildren) {
   });
 }
 
-// A child made by fork is one of any kind from its first moment on.
+// A plain fork makes a child that any wait can reap from its start.
 class OsWithForkOnly : public internal::Os {
  public:
   pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
@@ -211,7 +211,7 @@ TEST(OrphanAdoptionTest, EndsThoseThatHaveLeftGroupAndSession) {
     auto adoption = OrphanAdoption::Start();
     ASSERT_THAT(adoption, IsOk());
     const pid_t gentle = StartOrphan("exec sleep 1000");
-    // It leaves another one behind when it is killed.
+    // This orphan leaves another orphan behind when it is killed.
     const pid_t stubborn =
         StartOrphan("trap '' TERM; while :; do sleep 1000; done");
     auto bystander = MustSpawn(Command({"sleep", "1000"}));

@@ -307,7 +307,7 @@ TEST(OutputBufferTest, ForgetsWhatEveryCursorHasTaken) {
   EXPECT_EQ(b.buffer.stats().high_water, 6);
 }
 
-// A slow reader keeps the head in place, and with it more than the tail.
+// A slow reader keeps the head in place, so the buffer has more than the tail.
 TEST(OutputBufferTest, GivesExactlySoManyBytesThatAreThereBehindTheHead) {
   Buffered b(OutputBound::HeadAndTail(10));
   const auto slow = b.buffer.AddCursor(/*at_oldest=*/true);
@@ -550,7 +550,7 @@ TEST(HeadAndTailTest, ReadsExactlySoManyBytesAcrossTheGap) {
 
 TEST(HeadAndTailTest, TakesNothingAtTheGapWhereNothingIsAskedFor) {
   Buffered b(OutputBound::HeadAndTail(8));
-  b.buffer.AddCursor(/*at_oldest=*/true);  // For whom the head stays.
+  b.buffer.AddCursor(/*at_oldest=*/true);  // Keeps the head.
   b.buffer.Append("abcd.........wxyz");
 
   EXPECT_THAT(b.Exactly(4), IsOkAndHolds("abcd"));
@@ -564,7 +564,7 @@ TEST(HeadAndTailTest, RefusesToWaitForMoreThanTheTailWhenTheHeadWasTaken) {
   b.buffer.Append("abc");
 
   EXPECT_THAT(b.Exactly(3), IsOkAndHolds("abc"));
-  EXPECT_THAT(b.Exactly(5), HasCode(kNotYet));  // One of the head is to come.
+  EXPECT_THAT(b.Exactly(5), HasCode(kNotYet));  // The head lacks a byte.
   EXPECT_THAT(b.Exactly(6), HasCode(absl::StatusCode::kResourceExhausted));
   b.buffer.Append("defgh");
   EXPECT_THAT(b.Exactly(1), IsOkAndHolds("d"));
@@ -598,7 +598,7 @@ TEST(HeadAndTailTest, GoesOnDroppingBehindAHeadThatNobodyTakes) {
 
 // ---- From a pipe, and BlockChild
 
-// Waits until a thread of this program waits for something.
+// Waits until `thread`, a thread of this program, sleeps.
 void AwaitSleep(const std::atomic<pid_t>& thread) {
   for (;;) {
     const pid_t id = thread;
@@ -616,7 +616,7 @@ class BoundTest : public testing::Test {
     absl::StrAppend(&in_the_pipe_, bytes);
   }
 
-  // As a reader does: takes bytes once. Returns their number.
+  // Appends bytes once, as a reader thread does. Returns their number.
   static size_t Fill(OutputBuffer& buffer, absl::string_view bytes,
                      size_t pending) {
     const OutputBuffer::Room room = buffer.BeginRead(pending);
@@ -627,7 +627,7 @@ class BoundTest : public testing::Test {
     return size;
   }
 
-  // As a reader does: takes bytes while there is room, and there are any.
+  // Appends bytes while there are bytes and room, as a reader thread does.
   // Returns their number.
   size_t Drive(OutputBuffer& buffer) {
     buffer.SetWake([this] { ++wakes_; });
@@ -687,10 +687,10 @@ TEST_F(BoundTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
   EXPECT_EQ(b.buffer.stats().dropped, 0);
 }
 
-// As many bytes as a reader may have to take before it counts as behind.
+// The number of unread bytes at which a reader counts as behind.
 constexpr size_t kBacklog = 2 * 1024 * 1024;
 
-// Reads until `b` holds a backlog. Returns what the last EndRead returned.
+// Fills `b` until it holds a backlog. Returns the result of the last EndRead.
 bool FillBacklog(Buffered& b) {
   bool behind = false;
   while (b.buffer.Available(b.reader) < kBacklog) {
@@ -701,8 +701,7 @@ bool FillBacklog(Buffered& b) {
 
 TEST_F(BoundTest, SeesAReaderThatTakesBytesAndIsBehind) {
   Buffered b;
-  EXPECT_FALSE(
-      FillBacklog(b));  // It takes nothing: there is no sense in waiting.
+  EXPECT_FALSE(FillBacklog(b));  // The reader has taken no bytes.
 
   EXPECT_THAT(b.Exactly(1), IsOk());
   EXPECT_TRUE(FillBacklog(b) || b.buffer.EndRead(b.buffer.BeginRead(0).size));
@@ -797,7 +796,7 @@ TEST_F(BoundTest, MakesRoomForAReaderThatNeedsMoreThanIsThere) {
   Arrives("1\n3456789abc\n");
   Drive(b.buffer);
   EXPECT_THAT(b.Line(), IsOkAndHolds("1"));
-  EXPECT_FALSE(b.buffer.HasRoom());  // More than half is left.
+  EXPECT_FALSE(b.buffer.HasRoom());  // More than half of the bytes are unread.
 
   EXPECT_THAT(b.Line(), HasCode(kNotYet));
 
@@ -849,7 +848,7 @@ TEST_F(BoundTest, KeepsTheBoundForASlowReaderWhileAFastOneWaits) {
   EXPECT_EQ(b.buffer.stats().buffered, 10);
 }
 
-// A reader that waits must not be left waiting for the last half to be taken.
+// The buffer makes room for a waiting reader before half of it is free.
 TEST_F(BoundTest, MakesRoomForAReaderThatWaitsAsSoonAsASlowerOneTakesAny) {
   Buffered b(OutputBound::BlockChild(10));
   const auto fast = b.buffer.AddCursor(/*at_oldest=*/true);
@@ -896,7 +895,7 @@ TEST_F(BoundTest, MakesRoomWhenTheLastReaderIsRemoved) {
   EXPECT_EQ(Drive(b.buffer), 6);
 }
 
-// ---- What messages are made of
+// ---- The last lines, for messages.
 
 TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
   Buffered b;
@@ -914,10 +913,10 @@ TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
 
 constexpr size_t kMuch = 8 * 1024 * 1024;
 
-// In a host of its own.
+// REQUIRES: runs in a host of its own.
 void ExpectFailedForWantOfMemory(Buffered& output) {
   EXPECT_TRUE(output.buffer.IsFinished());
-  // As it is: there is no room for a copy.
+  // There is no memory for a copy.
   output.buffer.TakeMemory(output.reader);
   EXPECT_THAT(output.Some(), HasCode(absl::StatusCode::kResourceExhausted));
 }
@@ -942,7 +941,7 @@ TEST(HeadAndTailTest, EndsWithAnErrorWhenThereIsNoMemoryForTheTail) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     const std::string piece(kMuch, 'x');
     Buffered output(OutputBound::HeadAndTail(2 * kMuch));
-    // For as much again as it is going to have, but not for its half.
+    // For as much memory as the buffer will hold, plus less than half of that.
     LeaveMemory(4 * kMuch + kMuch / 2);
 
     output.buffer.Append(piece);

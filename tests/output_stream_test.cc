@@ -34,7 +34,7 @@ using testing::IsEmpty;
 
 constexpr absl::StatusCode kEnd = absl::StatusCode::kOutOfRange;
 
-// A tap that keeps what it is called with.
+// A tap that keeps the pieces it gets.
 class Recorder {
  public:
   Tap tap() {
@@ -54,7 +54,7 @@ class Recorder {
     return all;
   }
 
-  // Waits until it was called so often.
+  // Waits until the tap has been called `count` times.
   void AwaitPieces(size_t count) {
     internal::MutexLock lock(mu_);
     const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -190,7 +190,7 @@ TEST(TapTest, MayRemoveItself) {
   EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_THAT(process->out().ReadExactly(6, kNeverReached), IsOk());
   seen->AwaitPieces(1);
-  // Its place goes with it, and nothing is kept for it any more.
+  // The cursor of the removed tap is gone, so no data is kept for it.
   while (process->out().stats().buffered > 0) {
     absl::SleepFor(absl::Milliseconds(1));
   }
@@ -461,7 +461,7 @@ TEST(OutputStreamTest, NamesTheProcessesThatHoldIt) {
   EXPECT_THAT(process->out().holders(), IsEmpty());
 }
 
-// What a survivor says is still delivered.
+// The output of a surviving grandchild still arrives.
 TEST(OutputStreamTest, GoesOnWhenItWasGivenUp) {
   auto process = MustSpawn(Command::Shell(
       "(kill -STOP $(exec sh -c 'echo $PPID'); echo late) & echo $!"));
@@ -490,7 +490,7 @@ TEST(OutputStreamTest, ShowsTheLastLinesForMessages) {
   EXPECT_EQ(process->out().LastLines("stdout"),
             "; last of stdout: '997', '998', '999', '1000', 'a\\tb'");
 
-  // Whether or not they were taken.
+  // The last lines stay available after a reader has taken them.
   process->Read();
   EXPECT_THAT(process->out().LastLines("it"), HasSubstr("last of it: '997'"));
 }

@@ -8,8 +8,8 @@
 
 namespace asyncproc {
 
-// Says what has failed in this test so far, on stderr, where the process that
-// waits for it looks; GoogleTest itself is silent there. Returns how to exit.
+// Prints the failures of this test to stderr, where the parent process looks;
+// GoogleTest prints none in a death test. Returns the exit code.
 inline int ReportOwnHost() {
   const testing::TestResult& result =
       *testing::UnitTest::GetInstance()->current_test_info()->result();
@@ -26,9 +26,9 @@ inline int ReportOwnHost() {
 }  // namespace asyncproc
 
 // Runs `...`, a lambda without arguments, in a process of its own, and expects
-// that nothing that it expects fails there: for what a test must not do to the
-// host of all the others, such as to ignore SIGCHLD. That process runs this
-// test from its start, up to here.
+// that its expectations hold: for tests that change their process, such as by
+// ignoring SIGCHLD, which must not affect the host of the other tests. The new
+// process runs this test from its start up to this line.
 #define EXPECT_HOLDS_IN_OWN_HOST(...)             \
   GTEST_FLAG_SET(death_test_style, "threadsafe"); \
   EXPECT_EXIT(                                    \

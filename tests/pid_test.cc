@@ -1,4 +1,4 @@
-// Whose child it is, and that nothing is left of it.
+// Whose child a process is, and that no trace of it remains.
 
 #include <errno.h>
 #include <signal.h>
@@ -56,7 +56,7 @@ TEST(PidTest, NoZombieIsLeft) {
   ExpectNoChild();
 }
 
-// PID-01: without anybody asking.
+// PID-01: the host does not have to ask for the status.
 TEST(PidTest, AChildIsReapedInTheBackground) {
   auto process = MustSpawn(Command({"true"}));
 
@@ -112,7 +112,8 @@ size_t ResidentBytes() {
   return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-// PID-06: descriptors, threads and zombies are looked for after each test case.
+// PID-06: the main of all tests checks descriptors, threads and zombies after
+// each test case.
 TEST(PidTest, ThousandsLeaveNoTrace) {
   const auto run = [](int rounds) {
     for (int i = 0; i < rounds; ++i) {
@@ -127,7 +128,7 @@ TEST(PidTest, ThousandsLeaveNoTrace) {
 
   run(2000 / kSlowness);
 
-  // Sanitizers keep what was freed.
+  // Sanitizers keep freed memory.
   if (kSlowness == 1) {
     EXPECT_LT(ResidentBytes(), before + (5 << 20));
   }
@@ -145,7 +146,7 @@ TEST(PidTest, ADetachedChildOutlivesItsProcess) {
   const pid_t pid = process->pid();
   const absl::Time start = MonotonicNow();
 
-  process = nullptr;  // Which also ends its stdin.
+  process = nullptr;  // The destructor also closes the child's stdin.
 
   EXPECT_LT(MonotonicNow() - start, absl::Seconds(5) * kSlowness);
   while (internal::ReadProcessStat(pid).has_value()) {

@@ -16,7 +16,8 @@ constexpr int kLarge = 1024 * 1024;
 
 class PipeGrowthTest : public testing::Test {
  protected:
-  // One more pipe than may be large. Grows all of them; returns how many are.
+  // Tries to grow one pipe more than the limit. Returns the number of grown
+  // pipes.
   int GrowOneTooMany() {
     for (int i = 0; i <= PipeGrowth::kMostGrownPipes; ++i) {
       absl::StatusOr<Pipe> pipe = MakePipe();

@@ -85,7 +85,7 @@ TEST(PipelineTest, IsOneProcessGroup) {
   }
 }
 
-// A leader that has ended before the others are started still leads.
+// The leader of the group may end before the other stages start.
 TEST(PipelineTest, CanBeLedByWhatEndsAtOnce) {
   for (int i = 0; i < 50; ++i) {
     auto pipeline = MustSpawnPipeline({{"true"}, {"true"}, {"echo", "x"}});
@@ -96,7 +96,7 @@ TEST(PipelineTest, CanBeLedByWhatEndsAtOnce) {
   }
 }
 
-// The leader's number is gone with it.
+// The kernel frees the leader's pid as soon as the leader ends.
 TEST(PipelineTest, IsStartedInAHostThatIgnoresSigchld) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     signal(SIGCHLD, SIG_IGN);
@@ -156,7 +156,7 @@ TEST(PipelineTest, FailsByTheLastStageThatFailed) {
               IsOkAndHolds(ExitStatus::Exited(3)));
 }
 
-// No end of a pipe between stages is left in the host.
+// The host keeps no end of a pipe between stages.
 TEST(PipelineTest, LetsTheDataPassByTheHost) {
   auto pipeline = MustSpawnPipeline({{"cat"}, {"cat"}});
   std::string between(64, '\0');
@@ -236,7 +236,7 @@ TEST(PipelineTest, TerminateEndsWhatIsLeftWhenTheLeaderHasEnded) {
   EXPECT_TRUE(AwaitProcessEnd(std::stoi(*grandchild)));
 }
 
-// Before the leader of the group ends, or after.
+// Before and after the end of the group's leader.
 TEST(PipelineTest, TerminateReachesAStageThatLeftTheGroup) {
   for (const char* leader : {"cat", "true"}) {
     auto pipeline = MustSpawnPipeline(

@@ -1,5 +1,4 @@
-// What people who drive programs by a terminal run into: decoration that is
-// meant for other people.
+// Problems of programs on a terminal: decoration that is meant for people.
 
 #include "asyncproc/plain_terminal.h"
 
@@ -28,14 +27,14 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// As it comes when nothing is done about it.
+// The command on a default terminal.
 Command OnFancyTerminal(Command command) {
   command.pty = Pty{24, 80, /*echo=*/false};
   command.env.Set("TERM", "xterm-256color");
   return command;
 }
 
-// All that a line editor says around one line.
+// The output of a line editor around one line.
 std::string Around(const Command& command, absl::string_view prompt,
                    absl::string_view line, absl::string_view answer) {
   auto process = MustSpawn(command);
@@ -102,7 +101,7 @@ TEST(DialectTest, PromptCommandIsNoPartOfAReplyOfBash) {
   EXPECT_EQ(next->out, "two\n");
 }
 
-// A program that shows more than a page.
+// `command` shows more than a page.
 void ExpectNoPager(const Command& command) {
   {
     auto paged = MustSpawn(OnFancyTerminal(command));
@@ -152,7 +151,7 @@ TEST(PlainTerminalTest, KeepsWhatTheCommandSaysItself) {
 
   auto process = MustSpawn(OnPlainTerminal(command));
 
-  // What it is for is set, the size is not.
+  // OnPlainTerminal overrides TERM and PAGER, but not the size.
   EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
   const std::string said = process->Read();
   EXPECT_THAT(said, testing::StartsWith("dumb cat\r\n50 132\r\n"));
@@ -199,8 +198,7 @@ TEST(PlainTerminalTest, WritesNoHistoryUnlessAsked) {
   EXPECT_FALSE(std::filesystem::exists(home.path() + "/.sqlite_history"));
 }
 
-// A prompt that stands in the output, at the end of a piece of it, would end a
-// reply too early.
+// A prompt in the output, at the end of a piece, would end a reply too early.
 TEST(PromptTest, APromptThatNobodyElsePrintsIsNotFoundInTheOutput) {
   ReplDialect dialect;
   dialect.command = OnPlainTerminal(Command({"python3", "-q"}));

@@ -1,5 +1,5 @@
-// The end of a group or a tree where /proc cannot be read, or shows strangers,
-// or shows a living process as a zombie.
+// Ending a group or a tree when /proc cannot be read, shows another PID
+// namespace, or shows a living process as a zombie.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// A host in which no file of /proc can be opened.
+// A host that cannot open any file of /proc.
 class OsWithoutProc : public internal::Os {
  public:
   explicit OsWithoutProc(int error) : error_(error) {}
@@ -72,7 +72,8 @@ pid_t ReadPid(Process& process) {
   return line.ok() ? std::stoi(*line) : -1;
 }
 
-// A group of two: the child, and `second`, which prints its pid first.
+// A group of two processes: the child, and `second`, which first prints its
+// pid.
 std::unique_ptr<Process> MustSpawnGroup(absl::string_view second,
                                         pid_t* second_pid) {
   Command command =
@@ -84,7 +85,7 @@ std::unique_ptr<Process> MustSpawnGroup(absl::string_view second,
   return process;
 }
 
-// For each reason why a search fails.
+// Parameterized by the error of the search.
 class NoProcTest : public testing::TestWithParam<int> {
  protected:
   OsWithoutProc os_{GetParam()};
@@ -236,7 +237,7 @@ TEST(RunTest, NamesTheDescendantsThatOutliveItsTimeout) {
   kill(stubborn, SIGKILL);
 }
 
-// With no double: the host has no descriptor left.
+// Without a fake Os: the host has no descriptor left.
 TEST(NoDescriptorTest, AGroupIsEndedByItsNumber) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     pid_t second;
@@ -263,10 +264,10 @@ TEST(NoDescriptorTest, AGroupIsEndedByItsNumber) {
 
 TEST(IsOwnProcTest, TakesOneNumberThatIsItsOwn) {
   EXPECT_TRUE(internal::IsOwnProc("Name:\tx\nNSpid:\t7\nNSsid:\t1\n", "7", 7));
-  // That of a namespace outside: its number there, and its own.
+  // A process of an outer namespace: its number there, and its own number.
   EXPECT_FALSE(internal::IsOwnProc("Name:\tx\nNSpid:\t7\t7\n", "7", 7));
   EXPECT_FALSE(internal::IsOwnProc("Name:\tx\nNSpid:\t900\t7\n", "900", 7));
-  // No such file there.
+  // The file does not exist there.
   EXPECT_FALSE(internal::IsOwnProc("", "", 7));
 }
 
@@ -275,8 +276,8 @@ TEST(IsOwnProcTest, TakesTheLinkWhereTheKernelListsNoNumbers) {
   EXPECT_FALSE(internal::IsOwnProc("Name:\tx\nPid:\t900\n", "900", 7));
 }
 
-// Runs `body` as PID 1 of a new PID namespace whose /proc is that of the old
-// one. "refused" where this user may not make one.
+// Runs `body` as PID 1 of a new PID namespace with the /proc of the old one.
+// Returns "refused" if the user may not create a namespace.
 std::string InForeignProc(const std::function<std::string()>& body) {
   return InForkedHost([&]() -> std::string {
     if (unshare(CLONE_NEWPID) != 0 &&
@@ -398,8 +399,8 @@ TEST(InterruptTest, ReachesAStoppedDescendant) {
 
   EXPECT_THAT(process->Interrupt(TerminationScope::kTree), IsOk());
 
-  // A shell that is not interactive starts what is in the background with
-  // SIGINT ignored.
+  // A shell that is not interactive starts background commands with SIGINT
+  // ignored.
   while (internal::ReadProcessStat(below)->state == 'T') {
     absl::SleepFor(absl::Milliseconds(1));
   }

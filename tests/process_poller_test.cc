@@ -36,10 +36,10 @@ absl::Duration CpuTime() {
 // Echoes line by line.
 Command Echo() { return Command({"cat"}); }
 
-// Sleeps, whatever its stdin does.
+// Sleeps, and ignores its stdin.
 Command Sleeper() { return Command({"sleep", "1000"}); }
 
-// Writes down the callbacks, and does what it was told in them.
+// Logs the callbacks, and calls the functions of the test.
 class Recorder : public BufferingProcessPoller<std::string> {
  public:
   using Base = BufferingProcessPoller<std::string>;
@@ -185,7 +185,7 @@ TEST(ProcessPollerTest, NoticesTheEndOfAChildWithoutPipes) {
   command.out = Stdio::Inherit();
   command.err = Stdio::Inherit();
   ASSERT_THAT(poller.Run("A", command), IsOk());
-  // It becomes a zombie before the loop begins.
+  // The child becomes a zombie before the loop begins.
   siginfo_t info;
   ASSERT_EQ(waitid(P_PID, static_cast<id_t>(*poller.GetPid("A")), &info,
                    WEXITED | WNOWAIT),
@@ -289,7 +289,7 @@ TEST(ProcessPollerTest, RemovesAChildInItsOwnCallbacks) {
     Recorder poller;
     const auto remove = [&](const std::string& key) {
       EXPECT_THAT(poller.Remove(key), IsOk());
-      // The reference is still good.
+      // The key is still a valid reference.
       EXPECT_EQ(key, "a key that is too long for a small string");
       return absl::OkStatus();
     };
@@ -351,7 +351,7 @@ TEST(ProcessPollerTest, IsIdleWhileInputWaitsForTheChild) {
 // POL-13
 TEST(ProcessPollerTest, DeliversDataThatComesWithAHangUp) {
   BufferingProcessPoller<int> poller;
-  // No more than any pipe takes: those of who has many have only 8 KiB.
+  // The output fits into any pipe: a user with many pipes gets pipes of 8 KiB.
   ASSERT_THAT(poller.Run(1, Command::Shell("head -c 4000 /dev/zero")), IsOk());
   siginfo_t info;
   ASSERT_EQ(waitid(P_PID, static_cast<id_t>(*poller.GetPid(1)), &info,
@@ -484,7 +484,7 @@ TEST(ProcessPollerTest, TakesKeysOfAnyHashableType) {
               IsOkAndHolds(ExitStatus::Exited(1)));
 }
 
-// ---- Ending them.
+// ---- Termination.
 
 TEST(ProcessPollerTest, TerminatesWithoutBlocking) {
   Recorder poller;
@@ -625,7 +625,7 @@ TEST(ProcessPollerTest, EndsAChildThatIsSilentForTooLong) {
   Recorder poller;
   ChildLimits limits;
   limits.idle_timeout = 4 * kShort;
-  // Silent for less, as long as it talks.
+  // The pauses of the script are shorter than the limit, until its last sleep.
   ASSERT_THAT(poller.Run("A",
                          Command::Shell("for i in 1 2 3 4 5 6; do echo $i; "
                                         "sleep 0.05; done; exec sleep 1000"),
@@ -786,7 +786,7 @@ TEST(ProcessPollerTest, NeedsNoCallbacks) {
   EXPECT_THAT(poller.results().at(2), HasCode(absl::StatusCode::kNotFound));
 }
 
-// ---- Waiting for something.
+// ---- PollUntil.
 
 TEST(ProcessPollerTest, PollsUntilThePredicateIsTrue) {
   Recorder poller;
@@ -863,7 +863,7 @@ TEST(FindAcrossTest, FindsATextThatIsCutAnywhere) {
   EXPECT_TRUE(internal::FindAcross(text, "y", &tail));
 }
 
-// ---- Collecting.
+// ---- BufferingProcessPoller.
 
 TEST(BufferingProcessPollerTest, KeepsNoMoreThanItMay) {
   BufferingProcessPoller<int> poller({}, 10);

@@ -38,7 +38,7 @@ std::unique_ptr<Reactor> MustCreate() {
   return *std::move(reactor);
 }
 
-// Writes down what it is told, one word each; data only as far as it adds up.
+// Logs each callback as a word. Data callbacks only add to `out` and `err`.
 class Recorder : public ProcessProtocol {
  public:
   std::vector<std::string> log;
@@ -79,7 +79,7 @@ class Recorder : public ProcessProtocol {
   }
 };
 
-// A child of `command` and what it does until it has ended.
+// Runs `command` with `recorder` as its protocol until the child has ended.
 std::shared_ptr<Recorder> Record(const Command& command,
                                  std::shared_ptr<Recorder> recorder) {
   auto reactor = MustCreate();
@@ -252,7 +252,8 @@ TEST(ProcessProtocolTest, HasNoMoreFurtherPipesThanTheReactorCanTellApart) {
               HasCode(absl::StatusCode::kInvalidArgument));
 }
 
-// The end of the child is the end of its input, whoever else could read that.
+// The end of the child ends its input, although the grandchild could still
+// read.
 TEST(ProcessProtocolTest, LosesTheInputThatAGrandchildHoldsOpen) {
   const auto recorder = std::make_shared<Recorder>();
   recorder->on_made = [&] {
@@ -524,7 +525,7 @@ TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {
               HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(protocol->transport().CloseStderr(), IsOk());
 
-  // Nobody has to hear that it took too long.
+  // No callback reports the timeout.
   EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
 }
 

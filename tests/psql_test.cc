@@ -1,5 +1,5 @@
-// psql, with a server of the test's own where there is one to be had, and
-// without.
+// psql, with a server of the test's own where one is installed, and without a
+// server.
 
 #include <glob.h>
 #include <sys/types.h>
@@ -33,7 +33,7 @@ constexpr uid_t kNobody = 65534;
 
 bool HavePsql() { return access("/usr/bin/psql", X_OK) == 0; }
 
-// The folder of the server's programs; empty if it is not installed.
+// The folder of the server's programs; empty if the server is not installed.
 std::string ServerPrograms() {
   glob_t found;
   std::string folder;
@@ -44,8 +44,8 @@ std::string ServerPrograms() {
   return folder;
 }
 
-// A server that nobody else can reach: by a socket in a folder of its own,
-// whose path must be a short one.
+// A private server: its socket is in a folder of its own, with a path that is
+// short enough for a socket.
 class Server {
  public:
   Server() {
@@ -76,7 +76,7 @@ class Server {
 
   ~Server() {
     if (process_ != nullptr) {
-      // SIGINT is its fast shutdown.
+      // SIGINT requests a fast shutdown.
       EXPECT_THAT(process_->Signal(SIGINT), IsOk());
       EXPECT_THAT(process_->WaitFor(kNeverReached),
                   IsOkAndHolds(ExitStatus::Exited(0)));
@@ -89,7 +89,7 @@ class Server {
   }
 
  private:
-  // It refuses to run as root.
+  // The server refuses to run as root.
   static Command AsNobody(Command command) {
     command.executable = absl::StrCat(ServerPrograms(), "/", command.argv[0]);
     command.working_directory = "/";
@@ -140,14 +140,14 @@ class PsqlTest : public testing::Test {
   std::unique_ptr<Repl> psql_;
 };
 
-// A server takes a second to start: all of a session in one test.
+// A server takes a second to start, so one test covers a whole session.
 TEST_F(PsqlTest, RepliesToWhatItIsAskedAndRemembersIt) {
   const Reply sum = Eval("select 20+22");
   EXPECT_EQ(sum.out, "42\n");
   EXPECT_EQ(sum.status, 0);
   EXPECT_EQ(Eval("").out, "");
 
-  // What a terminal would take for a command.
+  // Characters that a terminal treats as commands.
   EXPECT_EQ(Eval("select 'a\tb\x04\x03'").out, "a\tb\x04\x03\n");
 
   Eval(
@@ -168,7 +168,8 @@ TEST_F(PsqlTest, RepliesToWhatItIsAskedAndRemembersIt) {
   const Reply commented = Eval("select nope; -- done");
   EXPECT_EQ(commented.status, 1) << commented.out;
 
-  // What looks like an end is none, and a prompt is but text.
+  // Text that looks like an end does not end a reply, and a prompt in a value
+  // is text.
   EXPECT_EQ(
       Eval("select ';', e'\\'(', $$ ' $$, /* /* ' */ ( */ 'postgres=# '").out,
       ";|'(| ' |postgres=# \n");

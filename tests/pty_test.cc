@@ -28,7 +28,7 @@ Command OnTerminal(Command command, bool echo = true) {
   return command;
 }
 
-// Everything up to the end of the child, which must exit with 0.
+// All output until the end of the child, which must exit with 0.
 std::string AllOf(Process& process) {
   EXPECT_THAT(process.WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
@@ -114,7 +114,7 @@ TEST(PtyTest, SetEchoComesTooLateForWhatHasBeenTyped) {
   auto process = MustSpawn(OnTerminal(
       Command::Shell("read first; read second; echo \"$first $second\"")));
 
-  // The terminal echoes as it gets them, read or not.
+  // The terminal echoes each line as it arrives, before the child reads it.
   EXPECT_THAT(process->Write("one\n"), IsOk());
   EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("one"));
   EXPECT_THAT(process->pty()->SetEcho(false), IsOk());
@@ -161,7 +161,7 @@ TEST(PtyTest, SendEofEndsTheInputAlsoWhenTheLineIsNotEmpty) {
 // PTY-07
 TEST(PtyTest, SendInterruptReachesTheChildAsASignal) {
   auto process = MustSpawn(OnTerminal(Command({"cat"})));
-  // Once it has answered, it runs.
+  // The child runs as soon as it has answered.
   EXPECT_THAT(process->Write("x\n"), IsOk());
   EXPECT_THAT(process->out().ReadUntil("x\r\nx\r\n", kNeverReached), IsOk());
 
@@ -171,8 +171,8 @@ TEST(PtyTest, SendInterruptReachesTheChildAsASignal) {
               IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
 }
 
-// That it stops is up to the child: one that leads its session, as this one
-// does, is not stopped by a terminal.
+// The child handles the signal: a terminal does not stop a session leader, such
+// as this child.
 TEST(PtyTest, SendSuspendReachesTheChildAsASignal) {
   auto process = MustSpawn(OnTerminal(
       Command::Shell("trap 'echo suspended; exit 5' TSTP; echo ready; "
@@ -354,7 +354,7 @@ TEST(PtyTest, IsAbsentWithoutBeingAskedFor) {
   EXPECT_EQ(process->pty(), nullptr);
 }
 
-// Each word that is written is to come back at once.
+// Each word must come back at once.
 void ExpectConversation(Command command) {
   command.env.Unset("PYTHONUNBUFFERED");
   auto process = MustSpawn(command);
@@ -367,7 +367,7 @@ void ExpectConversation(Command command) {
   EXPECT_EQ(AllOf(*process), "");
 }
 
-// All of these keep their lines back when they write to a pipe.
+// All of these programs buffer their lines when they write to a pipe.
 std::vector<Command> ProgramsThatBuffer() {
   return {Command({"python3", "-c",
                    "import sys\n"
@@ -385,7 +385,7 @@ TEST(LineBufferedTest, DeliversEachLineAtOnceFromProgramsThatBuffer) {
 
 TEST(PtyTest, DeliversEachLineAtOnceFromProgramsThatBuffer) {
   std::vector<Command> commands = ProgramsThatBuffer();
-  // Debian's awk keeps back what it reads from a pipe, too.
+  // Debian's awk also buffers its input from a pipe.
   commands.push_back(Command({"awk", "{print $1}"}));
   for (const Command& command : commands) {
     ExpectConversation(OnTerminal(command, /*echo=*/false));

@@ -1,6 +1,6 @@
-// The tests of starting a child, in a program that qemu-user emulates, as where
-// images for another architecture are built: there clone takes no flags that
-// Linux does not use itself, a vfork is a fork, and close_range is missing.
+// The tests of starting a child, in a program under qemu-user, as when images
+// for another architecture are built. There, clone accepts only the flags that
+// Linux uses itself, a vfork is a fork, and close_range is missing.
 
 #include <sys/utsname.h>
 
@@ -19,17 +19,17 @@
 namespace asyncproc {
 namespace {
 
-// A program is loaded in 20 ms rather than one.
+// Loading a program takes 20 ms instead of one.
 constexpr absl::Duration kTimeout = absl::Minutes(4);
 
-// Runs `test` of this folder in qemu, but for those that `filter` leaves out.
+// Runs `test` of this folder in qemu, with the tests that `filter` selects.
 void ExpectToPass(const std::string& test, const std::string& filter) {
   utsname system;
   ASSERT_EQ(uname(&system), 0);
   Command command({absl::StrCat("qemu-", system.machine),
                    std::filesystem::current_path().string() + "/tests/" + test,
                    absl::StrCat("--gtest_filter=", filter)});
-  // The report is that of this test.
+  // The report file belongs to this test.
   command.env.Unset("XML_OUTPUT_FILE");
   command.err = Stdio::ToStdout();
   RunOptions options;
@@ -49,7 +49,7 @@ void ExpectToPass(const std::string& test, const std::string& filter) {
 }
 
 TEST(QemuTest, StartsChildren) {
-  // Without a test that counts calls of clone, and those that start a thousand.
+  // Excludes a test that counts clone calls, and the tests with many starts.
   ExpectToPass("spawn_test",
                "-BusyProgramTest.IsTriedAgain:*AThousandFailures:"
                "*AHundredFailures:*AnotherThreadsChild");

@@ -1,4 +1,4 @@
-// How a child's output is read, as lines and otherwise.
+// Reading a child's output, as lines and in other units.
 
 #include <time.h>
 
@@ -21,7 +21,7 @@ namespace {
 constexpr absl::StatusCode kNotYet = absl::StatusCode::kUnavailable;
 constexpr absl::StatusCode kEnd = absl::StatusCode::kOutOfRange;
 
-// Waits until `text` is the next that arrives, and takes nothing of it.
+// Waits until `text` is the next output that arrives, without taking it.
 class Watcher {
  public:
   explicit Watcher(OutputStream& stream) : cursor_(stream.NewCursor()) {}

@@ -35,7 +35,7 @@ namespace {
 
 const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
 
-// Counts the reads of pipes by the thread that made it.
+// Counts the reads by the thread that created this Os.
 class CountsOwnReads : public internal::Os {
  public:
   ssize_t Read(int fd, void* data, size_t size) override {
@@ -76,7 +76,7 @@ TEST(ReaderThreadsTest, ReadForCallersWhoNeverReadAPipe) {
   EXPECT_EQ(os.reads, 0);
 }
 
-// The names of the library's threads, sorted, once there are `count`.
+// Waits until the library has `count` threads. Returns their sorted names.
 std::vector<std::string> AwaitThreads(size_t count) {
   std::vector<std::string> names;
   while ((names = LibraryThreads()).size() != count) {
@@ -115,7 +115,7 @@ TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
   EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
-// One of them watches for the end of the child.
+// The last reader thread watches for the end of the child.
 TEST(ReaderThreadsTest, LeaveButForTheLastWhenTheStreamsEndBeforeTheChild) {
   auto process = MustSpawn(Command::Shell("exec >&- 2>&-; read x; exit 3"));
   AwaitThreads(1);
@@ -132,8 +132,8 @@ absl::Duration CpuTime() {
   return absl::DurationFromTimespec(time);
 }
 
-// The pidfd of a dead child that its debugger has not let go of is readable,
-// but the child cannot be reaped.
+// The pidfd of a dead child is readable while a debugger still traces the
+// child, but the child cannot be reaped.
 TEST(ReaderThreadsTest, DoNotSpinWhileADebuggerKeepsADeadChild) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   auto debugger =
@@ -168,7 +168,7 @@ TEST(ReaderThreadsTest, AreDetachedFromAChildThatADebuggerKeeps) {
   AwaitNoLibraryThread();
 }
 
-// A caller that waits while a signal handler of its host runs.
+// A signal handler of the host runs on a waiting caller.
 std::atomic<bool> handler_may_end{false};
 
 TEST(ReaderThreadsTest, GoOnWhileACallersSignalHandlerRuns) {
@@ -197,7 +197,7 @@ TEST(ReaderThreadsTest, GoOnWhileACallersSignalHandlerRuns) {
   sigaction(SIGUSR1, &before, nullptr);
 }
 
-// Of all threads of the library, how often they have gone to sleep.
+// The number of times that the library's threads have gone to sleep.
 int Naps() {
   int naps = 0;
   for (const auto& task :
@@ -242,14 +242,14 @@ TEST(WaitingTest, EndsWhenTheProcessIsDestroyed) {
     EXPECT_THAT(cursor.ReadLine(kNeverReached),
                 HasCode(absl::StatusCode::kOutOfRange));
   });
-  absl::SleepFor(absl::Milliseconds(5));  // Before or while: it is the same.
+  absl::SleepFor(absl::Milliseconds(5));  // Before or during the wait.
 
   process = nullptr;
 
   reader.join();
 }
 
-// A process that it left behind holds its output: nobody waits for that one.
+// A grandchild holds the output: the wait does not wait for the grandchild.
 TEST(WaitingTest, EndsWhenADetachedChildHasSettled) {
   Command command = Command::Shell("sleep 1000 & echo $!; read x || exec true");
   command.on_destroy = OnDestroy::Detach();
@@ -261,7 +261,7 @@ TEST(WaitingTest, EndsWhenADetachedChildHasSettled) {
     EXPECT_THAT(cursor.ReadLine(kNeverReached),
                 HasCode(absl::StatusCode::kOutOfRange));
   });
-  // So that it waits by then, as a rule: it has to end in any case.
+  // The reader usually waits by then, but must end in any case.
   absl::SleepFor(kShort);
 
   process = nullptr;
@@ -290,7 +290,7 @@ TEST(WaitingTest, OfOneThreadServesTheOthers) {
   waiter.join();
 }
 
-// A caller that has gone away must not leave a child that writes alone.
+// The child's output is still read after the caller stops waiting.
 TEST(WaitingTest, DoesNotKeepTheOutputFromBeingReadAfterwards) {
   auto process = MustSpawn(Command::Shell(
       "echo ready; read x; head -c 300000 /dev/zero; echo done >&2"));
@@ -303,8 +303,8 @@ TEST(WaitingTest, DoesNotKeepTheOutputFromBeingReadAfterwards) {
   EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("done"));
 }
 
-// Whoever asks again and again without any time to wait, or next to none, must
-// not keep the child's thread from looking after it.
+// A caller that polls in a loop with no timeout, or a tiny one, must not starve
+// the child's thread.
 TEST(PollingTest, DoesNotLeaveTheChildAlone) {
   for (absl::Duration timeout :
        {absl::ZeroDuration(), absl::Nanoseconds(1), absl::Microseconds(1)}) {

@@ -42,7 +42,7 @@ using ::testing::HasSubstr;
 constexpr absl::StatusCode kDeadlineExceeded =
     absl::StatusCode::kDeadlineExceeded;
 
-// A port that nobody listens at, at least a moment ago.
+// A port without a listener, at least a moment ago.
 int FreePort() {
   const internal::UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
@@ -56,7 +56,7 @@ int FreePort() {
   return ntohs(address.sin_port);
 }
 
-// Listens when it is told so.
+// Listens after it has read a line.
 Command Listener(const std::string& python_address, const std::string& family) {
   return Command({"python3", "-c",
                   absl::StrCat("import socket, sys, time\n"
@@ -213,7 +213,7 @@ TEST(WaitUntilReadyTest, WaitsForATcpPort) {
   EXPECT_THAT(WaitUntilReady(*process, listens, kNeverReached), IsOk());
 }
 
-// Listens in a process of its own, so that this is not the child's.
+// A server in a process of its own, which is not a descendant of the child.
 class StaleServer {
  public:
   explicit StaleServer(const std::string& python_address,
@@ -270,7 +270,8 @@ TEST(WaitUntilReadyTest, TakesAPortOfADescendantOrOfTheChildsGroup) {
   const ReadyCondition listens = ReadyCondition::TcpPort("127.0.0.1", port);
   Command server =
       Listener(absl::StrCat("('127.0.0.1', ", port, ")"), "AF_INET");
-  // The shell between them ends, and with it the relation to the child.
+  // The shell between the child and the server ends, and with it their
+  // relation.
   Command command =
       Command::Shell("(exec 3<&0; \"$@\" <&3 &) ; exec sleep 1000");
   command.argv.push_back("sh");
@@ -285,8 +286,8 @@ TEST(WaitUntilReadyTest, TakesAPortOfADescendantOrOfTheChildsGroup) {
   EXPECT_THAT(process->Signal(SIGKILL, TerminationScope::kGroup), IsOk());
 }
 
-// A name that no other run of this test has, in a sandbox or elsewhere: pids
-// repeat in sandboxes.
+// A name that is unique across runs of this test, also in sandboxes, where pids
+// repeat.
 std::string AbstractName() {
   std::ifstream random("/proc/sys/kernel/random/uuid");
   std::string name;
@@ -306,7 +307,7 @@ TEST(WaitUntilReadyTest, DoesNotTakeAStaleServersUnixSocketForTheChilds) {
 }
 
 TEST(WaitUntilReadyTest, WaitsForAUnixSocket) {
-  // The folder for tests may have a path too long for a socket.
+  // The folder for tests may have a path that is too long for a socket.
   char directory[] = "/tmp/asyncproc-XXXXXX";
   ASSERT_NE(mkdtemp(directory), nullptr);
   const std::string path = absl::StrCat(directory, "/socket");
@@ -398,7 +399,7 @@ TEST(WaitUntilReadyTest, DoesNotWaitForAGrandchildThatHoldsTheOutput) {
 TEST(WaitUntilReadyTest, SaysOnTimeoutWhatTheChildSaidAndDoes) {
   auto process =
       MustSpawn(Command::Shell("echo hello; echo warning >&2; exec cat"));
-  // cat has begun.
+  // cat has started.
   while (Diagnose(*process).activity != Activity::kReadingStdin) {
     ASSERT_TRUE(process->IsAlive());
   }
@@ -435,7 +436,7 @@ TEST(WaitUntilReadyTest, LooksAtStderrThoughStdoutHasNoEnd) {
   Command command = Command::Shell("echo ready >&2; exec yes");
   command.output_buffer = OutputBound::DropOldest(1 << 20);
   auto process = MustSpawn(command);
-  // More lines than there is time to look at.
+  // More lines than the deadline leaves time to examine.
   ASSERT_THAT(process->out().ReadExactly(1 << 19, kNeverReached), IsOk());
 
   auto ready = WaitUntilReady(*process, ReadyCondition::Line("^ready$"),
@@ -444,8 +445,7 @@ TEST(WaitUntilReadyTest, LooksAtStderrThoughStdoutHasNoEnd) {
   EXPECT_THAT(ready, IsOk());
 }
 
-// A socket that nobody takes connections from, with as many as wait for that
-// as it lets.
+// A socket that does not accept connections, with a full backlog.
 TEST(WaitUntilReadyTest, TriesAgainWhenAnAttemptToConnectGetsLost) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   const internal::UniqueFd listener(

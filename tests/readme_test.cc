@@ -1,8 +1,8 @@
 // The examples in README.md, compiled and run, and the projects in
 // asyncproc/README.md, which tests/embed/run builds.
 //
-// The lines between two marks here are the lines of a C++ block there, in the
-// same order.
+// The lines between two marks here are the lines of a C++ block in README.md,
+// in the same order.
 
 #include <filesystem>
 #include <fstream>
@@ -237,7 +237,7 @@ std::vector<std::string> Lines(const std::string& path) {
   return absl::StrSplit(text, '\n');
 }
 
-// The blocks between each line that is `begin` and the next that is `end`.
+// The blocks between each `begin` line and the next `end` line.
 std::vector<std::string> Blocks(const std::vector<std::string>& lines,
                                 absl::string_view begin,
                                 absl::string_view end) {
@@ -265,7 +265,7 @@ class ReadmeTest : public testing::Test {
   }
 };
 
-// What `function` writes to stdout.
+// The output of `function` on stdout.
 std::string Printed(const std::function<void()>& function) {
   testing::internal::CaptureStdout();
   function();
@@ -354,7 +354,7 @@ TEST_F(ReadmeTest, StoppingAll) {
   const asyncproc::CancellationToken token;
   std::thread stopper([&] { token.Cancel(); });
 
-  // Without the escalation it would not end.
+  // Without the escalation, the sleep would not end.
   EXPECT_THAT(
       RunUntilCanceled(asyncproc::Command::Shell("sleep 1000 & wait"), token),
       IsOk());
@@ -382,7 +382,8 @@ TEST_F(ReadmeTest, HasTheExamplesThatAreCompiled) {
   EXPECT_EQ(Blocks(Lines("README.md"), "```cpp", "```"), code);
 }
 
-// A project's file, with asyncproc in the folder that the document names.
+// The text of a project's file, with asyncproc in the folder that README.md
+// names.
 std::string ProjectFile(const std::string& path) {
   return absl::StrReplaceAll(absl::StrJoin(Lines("tests/embed/" + path), "\n"),
                              {{"../../..", "third_party/asyncproc"}});
@@ -398,7 +399,7 @@ TEST_F(ReadmeTest, TheLibrarysReadmeHasTheProjectsThatAreTested) {
     ASSERT_NE(text, "") << path;
     EXPECT_THAT(readme, HasSubstr("\n" + text + "```\n")) << path;
   }
-  // The first target of the build file, which both projects share.
+  // The first target of the build file that both projects share.
   const std::string build = ProjectFile("workspace/BUILD.bazel");
   EXPECT_EQ(ProjectFile("module/BUILD.bazel"), build);
   EXPECT_THAT(

@@ -40,12 +40,12 @@ using testing::HasSubstr;
 
 const absl::Duration kSoon = absl::Seconds(5) * kSlowness;
 
-// The errors by which pidfds are refused; 0: they are not.
+// The errors by which the kernel refuses pidfds; 0: it has pidfds.
 class ReaperTest : public testing::TestWithParam<int> {
  protected:
   ReaperTest() {
-    // Never deleted: nothing but its end tells when a detached thread has used
-    // it for the last time.
+    // Never deleted: a detached thread may use the object until the thread
+    // ends.
     static auto* const each = new std::map<int, OsWithoutPidfds>;
     if (GetParam() == 0) return;
     scoped_ = std::make_unique<ScopedOs>(
@@ -160,8 +160,9 @@ TEST_P(ReaperTest, LooksAfterADetachedChild) {
   auto process = MustSpawn(command);
   const pid_t pid = process->pid();
   EXPECT_THAT(process->Write("first\n"), IsOk());
-  // Two readers, the writer, and without pidfds a thread that waits: a thread
-  // that has no name yet could not be waited for at the end.
+  // Two readers, the writer, and without pidfds a waiting thread. The test
+  // waits for their names, because AwaitNoLibraryThread() finds threads by
+  // name.
   const size_t threads = GetParam() == 0 ? 3 : 4;
   while (LibraryThreads().size() < threads) {
     absl::SleepFor(absl::Milliseconds(1));
@@ -170,7 +171,7 @@ TEST_P(ReaperTest, LooksAfterADetachedChild) {
 
   process = nullptr;
 
-  // Not even a zombie: it has been reaped.
+  // The child is reaped: not even a zombie remains.
   while (internal::ReadProcessStat(pid).has_value()) {
     absl::SleepFor(absl::Milliseconds(1));
   }
@@ -182,7 +183,7 @@ TEST(ReaperFallbackTest, IsAThreadThatWaits) {
   OsWithoutPidfds os;
   ScopedOs scoped_os(&os);
   auto process = MustSpawn(Command({"cat"}));
-  // The thread gives itself its name.
+  // The thread sets its own name.
   while (testing::Value(LibraryThreads(),
                         testing::Not(testing::Contains("asyncproc-wait")))) {
     absl::SleepFor(absl::Milliseconds(1));
@@ -200,7 +201,7 @@ TEST(ReaperFallbackTest, IsNotNeededWhereThePidfdCanBeOpenedLater) {
               IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
-// Linux 5.2 and 5.3.
+// As Linux 5.2 and 5.3, where waitid takes no pidfd.
 class OsThatCannotWaitByPidfd : public Os {
  public:
   int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
@@ -227,7 +228,7 @@ TEST(ReaperFallbackTest, IsForAKernelThatHasPidfdsButCannotWaitByThem) {
               IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
 }
 
-// A filter of an old container that lets clone pass, but not the newer calls.
+// A filter of an old container that allows clone, but not the newer calls.
 class OsThatRefusesToSignal : public Os {
  public:
   explicit OsThatRefusesToSignal(int error) : error_(error) {}
@@ -254,7 +255,7 @@ TEST(ReaperTest, SignalsByPidWhereThePidfdIsRefused) {
   }
 }
 
-// Somebody else has reaped it, a moment ago.
+// Another waiter has just reaped the child.
 TEST(ReaperTest, SaysThatTheChildHasEndedWhenASignalFindsNone) {
   OsThatRefusesToSignal os(ESRCH);
   auto process = MustSpawn(Command({"cat"}));
@@ -264,7 +265,8 @@ TEST(ReaperTest, SaysThatTheChildHasEndedWhenASignalFindsNone) {
   }
 }
 
-// What is started is such as sudo, to a host that is not root.
+// A child with another identity, such as sudo started by a host that is not
+// root.
 template <typename Base>
 class OsThatMayNotKill : public Base {
  public:
@@ -278,7 +280,7 @@ class OsThatMayNotKill : public Base {
   }
 };
 
-// Of a child that the library has let go of.
+// Expects that the library reaps a child that it no longer waits for.
 void ExpectReapedInTheBackground(pid_t pid) {
   EXPECT_TRUE(ProcessLives(pid));
   kill(pid, SIGKILL);
@@ -375,7 +377,7 @@ TEST(ReaperFallbackTest, NeverSignalsAChildThatHasBeenReaped) {
   ExpectNoSignalToAReapedChild<OsWithoutPidfds>();
 }
 
-// Somebody who waits for any child, and is faster than we are.
+// A thread of the host waits for any child, and is always faster.
 template <typename Base>
 class ThievingOs : public Base {
  public:
@@ -428,7 +430,7 @@ void ExpectDataLossWhenSigchldIsIgnored() {
   destroyed = nullptr;
 }
 
-// EMFILE is no sign of a kernel without pidfds: the start fails.
+// EMFILE does not mean a kernel without pidfds: the start fails.
 TEST(ReaperTest, NeedsADescriptorForTheStart) {
   OsWithoutPidfds os(EMFILE);
   const ScopedOs scoped_os(&os);
@@ -450,11 +452,11 @@ TEST(ReaperFallbackTest, SaysWhenSigchldIsIgnored) {
   });
 }
 
-// A kernel without CLONE_PIDFD, in which the child has ended, and the host has
-// reaped it, before a pidfd could be opened by its number.
+// A kernel without CLONE_PIDFD, where the child has ended, and the host has
+// reaped it, before pidfd_open can open a pidfd for its pid.
 class LatePidfdOpen : public OsWithoutClonePidfd {
  public:
-  // `named`: the process that has the number by then; nothing: no process has.
+  // `named`: the process that has the pid by then; nullopt: no process has it.
   explicit LatePidfdOpen(std::optional<pid_t> named) : named_(named) {}
 
   int PidfdOpen(pid_t pid) override {
@@ -502,7 +504,8 @@ TEST(ReaperTest, StartsAChildThatWasReapedBeforeItsPidfd) {
   EXPECT_HOLDS_IN_OWN_HOST([] { ExpectNoStrangerForTheChild(std::nullopt); });
 }
 
-// Whoever is faster: a right status or none, but never a wrong one.
+// Either waiter may get the status first: the result is the right status or an
+// error, but never a wrong status.
 TEST(ReaperTest, NeverTellsAWrongStatusBesidesAHostThatWaitsForAnyChild) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     std::atomic<bool> stop{false};
@@ -523,7 +526,7 @@ TEST(ReaperTest, NeverTellsAWrongStatusBesidesAHostThatWaitsForAnyChild) {
   });
 }
 
-// poll itself fails: the threads go on all the same, without spinning.
+// When poll itself fails, the threads continue without spinning.
 TEST(ReaperTest, ReadersAndTheWriterGoOnWherePollFails) {
   class NoPoll : public Os {
    public:
@@ -546,7 +549,7 @@ TEST(ReaperTest, ReadersAndTheWriterGoOnWherePollFails) {
   EXPECT_EQ(line->size(), 1 << 20);
   EXPECT_THAT(process->Terminate(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
-  // Three threads look, each every 5 ms.
+  // Three threads poll, each every 5 ms.
   EXPECT_LE(os.calls, (MonotonicNow() - start) / absl::Milliseconds(1));
 }
 

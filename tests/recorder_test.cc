@@ -48,8 +48,8 @@ Command Recorded(Command command, const std::shared_ptr<Recorder>& recorder) {
   return command;
 }
 
-// What happened, without the times, and with neighbours of one kind joined:
-// "in \"1\\n\"".
+// The events without their times, such as "in \"1\\n\"". Neighbors of the same
+// kind are joined.
 std::vector<std::string> Events(const Transcript& transcript) {
   std::vector<std::string> events;
   TranscriptEvent last;
@@ -67,7 +67,7 @@ std::vector<std::string> Events(const Transcript& transcript) {
   return events;
 }
 
-// Of one kind.
+// The events of one kind.
 std::vector<std::string> Events(const Transcript& transcript, Kind kind) {
   std::vector<std::string> events;
   for (const TranscriptEvent& event : transcript.events) {
@@ -93,7 +93,7 @@ TEST(RecorderTest, HasAWholeConversationInItsOrder) {
   EXPECT_FALSE(transcript.header.terminal.has_value());
   EXPECT_LT(absl::Now() - transcript.header.start, kNeverReached);
   std::vector<std::string> events = Events(transcript);
-  // The ends of its two outputs are found in any order, and its stdin's.
+  // The ends of stdout, stderr and stdin are recorded in any order.
   ASSERT_GE(events.size(), 9);
   EXPECT_EQ(events.back(), "exit status 0");
   EXPECT_THAT(events, Contains("the end of stdout"));
@@ -104,7 +104,8 @@ TEST(RecorderTest, HasAWholeConversationInItsOrder) {
                                   "out \"two\\n\"", "the end of stdin"));
 }
 
-// Each answer stands between its question and the next, however often.
+// Each answer stands between its question and the next one, in a thousand
+// rounds.
 TEST(RecorderTest, NeverHasAnAnswerBeforeItsQuestionNorBehindTheNext) {
   auto recorder = Recorder::InMemory();
   auto process = MustSpawn(Recorded(Command({"cat"}), recorder));
@@ -146,7 +147,7 @@ TEST(RecorderTest, HasEveryByteOfBothStreams) {
   EXPECT_TRUE(recorder->transcript().BytesOf(Kind::kErr) == out);
 }
 
-// What a bound keeps from the readers is in the transcript.
+// The transcript has the bytes that a bound dropped for the readers.
 TEST(RecorderTest, HasWhatABoundDropped) {
   auto recorder = Recorder::InMemory();
   Command command({"seq", "100000"});
@@ -196,11 +197,11 @@ TEST(RecorderTest, HasSignalsBeforeWhatComesOfThem) {
 
   ASSERT_THAT(process->Signal(SIGINT), IsOk());
   AwaitLine(*process, "got it");
-  EXPECT_THAT(process->Signal(0), IsOk());  // Is none.
+  EXPECT_THAT(process->Signal(0), IsOk());  // Signal 0 is not recorded.
   EXPECT_THAT(process->Signal(99999), Not(IsOk()));
   ASSERT_THAT(process->Signal(SIGKILL, TerminationScope::kGroup), IsOk());
   EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Signaled(SIGKILL)));
-  EXPECT_THAT(process->Signal(SIGTERM), Not(IsOk()));  // Nobody is there.
+  EXPECT_THAT(process->Signal(SIGTERM), Not(IsOk()));  // The child has ended.
 
   std::vector<std::string> events = Events(recorder->transcript());
   ASSERT_GE(events.size(), 4);
@@ -230,7 +231,7 @@ TEST(RecorderTest, HasTheStepsOfATermination) {
 
 TEST(RecorderTest, HasTheEndThatTheDestructorMadeOf) {
   auto recorder = Recorder::InMemory();
-  // One that leaves somebody behind who holds its output.
+  // A child that leaves a grandchild behind, which holds its output.
   auto process = MustSpawn(
       Recorded(Command::Shell("sleep 0.2 & echo ready; cat"), recorder));
   AwaitLine(*process, "ready");
@@ -256,7 +257,7 @@ TEST(RecorderTest, HasWhatIsTypedAtATerminalAndItsSizes) {
 
   const Transcript transcript = recorder->transcript();
   EXPECT_EQ(transcript.header.terminal, (TerminalSize{30, 90}));
-  // The ^D is not input: it is how a terminal is told the end.
+  // The ^D is not input: it is the end-of-file of a terminal.
   EXPECT_EQ(transcript.BytesOf(Kind::kIn), "hello\n");
   EXPECT_THAT(Events(transcript, Kind::kResize),
               ElementsAre("a terminal of 50 rows and 132 columns"));
@@ -321,7 +322,7 @@ TEST(RecorderTest, HasTheSignalsOfARunThatTimesOut) {
       asyncproc::Run(Recorded(Command({"sleep", "1000"}), recorder), options),
       HasCode(absl::StatusCode::kDeadlineExceeded));
 
-  // SIGTERM ended it: the escalation went no further.
+  // SIGTERM ended the child: the escalation went no further.
   EXPECT_THAT(Events(recorder->transcript(), Kind::kSignal),
               testing::SizeIs(1));
 }
@@ -370,7 +371,8 @@ TEST(RecorderFileTest, IsWhatWouldBeInMemory) {
   EXPECT_EQ(info.st_mode & 0777, 0600);
 }
 
-// What was recorded is there before anybody closes it: a crash loses little.
+// The file has the events before the recorder is closed, so a crash loses
+// little.
 TEST(RecorderFileTest, IsWrittenAsItHappens) {
   TemporaryDirectory directory;
   const std::string path = directory.path() + "/a.cast";
@@ -401,7 +403,7 @@ TEST(RecorderFileTest, SaysThatTheDiskIsFull) {
   EXPECT_THAT(closed.message(), HasSubstr("/dev/full"));
 }
 
-// A limit on the size of files stands for a disk that gets full on the way.
+// A limit on the size of files stands in for a disk that gets full.
 TEST(RecorderFileTest, EndsWithAWholeLineWhenTheDiskGetsFull) {
   TemporaryDirectory directory;
   const std::string path = directory.path() + "/a.jsonl";

@@ -1,4 +1,4 @@
-// Where the child's standard streams lead.
+// The targets of the child's standard streams.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ TEST(ToStdoutTest, KeepsTheOrderInWhichItWasWritten) {
   EXPECT_TRUE(process->err().AtEof());
 }
 
-// Runs `echo 42 >&2` with err to stdout, which is the host's, which is a file.
+// Runs `echo 42 >&2` with `out` and `err`, in a host whose stdout is a file.
 std::string WhatTheHostsStdoutGets(const Stdio& out, const Stdio& err) {
   TemporaryDirectory directory;
   const std::string stray = InForkedHost([&] {
@@ -173,7 +173,7 @@ TEST(RedirectionTest, UsesPipesThatTheChildCanOpenByName) {
   EXPECT_EQ(process->ReadErr(), "x\n");
 }
 
-// Two children with a pipe between them that the host has let go of.
+// Two children connected by a pipe that the host has closed.
 struct Connected {
   Connected(Command first_command, Command second_command) {
     int fds[2];
@@ -324,7 +324,7 @@ TEST(FileTest, IsNamedWhenItCannotBeOpened) {
   EXPECT_EQ(failure->error_number, ENOENT);
 }
 
-// As a host that has a handler for SIGWINCH, without SA_RESTART.
+// As in a host with a handler for SIGWINCH without SA_RESTART.
 class OsWithSignals : public internal::Os {
  public:
   int Open(const char* path, int flags, mode_t mode) override {
@@ -417,7 +417,7 @@ const char kAlternating[] =
 TEST(FileTest, IsOneDescriptionForStdoutAndStderr) {
   TemporaryDirectory directory;
   const std::string path = directory.path() + "/log";
-  // The second name is found out when the file is open.
+  // The library detects the second name of the file only when the file is open.
   for (const std::string& second : {path, directory.path() + "/./log"}) {
     for (const FileMode mode : {FileMode::kTruncate, FileMode::kAppend}) {
       directory.Write("log", "");

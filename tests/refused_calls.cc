@@ -22,11 +22,11 @@ namespace {
 
 uint32_t OffsetOfArgument(int argument) {
   const size_t high = static_cast<size_t>(argument) * sizeof(uint64_t);
-  // The lower half, which comes first on all machines that we know.
+  // The lower half, which comes first on all supported machines.
   return static_cast<uint32_t>(offsetof(seccomp_data, args) + high);
 }
 
-// Skips `otherwise` instructions unless `value` has been loaded.
+// Skips `otherwise` instructions unless the loaded value is `value`.
 sock_filter SkipUnless(uint32_t value, uint8_t otherwise) {
   return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, otherwise);
 }
@@ -37,7 +37,7 @@ sock_filter Load(uint32_t offset) {
 
 sock_filter Return(uint32_t what) { return BPF_STMT(BPF_RET | BPF_K, what); }
 
-// The ioctl that newer C libraries call instead.
+// The ioctl that newer C libraries use instead.
 std::optional<uint32_t> NewerRequest(const RefusedCall& call) {
   if (call.number != SYS_ioctl || !call.value.has_value()) return std::nullopt;
   if (*call.value == TCGETS) return TCGETS2;

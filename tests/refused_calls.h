@@ -6,8 +6,9 @@
 
 namespace asyncproc {
 
-// A system call that the kernel is to refuse: each with this `number`, or only
-// those with this `value` as their argument number `argument`, from 0.
+// A system call for the kernel to refuse: all calls with this `number`, or only
+// the calls with this `value` as the argument with the index `argument`, from
+// 0.
 struct RefusedCall {
   long number;
   int error;
@@ -15,8 +16,8 @@ struct RefusedCall {
   std::optional<uint32_t> value = std::nullopt;
 };
 
-// From now on, and for good, it is refused to all threads of this process and
-// to all that it starts. For a host of its own: see own_host.h.
+// Permanently refuses the call to all threads of this process and to all
+// processes that they start. For a host of its own: see own_host.h.
 void Refuse(const RefusedCall& call);
 
 }  // namespace asyncproc

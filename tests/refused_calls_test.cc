@@ -1,5 +1,5 @@
-// System calls that never fail but in a sandbox, or when the machine has run
-// out of something: the kernel is made to refuse them.
+// System calls that fail only in a sandbox, or when the machine is out of a
+// resource: the kernel is made to refuse them.
 
 #include "tests/refused_calls.h"
 
@@ -48,7 +48,7 @@ Command LineBuffered() {
   return command;
 }
 
-// The start of `command` fails, in `stage`, for what is refused.
+// Expects that the start of `command` fails at `stage` with `error`.
 void ExpectNoStart(const Command& command, SpawnStage stage, int error) {
   const absl::StatusOr<std::unique_ptr<Process>> process =
       Process::Spawn(command);
@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
                               SpawnStage::kSignals}),
     [](const auto& info) { return info.param.name; });
 
-// CLN-01: neither by range nor by list.
+// CLN-01: neither close_range nor the list of descriptors works.
 TEST(RefusedCallsTest, AListThatCannotBeReadIsAnError) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     Refuse({SYS_close_range, ENOSYS});
@@ -204,8 +204,8 @@ TEST(RefusedCallsTest, AListThatCannotBeReadIsAnError) {
   });
 }
 
-// The host has ended before the child asked to be ended with it: to the child,
-// all that says so is that its parent is another.
+// The host has ended before the child asked for the parent-death signal: the
+// child detects this by its changed parent.
 TEST(RefusedCallsTest, AChildWhoseParentHasEndedInTheMeantimeEnds) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     Command command = Cat();
@@ -219,7 +219,8 @@ TEST(RefusedCallsTest, AChildWhoseParentHasEndedInTheMeantimeEnds) {
   });
 }
 
-// A sandbox that knows only calls that are older than it, or says so of all.
+// A sandbox that allows only calls older than itself, or refuses them all with
+// the same error.
 TEST(RefusedCallsTest, AWriteThatAFilterRefusesIsMadeInAnotherWay) {
   for (const int error : {EPERM, ENOSYS}) {
     EXPECT_HOLDS_IN_OWN_HOST([error] {
@@ -230,7 +231,7 @@ TEST(RefusedCallsTest, AWriteThatAFilterRefusesIsMadeInAnotherWay) {
                   IsOkAndHolds(ExitStatus::Exited(0)));
       EXPECT_EQ(process->Read(), "text");
 
-      // Nor does SIGPIPE end this program when the child reads no more.
+      // SIGPIPE does not end this program when the child stops reading.
       const auto closed = MustSpawn(Command::Shell("exec <&-; echo x; exit 3"));
       EXPECT_THAT(closed->out().ReadLine(kNeverReached), IsOkAndHolds("x"));
       closed->Write("text").IgnoreError();

@@ -21,7 +21,8 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// A repository with the files that a release is made from, and some others.
+// A repository with the files that a release is made from, and some other
+// files.
 class ReleaseTest : public testing::Test {
  protected:
   ReleaseTest() {
@@ -40,7 +41,7 @@ class ReleaseTest : public testing::Test {
         {"sh", "-c", absl::StrCat("set -e; ", script), "sh", folder_.path()}));
   }
 
-  // The text of a file that was made in "made" from the repository.
+  // The text of a file in "made", which was made from the repository.
   std::string Made(absl::string_view name) {
     return folder_.Read(absl::StrCat("made/", name));
   }

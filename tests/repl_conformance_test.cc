@@ -1,5 +1,5 @@
-// What every dialect is asked for, in one table. What a program cannot do is in
-// the table, with its reason.
+// The requirements for every dialect, in one table. The table also has the
+// limits of each program, with the reason.
 
 #include <signal.h>
 
@@ -30,11 +30,11 @@ struct Row {
   std::function<std::string(absl::string_view)> string;
   const char* reads_stdin;  // Null: the program has no such statement.
   const char* wrong;        // A syntax error.
-  const char* sleeps;       // In a child process; null: there is none.
-  const char* floods;       // Writes without end; null: see its row.
-  bool idle_interrupt;      // Whether an interrupt while idle does no harm.
-  std::string refused;      // Bytes that `string` may not have.
-  std::string after = {};   // Written after the output of each `print`.
+  const char* sleeps;   // Sleeps in a child process; null: the program cannot.
+  const char* floods;   // Writes without end; null: see its row.
+  bool idle_interrupt;  // Whether an interrupt while idle is harmless.
+  std::string refused;  // Bytes that `string` may not contain.
+  std::string after = {};  // Written after the output of each `print`.
 };
 
 std::function<std::string(absl::string_view)> Around(std::string before,
@@ -67,11 +67,11 @@ std::vector<Row> Rows() {
       {"gdb", [] { return GdbDialect(); }, Around("output ", "\necho \\n"),
        Around("# ", ""), nullptr, "nonsense", "shell sleep 1000", "shell yes",
        false, "\n\\\r"},
-      // What a loop of node's writes waits in the memory of node.
+      // node keeps the output of a loop in its memory until the loop ends.
       {"node", NodeDialect, Around("console.log(", ")"), Around("/*", "*/0;"),
        "require('fs').readFileSync(0)", "1 +* 2",
        "require('child_process').execSync('sleep 1000')", nullptr, true, ""},
-      // Its line editing takes control characters for commands.
+      // The line editing of lua treats control characters as commands.
       {"lua", LuaDialect, Around("print(", ")"), Around("_ = '", "'"), nullptr,
        "1 +* 2", nullptr, "while true do print(1) end", false, "'\\\n"},
       {"zsh", ZshDialect, Around("echo ", ""), Around(": '", "'"), "cat",
@@ -117,7 +117,7 @@ TEST_P(ConformanceTest, TakesEveryByteOrRefusesIt) {
   for (int byte = 1; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     if (refused.find(c) != std::string::npos) continue;
-    // Python's and node's statements are UTF-8.
+    // The statements of Python and node are UTF-8.
     const std::string text = byte < 128 ? std::string(1, c) : "\xC3\xA4";
     auto reply = repl_->Eval(GetParam().string(text), kNeverReached);
     if (GetParam().dialect().refused.find(c) != std::string::npos) {

@@ -39,16 +39,16 @@ Reply MustEval(Repl& repl, absl::string_view statement) {
   return reply.ok() ? *reply : Reply();
 }
 
-// What is asked of every dialect, in its own words.
+// Statements for each dialect, in its own language.
 struct Case {
   const char* name;
   std::function<ReplDialect()> dialect;
-  const char* sum;  // Makes 42, and its reply.
+  const char* sum;  // Evaluates to 42.
   const char* sum_reply;
-  const char* set;  // Two statements that share something.
+  const char* set;  // Two statements: `get` uses the values of `set`.
   const char* get;
   const char* get_reply;
-  const char* failing;  // Fails, and a part of what it says of it.
+  const char* failing;  // Fails; `complaint` is a part of its error message.
   const char* complaint;
   const char* endless;  // Runs until it is interrupted.
   const char* incomplete;
@@ -268,14 +268,16 @@ TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
     const Reply here = MustEval(*sh, "cat <<END\none\n$((1+1))\nEND");
     EXPECT_EQ(here.out, "one\n2\n");
     EXPECT_EQ(MustEval(*sh, "").status, 0);
-    // Its own text, as a trace would show it, is no end of a reply.
+    // The text of the marker command, which a trace prints, does not end a
+    // reply.
     EXPECT_EQ(MustEval(*sh, "set -x; echo traced").out, "traced\n");
     MustEval(*sh, "set +x");
     EXPECT_EQ(MustEval(*sh, "printf abc").out, "abc");
   }
 }
 
-// What a program would wait for the rest of, and what only looks so.
+// Statements that a program considers incomplete, and complete statements that
+// look incomplete.
 TEST(IncompleteTest, IsToldFromWhatIsComplete) {
   struct {
     ReplDialect dialect;
@@ -292,7 +294,7 @@ TEST(IncompleteTest, IsToldFromWhatIsComplete) {
       {ShDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
-      // Not "echo $(", at which bash 5.2 may crash.
+      // Without "echo $(", which may crash bash 5.2.
       {BashDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in"}},
@@ -332,7 +334,7 @@ TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {
   }
 }
 
-// Evaluates `statement`, which says "started", until it has done so.
+// Evaluates `statement`, which prints "started", until that text arrives.
 absl::Status EvalUntilStarted(Repl& repl, absl::string_view statement) {
   const CancellationToken token;
   const auto tap = repl.child().out().AddTap([token](absl::string_view piece) {
@@ -386,7 +388,8 @@ TEST(ReplTest, ShowsWhatAStatementSaidAndNotItsOwnMarks) {
               HasSubstr("it had written \"here\\n\", on stderr \"now\\n\"; "));
 }
 
-// As when the first comes before the program has begun with the statement.
+// The program ignores the first interrupt, as when an interrupt arrives before
+// the statement runs.
 TEST(ReplTest, InterruptsAgainWhatOneInterruptDoesNotEnd) {
   auto python = MustStart(PythonDialect());
   MustEval(*python,
@@ -424,7 +427,7 @@ TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
   dialect.command.pty = Pty{24, 200, /*echo=*/false};
   dialect.prompt = ">>> ";
   dialect.continuation = "\\.\\.\\. ";
-  dialect.echoes = true;  // Line editing does, whatever the terminal is set to.
+  dialect.echoes = true;  // Line editing echoes on any terminal.
   auto python = MustStart(dialect);
 
   const Reply reply = MustEval(*python, "20+22");
@@ -449,7 +452,7 @@ TEST(ReplTest, SaysHowAProgramThatPromptsHasEnded) {
   EXPECT_THAT(reply.status().message(), HasSubstr("exit status 3"));
 }
 
-// Its prompt never stops to come when it is interrupted.
+// After an interrupt, the program never stops printing its prompt.
 ReplDialect RestlessDialect() {
   ReplDialect dialect;
   dialect.command = Command({"python3", "-c",
@@ -478,7 +481,7 @@ TEST(ReplTest, NewDialectsAreTenLines) {
   ReplDialect upper;
   upper.command = Command({"sed", "-u", "s/|//; s/a/A/g"});
   upper.statement = "{statement}\n{head}|{tail}\n";
-  // Its markers come back with capitals, unless they have no such letter.
+  // s/a/A/g would change a marker that contains an "a".
   upper.command.argv[2] = "s/|//; s/zz/ZZ/g";
   auto sed = MustStart(upper);
 

@@ -84,7 +84,7 @@ std::unique_ptr<ReplayProcess> MustReplay(std::vector<TranscriptEvent> events,
   return MustReplay(Of(std::move(events)), pace);
 }
 
-// A question and its answer, and the end.
+// A question, its answer, and the end of the child.
 std::vector<TranscriptEvent> Question() {
   return {Data(Kind::kOut, "? "),     Data(Kind::kIn, "6*7\n"),
           Data(Kind::kOut, "42\n"),   Data(Kind::kInClosed, ""),
@@ -92,7 +92,7 @@ std::vector<TranscriptEvent> Question() {
           Exit(ExitStatus::Exited(3))};
 }
 
-// ---- What was asked is asked again
+// ---- The test repeats the recorded input.
 
 TEST(ReplayProcessTest, SaysWhatWasSaidWhenItIsAskedTheSame) {
   auto child = MustReplay(Question());
@@ -193,7 +193,7 @@ TEST(ReplayProcessTest, DoesNotKnowTheEndThatWasNotRecorded) {
               HasCode(absl::StatusCode::kOutOfRange));
 }
 
-// ---- What is asked is something else
+// ---- The input differs from the recording.
 
 TEST(ReplayProcessTest, SaysWhatWasExpectedAndWhatCameInstead) {
   auto child = MustReplay(Question());
@@ -205,7 +205,7 @@ TEST(ReplayProcessTest, SaysWhatWasExpectedAndWhatCameInstead) {
       written.message(),
       AllOf(HasSubstr("the replay of echo-like"), HasSubstr("at event 2"),
             HasSubstr("expected in \"6*7\\n\", got in \"6*8\\n\"")));
-  // And so does all that is done after it.
+  // Every later call returns the same error.
   EXPECT_EQ(child->Write("6*7\n"), written);
   EXPECT_EQ(child->Flush(kNeverReached), written);
   EXPECT_EQ(child->CloseStdin(), written);
@@ -305,7 +305,7 @@ TEST(ReplayProcessTest, StillRunsAsLongAsItIsNotAsked) {
               HasCode(absl::StatusCode::kDeadlineExceeded));
 }
 
-// ---- In time
+// ---- Real time.
 
 TEST(ReplayProcessTest, DoesNotWaitForTimeToPassIfItIsToBeAtOnce) {
   const absl::Time start = absl::Now();
@@ -328,7 +328,8 @@ TEST(ReplayProcessTest, TakesAsLongAsThenIfItIsToBeInRealTime) {
   const absl::Time start = absl::Now();
   EXPECT_THAT(child->out().ReadSome(kNeverReached), IsOkAndHolds("a"));
   EXPECT_GE(absl::Now() - start, kStep - kShort);
-  // What was asked a hundred steps later need not be asked that late.
+  // The recorded input was a hundred steps later, but the test may write
+  // earlier.
   const absl::Time asked = absl::Now();
   EXPECT_THAT(child->Write("b"), IsOk());
   EXPECT_THAT(child->err().ReadSome(kNeverReached), IsOkAndHolds("c"));
@@ -363,7 +364,7 @@ TEST(ReplayProcessTest, CanBeGivenUpInRealTime) {
               HasCode(absl::StatusCode::kOutOfRange));
 }
 
-// ---- Sessions that were recorded
+// ---- Recorded sessions.
 
 // A session with an interactive program, by Expect.
 absl::Status Converse(Child& child, absl::string_view name) {
@@ -419,7 +420,7 @@ struct Session {
 
 class ReplayReplTest : public testing::TestWithParam<Session> {};
 
-// What the program answers, and then to one statement more.
+// The program's replies to all statements, and to one more after a timeout.
 std::vector<std::string> Answers(Repl& repl, const Session& session) {
   std::vector<std::string> answers;
   for (const std::string& statement : session.statements) {
@@ -486,7 +487,7 @@ INSTANTIATE_TEST_SUITE_P(
       return info.param.name;
     });
 
-// As asciinema has it, stderr is among the output.
+// asciinema merges stderr into the output.
 TEST(ReplayProcessTest, GivesTheRepliesOfAnAsciinemaRecordingToo) {
   auto recorder = Recorder::InMemory();
   ReplDialect dialect = BcDialect();

@@ -37,7 +37,7 @@ TEST(RequiredTextTest, IsEmptyWhereNoneIsToBeSeen) {
   EXPECT_EQ(RequiredText("\xC3\xA4*"), "");
 }
 
-// Any regex of these pieces, on any text that is likely to match.
+// Combines these pieces into regexes, and tries texts that are likely to match.
 TEST(RequiredTextTest, StandsInWhateverARegexMatches) {
   const char* const pieces[] = {
       "a",        "b",    "c",       "ab",      "\\n",        "\\.",   "\\$",

@@ -1,4 +1,4 @@
-// What happens when the system has no more to give; and how little is needed.
+// The library when a resource runs out, and the few resources that it needs.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ void SetLimit(int resource, rlim_t limit) {
 // RES-02
 TEST(ResourcesTest, TheLimitOfProcessesIsReported) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
-    // Root has no such limit; a sandbox may know no other user.
+    // Root has no such limit, and a sandbox may have no other user.
     if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) return;
     SetLimit(RLIMIT_NPROC, 0);
 
@@ -55,7 +55,7 @@ TEST(ResourcesTest, TheLimitOfProcessesIsReported) {
   });
 }
 
-// Fails the n-th thread.
+// Fails the start of the n-th thread.
 class NoThreadOs : public OsWithoutPidfds {
  public:
   explicit NoThreadOs(int nth) : left_(nth) {}
@@ -166,14 +166,14 @@ TEST(ResourcesTest, ALargeHostStartsChildrenAsFast) {
     const absl::Duration small = TimeToSpawn();
     for (size_t i = 0; i < kSize; i += 4096) static_cast<char*>(memory)[i] = 1;
 
-    // To copy the tables of so many pages takes some 20 ms.
+    // Copying the tables of so many pages takes about 20 ms.
     EXPECT_LT(TimeToSpawn(), 3 * small + absl::Milliseconds(5) * kSlowness);
   });
 }
 
 // RES-08
 TEST(ResourcesTest, AChildMayBeDeniedAnyDescriptor) {
-  // A program without shared libraries, which it could not open.
+  // The program has no shared libraries, which it could not open.
   if (access("/sbin/ldconfig", X_OK) != 0) GTEST_SKIP() << "no ldconfig";
   Command command({"/sbin/ldconfig", "--version"});
   command.rlimits[RLIMIT_NOFILE] = {0, 0};
@@ -184,7 +184,7 @@ TEST(ResourcesTest, AChildMayBeDeniedAnyDescriptor) {
 TEST(ResourcesTest, ALimitThatCannotBeSetIsNamed) {
   Command command({"true"});
   command.rlimits[RLIMIT_STACK] = {8 << 20, RLIM_INFINITY};
-  // More than the kernel lets even root have.
+  // Above the limit of the kernel, even for root.
   command.rlimits[RLIMIT_NOFILE] = {1 << 30, 1 << 30};
 
   auto process = Process::Spawn(command);
@@ -193,7 +193,7 @@ TEST(ResourcesTest, ALimitThatCannotBeSetIsNamed) {
   EXPECT_THAT(process.status().message(), HasSubstr("RLIMIT_NOFILE"));
 }
 
-// A host that forbids itself descriptors once it has all it needs.
+// A host that lowers its limit to zero after opening all it needs.
 TEST(ResourcesTest, AHostMayDenyItselfMoreDescriptors) {
   if (kSlowness > 1) GTEST_SKIP() << "sanitizers need descriptors";
   EXPECT_HOLDS_IN_OWN_HOST([] {

@@ -42,7 +42,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Optional;
 
-// Runs it, with a limit that it does not reach.
+// Runs `command` with a limit that it does not reach.
 absl::StatusOr<RunResult> RunInTime(Command command, RunOptions options = {}) {
   if (options.timeout == absl::InfiniteDuration()) {
     options.timeout = kNeverReached;
@@ -309,7 +309,8 @@ TEST(RunTest, SaysThatAGrandchildHoldsTheOutputOpen) {
 TEST(RunTest, EndsAChildAndItsOwnAtTheTimeout) {
   RunOptions options;
   options.timeout = absl::Milliseconds(500);
-  // Its own is signaled first, and it must not end by itself on that.
+  // The grandchild is signaled first, and the shell must not end because of
+  // that.
   const std::string script =
       "sleep 1000 & echo $!; echo e >&2; wait; exec sleep 1000";
   const absl::Time start = absl::Now();
@@ -366,8 +367,8 @@ TEST(RunTest, GoesOnToSigkill) {
   EXPECT_EQ(failure->result.status, ExitStatus::Signaled(SIGKILL));
 }
 
-// What the child still says while it is being ended is part of the output, and
-// TMO-11: the limit is what is reported, however it ends.
+// The output that the child writes while Run ends it is part of the result.
+// TMO-11: Run reports the limit, independent of the exit status.
 TEST(RunTest, ListensWhileItEndsTheChild) {
   RunOptions options;
   options.timeout = absl::Milliseconds(500);
@@ -391,7 +392,7 @@ TEST(RunTest, ListensWhileItEndsTheChild) {
   EXPECT_TRUE(failure->result.out == seen);
 }
 
-// The fixture of all tests finds a child that is left.
+// The fixture of all tests detects a child that remains.
 TEST(RunTest, LeavesNoChildWhenASinkThrows) {
   RunOptions options;
   options.on_out = [](absl::string_view) -> absl::Status {
@@ -590,13 +591,13 @@ TEST(RunTest, DoesNotWaitForTheRestWhenTheTimeOfItsThreadIsUp) {
   EXPECT_FALSE(failure->result.status.output_complete());
   EXPECT_LT(failure->result.elapsed, kNeverReached / 2);
   EXPECT_LT(ThreadTime() - before, absl::Milliseconds(500) * kSlowness);
-  // What has been left behind is left alone.
+  // Run does not end the grandchild.
   const pid_t left = std::stoi(std::string(failure->result.out));
   EXPECT_TRUE(ProcessLives(left));
   kill(left, SIGKILL);
 }
 
-// What RLIMIT_DATA counts of this process.
+// The memory of this process that RLIMIT_DATA limits.
 rlim_t DataSize() {
   std::ifstream status("/proc/self/status");
   std::string word;
@@ -612,9 +613,9 @@ TEST(RunTest, EndsTheChildWhenThereIsNoMemoryForItsInput) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     RunOptions options = WithInput(std::string(8 << 20, 'x'));
     options.timeout = kNeverReached;
-    // What Abseil makes once and keeps.
+    // Abseil allocates some objects once and keeps them.
     ASSERT_THAT(RunInTime(Command({"cat"}), WithInput("x")), IsOk());
-    // Small things are to be had, from what is given back here.
+    // Small allocations succeed: they use the memory that is freed here.
     malloc_trim(0);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -645,8 +646,8 @@ TEST(RunTest, EndsTheChildWhoseTerminalDoesNotTakeItsInput) {
   EXPECT_EQ(failure->reason, RunFailureReason::kInput);
 }
 
-// Somebody else's child, whom we may not kill. `threads`: whether there are
-// any.
+// The child belongs to another user, so the host may not kill it. `threads`:
+// whether the host can create threads.
 class OsOfAnotherUser : public internal::Os {
  public:
   explicit OsOfAnotherUser(bool threads) : threads_(threads) {}
@@ -670,10 +671,11 @@ class OsOfAnotherUser : public internal::Os {
   std::atomic<bool> gave_up_{false};
 };
 
-// Without a thread to leave it to, it has to be waited for.
+// Without a thread to hand the child to, Run has to wait for the child.
 TEST(RunTest, LeavesAChildThatItMayNotKill) {
   for (const bool threads : {true, false}) {
-    // Never deleted: what is left behind uses it, and may not have begun to.
+    // Never deleted: a thread that Run leaves behind uses the object, perhaps
+    // only after this iteration.
     static auto* const kept = new std::deque<OsOfAnotherUser>;
     OsOfAnotherUser& os = kept->emplace_back(threads);
     internal::ScopedOs scoped_os(&os);
@@ -782,7 +784,7 @@ TEST(RunTest, TellsThePidOfTheChild) {
   EXPECT_EQ(failure->result.out, absl::StrCat(failure->result.pid, "\n"));
 }
 
-// That no child and no descriptor is left is seen by the main of all tests.
+// The main of all tests checks that no child and no descriptor remains.
 TEST(RunTest, LetsTheExceptionOfASinkThrough) {
   RunOptions options;
   options.on_out = [](absl::string_view) -> absl::Status {

@@ -11,9 +11,9 @@
 
 namespace asyncproc {
 
-// From now on, and for good, this process may take no more than `bytes` of
-// memory beyond what it has. For a host of its own (see own_host.h), and not
-// under a sanitizer, which needs far more than that for itself.
+// Permanently limits this process to `bytes` of memory above its present use.
+// For a host of its own (see own_host.h), and not under a sanitizer, which
+// needs far more memory for itself.
 inline void LeaveMemory(size_t bytes) {
   FILE* const statm = fopen("/proc/self/statm", "r");
   CHECK(statm != nullptr);
@@ -22,8 +22,8 @@ inline void LeaveMemory(size_t bytes) {
   fclose(statm);
   const rlim_t most =
       pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)) + bytes;
-  // Not RLIMIT_AS: malloc has reserved addresses by the dozen of MiB for when
-  // other threads need memory, which that limit counts already.
+  // Not RLIMIT_AS: that limit also counts the dozens of MiB of addresses that
+  // malloc has reserved for other threads.
   const rlimit limit = {most, most};
   CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
 }

@@ -1,5 +1,6 @@
 // The helpers for tests of servers: TestServer, ServerFixture, and the
-// matchers. What a test reports that fails is looked at from outside.
+// matchers. Failing tests run in a program of their own, whose report is
+// checked.
 
 #include "asyncproc/testing/server_fixture.h"
 
@@ -71,7 +72,7 @@ TEST(TestServerTest, TellsTheLineThatShowedThatItIsReady) {
   ASSERT_THAT(server, IsOk());
 
   EXPECT_EQ((*server)->readiness().groups[0], "at 4711");
-  // The line is there for the test, too.
+  // The test can still read the line.
   EXPECT_THAT((*server)->process().out().ReadLine(kNeverReached),
               IsOkAndHolds("ready at 4711"));
 }
@@ -251,9 +252,10 @@ TEST(MatchersTest, EndWithTheTimeOfTheirThread) {
   EXPECT_LT(absl::Now() - start, kNeverReached / 2);
 }
 
-// ---- What a test reports that fails.
+// ---- Reports of failing tests.
 
-// What the test `name` of broken_servers writes; `fails`: whether it does.
+// The report of the test `name` of broken_servers. `fails`: the expected
+// result.
 std::string Report(const std::string& name, bool fails = true) {
   RunOptions options;
   options.timeout = kNeverReached;

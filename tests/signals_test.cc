@@ -1,5 +1,5 @@
-// What the host's signals, mask and dispositions are to its children, and the
-// other way round.
+// The effect of the host's signals, mask and dispositions on its children, and
+// of the children on the host.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@ using internal::Os;
 using internal::ScopedOs;
 using testing::HasSubstr;
 
-// The mask of the calling thread and all dispositions, to be compared.
+// The mask of the calling thread and all dispositions, as text to compare.
 std::string SignalState() {
   std::string state;
   sigset_t mask;
@@ -104,8 +104,8 @@ TEST(SignalsTest, NoHandlerOfTheHostsRunsOnAThreadOfOurs) {
       ASSERT_THAT(tap, IsOk());
       taps.push_back(*std::move(tap));
     }
-    // With the main thread's blocked for a while, another would have to take
-    // it.
+    // While the main thread blocks the signal, another thread would have to
+    // handle it.
     sigset_t blocked;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR1);
@@ -132,7 +132,7 @@ TEST(SignalsTest, NothingOfTheHostsIsTouched) {
   process->Signal(SIGSTOP).IgnoreError();
   EXPECT_EQ(SignalState(), before);
   process->Terminate(kShort).IgnoreError();
-  // Nobody reads.
+  // The child does not read.
   auto deaf = MustSpawn(Command::Shell("exec <&-; echo ready; sleep 1000"));
   AwaitLine(*deaf, "ready");
   EXPECT_THAT(deaf->Write("x"), HasCode(absl::StatusCode::kFailedPrecondition));
@@ -141,7 +141,7 @@ TEST(SignalsTest, NothingOfTheHostsIsTouched) {
   EXPECT_EQ(SignalState(), before);
 }
 
-// Fails one call, by its number, of those that a start needs.
+// Fails one of the calls that a start needs: pipe2 or clone.
 class FailingOs : public Os {
  public:
   FailingOs(bool pipe, bool clone) : pipe_(pipe), clone_(clone) {}
@@ -232,7 +232,7 @@ TEST(SignalsTest, TheChildOutlivesTheThreadThatStartedIt) {
     std::unique_ptr<Process> process;
     std::thread([&] { process = MustSpawn(command); }).join();
 
-    // Were it killed, it would have been by now; and it answers.
+    // A kill would have happened by now, and the child answers.
     absl::SleepFor(kShort);
     EXPECT_THAT(process->Write("hello\n"), IsOk());
     EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("hello"));
@@ -273,7 +273,7 @@ TEST(SignalsTest, NoHandlerOfTheHostsRunsInAChildThatStarts) {
     struct sigaction action = {};
     action.sa_flags = SA_RESTART;
     action.sa_handler = [](int) {
-      // The memory is the host's, also in a child before exec.
+      // Before exec, the child shares the memory of the host.
       if (syscall(SYS_getpid) != host) abort();
       ++handled_in_host;
     };
@@ -287,7 +287,7 @@ TEST(SignalsTest, NoHandlerOfTheHostsRunsInAChildThatStarts) {
     });
     for (int round = 0; round < 1000 / kSlowness; ++round) {
       auto process = MustSpawn(Command({"true"}));
-      // It may have got one of them itself, once it was a program.
+      // After exec, the child itself may have received one of the signals.
       auto status = process->WaitFor(kNeverReached);
       ASSERT_THAT(status, IsOk());
       EXPECT_TRUE(status->ok() || *status == ExitStatus::Signaled(SIGUSR1))

@@ -1,9 +1,11 @@
-// A hundred thousand children of every kind, by eight threads at once. By hand:
+// A hundred thousand children of all kinds, by eight threads at once. Run by
+// hand:
 //
 //   bazel test //tests:soak_test --test_output=streamed
 //
-// ASYNCPROC_SOAK_CHILDREN, ASYNCPROC_SOAK_SECONDS and ASYNCPROC_SOAK_SEED in
-// --test_env say when to stop, and repeat what a seed, which is printed, chose.
+// With --test_env, ASYNCPROC_SOAK_CHILDREN and ASYNCPROC_SOAK_SECONDS limit the
+// run, and ASYNCPROC_SOAK_SEED repeats the choices of an earlier run, which
+// prints its seed.
 
 #include <dirent.h>
 #include <signal.h>
@@ -62,12 +64,12 @@ size_t CountEntries(const char* directory) {
   return count;
 }
 
-// One thread's part.
+// The work of one thread.
 class Soaker {
  public:
   explicit Soaker(uint64_t seed) : random_(seed) {}
 
-  // Lives through the life of one child, which is chosen at random.
+  // Runs one child, whose kind is chosen at random, from its start to its end.
   void LiveOnce() {
     using Life = void (Soaker::*)();
     static constexpr std::array<Life, 14> kLives = {
@@ -85,7 +87,7 @@ class Soaker {
   }
   bool Maybe() { return Below(2) == 0; }
 
-  // With all that must make no difference.
+  // Varies the options that must not change the result.
   std::unique_ptr<Process> Start(std::vector<std::string> argv) {
     Command command(std::move(argv));
     command.die_with_parent = Below(8) == 0;
@@ -257,7 +259,7 @@ class Soaker {
     const pid_t pid = process->pid();
     if (Maybe()) process->Write(std::string(100'000, 'x')).IgnoreError();
     process = nullptr;
-    // Were there another of this number by now, it would not be our child.
+    // If another process has the pid by now, it is not a child of this process.
     siginfo_t info;
     EXPECT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info,
                      WEXITED | WNOHANG | WNOWAIT),
@@ -267,7 +269,7 @@ class Soaker {
   std::mt19937_64 random_;
 };
 
-// Until no child and no thread is left of those that were detached.
+// Waits until no thread for a detached child remains.
 void AwaitDetached(size_t threads) {
   const absl::Time patience = MonotonicNow() + kNeverReached;
   while (CountEntries("/proc/self/task") > threads &&
@@ -321,7 +323,8 @@ TEST(SoakTest, ManyChildrenOfEveryKind) {
             << absl::FormatDuration(elapsed) << ", "
             << static_cast<double>(started) / absl::ToDoubleSeconds(elapsed)
             << " per second, " << ResidentMebibytes() << " MiB" << std::endl;
-  // What allocators keep depends on the threads there are at once.
+  // The memory that allocators keep depends on the number of concurrent
+  // threads.
   if (kSlowness == 1 && resident > 0) {
     EXPECT_LT(ResidentMebibytes(), resident + 100);
   }

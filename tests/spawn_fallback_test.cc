@@ -1,5 +1,5 @@
-// How a child is made where the kernel, an emulator or a filter refuses the
-// fastest way: each way has the same outcome.
+// The ways to create a child when the kernel, an emulator or a filter refuses
+// the fastest way: all have the same result.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,8 +41,8 @@ using testing::HasSubstr;
 
 constexpr int kSharing = CLONE_VM | CLONE_VFORK;
 
-// How a system answers a clone with `flags`: a negated errno, or the flags that
-// it uses instead.
+// The result of a clone with `flags`: a negated errno, or the flags that the
+// system uses instead.
 using Translation = std::function<int(int flags)>;
 
 struct System {
@@ -73,7 +73,7 @@ class OsOfSystem : public internal::Os {
   }
 
   void TakeCloseRange() { have_close_range_ = false; }
-  // Of the last child.
+  // Whether the last child shared the host's memory.
   bool was_shared() const { return (last_ & CLONE_VM) != 0; }
 
  private:
@@ -91,7 +91,8 @@ class CloneTest : public testing::TestWithParam<System> {
 INSTANTIATE_TEST_SUITE_P(
     , CloneTest,
     testing::Values(System{"Linux", [](int flags) { return flags; }},
-                    // Takes vfork, and no other signal at the end.
+                    // Takes the flags of vfork, and only SIGCHLD as the exit
+                    // signal.
                     System{"TakesVfork",
                            [](int flags) {
                              return (flags & CSIGNAL) == SIGCHLD ? flags
@@ -104,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
                                         ? flags
                                         : -EINVAL;
                            }},
-                    // A filter that wants memory to be its owner's alone.
+                    // A filter that refuses shared memory.
                     System{"TakesFork",
                            [](int flags) {
                              return (flags & kSharing) == 0 ? flags : -EPERM;
@@ -115,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
                                         ? flags
                                         : -ENOSYS;
                            }},
-                    // As qemu-user: a vfork is a fork there.
+                    // As in qemu-user, where a vfork is a fork.
                     System{"MakesForkOfVfork",
                            [](int flags) {
                              const bool is_known =
@@ -157,7 +158,7 @@ TEST_P(CloneTest, IsAsFastAsTheSystemLetsIt) {
   EXPECT_EQ(os_.was_shared(), name == "Linux" || name.find("TakesVfork") == 0);
 }
 
-// SPN-01 SPN-12: that no child is left is seen by the main of all tests.
+// SPN-01 SPN-12: the main of all tests checks that no child remains.
 TEST_P(CloneTest, ReportsWhereTheChildFailed) {
   ExpectFailure(Command({"/no/such/file"}), SpawnStage::kExec, ENOENT,
                 "/no/such/file");
@@ -182,7 +183,7 @@ TEST_P(CloneTest, LeavesNoDescriptorToTheChild) {
   EXPECT_EQ(OutputOf(list), "0\n1\n2\n3\n");
 }
 
-// The report's own descriptor is in the way of one of them.
+// The descriptor for the report has the number of one of the targets.
 TEST_P(CloneTest, MovesDescriptorsToAnyNumber) {
   auto pipe = internal::MakePipe();
   ASSERT_THAT(pipe, IsOk());
@@ -252,8 +253,7 @@ TEST_P(CloneTest, WorksOnManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// As an emulator that takes the flags and makes a copy of the host all the
-// same.
+// As an emulator that accepts the flags but copies the host's memory.
 int ForkOfAnything(int flags) { return flags & ~(kSharing | CLONE_FILES); }
 
 TEST(SilentForkTest, ReportsWhereTheChildFailed) {
@@ -281,7 +281,7 @@ TEST(SilentForkTest, LeavesNoDescriptorToTheChild) {
   });
 }
 
-// The first start takes a pipe for the report, and the others take none.
+// Only the first start creates a pipe for the report.
 TEST(SilentForkTest, IsLookedForByTheFirstStartAlone) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     class PipeCounter : public internal::Os {
@@ -322,7 +322,7 @@ TEST(CloneErrorTest, IsTheLastOneWhereEveryWayIsRefused) {
   ExpectFailure(Command({"true"}), SpawnStage::kClone, EPERM, "clone");
 }
 
-// No descriptor is left for the pipe of the report.
+// There is no free descriptor for the pipe of the report.
 TEST(CloneErrorTest, IsThatOfThePipeWhereItNeedsOne) {
   class WithoutPipe : public OsOfSystem {
    public:

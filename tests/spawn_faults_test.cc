@@ -1,5 +1,5 @@
 // Faults of a spawn routine that CPython's tests of subprocess, which
-// tests/conformance runs, do not notice.
+// tests/conformance runs, do not detect.
 
 #include <dirent.h>
 #include <errno.h>
@@ -45,7 +45,7 @@ using testing::IsEmpty;
 using testing::IsSupersetOf;
 using testing::UnorderedElementsAreArray;
 
-// Far from the numbers that a child opens files at.
+// Far above the numbers of the files that a child opens.
 constexpr int kFarDescriptor = 100;
 
 SpawnRequest Request(std::vector<std::string> argv) {
@@ -81,8 +81,8 @@ UniqueFd Far(const UniqueFd& fd, int flag) {
   return UniqueFd(fcntl(fd.get(), flag, kFarDescriptor));
 }
 
-// What a child says on stdout. `flag`: F_DUPFD for a pipe that an exec leaves
-// open, F_DUPFD_CLOEXEC for one that it closes.
+// The child's output on stdout. `flag`: F_DUPFD for a pipe that stays open on
+// exec, F_DUPFD_CLOEXEC for a pipe that exec closes.
 std::string OutputOf(SpawnRequest request, int flag = F_DUPFD_CLOEXEC) {
   absl::StatusOr<Pipe> pipe = MakePipe();
   EXPECT_THAT(pipe, IsOk());
@@ -102,7 +102,7 @@ std::string OutputOf(SpawnRequest request, int flag = F_DUPFD_CLOEXEC) {
   return output;
 }
 
-// Descriptor to its flags.
+// The open descriptors and their flags.
 std::map<int, int> OpenDescriptors() {
   std::map<int, int> open;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc/self/fd"),
@@ -196,7 +196,7 @@ TEST(SpawnTest, GivesUpTheGroupsBeforeTheUser) {
   const std::vector<std::string> status =
       absl::StrSplit(OutputOf(std::move(request)), '\n');
 
-  // Real, effective, saved and that of the file system.
+  // The real, effective, saved and file system ids.
   EXPECT_THAT(status, IsSupersetOf({"Uid:\t1234\t1234\t1234\t1234",
                                     "Gid:\t2345\t2345\t2345\t2345",
                                     "Groups:\t3456 4567 "}));
@@ -247,7 +247,7 @@ std::vector<std::string> DescriptorsOf(SpawnRequest request, int flag) {
                         absl::SkipEmpty());
 }
 
-// `ls` opens the folder as the lowest that is free.
+// `ls` opens the folder at the lowest free number.
 TEST(SpawnTest, LeavesNothingAtTheOldNumbersWhenItClosesAllOthers) {
   SpawnRequest request = Request({"/bin/ls", "/proc/self/fd"});
   request.moves = {{0, 0}, {1, 1}, {2, 2}};
@@ -256,7 +256,7 @@ TEST(SpawnTest, LeavesNothingAtTheOldNumbersWhenItClosesAllOthers) {
               ElementsAre("0", "1", "2", "3"));
 }
 
-// Two that swap their numbers need copies for a moment.
+// Two descriptors that swap their numbers need temporary copies.
 TEST(SpawnTest, LeavesNothingAtTheOldNumbersWhenItClosesNoOthers) {
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   const UniqueFd one = Far(null, F_DUPFD_CLOEXEC);
@@ -287,7 +287,7 @@ TEST(ProcessTest, GivesAChildItsStandardStreamsAndNothingElse) {
 
 // ---- Descriptors that a child, started meanwhile by others, inherits.
 
-// Where a child is made, all that is needed for it is open.
+// At Clone, all descriptors that the start needs are open.
 class WatchesClone : public Os {
  public:
   pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
@@ -302,7 +302,7 @@ class WatchesClone : public Os {
   }
 
   int clones() const { return clones_; }
-  // The new descriptors that a child of anybody's would have inherited.
+  // The new descriptors that another thread's child would have inherited.
   const std::set<int>& inheritable() const { return inheritable_; }
 
  private:

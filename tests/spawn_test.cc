@@ -1,4 +1,4 @@
-// How a start fails, and what is left of it.
+// Failed starts: their errors, and that no trace of them remains.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,8 @@ using internal::UniqueFd;
 using testing::AllOf;
 using testing::HasSubstr;
 
-// A start that failed so, with a message that has `parts`.
+// Expects that the start fails at `stage`, with a message that contains
+// `parts`.
 void ExpectFailure(const Command& command, SpawnStage stage, int error_number,
                    const std::vector<std::string>& parts = {}) {
   const auto process = Process::Spawn(command);
@@ -59,7 +60,7 @@ Command InPath(const std::string& path, const std::string& name = "tool") {
   return command;
 }
 
-// Counts the children that are made.
+// Counts the clone calls.
 class CountingOs : public internal::Os {
  public:
   pid_t Clone(int (*entry)(void*), void* stack_top, int flags, void* arg,
@@ -158,7 +159,7 @@ TEST(SpawnTest, MakesACarriageReturnVisible) {
                 {script + " is there", "\"/bin/sh\\r\""});
 }
 
-// SPN-09: that nothing is left is seen by the main of all tests.
+// SPN-09: the main of all tests checks that no trace remains.
 TEST(SpawnTest, LeavesNothingOfAThousandFailures) {
   for (int i = 0; i < 1024; ++i) {
     ASSERT_THAT(Process::Spawn(Command({"/no/such/file"})),
@@ -334,11 +335,11 @@ TEST(SpawnTest, CanBeToldTheSameCommandAgain) {
   EXPECT_EQ(OutputOf(copy), "one\n");
 }
 
-// A program that is held open for writing, as one that was just built may be by
-// a child of some other thread.
+// A program that is open for writing, as a new program may be in another
+// thread's child.
 class BusyProgramTest : public testing::Test {
  protected:
-  // Closes it before the third attempt.
+  // Closes the program before the third attempt.
   class ThirdTimeOs : public CountingOs {
    public:
     explicit ThirdTimeOs(UniqueFd* writer) : writer_(writer) {}

@@ -1,4 +1,4 @@
-// What is written to a child's stdin.
+// The data for a child's stdin.
 
 #include <errno.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ using testing::HasSubstr;
 
 constexpr size_t kMebibyte = 1024 * 1024;
 
-// Bytes of which none is where another could be.
+// Bytes that show any loss or change of order.
 std::string Pattern(size_t size) {
   std::string pattern;
   pattern.reserve(size + 16);
@@ -36,7 +36,7 @@ std::string Pattern(size_t size) {
   return pattern;
 }
 
-// A line of /proc about this thread.
+// A line of this thread's status in /proc.
 std::string StatusLine(absl::string_view key) {
   std::ifstream status("/proc/thread-self/status");
   for (std::string line; std::getline(status, line);) {
@@ -122,7 +122,7 @@ TEST(StdinTest, LeavesTheSignalsOfTheHostAloneWhenTheChildDies) {
 
   for (int i = 0; i < 20; ++i) {
     auto process = MustSpawn(Command({"true"}));
-    // Too much for a pipe: some of it meets one that is broken.
+    // More than a pipe holds: a part is written to a broken pipe.
     process->Write(std::string(kMebibyte, 'x')).IgnoreError();
     EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
     EXPECT_THAT(process->Write("x"),

@@ -58,7 +58,7 @@ bool IsBlocked(int signal) {
   return sigismember(&blocked, signal) == 1;
 }
 
-// What the calling thread does with SIGPIPE, restored at the end.
+// Restores the disposition and the mask of SIGPIPE at the end.
 class SigpipeState {
  public:
   SigpipeState() {
@@ -114,7 +114,7 @@ class OsWithoutQuietWrites : public internal::Os {
   }
 };
 
-// By the flag for it, and without.
+// With the flag against SIGPIPE, and without.
 class WriteWithoutSigpipeTest : public testing::TestWithParam<bool> {
  protected:
   WriteWithoutSigpipeTest() {
@@ -159,7 +159,7 @@ TEST_P(WriteWithoutSigpipeTest, DoesNotCallAHandlerOfTheHosts) {
 
   EXPECT_EQ(handled, 0);
   raise(SIGPIPE);
-  EXPECT_EQ(handled, 1);  // Its own still reach it.
+  EXPECT_EQ(handled, 1);  // The host's own signals still arrive.
 }
 
 TEST_P(WriteWithoutSigpipeTest, LeavesAnIgnoredSigpipeIgnored) {
@@ -234,7 +234,7 @@ class StdinWriterTest : public testing::Test {
     return options;
   }
 
-  // Reads until nothing comes any more, as the loop.
+  // Reads until all input has arrived, and acts as the loop.
   std::string ReadAll() {
     std::string all;
     for (;;) {
@@ -433,7 +433,7 @@ class ThreadedStdinWriterTest : public StdinWriterTest {
   }
   void TearDown() override { writer_->Stop(); }
 
-  // Reads until the end of the input.
+  // Reads until end-of-file.
   std::string ReadToEnd() {
     std::string all;
     pollfd readable = {reader_.get(), POLLIN, 0};
@@ -485,7 +485,7 @@ TEST_F(ThreadedStdinWriterTest, FindsOutThatNobodyReadsAnyMore) {
   EXPECT_GT(writer_->undelivered(), 900000);
 }
 
-// No thread can be started.
+// Starts no threads.
 class OsWithoutThreads : public internal::Os {
  public:
   int ThreadCreate(pthread_t*, const pthread_attr_t*, void* (*)(void*),
@@ -510,9 +510,9 @@ TEST_F(ThreadedStdinWriterTest, TakesNothingWithoutAThread) {
   EXPECT_EQ(ReadToEnd(), "kept");
 }
 
-// ---- Of a terminal
+// ---- For a terminal
 
-// A terminal in raw mode, which takes and gives any byte.
+// A terminal in raw mode, which passes all bytes.
 class TerminalStdinWriterTest : public StdinWriterTest {
  protected:
   void SetUp() override {
@@ -528,7 +528,7 @@ class TerminalStdinWriterTest : public StdinWriterTest {
                                             Options(kLimit));
   }
 
-  // Until no further byte may wait.
+  // Fills the queue up to its limit. Returns the number of written bytes.
   size_t Fill() {
     size_t written = 0;
     for (size_t size = kLimit; size > 0; size /= 2) {
@@ -540,7 +540,7 @@ class TerminalStdinWriterTest : public StdinWriterTest {
     return written;
   }
 
-  // Reads until that has come, as the loop.
+  // Reads until `end` has arrived, and acts as the loop.
   std::string ReadUntil(const std::string& end) {
     std::string all;
     while (all.size() < end.size() ||
@@ -553,7 +553,7 @@ class TerminalStdinWriterTest : public StdinWriterTest {
     return all;
   }
 
-  UniqueFd terminal_;  // It stays open when the queue is closed.
+  UniqueFd terminal_;  // Stays open when the queue is closed.
 
   static constexpr size_t kLimit = 1 << 16;
   static constexpr int kTooLong = 30 * 1000;
@@ -579,7 +579,7 @@ TEST_F(TerminalStdinWriterTest, StaysOpenWithoutMemoryForItsEnd) {
 
     EXPECT_THAT(queue.Close(), HasCode(absl::StatusCode::kResourceExhausted));
 
-    // Where so much has gone, there is room.
+    // The sent bytes have made room.
     while (queue.pending() > kMuch / 3) {
       ASSERT_FALSE(ReadSome(reader_, 4096).empty());
       queue.Advance(0);

@@ -73,8 +73,8 @@ pid_t ReadPid(Process& process) {
   return std::stoi(*line);
 }
 
-// It prints the pid of a child of its own that ignores SIGTERM, then that one
-// says "ready".
+// The shell prints the pid of a child that ignores SIGTERM. Then that child
+// prints "ready".
 Command ShellWithStubbornChild() {
   Command command =
       Command::Shell("sh -c 'echo $$; exec \"$STUBBORN\"' & exec sleep 1000");
@@ -233,7 +233,7 @@ TEST(TerminateTest, DoesNotWaitForInputThatTheChildDoesNotRead) {
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-// TRM-05: what is queued is dropped, and the pipe closed.
+// TRM-05: the queued input is dropped, and the pipe is closed.
 TEST(TerminateTest, GivesEndOfFileToAChildThatReadsLater) {
   auto process = MustSpawn(
       Command::Shell("read line; echo ready; read line; cat >/dev/null"));
@@ -409,7 +409,7 @@ TEST(TerminateTest, KillsAnInteractiveShellThatGetsNoEndOfFile) {
   Command command({"bash", "--norc", "-i"});
   command.in = Stdio::Fd(pipe->read_end.get());
   auto process = MustSpawn(command);
-  // By then it ignores SIGTERM.
+  // bash ignores SIGTERM after it has answered.
   ASSERT_EQ(write(pipe->write_end.get(), "echo ready\n", 11), 11);
   AwaitLine(*process, "ready");
 
@@ -521,7 +521,7 @@ TEST(TerminateTest, MayBeCalledWhileOthersWaitReadAndWrite) {
   });
   threads.emplace_back([&] {
     while (process->Write(std::string(10'000, 'x')).ok()) {
-      // Whether it gets there or not.
+      // The result does not matter.
       process->Flush(kNeverReached).IgnoreError();
     }
   });
@@ -602,7 +602,7 @@ TEST(TerminateTreeTest, GoesOnUntilAlsoTheDescendantsHaveEnded) {
   EXPECT_FALSE(ProcessLives(stubborn));
 }
 
-// How many processes of this name there are that have not ended.
+// The number of running processes with this name.
 int Count(absl::string_view name) {
   int count = 0;
   const auto all = internal::ListProcesses();
@@ -637,8 +637,8 @@ TEST(TerminateTreeTest, OutrunsATreeThatGrowsAllTheTime) {
   }
 }
 
-// Lets something happen between the first look at the processes that there are
-// and the second one: when the first SIGSTOP is about to be sent.
+// Calls `interlude` between the first and the second search for processes: when
+// the first SIGSTOP is about to be sent.
 class OsWithInterlude : public internal::Os {
  public:
   explicit OsWithInterlude(std::function<void()> interlude)
@@ -697,7 +697,7 @@ TEST(TerminateGroupTest, FindsWhoJoinsAfterTheFirstLook) {
   EXPECT_EQ(waitpid(stranger, &status, 0), stranger);
 }
 
-// A process that does something before it obeys its first SIGSTOP.
+// Delays the first SIGSTOP until `before_stop` has been called.
 class OsWithSlowStop : public internal::Os {
  public:
   explicit OsWithSlowStop(std::function<void()> before_stop)
@@ -711,7 +711,7 @@ class OsWithSlowStop : public internal::Os {
     return 0;
   }
   int Poll(pollfd* fds, nfds_t count, absl::Time deadline) override {
-    // Somebody waits for what cannot be polled.
+    // The caller waits without a pollable descriptor.
     const bool waits = count == 0 && deadline > absl::InfinitePast();
     if (waits && pidfd_ >= 0 && before_stop_ != nullptr) {
       std::exchange(before_stop_, nullptr)();
@@ -767,7 +767,7 @@ TEST(FindStrangersTest, AreNoneOfTheFamilyNorBelowIt) {
 }
 
 TEST(FindStrangersTest, HaveNoAncestorThatMayHaveEndedMeanwhile) {
-  // Below one that is not there any more, and below one that is a zombie.
+  // The descendant of a missing process, and the child of a zombie.
   EXPECT_THAT(internal::FindStrangers({Stat(1, 0), Stat(30, 20), Stat(40, 30),
                                        Stat(50, 1, 'Z'), Stat(60, 50)},
                                       {70}),

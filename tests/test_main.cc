@@ -1,6 +1,5 @@
-// The main of every test: the programs that it starts find a HOME of its own,
-// and after each test case, nothing may be left of it: no descriptor, no child,
-// no thread.
+// The main of every test. The programs that a test starts have a HOME of their
+// own. After each test case, no descriptor, child or thread may remain.
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +23,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
-// ThreadSanitizer misses a happens-before edge that is inside absl::Mutex:
+// ThreadSanitizer misses a happens-before edge inside absl::Mutex:
 // https://github.com/google/sanitizers/issues/953.
 extern "C" const char* __tsan_default_suppressions() {
   return "race:absl::*::synchronization_internal::Waiter::Post\n";
@@ -42,7 +41,7 @@ std::set<int> Numbers(const char* directory) {
   return numbers;
 }
 
-// "3 -> pipe:[123]", but for the one that lists them.
+// "3 -> pipe:[123]", without the descriptor that lists them.
 std::set<std::string> OpenDescriptors() {
   std::set<std::string> open;
   for (int fd : Numbers("/proc/self/fd")) {
@@ -62,8 +61,8 @@ class LeakListener : public testing::EmptyTestEventListener {
   }
 
   void OnTestEnd(const testing::TestInfo& info) override {
-    // A thread that was joined is still listed for a moment, and the threads
-    // of a detached child close its pipes after its end.
+    // A joined thread is still listed for a moment, and the threads of a
+    // detached child close its pipes after its end.
     const absl::Time patience = absl::Now() + absl::Seconds(10);
     while (Numbers("/proc/self/task").size() > threads_ &&
            absl::Now() < patience) {
@@ -74,7 +73,7 @@ class LeakListener : public testing::EmptyTestEventListener {
     EXPECT_EQ(OpenDescriptors(), descriptors_)
         << info.name() << " left descriptors open, or closed others'";
     siginfo_t child = {};
-    // Without reaping: the child is another's to be found.
+    // Does not reap, so that a later check also finds the child.
     if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) {
       ADD_FAILURE() << info.name() << " left a child behind, "
                     << (child.si_pid != 0
@@ -89,13 +88,13 @@ class LeakListener : public testing::EmptyTestEventListener {
   size_t threads_ = 0;
 };
 
-// A folder for the files that programs keep for their user, the history of a
-// shell say. No file of the real user's is read or written.
+// A folder for the files that programs keep for their user, such as the history
+// of a shell. The real user's files are not read or written.
 class OwnHome {
  public:
-  // Before there is another thread.
+  // REQUIRES: no other thread runs.
   OwnHome() {
-    // A test that runs itself anew has the one of its first process.
+    // A test that runs itself again uses the folder of its first process.
     const char* const home = getenv("HOME");
     const char* const own = getenv(kVariable);
     if (home != nullptr && own != nullptr && strcmp(home, own) == 0) return;
@@ -103,8 +102,8 @@ class OwnHome {
     CHECK(mkdtemp(path_.data()) != nullptr) << path_;
     setenv("HOME", path_.c_str(), 1);
     setenv(kVariable, path_.c_str(), 1);
-    // Where programs look beside HOME, and how they would behave for this user
-    // alone.
+    // Variables that name other files, or change the behavior of programs for
+    // this user.
     for (const char* name :
          {"BASH_ENV", "ENV", "HISTFILE", "INPUTRC", "LESSHISTFILE",
           "MYSQL_HISTFILE", "NODE_REPL_HISTORY", "PSQL_HISTORY", "PSQLRC",
@@ -122,7 +121,7 @@ class OwnHome {
  private:
   static constexpr char kVariable[] = "ASYNCPROC_TEST_HOME";
 
-  std::string path_;  // Empty: another process's.
+  std::string path_;  // Empty: another process's folder.
 };
 
 }  // namespace
@@ -130,7 +129,7 @@ class OwnHome {
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   const OwnHome home;
-  // With its first thread, ThreadSanitizer starts one of its own.
+  // ThreadSanitizer starts a thread of its own with the first thread.
   std::thread([] {}).join();
   testing::UnitTest::GetInstance()->listeners().Append(new LeakListener);
   return RUN_ALL_TESTS();

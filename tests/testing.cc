@@ -30,7 +30,7 @@ const int kSlowness = 1;
 #endif
 
 std::string Helper(absl::string_view name) {
-  // Bazel runs a test where its data are.
+  // Bazel runs a test in the folder of its data.
   return absl::StrCat(std::filesystem::current_path().string(),
                       "/tests/helpers/", name);
 }

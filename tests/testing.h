@@ -20,13 +20,13 @@ namespace asyncproc {
 constexpr absl::Duration kShort = absl::Milliseconds(50);
 constexpr absl::Duration kNeverReached = absl::Minutes(1);
 
-// Upper bounds on elapsed time are multiplied by this: sanitizers are slow.
+// The factor for upper bounds on elapsed time: sanitizers are slow.
 extern const int kSlowness;
 
 // The path of a program in tests/helpers.
 std::string Helper(absl::string_view name);
 
-// A file that lives as long as this, in a folder of its own.
+// A folder for files, which is removed with this object.
 class TemporaryDirectory {
  public:
   TemporaryDirectory();
@@ -41,20 +41,19 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-// Starts it, or fails the test and ends the program: without a child there is
-// nothing to test.
+// Starts `command`. On failure, fails the test and ends the program, because
+// there is no child to test.
 std::unique_ptr<Process> MustSpawn(Command command);
 
-// All that `command` says on stdout, with its end as it should be: exit status
-// 0.
+// The output of `command` on stdout. The command must exit with 0.
 std::string OutputOf(Command command);
 
-// Waits for a line that `process` says when it is ready to be tested.
+// Waits for the line that `process` prints when it is ready for the test.
 void AwaitLine(Process& process, absl::string_view line);
 
-// Whether there is such a process, zombies excepted.
+// Whether the process exists and is not a zombie.
 bool ProcessLives(pid_t pid);
-// Waits until there is not.
+// Waits until the process has ended. Returns false after `timeout`.
 bool AwaitProcessEnd(pid_t pid, absl::Duration timeout = kNeverReached);
 
 inline const absl::Status& GetStatus(const absl::Status& status) {
@@ -76,7 +75,7 @@ MATCHER_P(HasCode, code, absl::StatusCodeToString(code)) {
   *result_listener << status;
   return status.code() == code;
 }
-// Of a StatusOr: is OK, and its value matches.
+// Matches a StatusOr that is OK and whose value matches.
 MATCHER_P(
     IsOkAndHolds, matcher,
     "is OK and " +

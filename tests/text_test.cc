@@ -13,7 +13,7 @@ TEST(PrintableTest, EscapesWhatATerminalTakesForACommand) {
   EXPECT_EQ(Printable("a\x1b]0;title\a\r\n\t\x7f"),
             "a\\x1b]0;title\\x07\\r\\n\\t\\x7f");
   EXPECT_EQ(Printable(absl::string_view("nul\0", 4)), "nul\\x00");
-  // U+009B is CSI; U+202E shows what follows backwards.
+  // U+009B is CSI; U+202E reverses the direction of the text after it.
   EXPECT_EQ(Printable("\xc2\x9b\x33\x31m \xe2\x80\xaegpj"),
             "\\xc2\\x9b31m \\xe2\\x80\\xaegpj");
 }

@@ -1,4 +1,4 @@
-// Any thread may call anything on a Process.
+// Any thread may call any method of a Process.
 
 #include <pthread.h>
 #include <signal.h>
@@ -128,7 +128,7 @@ TEST(ThreadsTest, ShareAProcess) {
   EXPECT_EQ(read, kLines);
 }
 
-// THR-05, THR-07: only with an environment of the command's own; see
+// THR-05, THR-07: the command must have an environment of its own; see
 // Environment.
 TEST(ThreadsTest, StartChildrenWhileOthersAllocateAndChangeTheEnvironment) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
@@ -166,7 +166,7 @@ TEST(ThreadsTest, HandAProcessOn) {
   std::thread([&] { process = nullptr; }).join();
 }
 
-// The stack of the thread, but for what sanitizers add to it.
+// The stack of the calling thread, multiplied for sanitizers.
 TEST(ThreadsTest, NeedAStackOf64KiB) {
   pthread_attr_t attributes;
   ASSERT_EQ(pthread_attr_init(&attributes), 0);

@@ -30,7 +30,7 @@ using Kind = TranscriptEvent::Kind;
 
 constexpr absl::StatusCode kBad = absl::StatusCode::kInvalidArgument;
 
-// The character of three bytes.
+// A character of three bytes.
 constexpr absl::string_view kEuro = "\xE2\x82\xAC";
 constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";
 
@@ -96,7 +96,7 @@ Transcript EveryKind() {
   return transcript;
 }
 
-// Of one event, behind a header without a terminal.
+// One event after a header without a terminal.
 std::string JsonLine(absl::string_view line) {
   return absl::StrCat("{\"transcript\":1,\"command\":\"cat\",\"start_us\":0}\n",
                       line, "\n");
@@ -182,7 +182,7 @@ TEST(AsciinemaTest, KeepsEveryKindOfEventButForBytesAndStderr) {
   EXPECT_EQ(parsed->header.start, absl::FromUnixSeconds(1'700'000'000));
   EXPECT_EQ(parsed->header.terminal, transcript.header.terminal);
   std::vector<TranscriptEvent> expected = transcript.events;
-  expected[3].data = std::string(kEuro);  // Its first half had no event.
+  expected[3].data = std::string(kEuro);  // The first half had no event.
   expected[4].kind = Kind::kOut;
   expected.erase(expected.begin() + 2);
   EXPECT_THAT(parsed->events, testing::ElementsAreArray(expected));
@@ -204,8 +204,8 @@ TEST(AsciinemaTest, JoinsACharacterThatCameInPieces) {
 TEST(AsciinemaTest, ReplacesWhatIsNoUtf8) {
   Transcript transcript;
   transcript.header.terminal = TerminalSize();
-  // A byte that none begins with; what is longer than need be; a surrogate;
-  // what is cut by another character, and by the end.
+  // A byte that starts no character; an overlong encoding; a surrogate; a
+  // character cut off by another character, and by the end.
   transcript.events = {
       Data(Kind::kOut, 1, "\xFFz"), Data(Kind::kOut, 2, "\xC0\x80"),
       Data(Kind::kOut, 3, "\xED\xA0\x80"), Data(Kind::kOut, 4, "\xE2\x82z"),
@@ -259,7 +259,7 @@ TEST(AsciinemaTest, ReadsWhatAsciinemaRecorded) {
                   Data(Kind::kMark, 1'600'000, "")));
 }
 
-// With the real one, as Debian has it.
+// By the real asciinema, as Debian packages it.
 TEST(AsciinemaTest, IsShownByAsciinema) {
   TemporaryDirectory directory;
   Transcript transcript;
@@ -276,14 +276,14 @@ TEST(AsciinemaTest, IsShownByAsciinema) {
 
   for (const char* const verb : {"cat", "play"}) {
     Command command({"asciinema", verb, path});
-    command.pty = Pty();  // It does not show anything without one.
+    command.pty = Pty();  // asciinema prints nothing without a terminal.
     command.env.Set("LC_ALL", "C.UTF-8").Set("HOME", directory.path());
     EXPECT_EQ(OutputOf(command), absl::StrCat(kEuro, " ", kReplacement, "\r\n"))
         << verb;
   }
 }
 
-// ---- What is wrong
+// ---- Invalid input.
 
 struct BadCase {
   const char* name;
@@ -429,7 +429,7 @@ TEST(TranscriptTest, LeavesOutALastLineThatIsCutOff) {
         JsonLine("{\"us\":1,\"event\":\"out\",\"data\":\"a\"}")}) {
     EXPECT_EQ(MustParse(whole + "[2, \"o\", \"b").size(), 1);
     EXPECT_EQ(MustParse(whole + "{\"us\":2").size(), 1);
-    // One that is whole, and wrong, is no line that was cut off.
+    // A complete but wrong line does not count as cut off.
     EXPECT_THAT(Transcript::Parse(whole + "[2]"), HasCode(kBad));
   }
 }
@@ -441,7 +441,7 @@ TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
     out << event;
     shown.push_back(out.str());
   }
-  shown.erase(shown.begin() + 1);  // All bytes.
+  shown.erase(shown.begin() + 1);  // The event with all bytes.
 
   EXPECT_THAT(
       shown,
@@ -479,7 +479,7 @@ TEST(TranscriptTest, RefusesWhatIsNestedDeeplyToItsEnd) {
               HasCode(kBad));
 }
 
-// A minute, if each has to be compared with all before it.
+// Comparing each member with all members before it would take a minute.
 TEST(TranscriptTest, TakesNoLongerThanALineOfManyMembersIsLong) {
   std::string line = "{\"us\":1,\"event\":\"in_closed\"";
   for (int i = 0; i < 50'000; ++i) absl::StrAppend(&line, ",\"", i, "\":0");
@@ -526,7 +526,7 @@ TEST(TranscriptTest, IsForNobodyElseToReadUnlessTheFileWas) {
 
 TEST(TranscriptTest, SavesAllOrLeavesWhatWasThere) {
   TemporaryDirectory directory;
-  // What a file cannot take the place of.
+  // A folder, which a file cannot replace.
   const std::string path = directory.path() + "/folder.jsonl";
   ASSERT_EQ(mkdir(path.c_str(), 0755), 0);
 

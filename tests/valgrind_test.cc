@@ -1,5 +1,5 @@
-// The tests of starting a child, in a program that runs under valgrind, which
-// makes a fork of every clone in silence, and has no pidfd_open (3.19).
+// The tests of starting a child, under valgrind, which silently turns each
+// clone into a fork, and has no pidfd_open (3.19).
 
 #include <filesystem>
 #include <string>
@@ -16,12 +16,12 @@
 namespace asyncproc {
 namespace {
 
-// A hundred times what the test takes on a quiet machine.
+// A hundred times the duration of the test on an idle machine.
 constexpr absl::Duration kTimeout = absl::Minutes(4);
 
 TEST(ValgrindTest, FindsNothingInAProgramThatStartsChildren) {
   if (kSlowness > 1) GTEST_SKIP() << "valgrind cannot run what sanitizers made";
-  // Without a test of exec itself, which fails in another way there.
+  // Excludes a test of exec itself, which fails differently under valgrind.
   Command command =
       Command({std::filesystem::current_path().string() +
                    "/tests/spawn_fallback_test",
@@ -31,7 +31,7 @@ TEST(ValgrindTest, FindsNothingInAProgramThatStartsChildren) {
   RunOptions options;
   options.timeout = kTimeout;
   command.err = Stdio::ToStdout();
-  // The report is that of this test.
+  // The report file belongs to this test.
   command.env.Unset("XML_OUTPUT_FILE");
 
   const auto result = asyncproc::Run(command, options);

@@ -1,4 +1,4 @@
-// Waiting for a child, and how its end is told.
+// Waiting for a child, and the report of its end.
 
 #include <errno.h>
 #include <signal.h>
@@ -26,8 +26,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing.h"
 
-// By how much the clock on the wall is wrong, for everything in this program
-// that asks for it.
+// The error of the wall clock, in seconds, for all code in this program.
 static std::atomic<time_t> clock_error{0};
 
 extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
@@ -54,7 +53,7 @@ ExitStatus EndOf(Command command) {
   return status.value_or(ExitStatus::Exited(-1));
 }
 
-// ---- How it ended
+// ---- Statuses.
 
 // WST-01
 TEST(WaitTest, ReportsEveryExitCode) {
@@ -109,7 +108,7 @@ TEST(WaitTest, RemembersTheStatus) {
   EXPECT_THAT(process->WaitFor(absl::ZeroDuration()),
               IsOkAndHolds(ExitStatus::Exited(1)));
 
-  // It is not ours to wait for any more.
+  // The child has been reaped.
   EXPECT_EQ(waitpid(process->pid(), nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
 }
@@ -231,7 +230,7 @@ TEST(WaitTest, GoesOnOverAStopAndAResumption) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_TRUE(process->IsAlive());
-  // The pipe may still hold what it said before it stopped.
+  // The pipe may still hold output from before the stop.
   while (process->out().ReadSome(kShort).ok()) {
   }
   EXPECT_THAT(process->WaitFor(kShort), HasCode(kTimeout));
@@ -244,7 +243,7 @@ TEST(WaitTest, GoesOnOverAStopAndAResumption) {
   EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Signaled(SIGKILL)));
 }
 
-// ---- For how long
+// ---- Timeouts.
 
 // TMO-01
 TEST(WaitForTest, GivesUpWhenItsTimeIsOverAndLeavesTheChildAlone) {
@@ -301,7 +300,7 @@ TEST(WaitForTest, DoesNotSpinThroughManyTinyTimeouts) {
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
   const absl::Time started = MonotonicNow();
 
-  // Each sleeps for its time: the thread rests for much of it.
+  // Each wait sleeps until its deadline, so the thread is mostly idle.
   for (int i = 0; i < 100; ++i) {
     EXPECT_THAT(process->WaitFor(absl::Milliseconds(1)), HasCode(kTimeout));
   }
@@ -329,7 +328,7 @@ TEST(WaitForTest, WaitsForAsLongAsItIsTold) {
   }
 }
 
-// Puts the clock right again.
+// Corrects the clock at the end.
 class WrongClock {
  public:
   explicit WrongClock(absl::Duration error) { Set(error); }
@@ -346,7 +345,7 @@ TEST(WaitForTest, GivesUpInTimeWhateverTheClockOnTheWallDoes) {
     ASSERT_GT(absl::AbsDuration(absl::Now() - true_time), absl::Minutes(50));
     const absl::Time start = MonotonicNow();
 
-    // It is wrong, and then it is put right.
+    // The clock is wrong at first, and corrected during the second wait.
     EXPECT_THAT(process->WaitFor(kShort), HasCode(kTimeout));
     EXPECT_GE(MonotonicNow() - start, kShort);
     std::thread setter([&] {

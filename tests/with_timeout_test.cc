@@ -38,7 +38,7 @@ using ::testing::Not;
 constexpr absl::StatusCode kDeadlineExceeded =
     absl::StatusCode::kDeadlineExceeded;
 
-// Reads a pipe into which nobody writes. Returns errno.
+// Reads from a pipe that stays empty. Returns errno.
 class EmptyPipe {
  public:
   EmptyPipe() {
@@ -415,7 +415,7 @@ class WithTimeoutSignalTest : public testing::Test {
  protected:
   static void Count(int) { ++signals_; }
 
-  // The host uses all real-time signals but `free`.
+  // The host handles all real-time signals except `free`.
   void TakeAllBut(int free) {
     struct sigaction action = {};
     action.sa_handler = Count;

@@ -1,5 +1,5 @@
-// What people read of a value: a word of its own for each, and one for what is
-// no value at all.
+// The text of each value of an enumeration: a unique word, and "unknown" for an
+// invalid value.
 
 #include <set>
 #include <sstream>
@@ -22,7 +22,7 @@ std::string Text(const T& value) {
   return stream.str();
 }
 
-// Of an enumeration from 0 to `last`.
+// Checks an enumeration with the values 0 to `last`.
 template <typename Enum>
 void ExpectWordForEach(Enum last) {
   const int count = static_cast<int>(last) + 1;

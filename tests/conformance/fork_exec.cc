@@ -25,7 +25,7 @@ std::vector<std::string> Strings(const char* const* strings) {
   return copies;
 }
 
-// The raw call: glibc's leaves out the signals that it keeps to itself.
+// The raw call: glibc's wrapper leaves out its internal signals.
 uint64_t BlockedSignals() {
   uint64_t blocked = 0;
   syscall(SYS_rt_sigprocmask, SIG_BLOCK, nullptr, &blocked, sizeof(blocked));
@@ -42,7 +42,7 @@ void AddMoves(const fe_request& from, SpawnRequest* request) {
   }
   for (uint64_t i = 0; i < from.pass_fd_count; ++i) {
     const int fd = from.pass_fds[i];
-    // A standard stream that is passed too is passed already.
+    // A standard stream in pass_fds has been passed already.
     const bool moved = std::any_of(
         request->moves.begin(), request->moves.end(),
         [fd](const internal::DescriptorMove& move) { return move.to == fd; });

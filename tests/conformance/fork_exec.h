@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-// A C interface to internal::Spawn that says what CPython's
-// subprocess._fork_exec is told, for fork_exec_hook.py to call by ctypes. The
-// two files must agree on every field.
+// A C interface to internal::Spawn that takes the arguments of CPython's
+// subprocess._fork_exec. fork_exec_hook.py calls it by ctypes. The two files
+// must agree on every field.
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,14 +20,14 @@ enum fe_flag {
 // All strings end with NUL, and all arrays of strings with null.
 struct fe_request {
   uint32_t struct_size;  // sizeof(struct fe_request).
-  uint32_t flags;        // Of fe_flag.
+  uint32_t flags;        // A set of fe_flag.
   const char* const* argv;
   const char* const* executables;  // To try in order.
-  const char* const* envp;         // Null: the host's own.
-  const char* cwd;                 // Null: the host's own.
-  int32_t std_fd[3];               // -1: the host's own, if it has one.
+  const char* const* envp;         // Null: the host's environment.
+  const char* cwd;                 // Null: the host's directory.
+  int32_t std_fd[3];               // -1: the host's stream, if it is open.
   int32_t process_group;           // -1: the host's. 0: a new one.
-  const int32_t* pass_fds;         // Same numbers in the child.
+  const int32_t* pass_fds;         // The same numbers in the child.
   uint64_t pass_fd_count;
   int64_t uid;    // -1: the host's.
   int64_t gid;    // -1: the host's.
@@ -39,7 +39,7 @@ struct fe_request {
 enum fe_stage {
   FE_NONE = 0,
   FE_PARENT = 1,  // There is no child.
-  FE_SETUP = 2,   // The child could not be made as asked.
+  FE_SETUP = 2,   // The child could not be set up as requested.
   FE_EXEC = 3,    // None of the executables could be executed.
   FE_CHDIR = 4,
 };
@@ -50,9 +50,10 @@ struct fe_result {
   int32_t stage;  // An fe_stage.
 };
 
-// Starts a child and returns 0; or -1, and nothing is left of it. The child
-// blocks what the calling thread blocks, and ignores what the host ignores: but
-// for SIGPIPE and SIGXFSZ with FE_RESTORE_SIGNALS.
+// Starts a child and returns 0. On failure returns -1, and no child remains.
+// The child blocks the signals that the calling thread blocks, and ignores the
+// signals that the host ignores, except for SIGPIPE and SIGXFSZ with
+// FE_RESTORE_SIGNALS.
 int fe_spawn(const struct fe_request* request, struct fe_result* result);
 
 #ifdef __cplusplus

@@ -59,7 +59,7 @@ class _Result(ctypes.Structure):
     _fields_ = [("pid", ctypes.c_int32), ("error", ctypes.c_int32), ("stage", ctypes.c_int32)]
 
 
-# ---- What CPython's routine does before it forks: converting and checking.
+# ---- The steps of CPython's routine before the fork: conversions and checks.
 
 
 def _bytes(value):
@@ -108,7 +108,7 @@ def _report(request, error, stage):
     Popen then waits for the pid that it is given, which must fail at once: our
     own is the one that can never be a child of ours.
     """
-    # Before 3.13, "noexec" stands for chdir and all else that comes before exec.
+    # Before 3.13, "noexec" stands for chdir and all other steps before exec.
     what = "" if stage == EXEC else "noexec"
     if stage == CHDIR and sys.version_info >= (3, 13):
         what = "noexec:chdir"
@@ -118,7 +118,8 @@ def _report(request, error, stage):
 
 def _spawn(library, request):
     _check(request)
-    # CPython's child reports by a descriptor that is passed on. Spawn has no need.
+    # CPython's child reports through an inherited descriptor. Spawn does not
+    # need it.
     pass_fds = [fd for fd in request.pass_fds if fd != request.errpipe_write]
     # The arrays must outlive the call.
     argv = _strings(request.args)
@@ -158,7 +159,7 @@ def _log(backend):
     try:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         fd = os.open(os.environ["FORK_EXEC_LOG"], flags, 0o666)
-    except (KeyError, OSError):  # A test with an environment of its own, or no descriptor left.
+    except (KeyError, OSError):  # The test has an environment of its own, or no free descriptor.
         return
     try:
         os.write(fd, backend.encode() + b"\n")
@@ -179,5 +180,5 @@ def install(backend):
         return _spawn(library, request)
 
     subprocess._fork_exec = fork_exec
-    # Or Popen would leave the hook aside where posix_spawn will do.
+    # Otherwise Popen uses posix_spawn where possible, without the hook.
     subprocess._USE_POSIX_SPAWN = False

@@ -1,4 +1,4 @@
-// Tries every file of a folder with the function that a fuzzer tries.
+// Runs the function of a fuzzer on every file of a folder.
 
 #include <cstdint>
 #include <cstdlib>
@@ -21,7 +21,7 @@ TEST(CorpusTest, FailsWithNone) {
 
   int tried = 0;
   for (const auto& entry : std::filesystem::directory_iterator(corpus)) {
-    // A failure is the end of the program: this is the last that it says.
+    // A failure ends the program, so this line names the failing file.
     std::cerr << entry.path() << std::endl;
     std::ifstream file(entry.path(), std::ios::binary);
     const std::string bytes(std::istreambuf_iterator<char>(file), {});

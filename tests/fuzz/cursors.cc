@@ -1,8 +1,8 @@
-// Any number of readers, whatever they do, get what a simple model of the
-// stream says, and a bound keeps to what it promises.
+// Any number of readers get the results of a simple model of the stream,
+// whatever operations they call, and the buffer keeps its bound.
 //
-// The input is a bound, and then operations: a byte that says which, one that
-// says by which cursor, and what it takes. See Session::Step.
+// The input is a bound, and then operations: a byte that selects the operation,
+// a byte that selects the cursor, and the arguments. See Session::Step.
 
 #include <errno.h>
 #include <string.h>
@@ -30,7 +30,7 @@ using internal::OutputBuffer;
 using Policy = OutputBound::Policy;
 
 constexpr size_t kMaxCursors = 6;
-// Beyond what a reader is handed over without a copy.
+// The largest stream: more than a reader gets without a copy.
 constexpr size_t kMaxSize = 256 * 1024;
 
 OutputBound BoundFrom(Input& input) {
@@ -49,7 +49,7 @@ OutputBound BoundFrom(Input& input) {
   }
 }
 
-// The whole stream from its first byte, and what of it is there no more.
+// The whole stream from its first byte, and the ranges that are gone.
 class Model {
  public:
   struct Cursor {
@@ -104,8 +104,8 @@ class Model {
     Release();
   }
 
-  // What is before the gap, if that is where the cursor is, and what is behind:
-  // nothing of it empty.
+  // The bytes before the gap, if the cursor is there, and the bytes after it.
+  // No piece is empty.
   std::vector<absl::string_view> Pieces(const Cursor& cursor) const {
     const absl::string_view text = text_;
     std::vector<absl::string_view> pieces;
@@ -133,7 +133,7 @@ class Model {
     return rest;
   }
 
-  // Takes the next `size` bytes, those of the gap not counted.
+  // Takes the next `size` bytes, without the bytes of the gap.
   std::string Take(Cursor& cursor, size_t size) {
     std::string taken = Rest(cursor).substr(0, size);
     CHECK_EQ(taken.size(), size);
@@ -153,8 +153,8 @@ class Model {
     return text_.size() - cursor.start - cursor.taken - Rest(cursor).size();
   }
 
-  // What a read gets that waits for `size` bytes, of which it returns the first
-  // `returned`; npos: for what is not there.
+  // The result of a read that waits for `size` bytes and returns the first
+  // `returned` of them. `size` is npos when the bytes have not arrived.
   absl::StatusOr<std::string> Get(Cursor& cursor, size_t size,
                                   size_t returned) {
     if (cursor.canceled) return absl::CancelledError("");
@@ -182,7 +182,7 @@ class Model {
     return false;
   }
 
-  // `split`: a line that does not fit is taken in pieces.
+  // `split`: a line that does not fit is returned in pieces.
   absl::StatusOr<std::string> ReadLine(Cursor& cursor, bool split) {
     const size_t size = LineSize(cursor);
     if (size == std::string::npos) {
@@ -227,7 +227,7 @@ class Model {
     return Get(cursor, size > 0 ? size : std::string::npos, size);
   }
 
-  // What some cursor has yet to take.
+  // The number of bytes that at least one cursor has yet to take.
   size_t Buffered() const {
     Cursor slowest;
     slowest.position = base_;
@@ -243,7 +243,7 @@ class Model {
     return HasGap() && base_ >= head_ ? std::max(base_, gap_end_) : base_;
   }
 
-  // All that every cursor has taken.
+  // Forgets the bytes that every cursor has taken.
   void Forget() {
     size_t slowest = text_.size();
     for (const Cursor& cursor : cursors_) {
@@ -257,25 +257,25 @@ class Model {
     Resume(false);
   }
 
-  // The child may go on, but never beyond the bound.
+  // Lets the child go on, but never beyond the bound.
   void Resume(bool wanted) {
     const size_t buffered = Buffered();
     if (buffered >= bound_.bytes()) return;
     if (wanted || buffered <= bound_.bytes() / 2) paused_ = false;
   }
 
-  // Behind the head, HeadAndTail keeps the tail alone for every reader.
+  // After the head, HeadAndTail keeps only the tail for every reader.
   size_t MostThatMayArrive(const Cursor& cursor) const {
     return bound_.bytes() - std::min(cursor.position, head_);
   }
 
-  // Nothing more comes before it has taken something.
+  // No more data arrives before this cursor takes some.
   bool IsStuck(const Cursor& cursor) const {
     return bound_.policy() == Policy::kBlockChild &&
            text_.size() - cursor.position >= bound_.bytes();
   }
 
-  // Of what is behind the head, all but the last `kept` bytes.
+  // Drops the bytes after the head, except the last `kept`.
   void Drop(size_t kept) {
     const size_t from = std::max({head_, base_, gap_end_});
     if (text_.size() < from + kept + 1) return;
@@ -286,8 +286,8 @@ class Model {
   const OutputBound bound_;
   std::string text_;
   std::vector<Cursor> cursors_;
-  size_t base_ = 0;  // What is before it is forgotten.
-  size_t head_ = 0;  // From here to gap_end_ everything was dropped.
+  size_t base_ = 0;  // The bytes before it are forgotten.
+  size_t head_ = 0;  // All bytes from here to gap_end_ were dropped.
   size_t gap_end_ = 0;
   size_t dropped_ = 0;
   size_t high_water_ = 0;
@@ -301,7 +301,7 @@ void CheckSame(const absl::StatusOr<std::string>& real,
   if (real.ok()) CHECK(*real == *model) << *real << " is not " << *model;
 }
 
-// One stream and its model, to which the same is done.
+// A stream and its model: each operation is applied to both.
 class Session {
  public:
   explicit Session(OutputBound bound)
@@ -434,14 +434,14 @@ class Session {
     CheckCursor(cursor);
   }
 
-  // By Read, which does not mind whether the cursor is canceled.
+  // Takes the rest by Read, which also works on a canceled cursor.
   std::string Take(Model::Cursor& cursor) {
     return model_.Take(cursor, model_.Rest(cursor).size());
   }
 
   void CheckCursor(const Model::Cursor& cursor) {
     const std::string rest = model_.Rest(cursor);
-    // To look lets the child go on.
+    // A Peek resumes the child.
     if (!model_.paused()) CHECK(real_.Peek(cursor.real) == rest);
     CHECK_EQ(real_.AtEnd(cursor.real), model_.finished() && rest.empty());
     CHECK_EQ(real_.lines(cursor.real), cursor.lines);

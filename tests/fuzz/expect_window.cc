@@ -1,5 +1,5 @@
-// Expect finds what a plain search of all that has arrived finds, whatever the
-// window and however it arrives; and what it does not take stays.
+// Expect finds the match that a plain search of all arrived text finds, for any
+// window and any order of arrival. The rest of the text stays in the buffer.
 //
 // The input is a window, a lookback, and then operations: see Session::Step.
 
@@ -40,13 +40,13 @@ using internal::OutputBuffer;
 
 constexpr size_t kUsualLookback = 64 * 1024;
 
-// Those that may match nothing, begin far back, or end anywhere.
+// Regexes that may match nothing, begin far back, or end anywhere.
 constexpr const char* kRegexes[] = {
     "a+", "a*",     "(a|b)c?", "a(.*)b", "(?s)a.*b", "\\n",
     "^a", "(?m)^b", "b$",      "[^a]",   "aa|b\\z",  "(a)?(b)?c",
 };
 
-// One that reads all there is, and the text as it should be.
+// An Expect on a stream, and the text that it should have.
 class Session {
  public:
   Session(size_t window, size_t lookback)
@@ -109,8 +109,8 @@ class Session {
         kRegexes[which % (sizeof(kRegexes) / sizeof(kRegexes[0]))]);
   }
 
-  // Of all patterns, in what is read: the one that begins first, and of those
-  // the one that is listed first.
+  // Searches read_ for all patterns. The match that begins first wins, and
+  // among equal ones the pattern that is listed first.
   bool Find(const std::vector<Pattern>& patterns,
             const std::vector<std::string>& texts, Match* best) const {
     const size_t floor =
@@ -158,7 +158,7 @@ class Session {
     patterns.push_back(Pattern::Eof());
     texts.resize(patterns.size());
 
-    // First in what it has, then in all that there is.
+    // First in the text that has been read, then in all text that has arrived.
     Match match;
     bool found = Find(patterns, texts, &match);
     if (!found) {
@@ -172,7 +172,7 @@ class Session {
     CheckOutcome(patterns, *expected, found, match);
   }
 
-  // There is no way to ask a Pattern for it; this is how it was made.
+  // A Pattern has no accessor for its text, so this reverses ToString().
   static std::string TextOf(const Pattern& pattern) {
     const std::string shown = pattern.ToString();
     std::string text;
@@ -195,7 +195,7 @@ class Session {
     CHECK_LT(expected.index, timeout);
     const std::string text = expected.before + expected.match;
     CHECK(read_.compare(0, text.size(), text) == 0);
-    // Of more than that, not always the first that a regex matches is found.
+    // Of a longer text, a regex may find a match that is not the first.
     if (read_.size() <= lookback_) {
       CHECK_EQ(expected.index, match.index);
       CHECK_EQ(expected.before.size(), match.begin);
@@ -209,8 +209,8 @@ class Session {
   Expect expect_;
   const size_t window_;
   const size_t lookback_;
-  std::string arrived_;  // And has not been read.
-  std::string read_;     // And has not been taken.
+  std::string arrived_;  // Not read yet.
+  std::string read_;     // Not taken yet.
   bool finished_ = false;
 };
 

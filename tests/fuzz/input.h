@@ -8,8 +8,8 @@
 
 namespace asyncproc {
 
-// What a fuzzer made up, taken from its front. There is always more of it:
-// zeros, and no characters, where it has ended.
+// The data of a fuzzer, taken from its front. An empty input still returns zero
+// bytes, and no characters.
 //
 // Thread safety: none.
 class Input {
@@ -26,7 +26,7 @@ class Input {
     return static_cast<uint8_t>(byte);
   }
 
-  // As many as there are of `size`.
+  // At most `size` characters: fewer if the input is shorter.
   absl::string_view Characters(size_t size) {
     const absl::string_view characters = rest_.substr(0, size);
     rest_.remove_prefix(characters.size());

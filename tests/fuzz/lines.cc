@@ -1,8 +1,8 @@
-// Lines, in whatever pieces they arrive and whenever they are read, are those
-// of the whole text.
+// A stream has the lines of its whole text, however it is split into pieces and
+// whenever the lines are read.
 //
-// The input is a list of pieces, each behind a byte: its 6 low bits are the
-// length, 0x40 looks for a line, and 0x80 reads all that there are.
+// The input is a list of pieces, each after a control byte: the low 6 bits are
+// the length, 0x40 looks for a line, and 0x80 reads all lines.
 
 #include <cstdint>
 #include <string>
@@ -22,7 +22,7 @@ namespace {
 
 using internal::OutputBuffer;
 
-// As the manual says it: "\n" and "\r\n" end a line, and so does the end.
+// The documented rule: "\n" and "\r\n" end a line, and so does end-of-file.
 std::vector<std::string> LinesOf(const std::string& text) {
   std::vector<std::string> lines;
   std::string line;
@@ -69,7 +69,7 @@ void Try(Input input) {
     if ((control & 0x40) != 0) buffer.HasLine(eager);
     if ((control & 0x80) != 0) ReadLines(buffer, eager, &lines);
   }
-  // All but the last, which may go on.
+  // All lines except the last, which may be incomplete.
   ReadLines(buffer, eager, &lines);
   buffer.Finish();
   ReadLines(buffer, eager, &lines);

@@ -1,5 +1,5 @@
-// What the loader of transcripts takes, it can write down and load again, the
-// same; and what it refuses, it says which line of. In both formats.
+// A transcript that Parse accepts can be formatted and parsed again, with the
+// same result. An error names the line. Both formats are covered.
 //
 // The input is the file.
 
@@ -19,7 +19,7 @@ namespace {
 
 using Kind = TranscriptEvent::Kind;
 
-// What == leaves out.
+// Compares the fields that == leaves out.
 void CheckSameUsage(const Transcript& a, const Transcript& b) {
   for (size_t i = 0; i < a.events.size(); ++i) {
     if (!a.events[i].status.has_value()) continue;
@@ -34,7 +34,7 @@ void CheckSameUsage(const Transcript& a, const Transcript& b) {
   }
 }
 
-// What a program that shows it makes of one after the other.
+// The output that a program shows when it plays the transcript.
 std::string Shown(const Transcript& transcript) {
   std::string shown;
   for (const TranscriptEvent& event : transcript.events) {
@@ -60,7 +60,7 @@ void Try(absl::string_view text) {
   CHECK(*again == *loaded);
   CheckSameUsage(*loaded, *again);
 
-  // The other one loses some of it, but once.
+  // The asciinema format loses some details, but only the first time.
   const std::string cast = loaded->Format(TranscriptFormat::kAsciinema);
   const absl::StatusOr<Transcript> watched = Transcript::Parse(cast);
   CHECK(watched.ok()) << watched.status();

@@ -1,7 +1,7 @@
-// A quoted word is, to a shell, the word; and a program is looked for where a
-// shell would, but for "." and what stands for it.
+// A shell reads a quoted word as the original word. A program is searched where
+// a shell searches, except in "." and its equivalents.
 //
-// The input is PATH, a zero, and the word.
+// The input is PATH, a zero byte, and the word.
 
 #include <cstdint>
 #include <optional>
@@ -21,8 +21,8 @@
 namespace asyncproc {
 namespace {
 
-// What a POSIX shell makes of one word: no character that means anything to it
-// may be outside of quotes.
+// The word that a POSIX shell reads. Checks that all special characters are
+// quoted.
 std::string Unquote(absl::string_view word) {
   CHECK(!word.empty());
   std::string text;
@@ -48,7 +48,7 @@ std::string Unquote(absl::string_view word) {
   return text;
 }
 
-// The text for which bash takes a word $'...'.
+// The text that bash reads from the word $'...'.
 std::string UnquoteAnsi(absl::string_view word) {
   CHECK(absl::EndsWith(word, "'"));
   word = word.substr(2, word.size() - 3);
@@ -76,7 +76,7 @@ std::string UnquoteAnsi(absl::string_view word) {
   return text;
 }
 
-// Whether it is "", ".", ".//.", or the like.
+// Whether `directory` is "", ".", ".//.", or the like.
 bool IsHere(std::string directory) {
   if (directory[0] == '/') return false;
   directory += '/';

@@ -1,4 +1,4 @@
-// Waits for input and output that nobody has asked for, by a system call that
+// Waits for input or output, although none was submitted, in a system call that
 // few programs use.
 
 #include <linux/aio_abi.h>

@@ -1,6 +1,6 @@
 // broken_servers --gtest_filter=SUITE.TEST: tests with servers that misbehave,
-// and tests that fail. server_fixture_test runs one at a time, and looks at how
-// it fails.
+// and tests that fail. server_fixture_test runs one test at a time, and checks
+// its report.
 
 #include <signal.h>
 

@@ -1,4 +1,5 @@
-// Closes its stdin, says "closed"; at SIGUSR1 says "ok" and exits with 3.
+// Closes its stdin and prints "closed"; at SIGUSR1, prints "ok" and exits with
+// 3.
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>

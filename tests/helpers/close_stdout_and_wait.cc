@@ -1,4 +1,5 @@
-// close_stdout_and_wait [--stderr]: says "a", closes; 5 at the end of stdin.
+// close_stdout_and_wait [--stderr]: prints "a", closes its output, and exits
+// with 5 when its stdin ends.
 #include <string.h>
 #include <unistd.h>
 

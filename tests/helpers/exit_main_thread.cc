@@ -1,8 +1,8 @@
 // exit_main_thread [COMMAND...]: starts a thread, and ends its main thread.
 //
-// The thread starts COMMAND, if there is one, as a child that inherits all;
-// prints "ready"; and waits for ever. The process lives on, although its main
-// thread shows as a zombie.
+// The thread starts COMMAND, if there is one, as a child that inherits all
+// descriptors, prints "ready", and waits for ever. The process lives on,
+// although its main thread is shown as a zombie.
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>

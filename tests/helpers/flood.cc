@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-// Not a divisor of any buffer's size: a piece that is lost shows.
+// Not a divisor of any buffer's size, so a lost piece is noticed.
 constexpr size_t kPeriod = 251;
 
 int main(int argc, char** argv) {

@@ -1,4 +1,4 @@
-// flood_forever [FD]: writes lines of "y" to FD (1) until it is ended.
+// flood_forever [FD]: writes lines of "y" to FD (1) until it is killed.
 #include <stdlib.h>
 #include <unistd.h>
 

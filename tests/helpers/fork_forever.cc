@@ -1,10 +1,10 @@
-// Starts one process after the other, each in a session of its own; prints
-// "ready" when there are a hundred. All run until they are killed.
+// Starts processes one after the other, each in a session of its own. Prints
+// "ready" after a hundred of them. All run until they are killed.
 #include <stdio.h>
 #include <unistd.h>
 
 int main() {
-  // Not more than a machine can bear, if nobody ends this.
+  // A limit that a machine survives if the processes are never killed.
   for (int i = 0; i < 5000; ++i) {
     if (i == 100) {
       puts("ready");

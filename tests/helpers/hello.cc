@@ -1,4 +1,4 @@
-// Prints the greeting that `echo` prints to it: the smallest use of Process.
+// Prints the greeting that `echo` writes: the smallest use of Process.
 #include <iostream>
 
 #include "absl/time/time.h"

@@ -1,8 +1,9 @@
 // hold_pipe [SECONDS [FDS]]: leaves a grandchild behind, and prints its pid.
 //
-// The grandchild keeps those of the descriptors 0, 1 and 2 open that FDS ("12")
-// names, and no other. It sleeps SECONDS, or until it is killed when they are 0
-// or not given. Once all is so the pid is printed, and the parent exits with 0.
+// The grandchild keeps the descriptors in FDS ("12"; of 0, 1 and 2) open, and
+// no others. It sleeps for SECONDS, or until it is killed if SECONDS is 0 or
+// missing. After the grandchild is set up, the parent prints its pid and exits
+// with 0.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// Says "ready"; only SIGKILL ends it: it ignores TERM, INT, HUP and stdin.
+// Prints "ready" and ignores TERM, INT, HUP and stdin: only SIGKILL ends it.
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>

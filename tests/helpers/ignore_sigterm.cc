@@ -1,4 +1,4 @@
-// Says "ready", ignores SIGTERM, and runs until something else ends it.
+// Prints "ready", ignores SIGTERM, and runs until it is killed.
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>

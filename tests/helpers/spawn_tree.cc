@@ -1,8 +1,10 @@
-// spawn_tree DEPTH WIDTH [--setsid]: a tree of processes; prints their pids.
+// spawn_tree DEPTH WIDTH [--setsid]: starts a tree of processes, and prints
+// their pids.
 //
-// A pid a line, its own first, then "ready"; all run until they are killed.
-// Each process above the depth DEPTH has WIDTH children. With --setsid the last
-// child of each starts a session of its own. All keep the standard streams.
+// Prints one pid per line, its own first, then "ready". All processes run until
+// they are killed. Each process above the depth DEPTH has WIDTH children. With
+// --setsid, the last child of each process starts a session of its own. All
+// processes keep the standard streams.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,7 @@ struct Tree {
   bool setsid;
 };
 
-// Each descendant writes its pid to `pids` once it is as it shall stay.
+// Each descendant writes its pid to `pids` after its session is set up.
 static void ForkDescendants(const Tree& tree, int depth, int pids) {
   if (depth == tree.depth) return;
   for (int i = 0; i < tree.width; ++i) {

@@ -1,4 +1,4 @@
-// Says "ready", stops, and when it is continued says "resumed".
+// Prints "ready", stops, and after SIGCONT prints "resumed".
 #include <signal.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-// trace PID: is the debugger of that process, stops it, says "stopped", and
-// takes no further notice of it, not even of its end, until stdin is closed.
+// trace PID: attaches to the process as its debugger, stops it, and prints
+// "stopped". Then ignores the process, even its end, until stdin is closed.
 
 #include <sys/ptrace.h>
 #include <sys/wait.h>

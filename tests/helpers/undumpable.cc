@@ -1,5 +1,5 @@
-// Lets nobody look into its memory who may not debug any process; says "ready",
-// and runs until something else ends it.
+// Makes its memory unreadable for unprivileged debuggers. Prints "ready", and
+// runs until it is killed.
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
-// Waits in vfork, for a child that neither executes a program nor ends before
-// its parent does. By the system call: of vfork, tsan makes a fork, which waits
-// for nothing.
+// Waits in vfork for a child that neither calls exec nor ends before its
+// parent. Makes the system call itself, because tsan turns vfork into a fork,
+// which does not wait.
 
 #include <sched.h>
 #include <signal.h>

@@ -22,7 +22,7 @@ std::string Fill(absl::string_view text, const std::vector<std::string>& values,
   return parsed.ok() ? parsed->Fill(values, number, slot) : "";
 }
 
-// Values that a shell would make much of.
+// Values that are special to a shell.
 std::vector<std::string> HostileValues() {
   return {"$(echo BAD)",
           "`echo BAD`",
@@ -92,7 +92,7 @@ TEST(CommandTemplateTest, RefusesAValueThatThereIsNot) {
 }
 
 TEST(CommandTemplateTest, KeepsHostileValuesWholeInAnyQuotes) {
-  // Each prints its value as one argument, and the x that is around it.
+  // Each command prints its value as one argument, between angle brackets.
   for (const std::string text :
        {"printf '<%s>' {}", "printf '<%s>' \"{}\"", "printf '<%s>' '{}'",
         "printf '<%s>' \"$(printf %s: {})\" | sed '$s/:>$/>/'",
@@ -103,7 +103,7 @@ TEST(CommandTemplateTest, KeepsHostileValuesWholeInAnyQuotes) {
         "test $((1 + 2)) = 3 && printf '<%s>' \"${x}\"{}",
         "case a in a) printf '<%s>' {};; esac"}) {
     for (const std::string& value : HostileValues()) {
-      // Where a substitution is, it takes the line's end.
+      // A command substitution removes the newlines at the end.
       const std::string sent = absl::StrCat(value, "|");
       EXPECT_EQ(OutputOf(Command::Shell(Fill(text, {sent}))),
                 absl::StrCat("<", sent, ">"))

@@ -35,7 +35,7 @@ struct Pipe {
   UniqueFd read, write;
 };
 
-// The next line, when it comes.
+// Waits for the next line.
 absl::StatusOr<std::string> NextLine(LineSource& source) {
   const absl::Time deadline = absl::Now() + kNeverReached;
   for (;;) {
@@ -158,7 +158,7 @@ TEST(LineSourceTest, ReadsNoFurtherAheadThanItsBound) {
   ASSERT_THAT(source, IsOk());
   const std::string block(4096, '\n');
   int64_t written = 0;
-  // Until it has been silent for a while.
+  // Writes until the pipe has been full for a while.
   for (absl::Time last = absl::Now(); absl::Now() - last < 4 * kShort;) {
     const ssize_t size = write(pipe.write.get(), block.data(), block.size());
     if (size > 0) {

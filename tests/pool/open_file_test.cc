@@ -19,7 +19,8 @@ namespace {
 
 std::atomic<int> signals{0};
 
-// A thread that waits in open gets signals whose handler has no SA_RESTART.
+// Signals interrupt a thread that blocks in open, and their handler has no
+// SA_RESTART.
 TEST(OpenFileTest, WaitsForTheOtherEndOfAFifoAlsoWhenSignalsCome) {
   TemporaryDirectory directory;
   const std::string fifo = directory.path() + "/fifo";

@@ -30,8 +30,8 @@ PanelModel::Job Job(int slot, std::string label, std::string last_line = "") {
           false};
 }
 
-// A terminal that knows no more than what a painter says: cursor up, erase the
-// line, erase below.
+// A terminal that knows only the painter's control sequences: cursor up and
+// down, erase the line, erase below.
 class FakeTerminal {
  public:
   explicit FakeTerminal(int columns) : columns_(columns) {}
@@ -41,7 +41,7 @@ class FakeTerminal {
       int up = 0;
       if (text.substr(0, 2) == "\033[") {
         size_t at = 2;
-        if (text[at] == '?') {  // Whether it wraps.
+        if (text[at] == '?') {  // Turns wrapping on or off.
           wraps_ = text.substr(at, 3) == "?7h";
           text.remove_prefix(at + 3);
           continue;
@@ -66,8 +66,8 @@ class FakeTerminal {
     }
   }
 
-  // As terminals do that wrap what does not fit any more. Lines that were
-  // drawn stay whole; the cursor stays with its line.
+  // Becomes narrower, as terminals do that wrap long lines: the lines stay
+  // complete, and the cursor stays with its line.
   void Narrow(int columns) {
     std::vector<std::string> wrapped;
     int row = 0;

@@ -27,7 +27,7 @@ struct Pipe {
     read = UniqueFd(ends[0]);
     write = UniqueFd(ends[1]);
   }
-  // All up to its end.
+  // All output up to end-of-file.
   std::string Rest() {
     write.Reset();
     std::string all;
@@ -98,7 +98,7 @@ TEST_F(PrinterTest, TakesThePanelAwayForOutputOnTheSameScreen) {
   auto printer = Printer::Start(options, [] {});
   ASSERT_THAT(printer, IsOk());
   (*printer)->Show({"panel"}, 80);
-  // Until it is drawn.
+  // Reads until the panel is drawn.
   std::string seen;
   char buffer[100];
   while (seen.find("panel") == std::string::npos) {
@@ -110,7 +110,8 @@ TEST_F(PrinterTest, TakesThePanelAwayForOutputOnTheSameScreen) {
   (*printer)->Print(Job("no end"));
 
   EXPECT_THAT((*printer)->Finish(kNeverReached), IsOk());
-  // Erased, printed; drawn below, perhaps, and erased.
+  // The panel is erased and the text printed; then the panel may be drawn again
+  // and erased.
   EXPECT_THAT(err_.Rest(), testing::StartsWith("\r\033[Kno end"));
 }
 

@@ -51,10 +51,10 @@ TEST(ScreenTextTest, CutsWhereItHasTo) {
   EXPECT_EQ(CutToColumns("abcdef", 5, false), "abcd>");
   EXPECT_EQ(CutToColumns("abcdef", 1, false), ">");
   EXPECT_EQ(CutToColumns("abcdef", 0, true), "");
-  // Half of a wide one is not shown.
+  // A wide character that does not fit is left out.
   EXPECT_EQ(CutToColumns("\u4E2D\u6587\u5B57", 4, true), "\u4E2D\u2026");
   EXPECT_EQ(CutToColumns("\u4E2D\u6587\u5B57", 5, true), "\u4E2D\u6587\u2026");
-  // What is put upon the last one stays with it.
+  // A combining character stays with the last character.
   EXPECT_EQ(CutToColumns("ae\u0301", 2, true), "ae\u0301");
 }
 

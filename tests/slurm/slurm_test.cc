@@ -1,5 +1,5 @@
-// Command::Via and asyncproc run --via through srun, in a cluster of one node
-// that is this machine. Not one of bazel test //...: see bootstrap.
+// Command::Via and asyncproc run --via through srun, in a cluster whose only
+// node is this machine. Not a part of bazel test //...: see bootstrap.
 
 #include <pwd.h>
 #include <signal.h>
@@ -29,13 +29,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// munged, slurmctld and slurmd, for as long as this lives.
+// munged, slurmctld and slurmd, for the lifetime of this object.
 class OneNodeSlurm {
  public:
   OneNodeSlurm();
   ~OneNodeSlurm();
 
-  // `command`, so that it finds this cluster.
+  // `command`, with the configuration of this cluster.
   Command Here(Command command) const {
     command.env.Set("SLURM_CONF", absl::StrCat(folder_, "/slurm.conf"));
     return command;
@@ -45,7 +45,7 @@ class OneNodeSlurm {
   void WriteFile(absl::string_view name, absl::string_view content) const;
   void Start(const std::vector<std::string>& argv);
 
-  std::string folder_ = "/tmp/asyncproc-XXXXXX";  // A socket's path is short.
+  std::string folder_ = "/tmp/asyncproc-XXXXXX";  // Short, for a socket.
   std::vector<std::unique_ptr<Process>> daemons_;
 };
 

@@ -1,4 +1,4 @@
-// A project that has asyncproc as a dependency, and nothing else of it.
+// A project that has asyncproc as a dependency, and no other part of it.
 
 #include "absl/time/time.h"
 #include "asyncproc/process.h"

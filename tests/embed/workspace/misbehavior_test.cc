@@ -1,4 +1,4 @@
-// The parts of asyncproc that are for tests, in another project.
+// The parts of asyncproc for tests, in another project.
 
 #include "asyncproc/testing/misbehavior.h"
 
@@ -12,7 +12,7 @@
 #include "asyncproc/testing/replay_process.h"
 #include "gtest/gtest.h"
 
-// The programs that these need are data of the dependency.
+// The programs for these parts are data of the dependency.
 TEST(MisbehaviorTest, AnotherProjectTriesABadChildAndReplaysIt) {
   auto command = asyncproc::Misbehavior()
                      .Ignore(SIGTERM)
