@@ -220,12 +220,16 @@ class SocketCheck : public ReadyCondition::Check {
       return false;
     }
     std::optional<internal::SocketOwner> owner;
+    bool unknown = false;
     for (Process* const process : child_.processes()) {
       if (!process->IsAlive()) continue;
       owner = internal::FindSocketOwner(listeners, process->pid());
-      if (owner->kind != internal::SocketOwner::Kind::kOther) return true;
+      if (owner->kind == internal::SocketOwner::Kind::kFamily) return true;
+      unknown |= owner->kind == internal::SocketOwner::Kind::kUnknown;
     }
-    if (!owner.has_value()) return false;  // All have ended.
+    // The descriptors of a process that is ending are hidden for a moment.
+    if (std::exchange(was_unknown_, unknown) && unknown) return true;
+    if (unknown || !owner.has_value()) return false;
     other_ = strange_ = std::move(owner);
     strange_listeners_ = std::move(listeners);
     return false;
@@ -237,6 +241,7 @@ class SocketCheck : public ReadyCondition::Check {
   std::optional<internal::SocketOwner> other_;    // Found by the last check.
   std::optional<internal::SocketOwner> strange_;  // The last found by a search,
   std::set<ino_t> strange_listeners_;             // of these sockets.
+  bool was_unknown_ = false;  // Whether the last search found no owner.
 };
 
 class ProbeCheck : public ReadyCondition::Check {

@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +26,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/proc/listeners.h"
 #include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/process.h"
@@ -385,6 +389,30 @@ TEST(InterruptTest, ReachesAStoppedChild) {
     EXPECT_THAT(process->WaitFor(kNeverReached),
                 IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
   }
+}
+
+// WaitUntilReady's search for the process that listens races with the end of
+// the child.
+TEST(SocketOwnerTest, SeesThatAnEndedChildHasNoSockets) {
+  const internal::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
+  const std::string name = absl::StrCat("@asyncproc-proc-test-", getpid());
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  name.copy(address.sun_path, name.size());
+  address.sun_path[0] = '\0';
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
+                 static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) +
+                                        name.size())),
+            0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  auto process = MustSpawn(Command({"true"}));
+  ASSERT_THAT(process->Wait(), IsOk());
+
+  const internal::SocketOwner owner = internal::FindSocketOwner(
+      internal::ListenersAtPath(name), process->pid());
+
+  EXPECT_EQ(owner.kind, internal::SocketOwner::Kind::kOther);
+  EXPECT_EQ(owner.pid, getpid());
 }
 
 TEST(InterruptTest, ReachesAStoppedDescendant) {

@@ -66,9 +66,10 @@ std::set<pid_t> FamilyOf(pid_t child, const std::vector<ProcessStat>& all) {
   return family;
 }
 
-// Whether the process has one of `targets` open; nothing when its descriptors
-// are not visible to this process.
-std::optional<bool> Has(pid_t pid, const std::set<std::string>& targets) {
+// Whether one of `targets` is among the descriptors of the process; nothing
+// when they are not visible to this process.
+std::optional<bool> FindTarget(pid_t pid,
+                               const std::set<std::string>& targets) {
   const std::string directory = absl::StrCat("/proc/", pid, "/fd");
   if (access(directory.c_str(), R_OK) < 0) return std::nullopt;
   const absl::StatusOr<std::vector<int>> fds = ListNumbers(directory);
@@ -81,6 +82,16 @@ std::optional<bool> Has(pid_t pid, const std::set<std::string>& targets) {
     if (size > 0 && targets.count(link) > 0) return true;
   }
   return false;
+}
+
+// As FindTarget. A process that has ended has no descriptors.
+std::optional<bool> Has(pid_t pid, const std::set<std::string>& targets) {
+  const std::optional<bool> found = FindTarget(pid, targets);
+  if (found.has_value()) return found;
+  const absl::StatusOr<ProcessStat> stat = LookUpProcess(pid);
+  const bool ended =
+      stat.ok() ? stat->HasEnded() : absl::IsNotFound(stat.status());
+  return ended ? std::optional<bool>(false) : std::nullopt;
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ struct SocketOwner {
   std::string command;
 };
 
-// REQUIRES: the child has not been reaped.
+// The child may end meanwhile.
 SocketOwner FindSocketOwner(const std::set<ino_t>& sockets, pid_t child);
 
 }  // namespace asyncproc::internal
