@@ -222,6 +222,22 @@ TEST(CliEndingTest, HasAGuardThatEndsWithIt) {
   EXPECT_FALSE(ProcessLives(guard));
 }
 
+TEST(CliEndingTest, EndsThoughItsGuardIsStopped) {
+  const Scene scene;
+  const auto tool = MustSpawn(Tool(
+      {"run", "--", "sh", "-c", scene.Script("echo $$ >pids; sleep 1000")}));
+  scene.AwaitPids(1);
+  int guard = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(Guards(tool->pid()), &guard));
+  ASSERT_EQ(kill(guard, SIGSTOP), 0);
+  ASSERT_TRUE(AwaitState(guard, "T"));
+
+  ASSERT_THAT(tool->Signal(SIGTERM), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached), IsOk());
+  EXPECT_FALSE(ProcessLives(guard));
+}
+
 TEST(CliEndingTest, ResumesWhatWasCutOffWhenItWasKilled) {
   const Scene scene;
   const std::string log = scene.directory().path() + "/log";

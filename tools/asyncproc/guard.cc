@@ -60,10 +60,8 @@ void EndAllMarked(const std::string& mark) {
   }
 }
 
+// REQUIRES: all signals are blocked.
 [[noreturn]] void WatchAndEnd(int lifeline, const std::string& mark) {
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, nullptr);
   // Out of reach of the terminal, and of a signal to the tool's group.
   setsid();
   prctl(PR_SET_NAME, "asyncproc-guard");
@@ -98,11 +96,17 @@ Guard::Guard(std::string mark) {
   if (getpid() == 1 || pipe2(ends, O_CLOEXEC) != 0) return;
   UniqueFd lifeline(ends[0]);
   lifeline_.Reset(ends[1]);
+  // A signal to the tool's group, such as SIGTTIN when the command reads from
+  // the terminal in the background, must not stop or end the guard.
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
   pid_ = fork();
   if (pid_ == 0) {
     lifeline_.Reset();
     WatchAndEnd(lifeline.get(), mark);
   }
+  sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid_ < 0) pid_ = 0;
 }
 
@@ -115,6 +119,8 @@ void Guard::Dismiss() {
 Guard::~Guard() {
   if (pid_ == 0) return;
   Dismiss();
+  // No mask blocks SIGSTOP.
+  kill(pid_, SIGCONT);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
