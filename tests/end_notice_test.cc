@@ -86,7 +86,8 @@ TEST(ReadyFdTest, StaysReadableUntilTheLastWholeLineIsTaken) {
   auto cat = MustSpawn(Command({"cat"}));
   const int fd = MustGetFd(cat->out());
   Say(*cat, "one\ntwo\nth");
-  while (cat->out().Peek() != "one\ntwo\nth") absl::SleepFor(kShort / 50);
+  EXPECT_THAT(cat->out().NewCursor().ReadExactly(10, kNeverReached),
+              IsOkAndHolds("one\ntwo\nth"));
 
   EXPECT_TRUE(IsReadable(fd));
   EXPECT_THAT(cat->out().TryReadLine(), IsOkAndHolds("one"));
@@ -314,16 +315,19 @@ TEST(OnEndTest, IsNotCalledOnceTheDestructorHasBegunToEndTheChild) {
 
 TEST(OnEndTest, IsWaitedForByTheDestructor) {
   auto child = MustSpawn(Command({"true"}));
-  absl::Notification begun;
+  absl::Notification begun, ends;
+  const std::atomic<pid_t> destroyer{gettid()};
   std::atomic<bool> done{false};
   ASSERT_THAT(child->OnEnd([&](const absl::StatusOr<ExitStatus>&) {
     begun.Notify();
-    absl::SleepFor(kShort);
+    ends.WaitForNotification();
+    AwaitSleep(destroyer);
     done = true;
   }),
               IsOk());
   ASSERT_TRUE(begun.WaitForNotificationWithTimeout(kNeverReached));
 
+  ends.Notify();
   child = nullptr;
 
   EXPECT_TRUE(done);

@@ -598,18 +598,6 @@ TEST(HeadAndTailTest, GoesOnDroppingBehindAHeadThatNobodyTakes) {
 
 // ---- From a pipe, and BlockChild
 
-// Waits until `thread`, a thread of this program, sleeps.
-void AwaitSleep(const std::atomic<pid_t>& thread) {
-  for (;;) {
-    const pid_t id = thread;
-    if (id != 0) {
-      const std::optional<ProcessStat> stat = ReadProcessStat(id);
-      if (stat.has_value() && stat->state == 'S') return;
-    }
-    std::this_thread::yield();
-  }
-}
-
 class BoundTest : public testing::Test {
  protected:
   void Arrives(absl::string_view bytes) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "absl/log/check.h"
@@ -93,6 +94,14 @@ bool AwaitProcessEnd(pid_t pid, absl::Duration timeout) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   return true;
+}
+
+void AwaitSleep(const std::atomic<pid_t>& thread) {
+  for (;;) {
+    const auto stat = internal::ReadProcessStat(thread);
+    if (thread != 0 && stat.has_value() && stat->state == 'S') return;
+    std::this_thread::yield();
+  }
 }
 
 }  // namespace asyncproc

@@ -1,6 +1,7 @@
 #ifndef ASYNCPROC_TESTS_TESTING_H_
 #define ASYNCPROC_TESTS_TESTING_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -55,6 +56,9 @@ void AwaitLine(Process& process, absl::string_view line);
 bool ProcessLives(pid_t pid);
 // Waits until the process has ended. Returns false after `timeout`.
 bool AwaitProcessEnd(pid_t pid, absl::Duration timeout = kNeverReached);
+
+// Waits until `thread`, a thread of this program, sleeps. 0: not known yet.
+void AwaitSleep(const std::atomic<pid_t>& thread);
 
 inline const absl::Status& GetStatus(const absl::Status& status) {
   return status;

@@ -14,7 +14,7 @@
 
 namespace asyncproc::cli {
 
-const char kVersion[] = "0.1.0";
+const char kVersion[] = "0.2.0";
 
 namespace {
 
