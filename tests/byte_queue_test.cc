@@ -124,5 +124,19 @@ TEST(ByteQueueTest, IsMovedWithItsBytes) {
   EXPECT_EQ(assigned.view().data(), data);
 }
 
+// As the buffer of a stream with OutputBound::DropOldest.
+TEST(ByteQueueTest, NeedsTwiceTheBytesThatItKeeps) {
+  constexpr size_t kKept = 8 << 20;
+  const std::string chunk(60'000, 'x');
+  ByteQueue queue;
+  for (size_t written = 0; written < 10 * kKept; written += chunk.size()) {
+    ASSERT_TRUE(queue.Append(chunk));
+    if (queue.size() > kKept) queue.Consume(queue.size() - kKept);
+  }
+
+  EXPECT_EQ(queue.size(), kKept);
+  EXPECT_LE(queue.capacity(), 2 * (kKept + chunk.size()));
+}
+
 }  // namespace
 }  // namespace asyncproc::internal
