@@ -19,6 +19,7 @@ inline constexpr int64_t kSearchedLines = 625'000;
 inline constexpr absl::string_view kMarker = "MARKER 42\n";
 inline constexpr absl::string_view kLine = "a line of no great length\n";
 inline constexpr int64_t kCommands = 10'000;
+inline constexpr int64_t kRuns = 1000;
 inline constexpr int64_t kLiving = 2000;
 inline constexpr int kTree = 50;
 
