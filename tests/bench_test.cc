@@ -1,4 +1,4 @@
-// The benchmarks and the script that compares them work. Their speed is not
+// The benchmarks and the scripts that compare them work. Their speed is not
 // tested here.
 
 #include <filesystem>
@@ -16,6 +16,7 @@ namespace asyncproc {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
 std::string Here(absl::string_view path) {
@@ -23,12 +24,13 @@ std::string Here(absl::string_view path) {
                       path);
 }
 
-std::string Output(Command command) {
+// `check`: the program must succeed.
+std::string Output(Command command, bool check = true) {
   // Python must not write compiled files beside the sources.
   command.env.Set("PYTHONDONTWRITEBYTECODE", "1");
   RunOptions options;
   options.timeout = kSlowness * kNeverReached;
-  options.check = true;
+  options.check = check;
   auto result = Run(std::move(command), options);
   EXPECT_THAT(result, IsOk());
   return result.ok() ? std::string(result->out) : "";
@@ -64,6 +66,16 @@ TEST(BenchTest, PythonDoesTheSameWorks) {
   for (const auto& figure : figures["benchmarks"]) {
     EXPECT_GT(figure["real_time"].get<double>(), 0) << figure["name"];
   }
+}
+
+// Without g++: Abseil's headers are not beside the test.
+TEST(BenchTest, SizesOfProgramsAreCompared) {
+  // The exit status says whether the bar is met, which is not tested.
+  const std::string sizes = Output(
+      {Here("embed_cost"), "--no-parse", absl::StrCat("--bin=", Here("embed"))},
+      /*check=*/false);
+
+  EXPECT_THAT(sizes, MatchesRegex("size with Process: [0-9]+ KiB, .*\n"));
 }
 
 TEST(BenchTest, RatiosAreCalculatedAsTheyShouldBe) {

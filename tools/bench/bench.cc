@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,13 @@ std::string Child(absl::string_view name) {
 
 int64_t Scaled(int64_t size) {
   return std::max<int64_t>(1, size / absl::GetFlag(FLAGS_divide));
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  PCHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  PCHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
 BareChild::BareChild(const std::vector<std::string>& argv, int pipe_size,

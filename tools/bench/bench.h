@@ -34,6 +34,9 @@ std::string Child(absl::string_view name);
 // `size`, divided by what --divide says: for a look at whether all works.
 int64_t Scaled(int64_t size);
 
+// Lets this process have as many descriptors as the system allows.
+void RaiseDescriptorLimit();
+
 inline constexpr int kBarePipeSize = 1024 * 1024;
 
 // A child as one starts it by hand: posix_spawn and three pipes, nothing else.

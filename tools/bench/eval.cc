@@ -24,6 +24,7 @@ constexpr absl::Duration kPatience = absl::Minutes(1);
 // The interpreter is not what is measured.
 constexpr absl::string_view kStatement = "6 * 7";
 constexpr absl::string_view kShStatement = "echo 42";
+constexpr absl::string_view kSqlite3Statement = "select 42;";
 constexpr absl::string_view kReply = "42\n";
 
 void EvalByRepl(benchmark::State& state, ReplDialect dialect,
@@ -58,9 +59,11 @@ void EvalBcByHand(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(EvalBcByHand, "eval/limit");
 
-// Of a dialect with a private channel.
+// Of a dialect with a private channel. `done` is the rest of a completion line,
+// after the id.
 void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
-                absl::string_view statement) {
+                absl::string_view statement,
+                absl::string_view done = " done 0\n") {
   int statements[2], completions[2];
   PCHECK(pipe2(statements, O_CLOEXEC) == 0);
   PCHECK(pipe2(completions, O_CLOEXEC) == 0);
@@ -70,7 +73,10 @@ void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
     PCHECK(write(statements[1], text.data(), text.size()) ==
            static_cast<ssize_t>(text.size()));
   };
-  if (dialect.setup.empty()) child.ReadUntil(completions[0], "0 done 0\n");
+  child.Write(dialect.typed);
+  if (dialect.setup.empty() && dialect.typed.empty()) {
+    child.ReadUntil(completions[0], absl::StrCat("0", done));
+  }
   send(dialect.setup);
   int id = 0;
   for (auto _ : state) {
@@ -82,7 +88,7 @@ void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
          {"{quoted}", ShellQuote(absl::StrCat(statement, "\n"))},
          {"{status}", "0"},
          {"{id}", absl::StrCat(id)}}));
-    child.ReadUntil(completions[0], absl::StrCat(id, " done 0\n"));
+    child.ReadUntil(completions[0], absl::StrCat(id, done));
     child.ReadUntil(child.out(), kReply);
   }
   close(statements[1]);
@@ -108,6 +114,16 @@ void EvalShByHand(benchmark::State& state) {
   EvalByHand(state, ShDialect(), kShStatement);
 }
 ASYNCPROC_BENCHMARK(EvalShByHand, "eval_sh/limit");
+
+void EvalSqlite3ByRepl(benchmark::State& state) {
+  EvalByRepl(state, Sqlite3Dialect(), kSqlite3Statement);
+}
+ASYNCPROC_BENCHMARK(EvalSqlite3ByRepl, "eval_sqlite3/asyncproc");
+
+void EvalSqlite3ByHand(benchmark::State& state) {
+  EvalByHand(state, Sqlite3Dialect(), kSqlite3Statement, " done\n");
+}
+ASYNCPROC_BENCHMARK(EvalSqlite3ByHand, "eval_sqlite3/limit");
 
 // From the start to the first reply.
 void StartPythonByRepl(benchmark::State& state) {

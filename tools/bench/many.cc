@@ -3,7 +3,6 @@
 // output collected. A child that lives takes four or five descriptors.
 
 #include <malloc.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,13 +64,6 @@ int64_t Sleeps() {
     }
   }
   return sum;
-}
-
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  PCHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  limit.rlim_cur = limit.rlim_max;
-  PCHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
 // Times `start`, which starts and keeps `count` children; has each echo a line,

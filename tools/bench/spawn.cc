@@ -1,6 +1,6 @@
 // Starting a child that exits at once: three pipes, read to their end, and the
-// wait; also by a host that is large, and by one that may have very many
-// descriptors.
+// wait; also by a host that is large, by one that may have very many
+// descriptors, and by eight threads at once; and many commands in a row.
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -12,11 +12,13 @@
 #include <string>
 
 #include "absl/log/check.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/process.h"
 #include "asyncproc/run.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/works.h"
 
 namespace asyncproc::bench {
 namespace {
@@ -51,6 +53,37 @@ void ByPosixSpawn(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(ByPosixSpawn, "spawn/limit");
 ASYNCPROC_BENCHMARK(ByPosixSpawn, "spawn_run/limit");
+
+// Eight threads at once; each starts one child after the other.
+constexpr int kThreads = 8;
+ASYNCPROC_BENCHMARK(ByProcess, "spawn_threads/asyncproc")->Threads(kThreads);
+ASYNCPROC_BENCHMARK(ByPosixSpawn, "spawn_threads/limit")->Threads(kThreads);
+
+// Many short commands in a row; the limit discards the output.
+void InARowByRun(benchmark::State& state) {
+  const int64_t runs = Scaled(kRuns);
+  for (auto _ : state) {
+    for (int64_t i = 0; i < runs; ++i) {
+      auto result = Run({Child("say"), absl::StrCat(i)});
+      CHECK(result.ok() && result->status.ok()) << result.status();
+      CHECK_EQ(result->out, absl::StrCat(i, "\n"));
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * runs);
+}
+ASYNCPROC_BENCHMARK(InARowByRun, "runs_in_a_row/asyncproc");
+
+void InARowByPosixSpawn(benchmark::State& state) {
+  const int64_t runs = Scaled(kRuns);
+  for (auto _ : state) {
+    for (int64_t i = 0; i < runs; ++i) {
+      BareChild child({Child("say"), absl::StrCat(i)});
+      child.Wait();
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * runs);
+}
+ASYNCPROC_BENCHMARK(InARowByPosixSpawn, "runs_in_a_row/limit");
 
 // Fork and exec, and no pipes: what a start costs that copies the host's memory
 // map, at the least.

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/log/check.h"
@@ -21,7 +22,9 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
+#include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
+#include "asyncproc/recorder.h"
 #include "asyncproc/run.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/works.h"
@@ -42,23 +45,100 @@ void MustEndWell(Process& process) {
 
 // --- drain: all that is said, looked at by no one.
 
-void DrainByProcess(benchmark::State& state) {
+// `Extra` uses the output besides the reader of the stream. Advance runs after
+// each read, and Finish after the end of the output, of `size` bytes.
+template <typename Extra>
+void Drain(benchmark::State& state) {
   const int64_t size = Scaled(kDrained);
   for (auto _ : state) {
     auto process = Process::Spawn(Command(Source(size)));
     CHECK_OK(process.status());
+    Extra extra(**process);
     int64_t count = 0;
     for (;;) {
       auto data = (*process)->out().ReadSome(absl::InfiniteDuration());
       if (!data.ok()) break;
       count += static_cast<int64_t>(data->size());
+      extra.Advance();
     }
     CHECK_EQ(count, size);
     MustEndWell(**process);
+    extra.Finish(size);
   }
   state.SetBytesProcessed(state.iterations() * size);
 }
-ASYNCPROC_BENCHMARK(DrainByProcess, "drain/asyncproc");
+
+struct Nothing {
+  explicit Nothing(Process&) {}
+  void Advance() {}
+  void Finish(int64_t) {}
+};
+ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain/asyncproc");
+ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain_tap/limit");
+ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain_cursors/limit");
+ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain_recorder/limit");
+
+class OneTap {
+ public:
+  explicit OneTap(Process& process) {
+    auto tap = process.out().AddTap([this](absl::string_view data) {
+      count_ += static_cast<int64_t>(data.size());
+    });
+    CHECK_OK(tap.status());
+    tap_ = *std::move(tap);
+  }
+  void Advance() {}
+  void Finish(int64_t size) {
+    CHECK(tap_.Finish());
+    CHECK_EQ(count_, size);
+  }
+
+ private:
+  int64_t count_ = 0;
+  TapHandle tap_;
+};
+ASYNCPROC_BENCHMARK(Drain<OneTap>, "drain_tap/asyncproc");
+
+// Ten more cursors; the thread that reads the stream reads them too.
+class TenCursors {
+ public:
+  explicit TenCursors(Process& process) {
+    for (int i = 0; i < kCursors; ++i) {
+      cursors_.push_back(process.out().NewCursor());
+    }
+  }
+  void Advance() {
+    for (OutputCursor& cursor : cursors_) {
+      count_ += static_cast<int64_t>(cursor.Read().size());
+    }
+  }
+  void Finish(int64_t size) {
+    Advance();
+    CHECK_EQ(count_, kCursors * size);
+  }
+
+ private:
+  static constexpr int kCursors = 10;
+
+  std::vector<OutputCursor> cursors_;
+  int64_t count_ = 0;
+};
+ASYNCPROC_BENCHMARK(Drain<TenCursors>, "drain_cursors/asyncproc");
+
+// A Recorder that keeps all bytes in memory: neither a disk nor the format of a
+// file is measured.
+class OneRecorder {
+ public:
+  explicit OneRecorder(Process& process) {
+    CHECK_OK(recorder_->Attach(process));
+  }
+  void Advance() {}
+  void Finish(int64_t) { CHECK_OK(recorder_->Close()); }
+
+ private:
+  const std::shared_ptr<Recorder> recorder_ = Recorder::InMemory();
+};
+ASYNCPROC_BENCHMARK(Drain<OneRecorder>, "drain_recorder/asyncproc");
 
 void ReadLoop(benchmark::State& state, int64_t size) {
   for (auto _ : state) {
