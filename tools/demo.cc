@@ -1,5 +1,5 @@
-// What asyncproc is for, on real programs: `bazel run //tools:demo`, or with
-// the names of some of the parts: bc python server escalation.
+// The main uses of asyncproc, with real programs: `bazel run //tools:demo`, or
+// with the names of some parts: bc python server escalation.
 
 #include <signal.h>
 
@@ -34,7 +34,7 @@ void Say(absl::string_view who, absl::string_view what) {
   std::cout << absl::StrFormat("  %-10s %s\n", who, what);
 }
 
-// The lines of `text`, each said by `who`.
+// Prints the lines of `text`, each with `who` before it.
 void SayLines(absl::string_view who, absl::string_view text) {
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     Say(who, line);
@@ -68,8 +68,8 @@ absl::Status DriveBc() {
   return absl::OkStatus();
 }
 
-// One statement to the interpreter, and what comes of it: a line on stdout, or
-// with `error`, a traceback on stderr.
+// Writes one statement to the interpreter and prints the reply: a line on
+// stdout or, with `error`, a traceback on stderr.
 absl::Status Ask(Process& python, absl::string_view statement, bool error) {
   SayLines("python <", statement);
   if (absl::Status status = python.Write(absl::StrCat(statement, "\n"));

@@ -12,10 +12,10 @@
 #include "absl/strings/string_view.h"
 #include "benchmark/benchmark.h"
 
-// What the benchmarks share. Each figure has a name of two parts, the work and
-// who does it: "drain/asyncproc". Beside it stands "drain/limit", the same work
-// by bare system calls, on the same child. tools/bench/compare puts them into
-// relation; to look at one work alone:
+// The common parts of the benchmarks. Each figure has a name of two parts, the
+// work and the library: "drain/asyncproc". "drain/limit" is the same work by
+// bare system calls, on the same child. tools/bench/compare computes the ratio;
+// to run one work alone:
 //
 //   bazel run -c opt //tools/bench -- --benchmark_filter=drain/
 //
@@ -31,7 +31,7 @@ namespace asyncproc::bench {
 // Where a program of tools/bench/children is.
 std::string Child(absl::string_view name);
 
-// `size`, divided by what --divide says: for a look at whether all works.
+// `size` divided by the flag --divide, for a quick run.
 int64_t Scaled(int64_t size);
 
 // Lets this process have as many descriptors as the system allows.
@@ -56,10 +56,10 @@ class BareChild {
   int err() const { return err_; }
 
   void Write(absl::string_view data);
-  // Reads, and blocks, until what it has read ends so.
+  // Blocks until the bytes read end with `end`.
   void ReadUntil(int fd, absl::string_view end);
   void CloseIn();
-  // The rest of what it says, into nothing.
+  // Reads to the end of the stream and drops the bytes.
   void ReadToEnd(int fd);
   // Reads both streams to their end, and reaps it.
   void Wait();

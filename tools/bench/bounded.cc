@@ -1,5 +1,5 @@
-// The memory of a host whose child writes much to a stream with a bound. Nobody
-// reads: the stream keeps the last bytes, and drops the others.
+// The memory of a host while a child writes 1 GB to a stream with a bound, and
+// no caller reads: the stream keeps the last bytes and drops the others.
 
 #include <fstream>
 #include <string>

@@ -28,7 +28,8 @@ std::string SearchedBytes() {
   return absl::StrCat(Scaled(kSearchedLines) * kLineSize);
 }
 
-// Lines; one that has no end; and what looks like the marker, but for the end.
+// Output in lines, output in one long line, and output that is like the marker
+// except for its end.
 std::vector<std::string> Lines() {
   return {Child("write_lines"), absl::StrCat(Scaled(kSearchedLines)),
           std::string(kMarker)};

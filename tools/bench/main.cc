@@ -1,4 +1,4 @@
-// All benchmarks: see bench.h for what there is and how it is named.
+// All benchmarks; bench.h explains their names.
 
 #include "absl/flags/parse.h"
 #include "benchmark/benchmark.h"

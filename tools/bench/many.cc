@@ -1,6 +1,6 @@
-// Many children: what 2,000 that live cost their host in memory, and in CPU
-// while they are silent; and how fast 10,000 short ones are run, with their
-// output collected. A child that lives takes four or five descriptors.
+// Many children: the memory of a host with 2,000 live children, and its CPU time
+// while they are silent; and the time of 10,000 short children whose output is
+// collected. A live child takes six descriptors of the host.
 
 #include <malloc.h>
 #include <time.h>
@@ -35,7 +35,7 @@ absl::Duration Idle() {
   return std::max(absl::Milliseconds(50), absl::Milliseconds(Scaled(1000)));
 }
 
-// Resident memory of this process in bytes, without what it shares.
+// The resident memory of this process in bytes, without shared pages.
 int64_t Resident() {
   int64_t total, resident, shared;
   std::ifstream("/proc/self/statm") >> total >> resident >> shared;

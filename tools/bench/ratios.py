@@ -29,7 +29,7 @@ class Work:
     limit: str = "the same by bare system calls"
     # How many times as long others are to take, at the least.
     ahead: Dict[str, float] = dataclasses.field(default_factory=dict)
-    # For what takes long: the most rounds.
+    # The most rounds, for a work that takes long.
     rounds: int = 1000
     # Whether the limit's work is done by the host itself, so that its CPU says
     # something.

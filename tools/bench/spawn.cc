@@ -85,8 +85,8 @@ void InARowByPosixSpawn(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(InARowByPosixSpawn, "runs_in_a_row/limit");
 
-// Fork and exec, and no pipes: what a start costs that copies the host's memory
-// map, at the least.
+// Fork and exec without pipes: the least cost of a start that copies the memory
+// map of the host.
 void ByFork(benchmark::State& state) {
   const std::string program = Child("exit_at_once");
   for (auto _ : state) {

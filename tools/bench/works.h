@@ -5,8 +5,8 @@
 
 #include "absl/strings/string_view.h"
 
-// How much of each work there is, for all who do it; peers/scripts has the
-// same.
+// The amount of each work, the same for all libraries; peers/scripts has the
+// same figures.
 
 namespace asyncproc::bench {
 
@@ -25,7 +25,7 @@ inline constexpr int64_t kRuns = 1000;
 inline constexpr int64_t kLiving = 2000;
 inline constexpr int kTree = 50;
 
-// What peers read or write at once, where it is theirs to choose.
+// The size of one read or write of a peer that can choose it.
 inline constexpr int64_t kBuffer = 128 * 1024;
 
 }  // namespace asyncproc::bench

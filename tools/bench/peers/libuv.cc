@@ -28,7 +28,7 @@ void Close(Handle* handle) {
   if (!uv_is_closing(any)) uv_close(any, nullptr);
 }
 
-// A child, its pipes, and what happens when it says something.
+// A child, its pipes, and the callbacks for its output.
 class UvChild {
  public:
   using OnOutput = std::function<void(absl::string_view)>;
@@ -149,7 +149,7 @@ void RoundTrip(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(RoundTrip, "round_trip/libuv");
 
-// What is still to be written, and by whom.
+// The bytes still to be written to a child.
 struct Feeding {
   UvChild* child;
   std::string chunk;

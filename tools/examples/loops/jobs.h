@@ -8,7 +8,7 @@
 #include "asyncproc/process_poller.h"
 
 // Four commands, two at a time, of which one has to be ended: the same for the
-// event loop of each library. What the library has to do is in the programs.
+// event loop of each library. The programs contain the glue to the library.
 class Jobs : public asyncproc::BufferingProcessPoller<std::string> {
  public:
   Jobs();
@@ -19,8 +19,8 @@ class Jobs : public asyncproc::BufferingProcessPoller<std::string> {
   // Called every 10 ms, as the work that the loop has besides.
   void CountTick() { ++ticks_; }
 
-  // Prints what became of all. `status`: of the last Poll. Returns how main
-  // exits.
+  // Prints the result of each command. `status`: of the last Poll. Returns the
+  // exit status of main.
   int Report(const absl::Status& status) const;
 
  private:
