@@ -1,6 +1,6 @@
-// Many children: the memory of a host with 2,000 live children, and its CPU time
-// while they are silent; and the time of 10,000 short children whose output is
-// collected. A live child takes six descriptors of the host.
+// Many children: the memory of a host with 2,000 live children, and its CPU
+// time while they are silent; and the time of 10,000 short children whose
+// output is collected. A live child takes six descriptors of the host.
 
 #include <malloc.h>
 #include <time.h>
