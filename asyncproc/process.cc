@@ -448,7 +448,7 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   absl::Status searched = run.targets().search_status();
   if (!searched.ok()) {
     return absl::Status(searched.code(),
-                        absl::StrCat(DebugString(), " has ended, by ",
+                        absl::StrCat(DebugString(), " has ended: ",
                                      termination.status.ToString(), ", but ",
                                      searched.message()));
   }

@@ -45,7 +45,7 @@ struct Output {
 //   auto written = (*process)->Write("6 * 7\n");
 //   if (!written.ok()) return written;
 //   auto answer = (*process)->out().ReadLine(absl::Seconds(5));  // "42"
-//   auto end = (*process)->Terminate();  // "exit status 0"
+//   auto end = (*process)->Terminate();  // "exited with status 0"
 //
 // Thread safety: any thread may call anything at any time; only the destructor
 // must not overlap another call.

@@ -51,7 +51,7 @@ struct PollerOptions {
 //   status.Update(printer.CloseInput("sums"));
 //   status.Update(printer.Poll());  // OK: all have ended.
 //   if (!status.ok()) return status;
-//   std::cout << *printer.results().at("sums");  // exit status 0
+//   std::cout << *printer.results().at("sums");  // exited with status 0
 //
 // No child costs a thread: 2,000 of them are four descriptors and a few KiB
 // each, and nothing while they are silent. Start, stdin, end and escalation are

@@ -689,10 +689,10 @@ absl::Status Repl::Failed(const absl::Status& why,
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
-  broken_ = absl::FailedPreconditionError(absl::StrCat(
-      Named(process_, *child_), " has ended, by ", status->ToString(), ", at ",
-      Named(statement), child_->out().LastLines("stdout"),
-      child_->err().LastLines("stderr")));
+  broken_ = absl::FailedPreconditionError(
+      absl::StrCat(Named(process_, *child_), " has ended at ", Named(statement),
+                   ": ", status->ToString(), child_->out().LastLines("stdout"),
+                   child_->err().LastLines("stderr")));
   return broken_;
 }
 

@@ -42,7 +42,7 @@ struct TranscriptEvent {
   // Nothing when somebody else has taken it; `data` says so then.
   std::optional<ExitStatus> status;
 
-  // "in \"1+1\\n\"", "signal 2 to the child", for messages.
+  // "in \"1+1\\n\"", "SIGINT (interrupt) to the child", for messages.
   std::string ToString() const;
 
   friend bool operator==(const TranscriptEvent& a, const TranscriptEvent& b);

@@ -227,7 +227,8 @@ absl::Status Reaper::SignalError(int signal) const {
     return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
   }
   return absl::ErrnoToStatus(
-      error, absl::StrCat("cannot send signal ", signal, " to process ", pid_));
+      error, absl::StrCat("cannot send ", SignalDescription(signal),
+                          " to process ", pid_));
 }
 
 absl::Status Reaper::Signal(int signal) {

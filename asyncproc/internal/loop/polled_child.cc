@@ -199,10 +199,10 @@ absl::StatusOr<Termination> PolledChild::termination() {
   absl::StatusOr<ExitStatus> status = this->status();
   if (!status.ok()) return status.status();
   if (!outcome_->search.ok()) {
-    return absl::Status(
-        outcome_->search.code(),
-        absl::StrCat("process ", reaper().pid(), " has ended, by ",
-                     status->ToString(), ", but ", outcome_->search.message()));
+    return absl::Status(outcome_->search.code(),
+                        absl::StrCat("process ", reaper().pid(),
+                                     " has ended: ", status->ToString(),
+                                     ", but ", outcome_->search.message()));
   }
   Termination termination = outcome_->termination;
   termination.status = *std::move(status);
