@@ -10,7 +10,8 @@ class Cancellation;
 class WaitScope;
 }  // namespace internal
 
-// Ends the blocking calls of other threads: "the user has closed the window".
+// Ends the blocking calls of other threads, for example when the user closes a
+// window.
 //
 //   asyncproc::CancellationToken token;
 //   std::thread worker([&process, token] {
@@ -22,49 +23,51 @@ class WaitScope;
 //   ...
 //   token.Cancel();
 //
-// A handle: copies are the same token. Once canceled, it stays so.
+// A handle: copies refer to the same token. A canceled token stays canceled.
 //
 // Thread safety: all methods may be called from any thread, but not from a
-// signal handler. None waits for anybody.
+// signal handler. No method blocks.
 class CancellationToken {
  public:
   CancellationToken();
   CancellationToken(const CancellationToken&) = default;
   CancellationToken& operator=(const CancellationToken&) = default;
 
-  // Ends what waits under this token, now and from now on. Again: does nothing.
+  // Ends the current and all later blocking calls under this token. A second
+  // call does nothing.
   void Cancel() const;
 
-  // For loops of your own.
+  // For the caller's own loops.
   bool IsCanceled() const;
 
  private:
   friend class CancellationScope;
 
-  // Never null: what would move a token copies it.
+  // Never null: a move of the token copies the pointer.
   std::shared_ptr<internal::Cancellation> cancellation_;
 };
 
-// While it lives, every blocking call of this library on the thread that made
-// it ends with kCancelled as soon as `token` is canceled, and at once when it
-// has been already.
+// While a scope exists, every blocking call of this library on the thread that
+// created the scope ends with kCancelled as soon as `token` is canceled, or at
+// once if `token` is canceled already.
 //
-// The child is not touched: it runs on, and what it says is still collected.
-// Nothing is taken either: what the call would have returned is there for the
-// next. What comes next is the caller's decision, Process::Terminate for
-// instance, outside of the scope.
+// A cancellation has no effect on the child: the child runs on, and the library
+// still collects its output. The canceled call consumes no output: the next
+// call can return the same result. The caller decides how to go on, for
+// instance with Process::Terminate outside of the scope.
 //
-// Which outcome wins: what is there, if anything is (the child had ended, the
-// line had come), then kCancelled, then kDeadlineExceeded. A call that does not
-// wait, TryReadLine or one with a timeout of zero, is never canceled. Neither
-// is the destructor of Process. Process::Terminate, once canceled, takes no
-// further step.
+// Precedence: a result that is available (the child has ended, the line has
+// arrived) wins over kCancelled, and kCancelled over kDeadlineExceeded. A call
+// that does not wait, such as TryReadLine or a call with a timeout of zero, is
+// never canceled. Neither is the destructor of Process. A canceled
+// Process::Terminate takes no further step.
 //
-// Scopes nest, in each other and in WithTimeout; each has its say. Unlike
-// WithTimeout, this interrupts no system calls of others.
+// Scopes nest, in each other and in WithTimeout, and each of them applies.
+// Unlike WithTimeout, a scope does not interrupt system calls made outside of
+// this library.
 //
-// Ownership: keeps the token alive. Destroy it on the thread that made it, in
-// reverse order: a local variable.
+// Ownership: a scope keeps the token alive. Use a local variable: scopes must
+// be destroyed on the thread that created them, in reverse order.
 class CancellationScope {
  public:
   explicit CancellationScope(const CancellationToken& token);

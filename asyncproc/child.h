@@ -21,26 +21,24 @@ class Process;
 enum class ProcessState {
   kRunning,
   kStopped,    // By SIGSTOP, SIGTSTP ...; SIGCONT makes it run on.
-  kDraining,   // Ended; what it had written is being read.
-  kDrained,    // Ended, and all output is at its end.
+  kDraining,   // Ended; its remaining output is being read.
+  kDrained,    // Ended, and all output is at end-of-file.
   kAbandoned,  // Ended, but another process still holds its output open.
 };
 
 std::ostream& operator<<(std::ostream& out, ProcessState state);
 
-// What one talks to: a Process, or what stands in for one, as ReplayProcess
-// (asyncproc/testing/replay_process.h) does. Expect and Repl take any; code of
-// yours that drives a child and takes a Child& can be tested without one.
+// A partner in a conversation: a Process, a Pipeline, or a substitute such as
+// ReplayProcess (asyncproc/testing/replay_process.h). Expect and Repl accept
+// any Child. Code that takes a Child& can be tested without a process.
 //
-// It is what a conversation needs, and so less than Process: a Child has no
-// pid, no terminal of its own and no descriptors, for a recorded one has none.
+// A Child has fewer methods than a Process: it has no pid, no terminal and no
+// descriptors, because a recorded child has none.
 //
-// A Pipeline is one, too.
+// Each method has the contract of the Process method with the same name.
 //
-// Every method does what Process says of the one with its name.
-//
-// Thread safety: any thread may call anything at any time; only the destructor
-// must not overlap another call.
+// Thread safety: any thread may call any method at any time; only the
+// destructor must not overlap another call.
 class Child {
  public:
   virtual ~Child() = default;
@@ -64,23 +62,23 @@ class Child {
   virtual bool IsAlive() = 0;
   virtual ProcessState state() = 0;
 
-  // For messages: what it is, "bc -q (pid 4711)".
+  // A name for messages, such as "bc -q (pid 4711)".
   virtual std::string DebugString() const = 0;
 
-  // The processes behind it, for what needs one, such as Diagnose: a Pipeline
-  // has several, a recording none. They belong to the child.
+  // The processes of the child, for functions such as Diagnose that need a
+  // Process: a Pipeline has several, a recording has none. The child owns them.
   virtual std::vector<Process*> processes() { return {}; }
 
-  // `count` letters from a to p that nobody can guess, for a mark to be known
-  // by in what a child says. That is the child's to give because it is a part
-  // of the conversation: a recording has it, and what replays that gives the
-  // same again. Errors: kInternal where the kernel has nothing random.
+  // Returns `count` unpredictable letters from a to p, for a mark that can be
+  // recognized in the child's output. The child draws them because they are
+  // part of the conversation: a recording contains them, and its replay returns
+  // the same letters. Errors: kInternal if the kernel provides no random bytes.
   virtual absl::StatusOr<std::string> DrawLetters(size_t count) = 0;
 
-  // A Repl that talks by a private channel (see repl.h) tells the child of all
-  // that passes there, so that a recording has it. NoteReceived returns the
-  // bytes; that of a recording returns those that were received then, and waits
-  // for them.
+  // A Repl with a private channel (see repl.h) reports all bytes of the channel
+  // to the child, so that a recording contains them. NoteReceived returns
+  // `bytes`; in a replay, it waits for the bytes that were received in the
+  // recording, and returns those bytes.
   virtual absl::Status NoteSent(absl::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
                                                    absl::Duration timeout) = 0;

@@ -167,7 +167,8 @@ absl::Status ValidatePty(const Command& command) {
 }
 
 absl::Status ValidateIdentity(const Command& command) {
-  // (uid_t)-1 means "leave it" to the kernel: the child would stay who it was.
+  // The kernel takes (uid_t)-1 for "unchanged": the child would keep the host's
+  // identity.
   if (command.user == static_cast<uid_t>(-1)) return Invalid("user is -1");
   if (command.group == static_cast<gid_t>(-1)) return Invalid("group is -1");
   if (command.supplementary_groups.has_value()) {
@@ -238,7 +239,7 @@ std::string ExplainProgram(const Command& command) {
   const std::optional<std::string> path = command.env.Get("PATH");
   for (const std::string& candidate :
        internal::ProgramCandidates(program, path)) {
-    // A relative one is relative to where the child will be.
+    // A relative path is relative to the child's directory.
     const std::string file =
         candidate[0] == '/' || command.working_directory.empty()
             ? candidate
@@ -271,7 +272,7 @@ std::string ExplainEnvironment(const Environment& environment) {
   return text;
 }
 
-// A line for each thing that is not as the host has it.
+// One line for each attribute that differs from the host's.
 std::string ExplainIdentity(const Command& command) {
   std::string text;
   if (command.pty.has_value()) {
@@ -382,7 +383,7 @@ absl::StatusOr<Environment> Environment::FromList(
   for (const absl::string_view entry : entries) {
     const size_t end = entry.find('=');
     if (end == absl::string_view::npos || end == 0) {
-      // Not the rest of it, which may be a secret.
+      // Without the entry, which may be a secret.
       return Invalid("an entry of an environment is not NAME=value: it has no ",
                      end == 0 ? "name" : "'='");
     }
@@ -423,7 +424,7 @@ std::vector<std::string> Environment::ToVector() const {
   if (inherits_ && environ != nullptr) {
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const absl::string_view text = *entry;
-      // What is no assignment cannot have been changed: it is passed on.
+      // An entry that is not an assignment is passed on.
       const std::string name(text.substr(0, text.find('=')));
       if (changes_.count(name) == 0) entries.emplace_back(text);
     }
@@ -436,7 +437,7 @@ std::vector<std::string> Environment::ToVector() const {
 
 Command Command::Shell(std::string script) {
   Command command({"/bin/sh", "-c"});
-  // Which sh would take for an option, even here.
+  // Even after -c, sh would take such a script for an option.
   if (absl::StartsWith(script, "-") || absl::StartsWith(script, "+")) {
     command.argv.push_back("--");
   }

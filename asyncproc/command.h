@@ -24,17 +24,16 @@ namespace asyncproc {
 
 class ChildObserver;
 
-// What a child's terminal is like when it starts; see Command::pty, and
-// Terminal for what can be done with it then. A value.
+// The initial state of a child's terminal; see Command::pty. Terminal changes
+// it later. A value.
 struct Pty {
   int rows = 24;
   int columns = 80;
-  // Whether the terminal shows what is written to it, as it does to a person
-  // who types: then it comes back among the output.
+  // Whether the terminal echoes its input. The echo is then part of the output.
   bool echo = true;
 };
 
-// Where one of the child's three standard streams comes from or goes to.
+// The source or destination of one of the child's three standard streams.
 class Stdio {
  public:
   enum class Kind {
@@ -49,37 +48,36 @@ class Stdio {
   };
   enum class FileMode {
     kRead,
-    kTruncate,  // Write from the start; made, with mode 0666 less the umask, if
-                // it is not there.
-    kAppend,    // Write at the end; made likewise.
+    kTruncate,  // Write from the start. A missing file is created with
+                // mode 0666 less the umask.
+    kAppend,    // Write at the end. A missing file is created likewise.
   };
 
-  // A pipe to or from the host: what Process reads and writes. The default.
+  // A pipe that Process reads or writes. The default.
   static Stdio Pipe() { return Stdio(Kind::kPipe); }
-  // For stdout or stderr: as Pipe, but the child finds a terminal there, so
-  // that programs that buffer what they write to a pipe hand over each line,
-  // and may use colours and a pager (OnPlainTerminal turns those off). The
-  // terminal has 24 rows and 80 columns, and no other sign of one: no echo, no
-  // "\r\n", no Ctrl-C, and stdin is what it is set to. See Command::pty for a
-  // whole one.
+  // For stdout or stderr: as Pipe, but the child sees a terminal. So a program
+  // that would buffer its output to a pipe writes each line at once, and may
+  // use colours and a pager (OnPlainTerminal turns those off). The terminal has
+  // 24 rows and 80 columns, and is otherwise like a pipe: no echo, no "\r\n",
+  // no Ctrl-C; stdin is set separately. See Command::pty for a full terminal.
   static Stdio LineBuffered() { return Stdio(Kind::kLineBuffered); }
-  // /dev/null: end-of-file at once, or output that nobody sees.
+  // /dev/null: end-of-file at once, or output that is discarded.
   static Stdio Null() { return Stdio(Kind::kNull); }
-  // The host's own stream of that number; closed if that is closed.
+  // The host's own stream of the same number; closed if the host's is closed.
   static Stdio Inherit() { return Stdio(Kind::kInherit); }
-  // No stream: the child has the descriptor closed. Mind that the first file
-  // that the child opens gets that number, and then the child's messages.
+  // No stream: the descriptor is closed in the child. Mind that the first file
+  // that the child opens gets this number, and then the child's messages.
   static Stdio Closed() { return Stdio(Kind::kClosed); }
   // A file, opened by the host: a relative path is relative to the directory of
-  // the host, not to Command::working_directory. Mind that opening a FIFO waits
-  // for its other end; only WithTimeout ends that.
-  // Where stdout and stderr name the same file in the same mode, both have one
-  // open file description, as with ToStdout, and neither overwrites what the
-  // other has written. In two different modes the file is refused.
+  // the host, not to Command::working_directory. Mind that opening a FIFO
+  // blocks until its other end is open; only WithTimeout ends this wait.
+  // If stdout and stderr name the same file in the same mode, they share one
+  // open file description, as with ToStdout, and neither overwrites the output
+  // of the other. Two different modes for one file are refused.
   static Stdio File(std::string path, FileMode mode);
-  // An open descriptor of the host's, which stays the host's to close.
+  // An open descriptor of the host. The host still owns it.
   static Stdio Fd(int fd);
-  // For stderr only: wherever stdout goes, in the order written.
+  // For stderr only: the destination of stdout, in the order of the writes.
   static Stdio ToStdout() { return Stdio(Kind::kToStdout); }
 
   Kind kind() const { return kind_; }
@@ -100,43 +98,45 @@ class Stdio {
   int fd_ = -1;
 };
 
-// The child's environment: by default the host's, as it is when the child is
-// started; with changes to it; or, after Clear, nothing but what is set.
+// The child's environment. By default, it is the host's environment at the
+// start of the child, with the changes made here. After Clear, it has only the
+// variables that are set here.
 //
 //   command.env.Set("LANG", "C").Unset("HOME");
 //   command.env.Clear().Set("PATH", "/usr/bin:/bin");
 //
-// The host's environment is read without a lock, as getenv reads it: where
-// another thread may call setenv meanwhile, Clear and set all that is needed.
+// The host's environment is read without a lock, as by getenv: if another
+// thread may call setenv at the same time, use Clear and set all variables that
+// the child needs.
 class Environment {
  public:
-  // The host's, without changes.
+  // The host's environment without changes.
   Environment() = default;
-  // These variables and no others:
+  // Only these variables:
   //   command.env = asyncproc::Environment::Only({{"PATH", "/bin"}});
   static Environment Only(const std::map<std::string, std::string>& variables);
-  // The same from a list of "NAME=value", as `environ` and ToVector have them.
-  // Of a name that comes twice, the last counts. Errors: kInvalidArgument for
+  // The same from a list of "NAME=value", the format of `environ` and ToVector.
+  // If a name occurs twice, the last entry counts. Errors: kInvalidArgument for
   // an entry without a name or without "=".
   static absl::StatusOr<Environment> FromList(
       const std::vector<std::string>& entries);
 
   Environment& Set(absl::string_view name, absl::string_view value);
-  // Each of these, besides what there is.
+  // Sets each of these variables; other variables stay.
   Environment& Set(const std::map<std::string, std::string>& variables);
   Environment& Unset(absl::string_view name);
-  // Forgets the host's environment and all changes made so far.
+  // Forgets the host's environment and all changes so far.
   Environment& Clear();
 
   bool inherits() const { return inherits_; }
-  // Names to values; no value: it is unset.
+  // Names to values; a variable without a value is unset.
   const std::map<std::string, std::optional<std::string>>& changes() const {
     return changes_;
   }
 
-  // The variable as the child will see it.
+  // The value that the child will see; nullopt if unset.
   std::optional<std::string> Get(absl::string_view name) const;
-  // "NAME=value", as exec takes them.
+  // "NAME=value", the format of exec.
   std::vector<std::string> ToVector() const;
 
  private:
@@ -144,23 +144,24 @@ class Environment {
   std::map<std::string, std::optional<std::string>> changes_;
 };
 
-// The process group that the child is in.
+// The process group of the child.
 class ProcessGroup {
  public:
   static ProcessGroup Inherit() { return ProcessGroup(kInherit); }
-  // Its own, whose number is its pid: so that all it starts can be signalled
-  // together, and Ctrl-C at the host's terminal does not reach it.
+  // A new group, with the child's pid as its id: all processes that the child
+  // starts can be signalled together, and Ctrl-C at the host's terminal does
+  // not reach them.
   static ProcessGroup New() { return ProcessGroup(kNew); }
-  // That of another child that leads one, in the same session.
+  // The group of another child, its leader, in the same session.
   static ProcessGroup Join(pid_t leader) {
     return ProcessGroup(leader > 0 ? leader : kNone);
   }
 
   bool inherits() const { return id_ == kInherit; }
   bool is_new() const { return id_ == kNew; }
-  // False for Join of what is no pid.
+  // False after Join with a number that is not a pid.
   bool IsValid() const { return id_ != kNone; }
-  // 0 for a new one. REQUIRES: !inherits().
+  // The group to join; 0 for a new group. REQUIRES: !inherits().
   pid_t id() const { return id_; }
 
  private:
@@ -170,40 +171,41 @@ class ProcessGroup {
   pid_t id_;
 };
 
-// How Command::OverSsh reaches another machine.
+// Options of Command::OverSsh.
 struct SshOptions {
-  // The local program, with options of its own: {"ssh", "-p", "2222"}. They go
-  // before the user's configuration and what is added here.
+  // The local program and its options: {"ssh", "-p", "2222"}. They come before
+  // the options that OverSsh adds, and override the user's configuration.
   std::vector<std::string> ssh = {"ssh"};
 
-  // OpenSSH's connection sharing: the first command to a machine opens the
-  // connection, which then stays for `persist`, and others use it: a start
-  // takes a round trip or two. Not done where `ssh` says how (-S, ControlPath).
+  // Uses OpenSSH's connection sharing: the first command to a machine opens the
+  // connection, which then stays open for `persist`. Later commands use it, and
+  // start within a round trip or two. Not used if `ssh` itself configures the
+  // sharing (-S, ControlPath).
   bool share_connection = true;
   absl::Duration persist = absl::Minutes(1);
-  // Where the shared connection's socket is. Empty: in $XDG_RUNTIME_DIR, or in
-  // ~/.ssh; where neither is there, or can be written to, the connection is not
-  // shared.
+  // The path of the shared connection's socket. Empty: a path in
+  // $XDG_RUNTIME_DIR, or in ~/.ssh. If neither directory exists and is
+  // writable, the connection is not shared.
   std::string control_path;
 
-  // Never asks for a password, but fails.
+  // Fails instead of asking for a password.
   bool batch = true;
 
-  // How long what runs there has to end by SIGTERM when the local side is gone,
-  // before SIGKILL. Rounded up to seconds.
+  // The time from SIGTERM to SIGKILL for the remote processes when the local
+  // side is gone. Rounded up to seconds.
   absl::Duration grace = absl::Seconds(2);
 };
 
-// What to run, and in what surroundings: plain fields, all with defaults.
+// A program to run and its surroundings: plain fields, all with defaults.
 //
 //   asyncproc::Command command({"python3", "-i", "-q"});
 //   command.working_directory = "/tmp";
 //   command.env.Set("PYTHONUNBUFFERED", "1");
 //   command.err = asyncproc::Stdio::ToStdout();
 //
-// The child has no descriptor of the host's but what is named here, a signal
-// mask that is empty but for `blocked_signals`, and the default action for
-// every signal, also for those that the host ignores.
+// The child has no descriptor of the host except those named here, a signal
+// mask that is empty except for `blocked_signals`, and the default action for
+// every signal, including the signals that the host ignores.
 //
 // A value: it can be copied, changed and used again. Thread safety: as a
 // struct.
@@ -213,20 +215,20 @@ struct Command {
       : argv(std::move(arguments)) {}
   Command(std::initializer_list<std::string> arguments) : argv(arguments) {}
 
-  // `/bin/sh -c script`. The script is the shell's to parse: put nothing into
-  // it that comes from elsewhere, but by ShellQuote, or as an environment
-  // variable. Mind that sh, if it does not exec its last command, is the child
-  // that a signal reaches, and what it runs is not: see ProcessGroup::New.
+  // `/bin/sh -c script`. The shell parses the script: insert text from
+  // elsewhere only through ShellQuote or an environment variable. Mind that,
+  // unless sh execs its last command, a signal reaches sh and not the programs
+  // that it runs: see ProcessGroup::New.
   static Command Shell(std::string script);
 
-  // This command, run by another that takes it as its last arguments, byte for
-  // byte: nice, env, sudo, srun.
+  // This command, run by a program that takes a command as its last arguments,
+  // byte for byte: nice, env, sudo, srun.
   //
   //   asyncproc::Command hostname({"hostname"});
   //   auto process = asyncproc::Process::Spawn(hostname.Via({"srun", "-n1"}));
   //
-  // Whether a signal to that other one reaches the command is for it to see to:
-  // srun passes them on. `executable`, if set, takes the place of argv[0].
+  // A signal reaches the command only if that program forwards it, as srun
+  // does. `executable`, if set, replaces argv[0].
   Command Via(std::vector<std::string> prefix) const;
 
   // This command, run on `machine` ("build1", "me@build1") by OpenSSH:
@@ -236,43 +238,43 @@ struct Command {
   //   make.env.Set("CC", "clang");      // There, too.
   //   auto process = asyncproc::Process::Spawn(make.OverSsh("build1"));
   //
-  // Arguments arrive there byte for byte, whatever is in them, as long as the
-  // login shell is a POSIX one. The directory and what is changed in the
-  // environment are carried over (for all to see who can list the processes
-  // there); `executable`, if set, takes the place of argv[0]; all other fields
-  // are about the local ssh. stdin, stdout and stderr are the command's, and
-  // stay apart and clean of all else; with `pty` set, there is a terminal there
-  // too.
+  // Arguments arrive there byte for byte, whatever their content, if the login
+  // shell is a POSIX shell. The directory and the changes of the environment
+  // are carried over (visible to every user who can list the processes there);
+  // `executable`, if set, replaces argv[0]; all other fields apply to the local
+  // ssh. stdin, stdout and stderr are the command's; stdout and stderr stay
+  // separate and contain nothing else. With `pty` set, the command has a
+  // terminal there too.
   //
-  // The status is that of the command; 128 + n when signal n killed it there;
-  // 127 and 126 when there is no such program, or directory; 255 when ssh
-  // failed, or the command said so.
+  // The exit status is the command's; 128 + n if signal n killed the command
+  // there; 127 if there is no such program; 126 if there is no such directory;
+  // 255 if ssh failed, or if the command itself returned 255.
   //
-  // When the local ssh ends, whatever ends it, or the connection does, then
-  // what runs there gets SIGTERM, and SIGKILL after SshOptions::grace: the
-  // command and all of its process group. It takes up to a second until that is
-  // noticed, and nobody here waits for it. It needs GNU's tail there, and
-  // a server that uses pipes, as OpenSSH's does on Linux; elsewhere what runs
-  // is ended only when the whole connection is, which may be shared.
-  // A signal that is to end the command there is one to end ssh here: none is
-  // passed on.
+  // When the local ssh or the connection ends, for any reason, the command and
+  // all processes of its group there get SIGTERM, and SIGKILL after
+  // SshOptions::grace. The remote side notices the end within a second; the
+  // local side does not wait for it. This requires GNU tail there, and a server
+  // that uses pipes, as OpenSSH does on Linux; elsewhere the remote processes
+  // end only with the whole connection, which may be shared.
+  // Signals are not forwarded: to end the command there, end the local ssh by a
+  // signal.
   Command OverSsh(absl::string_view machine,
                   const SshOptions& options = {}) const;
 
-  // The program and its arguments, passed on byte for byte; no shell sees them.
-  // A program with a slash in its name is that file, relative to
-  // working_directory if it is relative. Any other is searched for in the
-  // child's PATH ("/bin:/usr/bin" where it has none); empty entries and "."
-  // there are skipped.
+  // The program and its arguments, passed on byte for byte, without a shell. A
+  // program name with a slash is a path, relative to working_directory unless
+  // it is absolute. Any other name is searched for in the child's PATH
+  // ("/bin:/usr/bin" if the child has none); empty entries and "." in PATH are
+  // skipped.
   std::vector<std::string> argv;
 
   // If not empty, the program to run instead of argv[0], found in the same way;
   // the child still sees argv[0] as its name.
   std::string executable;
 
-  // If not empty, where the child starts; else where the host is. A child that
-  // inherits the host's environment gets a PWD that names this directory,
-  // unless `env` sets or unsets PWD itself.
+  // If not empty, the directory in which the child starts instead of the
+  // host's. A child that inherits the host's environment then gets a PWD that
+  // names this directory, unless `env` sets or unsets PWD.
   std::string working_directory;
 
   Environment env;
@@ -281,100 +283,101 @@ struct Command {
   Stdio out = Stdio::Pipe();
   Stdio err = Stdio::Pipe();
 
-  // A terminal for the child instead of its three pipes: its controlling one,
-  // in a session of its own. What it writes, to stdout or stderr, comes by
-  // Process::out; what is written to it, by Process::Write, it takes for typed.
-  // See Process::pty.
+  // A terminal for the child instead of its three pipes: the controlling
+  // terminal of a new session. Process::out reads the output to stdout and
+  // stderr; data from Process::Write arrives as typed input. See Process::pty.
   std::optional<Pty> pty;
 
-  // Further descriptors of the child: its number to the host's. The host's stay
-  // open, and are not changed.
+  // Further descriptors of the child: the child's number to the host's. The
+  // host's descriptors stay open and unchanged.
   //
-  // There is no way to pass on all descriptors but some: among them would be
-  // those of the host's other threads and libraries, whose numbers nobody
-  // knows, and the pipes of other children, which would not see their
-  // end-of-file while this child lives.
+  // There is no way to pass on all descriptors except some: they would include
+  // descriptors of the host's other threads and libraries, with unknown
+  // numbers, and the pipes of other children, which would not see end-of-file
+  // while this child lives.
   std::map<int, int> pass_fds;
 
   ProcessGroup process_group = ProcessGroup::Inherit();
 
-  // A session of its own, without a controlling terminal; also a new group.
+  // A new session without a controlling terminal; implies a new group.
   bool new_session = false;
 
-  // The identity of the child; the host needs the right to give it. With `user`
-  // alone, `group` is that user's own in the password database, and
-  // supplementary_groups are none. With `user`, the child also loses all of the
-  // host's capabilities, ambient and inheritable ones included.
+  // The identity of the child; the host must have the privilege to set it. With
+  // `user` alone, `group` is the group of that user in the password database,
+  // and supplementary_groups is empty. With `user`, the child also loses all of
+  // the host's capabilities, including ambient and inheritable ones.
   //
-  // What remains of the host's, as after every setuid: the session keyring
-  // (`keyctl session - PROGRAM` gives another); no_new_privs and securebits,
-  // which forbid more than is usual (but a host that has set
-  // SECBIT_NO_SETUID_FIXUP should start no set-user-ID program); limits,
-  // niceness, control group, namespaces and seccomp filters.
+  // As after every setuid, the child keeps the host's session keyring
+  // (`keyctl session - PROGRAM` gives a new one); its no_new_privs and
+  // securebits, which add restrictions (but a host that has set
+  // SECBIT_NO_SETUID_FIXUP should start no set-user-ID program); and its
+  // limits, niceness, control group, namespaces and seccomp filters.
   std::optional<uid_t> user;
   std::optional<gid_t> group;
   std::optional<std::vector<gid_t>> supplementary_groups;
 
-  // The signals that the child has blocked when its program starts; most
-  // programs do not expect any. None of SIGKILL, SIGSTOP and the two that the C
-  // library uses itself (32 and 33) can be named.
+  // The signals that are blocked in the child when its program starts; most
+  // programs expect none. SIGKILL, SIGSTOP and the two signals of the C library
+  // (32 and 33) are not allowed.
   std::set<int> blocked_signals;
 
   std::optional<mode_t> umask;
-  // From -20 to 19; absolute, not added to the host's.
+  // From -20 to 19; absolute, not relative to the host's.
   std::optional<int> nice;
   std::map<int, rlimit> rlimits;  // By resource: RLIMIT_CORE ...
 
-  // SIGKILL for the child when the host ends, however it ends. Costs a thread.
-  // The kernel forgets it for a set-user-ID program.
+  // Kills the child with SIGKILL when the host ends, for any reason. Costs a
+  // thread. The kernel drops this setting for a set-user-ID program.
   bool die_with_parent = false;
 
-  // What is kept of stdout and of stderr, each.
+  // The bound for the unread output, for stdout and stderr each.
   OutputBound output_buffer = OutputBound::Unbounded();
 
-  // The most bytes that may wait to be written to stdin; 0: no bound. A Write
-  // that would exceed it is refused with kResourceExhausted, and takes nothing.
+  // The most bytes that may be queued for stdin; 0: no bound. A Write that
+  // would exceed the bound fails with kResourceExhausted, and queues nothing.
   size_t input_limit = 0;
 
-  // The capacity in bytes of each of the child's pipes. 0: the kernel's (64 KiB
-  // as a rule), and more for an output that proves to need it. What the kernel
-  // does not let this user have is refused with kPermissionDenied: a single
-  // pipe is limited (/proc/sys/fs/pipe-max-size), and all of them together
-  // (pipe-user-pages-soft).
+  // The capacity in bytes of each of the child's pipes. 0: the kernel's default
+  // (usually 64 KiB), and more for an output that proves to need it. A size
+  // that the kernel denies to this user fails with kPermissionDenied: there is
+  // a limit for one pipe (/proc/sys/fs/pipe-max-size), and one for all pipes of
+  // a user (pipe-user-pages-soft).
   size_t pipe_size = 0;
 
-  // When the child has ended and some other process still holds its output
-  // open, how long that output must have been silent before nobody waits for
-  // more. Every chunk starts it anew, twenty times at the most.
+  // For a child that has ended while another process still holds its output
+  // open: how long the output must be silent before the library stops waiting
+  // for more. Each chunk restarts this time, at most twenty times.
   absl::Duration drain_grace = absl::Milliseconds(50);
 
-  // A Recorder, say, which then has everything from the first byte on. Of one
-  // child only: a second one is not started, with kFailedPrecondition.
+  // For example a Recorder, which then records everything from the first byte
+  // on. A Recorder serves one child: a second child with it does not start, and
+  // the error is kFailedPrecondition.
   std::shared_ptr<ChildObserver> observer;
 
-  // For a child that still runs when its Process is destroyed.
+  // The fate of a child that still runs when its Process is destroyed.
   OnDestroy on_destroy = OnDestroy::Kill();
 
-  // Whether it makes sense, before anything is done.
-  // Errors: kInvalidArgument, saying what of it: no argv; a NUL byte; a
-  // variable's name that is empty or has a '='; a stream that cannot be what it
-  // is set to; the same number twice; a file that stdout and stderr open in two
-  // modes; a signal that cannot be blocked; a negative or excessive number.
+  // Checks the command without any effect.
+  // Errors: kInvalidArgument, naming the fault: no argv; a NUL byte; a variable
+  // with an empty name or a name with '='; a stream with a setting that it
+  // cannot have; a number that is set twice; a file that stdout and stderr open
+  // in two modes; a signal that cannot be blocked; a negative or excessive
+  // number.
   absl::Status Validate() const;
 
-  // The command line, quoted for a shell, to be read: a word with control
-  // characters is shown as bash's $'...'. Never the environment. To make a
-  // script, use ShellQuote.
+  // The command line for people, quoted for a shell; a word with control
+  // characters is shown as bash's $'...'. Never includes the environment. Use
+  // ShellQuote to make a script.
   std::string DebugString() const;
 
-  // What would be done, for a person to read: the quoted argv, the file that it
-  // would be, what differs in the environment (names, no values), where each
-  // descriptor leads, identity and limits.
+  // Describes for people how the child would be started: the quoted argv, the
+  // program's file, the changes of the environment (names, no values), the
+  // target of each descriptor, identity and limits.
   std::string Explain() const;
 };
 
-// `text` as one word of a POSIX shell. "don't" -> 'don'\''t'; plain words stay
-// as they are.
+// `text` as one word for a POSIX shell: "don't" -> 'don'\''t'. Plain words stay
+// unchanged.
 std::string ShellQuote(absl::string_view text);
 
 }  // namespace asyncproc

@@ -19,21 +19,22 @@
 namespace asyncproc {
 namespace {
 
-// What /bin/sh runs there, with the grace in seconds, the directory and the
-// command as its arguments.
+// The script for /bin/sh on the remote machine. Its arguments are the grace in
+// seconds, the directory and the command.
 //
-// sshd makes it the leader of a session, so "$$" is the group of all that it
-// starts; it never signals another. When the local ssh or the connection ends,
-// a command without a terminal is told by nothing: its stdin ends, but that it
-// may do anyway. So a watcher runs beside it, whose `tail` has the same stdout:
-// tail looks once a second whether somebody still reads that (it ends by
-// SIGPIPE then, 141) and whether sshd is there (0). With a terminal, both get
-// SIGHUP (129). Where tail knows nothing of this, sshd alone is watched.
+// sshd makes the shell a session leader, so "$$" is the process group of all
+// that it starts; the script signals no other group. When the local ssh or the
+// connection ends, a command without a terminal gets no notice except
+// end-of-file on stdin, which can have other reasons. So a watcher runs beside
+// the command. Its `tail` has the same stdout, and checks once a second whether
+// that stdout still has a reader (otherwise SIGPIPE ends tail: 141) and whether
+// sshd still runs (otherwise 0). With a terminal, both get SIGHUP (129). If
+// tail does not support this, only sshd is watched.
 //
 // Neither the watcher nor tail may outlive the command: they would hold its
-// stdout open. A tail that has just been forked could lose a SIGTERM to the
-// shell's own trap: hence SIGKILL. A newline or a "!" in here could mean
-// something to a login shell: there is no other "!" than that of "$!".
+// stdout open. The watcher ends tail by SIGKILL, because a tail that was just
+// forked could lose a SIGTERM to the trap of the shell. A newline or "!" in the
+// script could have a meaning for a login shell: the only "!" is that of "$!".
 constexpr absl::string_view kRemoteScript =
     "grace=$1 dir=$2; shift 2; "
     "if [ -n \"$dir\" ]; then CDPATH= cd \"$dir\" || exit 126; fi; "
@@ -51,7 +52,7 @@ constexpr absl::string_view kRemoteScript =
     "kill -TERM $watcher 2>/dev/null; "
     "exit $status";
 
-// The argv of `command` as it is to be there.
+// The argv of `command` on the remote machine.
 std::vector<std::string> Words(const Command& command) {
   std::vector<std::string> words = command.argv;
   if (!words.empty() && !command.executable.empty()) {
@@ -65,9 +66,9 @@ bool CanBeCarried(const std::string& name) {
          !absl::StrContains(name, '\0');
 }
 
-// The words that run `program`, which follows, where env or a shell's exec
-// would take its name for a variable or an option. The shell in between drops
-// variables with names that a shell cannot have.
+// Words to put in front of `program` if env or a shell's exec would take its
+// name for a variable or an option. The shell in between drops variables with
+// names that a shell cannot have.
 std::vector<std::string> ProgramWords(absl::string_view program) {
   if (absl::StartsWith(program, "-")) {
     return {"/bin/sh", "-c", "\"$@\"", "sh"};
@@ -78,8 +79,9 @@ std::vector<std::string> ProgramWords(absl::string_view program) {
   return {};
 }
 
-// The words that set the environment there and then run the words behind them.
-// The "--" keeps env from taking a variable with a name as "-S" for an option.
+// The words that set the environment there and then run the words after them.
+// The "--" keeps env from taking a variable with a name such as "-S" for an
+// option.
 std::vector<std::string> EnvironmentWords(const Environment& environment) {
   if (environment.inherits() && environment.changes().empty()) return {};
   std::vector<std::string> words = {"env"};
@@ -96,7 +98,8 @@ std::vector<std::string> EnvironmentWords(const Environment& environment) {
   return words;
 }
 
-// What could not be said there stays here, where Command::Validate refuses it.
+// The variables that env cannot set there. They stay in the local command,
+// where Command::Validate refuses them.
 Environment NotCarried(const Environment& environment) {
   Environment rest;
   for (const auto& [name, value] : environment.changes()) {
@@ -105,7 +108,7 @@ Environment NotCarried(const Environment& environment) {
   return rest;
 }
 
-// A relative directory is made one that "cd" takes for nothing else.
+// Prefixes a relative directory, so that "cd" gives it no other meaning.
 std::string Directory(const std::string& directory) {
   if (directory.empty() || directory[0] == '/') return directory;
   return absl::StrCat("./", directory);
@@ -136,8 +139,8 @@ bool SaysHowToShare(const std::vector<std::string>& ssh) {
   });
 }
 
-// Whether a socket can be made in `folder`, and a line of ssh's configuration
-// is read as it is with that in it.
+// Whether a socket can be created in `folder`, and ssh's configuration takes
+// the path literally.
 bool IsPlaceForSocket(const std::string& folder) {
   constexpr size_t kLongestFolder = 38;  // 108 less "/asyncproc-%C.<random>".
   struct stat status;
@@ -152,7 +155,7 @@ bool IsPlaceForSocket(const std::string& folder) {
          access(folder.c_str(), W_OK | X_OK) == 0;
 }
 
-// What ssh takes "~" for: not $HOME, but the home in the user database.
+// The home folder as ssh expands "~": from the user database, not $HOME.
 std::string HomeFolder() {
   passwd entry;
   passwd* found = nullptr;
@@ -164,9 +167,9 @@ std::string HomeFolder() {
   return found == nullptr ? "" : found->pw_dir;
 }
 
-// Where the socket of a shared connection is. Empty where there is no place for
-// it, or its path would be longer than that of a socket can be: ssh would fail
-// rather than not share.
+// The path of a shared connection's socket. Empty if no folder can hold it, or
+// the path would be too long for a socket: ssh would then fail instead of
+// opening a connection of its own.
 std::string ControlPath(const SshOptions& options) {
   if (!options.control_path.empty()) return options.control_path;
   const char* const runtime = getenv("XDG_RUNTIME_DIR");

@@ -14,23 +14,23 @@ class Process;
 // A process that has the other end of a pipe open.
 struct PipeHolder {
   pid_t pid = 0;
-  // As /proc has it: 15 characters at most, control characters made visible.
+  // From /proc: at most 15 characters, with control characters made visible.
   std::string command;
 };
 
-// What a process was found to be doing; see Diagnose.
+// The activity of a process, as found by Diagnose.
 enum class Activity {
-  kUnknown,          // /proc does not say.
-  kRunning,          // Computing, or about to.
+  kUnknown,          // /proc does not show it.
+  kRunning,          // Computing, or ready to.
   kReadingStdin,     // Waits for input: for Write, or for CloseStdin.
   kWritingOutput,    // Its stdout or stderr is a full pipe.
-  kWaitingForChild,  // Diagnosis::waits_for says what that does.
+  kWaitingForChild,  // See Diagnosis::waits_for.
   kWaiting,          // For something else: time, a lock, a connection ...
-  kStuck,            // In the kernel, for a disk say. No signal gets through.
+  kStuck,            // In the kernel, say on a disk. No signal reaches it.
   kStopped,          // By SIGSTOP, SIGTSTP ...: SIGCONT makes it run on.
   kTraced,           // Stopped by a debugger.
-  kZombie,           // Ended, but someone has yet to let go of it.
-  kOutputHeldOpen,   // Ended, but someone else has its output open.
+  kZombie,           // Ended, but not released by its parent or debugger.
+  kOutputHeldOpen,   // Ended, but another process has its output open.
   kEnded,
 };
 
@@ -39,27 +39,27 @@ std::ostream& operator<<(std::ostream& out, Activity activity);
 // A value.
 struct Diagnosis {
   pid_t pid = 0;
-  // As /proc has it: 15 characters at most, control characters made visible.
+  // From /proc: at most 15 characters, with control characters made visible.
   std::string command;
   Activity activity = Activity::kUnknown;
 
-  // The same in words: "it waits for input on its stdin".
+  // `activity` in words: "it waits for input on its stdin".
   std::string explanation;
 
-  // kWaitingForChild: the children that it may wait for, a few of them.
+  // kWaitingForChild: some of the children that it may wait for.
   std::vector<Diagnosis> waits_for;
-  // kOutputHeldOpen: who has it. kReadingStdin, when stdin has been closed
-  // here: who keeps it from its end.
+  // kOutputHeldOpen: the processes that hold the output open. kReadingStdin, if
+  // the host has closed stdin: the processes that keep it from end-of-file.
   std::vector<PipeHolder> holders;
 
-  // It has written nothing at all, and its stdout is a pipe: what it has said
-  // may wait in a buffer of its own. Most programs write line by line only to a
-  // terminal: let it flush, or give it a pty.
+  // It has written nothing at all, and its stdout is a pipe: its output may be
+  // waiting in its own buffer. Most programs write line by line only to a
+  // terminal: make the program flush, or give it a pty.
   bool silent = false;
 
-  // What /proc says. State: 'R', 'S', 'D', 'T', 'Z' ..., '?' when unknown.
+  // From /proc. State: 'R', 'S', 'D', 'T', 'Z' ..., '?' when unknown.
   char state = '?';
-  std::string wait_channel;  // The kernel's name for what it waits for.
+  std::string wait_channel;  // The kernel function that it waits in.
 
   // One line: "bc (pid 4711): it waits for input on its stdin".
   std::string ToString() const;
@@ -67,22 +67,22 @@ struct Diagnosis {
 
 std::ostream& operator<<(std::ostream& out, const Diagnosis& diagnosis);
 
-// Why does it hang? What /proc says of the child at this moment, put into
-// words: that it waits for input, that it is blocked because nobody reads its
-// output, that it is stopped, or waits for a child of its own, and so on.
+// Explains why a child hangs: puts into words the state that /proc shows at
+// this moment. For example, the child waits for input, is blocked because its
+// output is not read, is stopped, or waits for a child of its own.
 //
 //   if (absl::IsDeadlineExceeded(status)) {
 //     LOG(ERROR) << asyncproc::Diagnose(*process);
 //     // "bc (pid 4711): it waits for input on its stdin"
 //   }
 //
-// The errors of Process for time that ran out have it in their message. It is
-// for people: a program should not decide by it, since it may be over the next
-// moment. Of a process of another user, or one that hides itself, it sees
-// little.
+// Process adds the diagnosis to the messages of its timeout errors. The
+// diagnosis is for people: a program should not decide by it, since it may be
+// outdated a moment later. It shows little of a process that belongs to another
+// user or hides itself.
 //
-// Thread safety: as Process. Blocking: it reads a few files in /proc, which
-// takes about a millisecond; nothing it does disturbs the child.
+// Thread safety: as Process. Blocking: reads a few files in /proc, which takes
+// about a millisecond and does not disturb the child.
 Diagnosis Diagnose(Process& process);
 
 }  // namespace asyncproc

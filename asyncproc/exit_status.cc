@@ -82,7 +82,8 @@ std::string ExitStatus::ToString() const {
 
 std::string SignalName(int signal) {
   if (const KnownSignal* const known = Find(signal)) return known->name;
-  // SIGRTMIN is a call, and leaves out the two that glibc keeps to itself.
+  // The C library's SIGRTMIN is a call, and leaves out two signals of the
+  // kernel.
   if (signal < SIGRTMIN || signal > SIGRTMAX) {
     return absl::StrCat("signal ", signal);
   }

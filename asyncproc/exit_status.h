@@ -9,11 +9,12 @@
 
 namespace asyncproc {
 
-// What a child used, by itself and by those of its children it waited for.
+// The resources that a child used, including those of its own children that it
+// waited for.
 struct ResourceUsage {
   absl::Duration user_time;
   absl::Duration system_time;
-  absl::Duration wall_time;  // From its start until it was known to have ended.
+  absl::Duration wall_time;  // From the start until the end was noticed.
   int64_t max_rss_bytes = 0;
 };
 
@@ -29,7 +30,7 @@ class ExitStatus {
   static ExitStatus Exited(int code);
   static ExitStatus Signaled(int signal, bool core_dumped = false);
 
-  // It exited, and with 0.
+  // Exited with code 0.
   bool ok() const { return !signaled() && code_ == 0; }
 
   bool exited() const { return !signaled(); }
@@ -41,12 +42,12 @@ class ExitStatus {
   int term_signal() const;
   bool core_dumped() const { return core_dumped_; }
 
-  // What a shell would make of it: the code, or 128 + the signal.
+  // The status as a shell reports it: the code, or 128 + the signal.
   int ShellCode() const { return signaled() ? 128 + signal_ : code_; }
 
-  // False if some other process still held the child's output open when this
-  // was reported, and could have written more: see OutputStream::holders().
-  // All that the child itself wrote is there in either case.
+  // False if another process still held the child's output open when this
+  // status was reported, and could write more: see OutputStream::holders(). The
+  // output of the child itself is complete in either case.
   bool output_complete() const { return output_complete_; }
   void set_output_complete(bool complete) { output_complete_ = complete; }
 
@@ -57,7 +58,8 @@ class ExitStatus {
   // (segmentation fault), core dumped", "killed by SIGRTMIN+2".
   std::string ToString() const;
 
-  // Whether they ended in the same way; what they used does not count.
+  // Whether both children ended in the same way. Ignores usage() and
+  // output_complete().
   friend bool operator==(const ExitStatus& a, const ExitStatus& b) {
     return a.code_ == b.code_ && a.signal_ == b.signal_;
   }

@@ -24,23 +24,22 @@ namespace {
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
 
-// What a failure shows of the text.
+// Bytes of the text that an error message shows.
 constexpr size_t kShown = 500;
 
-// Bytes of one read: few enough to be searched in a moment, so that the
-// deadline is looked at often.
+// Bytes of one read: few enough for a short search, so that the deadline is
+// checked often.
 constexpr size_t kPiece = 1024 * 1024;
 
-// For how long the output must be silent before all of it is searched again for
-// a match that is longer than the lookback; and that must not take up more than
-// this part of the time.
+// Silence of the output before all of it is searched again, for a match that is
+// longer than the lookback. After such a search, the next one waits for
+// kRestPerSearch times its duration.
 constexpr absl::Duration kSilence = absl::Milliseconds(10);
 constexpr int kRestPerSearch = 10;
 
-// As string_view::find, but linear whatever the text, and at the speed of
-// memory.
+// As string_view::find, but linear for any text, and at the speed of memory.
 size_t Find(absl::string_view text, absl::string_view what, size_t from) {
-  // Nothing may have arrived: memmem takes no null.
+  // memmem takes no null pointer, which an empty text may have.
   if (text.size() - from < what.size()) return absl::string_view::npos;
   const void* const found =
       memmem(text.data() + from, text.size() - from, what.data(), what.size());
@@ -91,10 +90,10 @@ struct Expect::Search {
         window(window),
         required(patterns.size()) {}
 
-  // Looks at what is new since the last time, and as far before it as a match
-  // may have begun; at all of `text`, if that is due. Whether there is a match.
+  // Searches the new text, and the text before it in which a match may have
+  // begun; all of `text`, if `whole` or due. Returns whether there is a match.
   bool Next(absl::string_view text, bool whole) {
-    // However it arrives, all searches of the whole then cost twice the last.
+    // With doubling, all searches of the whole text cost twice the last one.
     whole = whole || text.size() <= lookback || text.size() >= 2 * whole_size;
     const absl::Time start = MonotonicNow();
     const size_t floor =
@@ -110,12 +109,12 @@ struct Expect::Search {
     return found.has_value();
   }
 
-  // When all is to be searched again, if nothing arrives before.
+  // The time of the next search of the whole text, if no output arrives before.
   absl::Time NextWhole() const {
     return std::max(MonotonicNow() + kSilence, rest_until);
   }
 
-  // Whether a match may have been passed over; a literal never is.
+  // Whether a match may have been missed; a literal never is.
   bool Incomplete() const {
     if (whole_size == searched) return false;
     for (size_t i = 0; i < patterns.size(); ++i) {
@@ -149,8 +148,8 @@ struct Expect::Search {
     }
   }
 
-  // A regex is slow, compared with the text that it cannot match without: most
-  // output has none of that.
+  // A regex is slow compared to a search for its required text, and most output
+  // does not contain that text.
   bool MayMatch(size_t i, absl::string_view text, size_t from) {
     const std::string& what = patterns[i].required_;
     if (what.empty()) return true;
@@ -171,20 +170,20 @@ struct Expect::Search {
     length = size;
   }
 
-  // Of Pattern::required_.
+  // The search for Pattern::required_.
   struct Required {
-    size_t searched = 0;  // So much of the text does not have it;
-    bool there = false;   // or some of it does.
+    size_t searched = 0;  // Bytes of the text that have been searched.
+    bool there = false;   // Whether it has been found.
   };
 
   const std::vector<Pattern>& patterns;
   const size_t lookback;
   const size_t window;
   std::vector<Required> required;
-  size_t searched = 0;    // Of the text.
-  size_t whole_size = 0;  // Of the text when all of it was last searched.
+  size_t searched = 0;    // Bytes of the text that have been searched.
+  size_t whole_size = 0;  // The text's size when all of it was last searched.
   absl::Time rest_until = absl::InfinitePast();
-  std::optional<size_t> found;  // The pattern, and where.
+  std::optional<size_t> found;  // The index of the pattern.
   size_t begin = 0;
   size_t length = 0;
 };
@@ -239,7 +238,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
   Search search(patterns, lookback_, window_);
   for (bool silent = false;;) {
     if (search.Next(buffer_->view(), silent)) return Take(search);
-    // A call without time to wait is none that a scope could end.
+    // A scope does not end a call without time to wait.
     const bool late = MonotonicNow() >= deadline;
     const absl::Status ended =
         late ? absl::OkStatus() : internal::CheckWaitScopes();
@@ -247,7 +246,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
     if (late || !ended.ok()) {
       status = FillLast();
     } else {
-      // A shorter wait, when something may have been passed over.
+      // Waits for less time if a match may have been missed.
       status = Fill(search.Incomplete() ? std::min(deadline, search.NextWhole())
                                         : deadline,
                     kPiece);
@@ -291,12 +290,12 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no memory to keep ", without_room_.size(), " bytes of output more"));
   }
-  without_room_ = std::string();  // Which frees it, and clear() would not.
+  without_room_ = std::string();  // Frees the memory, unlike clear().
   return absl::OkStatus();
 }
 
 absl::Status Expect::FillLast() {
-  // Bytes that arrive meanwhile are left: a flood of them has no end.
+  // Bytes that arrive during this call stay unread: a flood has no end.
   size_t rest = cursor_->Available() + without_room_.size();
   while (rest > 0) {
     const size_t before = buffer_->size();
@@ -338,14 +337,14 @@ std::string Expect::TakeBuffer(size_t keep) {
 absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
                                         Pattern::Kind outcome,
                                         absl::Status why) {
-  // A read that failed is not the end.
+  // A failed read is not end-of-file.
   const bool expectable =
       outcome == Pattern::Kind::kTimeout || absl::IsOutOfRange(why);
   for (size_t i = 0; expectable && i < patterns.size(); ++i) {
     if (patterns[i].kind() != outcome) continue;
     Expected expected;
     expected.index = i;
-    // The end takes what is left; in time, more may come of it.
+    // End-of-file takes the remaining text; after a timeout it may yet match.
     expected.before = outcome == Pattern::Kind::kEof
                           ? TakeBuffer()
                           : std::string(buffer_->view());

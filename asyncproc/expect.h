@@ -23,23 +23,25 @@ class ByteQueue;
 class InteractionRun;
 }  // namespace internal
 
-// One of the things that may happen next.
+// An event to wait for: a text in the output, end-of-file or a timeout.
 class Pattern {
  public:
   enum class Kind { kLiteral, kRegex, kEof, kTimeout };
 
   static Pattern Literal(std::string text);
-  // RE2's syntax (https://github.com/google/re2/wiki/Syntax). The text is what
-  // has arrived and has not been taken: "^" matches at its beginning, "$" at
-  // the end of what has arrived so far, which is seldom what you want: write
-  // "\r?\n". With (?m) they match at lines, with (?s) "." matches newlines too.
-  // Output is taken for bytes unless `encoding` says otherwise.
+  // RE2's syntax (https://github.com/google/re2/wiki/Syntax). It is searched
+  // for in the output that has arrived and has not been taken: "^" matches at
+  // the beginning of this text, and "$" at its present end, which is seldom
+  // useful: write "\r?\n". With (?m) both match at lines, and with (?s) "."
+  // matches newlines too. The output is treated as bytes unless `encoding` says
+  // otherwise.
   static Pattern Regex(std::string regex,
                        RegexEncoding encoding = RegexEncoding::kBytes);
-  // The end of the output.
+  // End-of-file of the output.
   static Pattern Eof();
-  // That none of the others has happened within the call's own timeout. That a
-  // WithTimeout or a CancellationScope around it ends the call is an error.
+  // No other pattern has matched within the timeout of the call. If an
+  // enclosing WithTimeout or CancellationScope ends the call, Await returns an
+  // error.
   static Pattern Timeout();
 
   Kind kind() const { return kind_; }
@@ -52,19 +54,19 @@ class Pattern {
 
   Kind kind_;
   std::string text_;
-  std::shared_ptr<const RE2> regex_;  // Of a kRegex.
-  std::string required_;              // Stands in all that it matches.
+  std::shared_ptr<const RE2> regex_;  // For kRegex.
+  std::string required_;              // Part of every match.
 };
 
-// Which of the patterns happened, and where.
+// The pattern that matched, and its match.
 struct Expected {
-  size_t index = 0;                 // Into the patterns that were waited for.
-  std::string before;               // What came before the match.
+  size_t index = 0;                 // Of the pattern, in the argument of Await.
+  std::string before;               // The text before the match.
   std::string match;                // Empty for EOF and TIMEOUT.
-  std::vector<std::string> groups;  // Of a regex: what ( ) matched; "" if not.
+  std::vector<std::string> groups;  // ( ) groups of a regex; "" if unmatched.
 };
 
-// Waits until a child says something.
+// Waits for patterns in the output of a child.
 //
 //   asyncproc::Expect expect(process.get());
 //   auto prompt =
@@ -75,66 +77,67 @@ struct Expected {
 //   if (!prompt.ok()) return prompt.status();   // It says what came instead.
 //   switch (prompt->index) ...
 //
-// The match that begins first wins; where several begin together, the pattern
-// that is listed first. What a match and the text before it took is gone;
-// what follows stays for the next call.
+// The match that begins first wins; among matches that begin together, the
+// pattern that is listed first. Await takes the match and the text before it;
+// the text after it stays for the next call.
 //
-// Matches are searched for in what has arrived: of "[0-9]+", "12" is one though
-// a "3" may be on its way. Let a pattern end with what ends the thing it is
-// for.
+// Await searches the text that has arrived: "[0-9]+" matches "12" although a
+// "3" may follow. Let a pattern end with a delimiter, such as the end of the
+// line.
 //
-// Time is linear in the output, whatever is waited for and however it arrives.
-// A regular expression's match that begins more than `lookback` (64 KiB) before
-// the newest bytes is found too, but not always at once: when the output has
-// doubled, falls silent or ends, and at the latest when the time is up.
+// The time is linear in the size of the output, for all patterns and any sizes
+// of its pieces. A match of a regular expression that begins more than
+// `lookback` (64 KiB) before the newest bytes may be found later: when the
+// output has doubled, falls silent or ends, and at the latest at the deadline.
 //
-// Memory: at most `limit` (64 MiB) of text in which nothing has matched is kept
-// here. Further output stays in the child's OutputStream, for which
-// Command::output_buffer is the bound: OutputBound::BlockChild lets a child
-// that writes without end wait.
+// Memory: an Expect keeps at most `limit` (64 MiB) of text without a match.
+// Further output stays in the child's OutputStream, under the bound of
+// Command::output_buffer: with OutputBound::BlockChild, a child that writes
+// without end has to wait.
 //
 // Thread safety: one thread at a time.
-// Ownership: the child or cursor must outlive it, and must not be read by
-// others meanwhile, who would take bytes out of the text.
-// Blocking: Await blocks, up to its timeout, which WithTimeout and
-// CancellationScope shorten, however much the child writes meanwhile: it looks
-// at the clock after every MiB.
+// Ownership: the child or cursor must outlive the Expect. Other code must not
+// read from it meanwhile: the bytes would be missing here.
+// Blocking: Await blocks up to its timeout, which WithTimeout and
+// CancellationScope shorten. This holds however much the child writes: Await
+// checks the clock after every MiB.
 class Expect {
  public:
   // Reads the child's stdout, or its terminal.
   explicit Expect(Process* process);
-  // The same of a Pipeline, or of what stands in for a Process.
+  // The same for a Pipeline or a substitute for a Process.
   explicit Expect(Child* child);
-  // Reads by `cursor`, which may be an OutputStream.
+  // Reads from `cursor`, which may be an OutputStream.
   explicit Expect(OutputCursor* cursor);
   Expect(Expect&& other) noexcept;
   ~Expect();
 
-  // Errors: kDeadlineExceeded when nothing has matched and Timeout() is not
-  // among the patterns, and kOutOfRange likewise for the end and Eof(): both
-  // name the patterns, what was there instead, and the state of the child, and
-  // take nothing. kInvalidArgument for no pattern, or a regex that is none.
-  // kResourceExhausted when the text without a match has reached the limit, and
-  // without memory for what has come: nothing is lost, and the next call goes
-  // on once TakeBuffer or another pattern has taken some of it. What reading
-  // fails with.
+  // Errors: kDeadlineExceeded if nothing has matched and Timeout() is not among
+  // the patterns; kOutOfRange if the output has ended and Eof() is not among
+  // them. Both messages name the patterns, the text that arrived instead and
+  // the state of the child; neither takes any text. kInvalidArgument for an
+  // empty list, an empty literal or an invalid regular expression.
+  // kResourceExhausted if the text without a match has reached the limit, or
+  // there is no memory for more: nothing is lost, and the next call goes on
+  // once TakeBuffer or another pattern has taken some text. Errors of reading
+  // the output.
   absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
                                  absl::Duration timeout);
   absl::StatusOr<Expected> Await(const Pattern& pattern,
                                  absl::Duration timeout);
 
-  // Searches only the last `bytes` of what has arrived; 0, the default: all.
+  // Searches only the last `bytes` of the text; 0, the default: all of it.
   void set_window(size_t bytes) { window_ = bytes; }
   void set_lookback(size_t bytes) { lookback_ = bytes; }
-  // How much text without a match is kept.
+  // The most bytes of text without a match that are kept.
   void set_limit(size_t bytes) { limit_ = bytes; }
 
   // The text that has arrived and has not been taken.
   absl::string_view buffer() const;
-  // Takes that text, but for its last `keep` bytes: a pattern may have begun.
+  // Takes that text except the last `keep` bytes, in which a match may begin.
   std::string TakeBuffer(size_t keep = 0);
 
-  // Whose output it is; null when it was made for anything but a Process.
+  // Null unless constructed from a Process.
   Process* process() const { return process_; }
 
  private:
@@ -142,8 +145,8 @@ class Expect {
   struct Search;
 
   static absl::Status Validate(const std::vector<Pattern>& patterns);
-  // Reads as soon as there is anything, until `deadline`: `most` bytes, and no
-  // more than the limit leaves room for.
+  // Reads as soon as output is available, until `deadline`: at most `most`
+  // bytes, and at most up to the limit.
   absl::Status Fill(absl::Time deadline, size_t most);
   // Reads all that has arrived, without waiting.
   absl::Status FillLast();
@@ -153,10 +156,10 @@ class Expect {
   std::string Describe(const std::vector<Pattern>& patterns) const;
 
   Child* const child_;                // May be null.
-  Process* const process_ = nullptr;  // The same, if it is one.
+  Process* const process_ = nullptr;  // The same child, or null.
   OutputCursor* const cursor_;
   std::unique_ptr<internal::ByteQueue> buffer_;
-  std::string without_room_;  // Read, and to go behind that.
+  std::string without_room_;  // Read, but not yet in `buffer_`.
   size_t window_ = 0;
   size_t lookback_ = 64 * 1024;
   size_t limit_ = 64 * 1024 * 1024;

@@ -21,12 +21,12 @@ namespace {
 constexpr char kLength[] = "content-length";
 constexpr size_t kMostQuoted = 80;
 
-// More headers than anybody sends: what has so many is something else.
+// Real messages have fewer headers: more of them are some other text.
 constexpr size_t kMostHeaders = 100;
 constexpr size_t kMostHeaderBytes = 64 * 1024;
 
-// Of other text, when the time is up: a message that is there is found behind
-// so much.
+// The most other text to skip after the deadline, in search of a message that
+// has arrived already.
 constexpr size_t kMostSkippedLate = 64 * 1024;
 
 std::string Quote(absl::string_view text) {
@@ -35,14 +35,14 @@ std::string Quote(absl::string_view text) {
                       cut ? "\"..." : "\"");
 }
 
-// Of a header's name, by RFC 9110.
+// Of a header name, by RFC 9110.
 bool IsNameCharacter(char c) {
   return absl::ascii_isalnum(c) ||
          absl::string_view("!#$%&'*+-.^_`|~").find(c) !=
              absl::string_view::npos;
 }
 
-// Where, in a line that ends with "Content-Length: " and digits, that begins.
+// The start of "Content-Length: " in a line that ends with it and digits.
 size_t FindLength(absl::string_view line) {
   line = absl::StripTrailingAsciiWhitespace(line);
   size_t at = line.size();
@@ -107,8 +107,8 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
     if (!line.ok()) return line.status();
     absl::string_view header = *line;
     if (headers_.empty() && IsOtherText(&header)) {
-      // Lines that are there are read without a look at the time, and a flood
-      // of them has no end.
+      // ReadLine returns lines that have arrived without a look at the clock,
+      // and a flood of lines has no end.
       absl::Status late = internal::CheckWaitScopes();
       if (MonotonicNow() >= deadline) {
         late = absl::DeadlineExceededError("no complete message yet");
@@ -169,7 +169,7 @@ absl::Status MessageReader::CheckLength() {
   }
   const std::string& value = header->second;
   uint64_t length;
-  // SimpleAtoi would let a sign pass.
+  // SimpleAtoi would accept a sign.
   if (!std::all_of(value.begin(), value.end(), absl::ascii_isdigit) ||
       !absl::SimpleAtoi(value, &length)) {
     return Broken(absl::InvalidArgumentError(

@@ -16,38 +16,38 @@
 
 namespace asyncproc {
 
-// Messages in a stream of output, for programs whose unit is not the line. For
-// those of a length that is known beforehand, OutputCursor::ReadExactly is all
-// there is to it; for those that end with some text, OutputCursor::ReadUntil.
+// Messages in a stream of output that are not lines. For messages of a known
+// length, use OutputCursor::ReadExactly; for messages that end with a
+// delimiter, OutputCursor::ReadUntil.
 
-// The next record of output in which a NUL byte ends each, as of `find -print0`
-// or `git ls-files -z`; without that byte. The last one is returned at the end
-// of the stream also if nothing ends it.
+// The next record of output in which each record ends with a NUL byte, as from
+// `find -print0` or `git ls-files -z`; without the NUL byte. At the end of the
+// stream, a last record without a NUL byte is returned too.
 // Thread safety, blocking, errors: as OutputCursor::ReadLine.
 absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
                                           absl::Duration timeout);
 
-// What one Content-Length message consists of.
+// A message with a Content-Length header.
 struct FramedMessage {
-  // Name, in lower case, to value; content-length is one of them.
+  // Names in lower case to values, including content-length.
   std::map<std::string, std::string> headers;
   std::string body;
 };
 
-// How MessageReader reads.
+// Options of MessageReader.
 struct MessageReaderOptions {
-  // The largest body. A longer one is an error.
+  // The largest body in bytes. A larger body is an error.
   size_t largest = size_t{1} << 30;
-  // Text between two messages, a log for instance, is an error, unless this is
-  // set: then such text is skipped, and given to this function,
-  // line by line, without "\n" or "\r\n". A message begins, then, where a line
-  // ends with "Content-Length: " and digits, or begins with "Content-Type:":
-  // text of that line in front of its Content-Length is given to the function
-  // as a line. Text inside of a message is an error in any case.
+  // Text between two messages, for instance a log, is an error unless this
+  // function is set. With it, the text is skipped, and passed to the function
+  // line by line, without "\n" or "\r\n". A message then begins at a line that
+  // ends with "Content-Length: " and digits, or begins with "Content-Type:".
+  // Text in front of Content-Length in such a line is passed to the function as
+  // a line. Text inside of a message is an error in any case.
   std::function<void(absl::string_view)> on_other_text;
 };
 
-// Reads messages that say how long they are, as language servers and debug
+// Reads messages that begin with their length, as language servers and debug
 // adapters write them:
 //
 //   Content-Length: 17\r\n
@@ -61,12 +61,12 @@ struct MessageReaderOptions {
 //   if (!reply.ok()) return reply.status();
 //   Use(reply->body);
 //
-// A body may have any bytes and any length up to `largest`. The case of a
-// header's name does not matter, nor does the order. A lone "\n" ends a header
-// line as "\r\n" does. The headers of a message may have 64 KiB.
+// A body may have any bytes, and any length up to `largest`. Header names are
+// case-insensitive, and headers may be in any order. A lone "\n" ends a header
+// line as "\r\n" does. A message may have 100 headers, of 64 KiB in all.
 //
-// Thread safety: none of its own. Ownership: the cursor must outlive it, and
-// must not be read by others.
+// Thread safety: one thread at a time. Ownership: the cursor must outlive the
+// reader. Other code must not read from it.
 class MessageReader {
  public:
   static constexpr size_t kLargest = size_t{1} << 30;
@@ -74,20 +74,19 @@ class MessageReader {
   explicit MessageReader(OutputCursor* cursor, size_t largest = kLargest);
   MessageReader(OutputCursor* cursor, MessageReaderOptions options);
 
-  // The next message, complete. Calls MessageReaderOptions::on_other_text, on
-  // this thread, for the text in front of it.
+  // The next complete message. Calls MessageReaderOptions::on_other_text, on
+  // this thread, for the text in front of the message.
   //
   // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten,
-  // however much text there is to be skipped.
-  // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on where
-  // this one stopped. kResourceExhausted for a body, or a line, that is larger
-  // than what OutputBound::BlockChild lets arrive. kOutOfRange at the end of
-  // the stream. kDataLoss when it ends in the middle of a message.
-  // kInvalidArgument for what is no header, or for a length that is missing,
-  // none, given twice with two values, or larger than `largest`, and for
-  // headers that are larger than 64 KiB: it quotes what
-  // it found. After those two, there is no way to tell where a message begins:
-  // the same error comes again and again.
+  // even if there is much text to skip.
+  // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on from
+  // there. kResourceExhausted for a body or line that exceeds the bound of
+  // OutputBound::BlockChild. kOutOfRange at the end of the stream. kDataLoss if
+  // the stream ends in the middle of a message. kInvalidArgument, with the text
+  // found, for an invalid header; for a length that is missing, not a number,
+  // given twice with two values, or larger than `largest`; and for too many or
+  // too large headers. After kDataLoss and kInvalidArgument, the start of the
+  // next message is unknown: every further call returns the same error.
   absl::StatusOr<FramedMessage> Read(absl::Duration timeout);
 
  private:
@@ -96,20 +95,21 @@ class MessageReader {
   absl::Status CheckLength();
   absl::Status Broken(absl::Status status);
 
-  // Reports `line`, or the part of it in front of a header, if that is other
-  // text. True: all of it was. False: `line` is the header.
+  // Passes `line`, or the part of it in front of a header, to on_other_text if
+  // it is other text. Returns whether the whole line was; otherwise, `line`
+  // becomes the header.
   bool IsOtherText(absl::string_view* line);
 
   OutputCursor& cursor_;
   const MessageReaderOptions options_;
   size_t header_bytes_ = 0;
   std::map<std::string, std::string> headers_;  // Of the message being read.
-  std::optional<size_t> length_;                // Its headers are complete.
+  std::optional<size_t> length_;  // Set when its headers are complete.
   absl::Status broken_;
 };
 
-// `body` with its header in front: what MessageReader reads. `content_type`, if
-// not empty, is a second header.
+// `body` with its header in front, as MessageReader reads it. `content_type`,
+// if not empty, is a second header.
 std::string FrameMessage(absl::string_view body,
                          absl::string_view content_type = "");
 

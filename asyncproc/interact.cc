@@ -35,35 +35,35 @@ using internal::GetOs;
 using internal::MonotonicNow;
 using internal::UniqueFd;
 
-// For what nobody tells: the size of a terminal, and the end of a child whose
-// output another process holds open.
+// The polling interval for events without a notification: a new size of the
+// terminal, and the end of a child if another process holds its output open.
 constexpr absl::Duration kTimeBetweenLooks = absl::Milliseconds(200);
 
-// A child that does not read is looked at again after this.
+// The time until a child that does not read is checked again.
 constexpr absl::Duration kBacklogPause = absl::Milliseconds(10);
-// That much may be typed ahead of a child that does not read. Behind it nothing
-// is read, not even the escape character.
+// The most input that is queued for a child that does not read. Beyond it, no
+// input is read, not even the escape character.
 constexpr size_t kBacklog = 64 * 1024;
 
-// A pipe that has room at all has it for this many bytes.
+// A pipe with any room has room for this many bytes.
 constexpr size_t kPiece = 4096;
-// Of a child that talks without end, before the user has a say again.
+// The most output to show before input is handled again.
 constexpr size_t kShownAtOnce = 64 * 1024;
 
-// Another descriptor for the same terminal or pipe that never blocks: that is
-// not a thing to do to the user's own, which others share. Invalid where there
-// is none to be had; then poll has to do.
+// A nonblocking descriptor for the same terminal or pipe: the user's own
+// descriptor is shared with other processes and must not be changed. Invalid if
+// it cannot be opened; then poll has to do.
 UniqueFd WithoutBlocking(int fd, int access) {
   struct stat info;
   if (fstat(fd, &info) < 0) return UniqueFd();
-  // Opened again, the master of a terminal is another terminal's.
+  // A reopened master, /dev/ptmx, belongs to a new terminal.
   const bool terminal = isatty(fd) && info.st_rdev != makedev(5, 2);
   if (!terminal && !S_ISFIFO(info.st_mode)) return UniqueFd();
   return internal::OpenAboveStdio(absl::StrCat("/proc/self/fd/", fd).c_str(),
                                   access | O_NONBLOCK | O_NOCTTY);
 }
 
-// Wakes a thread that polls when there is output to take.
+// Wakes a polling thread when there is output to take.
 class OutputWatcher {
  public:
   explicit OutputWatcher(OutputCursor* cursor) : cursor_(cursor) {}
@@ -86,7 +86,7 @@ class OutputWatcher {
 
   internal::Waker& waker() { return *waker_; }
 
-  // What it woke for has been taken: it may wake again.
+  // The output has been taken: the watcher may wake again.
   void Taken() {
     internal::MutexLock lock(mu_);
     taken_ = true;
@@ -105,7 +105,7 @@ class OutputWatcher {
         return;
       }
     }
-    waker_->Wake();  // For the end.
+    waker_->Wake();  // For end-of-file.
   }
 
   OutputCursor* const cursor_;
@@ -116,7 +116,7 @@ class OutputWatcher {
   absl::Mutex mu_;
   bool taken_ ABSL_GUARDED_BY(mu_) = false;
 
-  internal::Thread thread_;  // Last: it uses the others.
+  internal::Thread thread_;  // Last: it uses the other members.
 };
 
 }  // namespace
@@ -149,7 +149,7 @@ class InteractionRun {
   absl::StatusOr<Interaction> Run() {
     if (absl::Status status = watcher_.Start(); !status.ok()) return status;
     if (absl::Status status = raw_mode_.Enter(options_.in); !status.ok()) {
-      return status;  // It has gone since it was asked for its settings.
+      return status;  // The terminal has gone since the last check.
     }
     for (;;) {
       if (absl::Status status = Fill(); !status.ok()) return status;
@@ -175,12 +175,12 @@ class InteractionRun {
     return nonblocking_out_.valid() ? nonblocking_out_.get() : options_.out;
   }
 
-  // Takes what the child has said, unless there is enough to show.
+  // Takes the output of the child, unless there is enough to show.
   absl::Status Fill() {
     if (expect_.buffer().size() >= std::min(kShownAtOnce, expect_.limit_)) {
       return absl::OkStatus();
     }
-    // First: what comes now is taken, or wakes us again.
+    // Before the read: later output is read here or wakes this thread again.
     const bool abandoned = process_.state() == ProcessState::kAbandoned;
     watcher_.waker().Reset();
     const absl::Status status =
@@ -192,8 +192,8 @@ class InteractionRun {
                                                       : status;
   }
 
-  // Shows what there is room for; what is not shown stays. False: there is
-  // nobody to show it to.
+  // Shows the output for which there is room; the rest stays. False: the
+  // terminal is gone.
   bool Show() {
     for (size_t shown = 0; shown < kShownAtOnce;) {
       const absl::string_view piece = expect_.buffer().substr(0, kPiece);
@@ -215,7 +215,7 @@ class InteractionRun {
         ioctl(options_.in, TIOCGWINSZ, &size) < 0) {
       return;
     }
-    // One that nobody has set is no size.
+    // A size that was never set is zero.
     if (size.ws_row == 0 || size.ws_col == 0) return;
     if (size.ws_row == rows_ && size.ws_col == columns_) return;
     rows_ = size.ws_row;
@@ -223,7 +223,7 @@ class InteractionRun {
     process_.pty()->SetSize(rows_, columns_).IgnoreError();
   }
 
-  // Whether more may be typed.
+  // Whether more input may be read.
   bool HasRoom() {
     if (backlog_ < kBacklog) return true;
     if (!process_.Flush(absl::ZeroDuration()).ok()) return false;
@@ -231,7 +231,7 @@ class InteractionRun {
     return true;
   }
 
-  // Waits until there is something to do.
+  // Waits for input, output, room for output, or the next check.
   absl::Status Wait() {
     const bool room = HasRoom();
     const auto nothing = static_cast<short>(0);
@@ -246,7 +246,7 @@ class InteractionRun {
     if (ready < 0 && errno != EINTR) {  // The kernel has no memory.
       return absl::ErrnoToStatus(errno, "cannot wait for the user");
     }
-    // What is there goes first, but not for ever.
+    // Continuous input or output must not delay the deadline.
     if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
     if (MonotonicNow() >= deadline_) {
       return absl::DeadlineExceededError(
@@ -255,7 +255,7 @@ class InteractionRun {
     }
     if (ready <= 0) return absl::OkStatus();
     if (((fds[0].revents | fds[2].revents) & POLLNVAL) != 0) {
-      // They were open at the start.
+      // Both were open at the start.
       return absl::InvalidArgumentError(
           absl::StrCat("descriptor ", options_.in, " or ", options_.out,
                        " of the user's terminal is not open"));
@@ -305,7 +305,7 @@ class InteractionRun {
 
   int rows_ = 0;
   int columns_ = 0;
-  size_t backlog_ = 0;  // The most that the child has yet to read.
+  size_t backlog_ = 0;  // The most input that the child has yet to read.
   bool ended_ = false;
   bool typed_ = false;
   bool out_gone_ = false;

@@ -14,31 +14,31 @@
 namespace asyncproc {
 
 struct InteractOptions {
-  // The user's terminal. What is no terminal is read and written as it is.
+  // The user's terminal. Pipes and files work too, without raw mode.
   int in = STDIN_FILENO;
   int out = STDOUT_FILENO;
-  // What the user types to get out of it: ^]. Nullopt: nothing does.
+  // The character that ends the interaction: ^]. Nullopt: no character does.
   std::optional<char> escape = '\x1d';
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
-// Why an Interact has returned.
+// The reason for which Interact has returned.
 enum class InteractionEnd {
   kEscape,      // The user has typed the escape character.
-  kChildEnded,  // And all that it said has been shown.
-  kUserEnded,   // The end of `in`, or the terminal is gone.
+  kChildEnded,  // And all its output has been shown.
+  kUserEnded,   // End-of-file on `in`, or the terminal is gone.
 };
 
 std::ostream& operator<<(std::ostream& out, InteractionEnd end);
 
 struct Interaction {
   InteractionEnd end = InteractionEnd::kEscape;
-  // What was typed behind the escape character: the child has not got it.
+  // Input typed after the escape character, not sent to the child.
   std::string rest;
 };
 
 // Hands a child that has a terminal of its own (Command::pty) over to the user:
-// log in by program, then let them type; and back, when they type ^].
+// the program logs in, the user types, and ^] returns control to the program.
 //
 //   asyncproc::Expect expect(ssh.get());
 //   auto prompt =
@@ -49,34 +49,35 @@ struct Interaction {
 //   if (!interaction.ok()) return interaction.status();
 //   if (interaction->end == asyncproc::InteractionEnd::kEscape) ...
 //
-// Shows what `expect` still holds, then what the child says, as it comes. What
-// the user types goes to the child byte by byte, control characters too: the
-// user's terminal is in raw mode, and the child's terminal makes of ^C, ^D or
-// ^Z what it always does. What the child does not take (a line that is too long
-// for its terminal, see Terminal) is dropped, with a beep.
+// Shows the text that `expect` still holds, then the output of the child as it
+// arrives. Input from the user goes to the child byte by byte, including
+// control characters: the user's terminal is in raw mode, and the child's
+// terminal interprets ^C, ^D and ^Z as usual. Input that the child does not
+// accept (a line that is too long for its terminal, see Terminal) is dropped,
+// with a beep.
 //
-// The child's terminal gets the size of the user's. That is looked at again at
-// every key and output, and five times a second; there is no handler of
-// SIGWINCH, for signals are the program's own.
+// The child's terminal gets the size of the user's. Interact checks the size
+// after every input and output, and five times a second. It has no handler for
+// SIGWINCH, since signals belong to the program.
 //
-// However this returns, the user's terminal has its settings back as they were,
-// and no byte is lost: what the child has said and was not shown stays in
-// `expect`, and what was typed and not read stays in the terminal. What ends
-// the program without returning, a signal say, leaves it raw (`stty sane`).
+// When Interact returns, for any reason, the user's terminal has its previous
+// settings and no byte is lost: output that was not shown stays in `expect`,
+// and input that was not read stays in the terminal. If the program ends inside
+// of Interact, for instance by a signal, the terminal stays raw (`stty sane`).
 //
-// The end of `in` alone does not end the child, nor its input: that is up to
-// you (Process::CloseStdin), as is what it has yet to say.
+// End-of-file on `in` ends neither the child nor its input. The caller decides
+// about both (Process::CloseStdin), and about the child's remaining output.
 //
-// This is not a method of Expect because it is about the user's terminal, of
-// which most who use Expect have none.
+// Interact is not a method of Expect because it is about the user's terminal,
+// and most users of Expect have none.
 //
-// Thread safety: as Expect; and nobody else should read `in` meanwhile.
-// Blocking: until one of the InteractionEnds, or up to the timeout. Not also
-// because the user's terminal takes no more (^S).
+// Thread safety: as Expect; other code should not read `in` meanwhile.
+// Blocking: until one of the InteractionEnds, or up to the timeout. A user's
+// terminal that takes no output (^S) does not block it.
 // Errors: kDeadlineExceeded, kCancelled: its own timeout, or a scope's (see
-// WithTimeout). kFailedPrecondition when the child has no terminal, or `expect`
-// was made without its Process. kInvalidArgument when `in` or `out` is not
-// open. kResourceExhausted. What reading from `in` or the child fails with.
+// WithTimeout). kFailedPrecondition if the child has no terminal, or `expect`
+// was not made from a Process. kInvalidArgument if `in` or `out` is not open.
+// kResourceExhausted. Errors of reading from `in` or the child.
 absl::StatusOr<Interaction> Interact(Expect& expect,
                                      const InteractOptions& options = {});
 

@@ -15,7 +15,7 @@
 namespace asyncproc {
 namespace {
 
-// More of a line is not kept.
+// A longer line is divided into pieces of this size.
 constexpr size_t kLongestLine = 1024 * 1024;
 
 // An unended line up to this size is searched whenever it grows.
@@ -127,8 +127,8 @@ void ProgressParser::EndLine(bool by_return, std::vector<Call>* calls) {
 
 void ProgressParser::LookAhead(std::vector<Call>* calls) {
   if (line_.empty() || early_.has_value()) return;
-  // However small the pieces are, all looks together cost a line's size times a
-  // constant.
+  // Regardless of the size of the pieces, all searches together cost a constant
+  // times the size of the line.
   if (line_.size() < next_look_) return;
   next_look_ = line_.size() <= kShortLine ? 0 : line_.size() + line_.size() / 8;
   std::optional<Progress> progress = Match(line_);

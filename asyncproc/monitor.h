@@ -19,17 +19,16 @@
 
 namespace asyncproc {
 
-// What to hang on a child's output to watch it live, while the same bytes are
-// still there for whoever reads or captures them: with OutputStream::AddTap, or
-// with RunOptions::on_err.
+// Taps that watch a child's output live, while other readers still get the same
+// bytes: for OutputStream::AddTap or RunOptions::on_err.
 
-// Sends each line to absl::log, behind a name:
+// Sends each line to absl::log, after a name:
 //
 //   auto log = process->err().AddTap(asyncproc::LineLogger("pg_basebackup"),
 //                                    asyncproc::TapUnit::kLine);
 //
-// logs "pg_basebackup: checkpoint completed". Bytes that are no printable
-// characters are shown escaped ("\r", "\x1b"), UTF-8 as it is.
+// logs "pg_basebackup: checkpoint completed". Bytes that are not printable
+// characters are escaped ("\r", "\x1b"); UTF-8 is not.
 //
 // A value. Thread safety: may be called from any thread.
 class LineLogger {
@@ -46,23 +45,23 @@ class LineLogger {
 
 // How ProgressParser reads lines.
 struct ProgressOptions {
-  // The encoding in which the pattern matches them.
+  // The encoding in which the pattern matches lines.
   RegexEncoding encoding = RegexEncoding::kBytes;
-  // Whether the pattern sees, and Progress has, the colours and other control
-  // sequences that a program writes for a terminal.
+  // Whether the colours and other control sequences that a program writes for a
+  // terminal are matched, and kept in Progress.
   bool keep_control_sequences = false;
 };
 
 // One progress event.
 struct Progress {
-  std::string line;                 // Without what ended it.
-  std::vector<std::string> groups;  // What the groups of the pattern matched.
+  std::string line;                 // Without its line end.
+  std::vector<std::string> groups;  // The matches of the pattern's groups.
   // The first group, if that is a number: often a percentage.
   std::optional<double> value;
 };
 
-// Tells the progress of a program from the rest of what it says: the lines that
-// match a pattern become events, all others are passed on.
+// Separates the progress messages of a program from its other output: the lines
+// that match a pattern become events, all others are passed on.
 //
 //   auto parser = asyncproc::ProgressParser::Create(
 //       R"(\((\d+)%\))",
@@ -74,35 +73,35 @@ struct Progress {
 //   tap->Finish();         // The tap has seen everything.
 //   (*parser)->Finish();   // And so have the callbacks.
 //
-// "\n", "\r" and "\r\n" all end a line here: a progress that is drawn over
-// itself, one "\r" after the other, is one update after the other. Where the
-// "\r" comes first, an update has no end until the next one begins: so a match
-// in the last, unended line is an event at once; and once more when the line
-// has its end, if the match is another by then. Empty lines that are ended by
-// "\r" alone are nobody's.
+// "\n", "\r" and "\r\n" all end a line here: in a progress display that a
+// program redraws with "\r", each update is a line. If a program writes the
+// "\r" first, an update has no end until the next one begins: so a match in the
+// last, unended line is an event at once; and there is a second event when the
+// line ends, if the match has changed by then. Empty lines that end with "\r"
+// alone are dropped.
 //
-// At most 1 MiB of a line is kept: a longer line is taken in pieces of that
-// size, each as if it were a line. An unended line of more than 512 bytes is
-// searched each time that it has grown by an eighth, so that the work is linear
-// in the output.
+// At most 1 MiB of a line is kept: a longer line is divided into pieces of that
+// size, each treated as a line. An unended line of more than 512 bytes is
+// searched each time it has grown by an eighth, so that the work is linear in
+// the output.
 //
-// Thread safety: any thread may call anything; pieces of one stream are to be
-// fed in their order. The callbacks are called by Feed and Finish, one at a
+// Thread safety: all methods may be called from any thread; pieces of one
+// stream must be fed in order. Feed and Finish call the callbacks, one at a
 // time, in order, not under a lock.
 // Ownership: must outlive the TapHandle.
 class ProgressParser {
  public:
-  // `rest` may be null: the other lines are dropped then.
-  // Errors: kInvalidArgument for a pattern that RE2 does not take.
+  // `rest` may be null: the other lines are then dropped.
+  // Errors: kInvalidArgument for a pattern that RE2 does not accept.
   static absl::StatusOr<std::unique_ptr<ProgressParser>> Create(
       absl::string_view pattern,
       std::function<void(const Progress&)> on_progress, Tap rest = nullptr,
       const ProgressOptions& options = {});
 
-  // The next piece of output, of any size, cut anywhere.
+  // Takes the next piece of output, of any size, cut anywhere.
   void Feed(absl::string_view piece) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // There will be no more: what is left without an end is a line too.
+  // Ends the output: remaining bytes without a line end are a line too.
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Calls Feed: for OutputStream::AddTap, with TapUnit::kChunk.
@@ -113,7 +112,7 @@ class ProgressParser {
  private:
   struct Call {
     bool is_progress;
-    Progress progress;  // Of the rest, only `line`.
+    Progress progress;  // For the other lines, only `line`.
   };
 
   ProgressParser(absl::string_view pattern,
@@ -134,10 +133,10 @@ class ProgressParser {
   const Tap rest_;
 
   absl::Mutex mu_;
-  std::string line_ ABSL_GUARDED_BY(mu_);           // That has no end yet.
-  size_t next_look_ ABSL_GUARDED_BY(mu_) = 0;       // At a line of that size.
+  std::string line_ ABSL_GUARDED_BY(mu_);      // Has no end yet.
+  size_t next_look_ ABSL_GUARDED_BY(mu_) = 0;  // Size of line_ to search at.
   bool after_return_ ABSL_GUARDED_BY(mu_) = false;  // A "\n" now is part of it.
-  // The event that the unended line already was.
+  // The groups of the event for the unended line, if there was one.
   std::optional<std::vector<std::string>> early_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -14,8 +14,8 @@
 
 namespace asyncproc {
 
-// An interactive program that is asked now and then whether it has said
-// something: for loops that have other things to do and must never wait.
+// An interactive program that is polled for output: for loops that have other
+// work and must never wait.
 //
 //   auto bc = asyncproc::NonblockingProcess::Spawn({"bc", "-q"});
 //   if (!bc.ok()) return bc.status();
@@ -29,7 +29,7 @@ namespace asyncproc {
 //
 // Thread safety: any thread may call anything; see Process.
 // Ownership: the destructor kills and reaps a child that still runs.
-// Blocking: nothing here blocks.
+// Blocking: no method blocks.
 class NonblockingProcess {
  public:
   // The environment is the host's, with the changes in `environment`.
@@ -37,23 +37,23 @@ class NonblockingProcess {
   static absl::StatusOr<std::unique_ptr<NonblockingProcess>> Spawn(
       std::vector<std::string> argv, Environment environment = Environment());
 
-  // Errors: as Process::Write. Mind the newline at the end of a line.
+  // Errors: as Process::Write. A line must end with a newline.
   absl::Status Write(absl::string_view data) { return process_->Write(data); }
 
-  // The next line of stdout, without its end, if there is a complete one, or if
-  // it is the last one and nothing will complete it. An empty line is "", not
-  // nullopt. Nothing is lost however many lines arrive at once.
+  // Returns the next line of stdout, without its end, if it is complete, or if
+  // it is the last one and the stream has ended. An empty line is "", not
+  // nullopt. No line is lost, however many arrive at once.
   std::optional<std::string> ReadLine();
 
   // Whether ReadLine would return a line.
   bool HasLine() const { return process_->out().HasLine(); }
 
-  // Whether all lines have been read, and none will come.
+  // Whether all lines have been read, and the stream has ended.
   bool AtEof() const { return process_->out().AtEof(); }
 
   bool IsAlive() const { return process_->IsAlive(); }
 
-  // For all the rest: stderr, waiting, ending it.
+  // For everything else: stderr, waiting, termination.
   Process& process() { return *process_; }
 
  private:

@@ -42,22 +42,22 @@ using internal::StartedChildren;
 
 namespace {
 
-// How often the thread looks for a child that has ended.
+// The interval at which the thread checks for a child that has ended.
 constexpr absl::Duration kInterval = absl::Milliseconds(20);
 
-// Numbers of children that this library has started are looked at closely only
-// every so many times: they may have become an orphan's.
+// The pids of children of this library are skipped, except on one check of this
+// many: an orphan may have received such a pid since.
 constexpr int kLooksPerCloseLook = 50;
 
-// How often Terminate looks whether an orphan has ended.
+// The interval at which Terminate checks whether an orphan has ended.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(5);
 
-// There is one subreaper flag of a process.
+// A process has only one subreaper flag.
 std::atomic<bool> is_on{false};
 
-// A child that has ended, without reaping it: 0 for none, -1 when there is no
-// child at all. Which one of several is the kernel's choice. Children that this
-// library is just starting are not among them: see Spawn.
+// The pid of a child that has ended, without reaping it: 0 for none, -1 when
+// there is no child at all. Of several, the kernel chooses one. Children that
+// this library is just starting are not among them: see Spawn.
 pid_t PeekEnded() {
   siginfo_t info = {};
   if (GetOs().Waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, nullptr) <
@@ -67,7 +67,7 @@ pid_t PeekEnded() {
   return info.si_pid;
 }
 
-// Whether `pid` is no child of this process any more.
+// Whether `pid` is no longer a child of this process.
 bool TryReap(pid_t pid) {
   siginfo_t info = {};
   const int result = GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
@@ -86,7 +86,7 @@ class OrphanAdoption::Orphans {
   explicit Orphans(std::optional<Children> before)
       : before_(std::move(before)) {}
 
-  // Of the OrphanAdoption alone.
+  // Used by the OrphanAdoption alone.
   internal::Thread thread;
   bool was_subreaper = false;
 
@@ -103,7 +103,8 @@ class OrphanAdoption::Orphans {
     }
   }
 
-  // The last call of the OrphanAdoption. Whether the thread has more to do.
+  // The last call of the OrphanAdoption. Returns whether the thread has more to
+  // do.
   bool Stop() {
     ReapEnded();
     if (const auto living = FindLiving(); living.ok()) {
@@ -143,11 +144,10 @@ class OrphanAdoption::Orphans {
     return living;
   }
 
-  // Does nothing when it is not there any more.
+  // Does nothing when the orphan has gone.
   void Signal(const ProcessStat& orphan, int signal) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
-    // Orphans are reaped under this lock only: until then its number is its
-    // own.
+    // Orphans are reaped only under this lock: the pid cannot be reused now.
     siginfo_t info = {};
     if (GetOs().Waitid(P_PID, static_cast<id_t>(orphan.pid), &info,
                        WEXITED | WNOHANG | WNOWAIT, nullptr) < 0) {
@@ -164,7 +164,8 @@ class OrphanAdoption::Orphans {
     if (TryReap(pid)) ++reaped_;
   }
 
-  // The adopted orphans, as far as they can be told from the others.
+  // The adopted orphans, as far as they can be distinguished from other
+  // children.
   absl::StatusOr<std::vector<ProcessStat>> Find(bool close_look)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!before_.has_value()) {

@@ -6,25 +6,25 @@
 
 namespace asyncproc {
 
-// How much of a child's output is kept for its readers, and what happens to the
-// rest. It counts the bytes that some reader has yet to take: the stream
-// itself, or its slowest cursor or tap.
+// The limit on the output of a child that is kept for its readers, and the
+// treatment of further output. The limit counts the bytes that some reader has
+// not taken yet: the stream itself, or its slowest cursor or tap.
 //
-// A value. What a bound drops is counted in OutputStats::dropped.
+// A value. OutputStats::dropped counts the dropped bytes.
 class OutputBound {
  public:
   enum class Policy { kUnbounded, kBlockChild, kDropOldest, kHeadAndTail };
 
   // Keeps everything: the child does not wait for the caller, and memory is the
-  // limit. Only while a caller takes bytes and has more than 2 MiB yet to take,
+  // limit. Only while a caller takes bytes and more than 2 MiB remain for it,
   // the library waits for that caller, for at most 1 ms after each 512 KiB: so
-  // the buffer of a caller that is almost as fast as the child does not grow.
+  // the buffer does not grow when the caller is almost as fast as the child.
   static OutputBound Unbounded() {
     return OutputBound(Policy::kUnbounded, std::numeric_limits<size_t>::max());
   }
   // Stops reading at `bytes`, so that the child waits, as at a full pipe, until
-  // somebody reads: nothing is lost, and the child is slowed down on purpose.
-  // What is in the pipe when the child ends is read in any case.
+  // a caller reads: nothing is lost, and the child is slowed down on purpose.
+  // The bytes in the pipe at the end of the child are always read.
   static OutputBound BlockChild(size_t bytes) {
     return OutputBound(Policy::kBlockChild, bytes);
   }
@@ -32,8 +32,8 @@ class OutputBound {
   static OutputBound DropOldest(size_t bytes) {
     return OutputBound(Policy::kDropOldest, bytes);
   }
-  // Keeps the first half of `bytes` of the whole output, and of what comes
-  // behind them the last half: how it began and how it ended.
+  // Keeps the first half of `bytes` of the whole output, and the last half of
+  // the rest: its beginning and its end.
   static OutputBound HeadAndTail(size_t bytes) {
     return OutputBound(Policy::kHeadAndTail, bytes);
   }

@@ -58,7 +58,7 @@ absl::StatusOr<std::string> OutputCursor::TryReadLine() {
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
-  // What is there needs no deadline.
+  // A line that has arrived needs no deadline.
   if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
     return *std::move(line);
   }
@@ -89,8 +89,7 @@ absl::StatusOr<int> OutputCursor::ReadyFd() {
 
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
 
-// Shared by the handle and the thread, which ends by itself where nobody can
-// wait for it.
+// Shared by the handle and the thread, which ends by itself if it is detached.
 struct TapHandle::Runner {
   Runner(OutputCursor cursor, Tap tap, TapUnit unit)
       : cursor(std::move(cursor)), tap(std::move(tap)), unit(unit) {}
@@ -115,8 +114,8 @@ struct TapHandle::Runner {
     if (unit == TapUnit::kChunk) {
       return cursor.ReadSome(absl::InfiniteDuration());
     }
-    // A line that the bound has no room for comes in pieces: else the child
-    // would wait for ever.
+    // A line longer than the bound is split into pieces: otherwise the child
+    // would wait forever.
     return cursor.buffer_->ReadLine(cursor.cursor_, absl::InfiniteFuture(),
                                     OutputBuffer::LongLine::kSplit);
   }
@@ -144,7 +143,8 @@ TapHandle& TapHandle::operator=(TapHandle&& other) noexcept {
 void TapHandle::Remove() {
   if (runner_ == nullptr) return;
   if (runner_->cursor.buffer_->IsForkedCopy()) {
-    // The thread is the original's, and shares this runner: leak the copy.
+    // The thread belongs to the original, and shares this runner: leak the
+    // copy.
     new std::shared_ptr<Runner>(std::move(runner_));
     return;
   }

@@ -25,15 +25,15 @@ class OutputBuffer;
 struct OutputStreamPeer;  // For tests.
 }  // namespace internal
 
-// Where an independent reader starts.
+// The start position of an independent reader.
 enum class From {
-  kOldest,  // At the oldest byte that some reader has yet to take.
-  kNow,     // Behind all that has arrived.
+  kOldest,  // At the oldest byte that some reader has not taken.
+  kNow,     // After all that has arrived.
 };
 
-// A reader of one stream of a child's output. Each has a place of its own in
-// the stream: what one takes, the others still get. OutputStream is one itself;
-// make more with OutputStream::NewCursor.
+// A reader of one stream of a child's output. Each reader has its own position
+// in the stream: bytes that one reader takes remain for the others.
+// OutputStream is a reader itself; OutputStream::NewCursor makes more.
 //
 //   while (true) {
 //     absl::StatusOr<std::string> line = cursor.ReadLine(absl::Seconds(5));
@@ -42,62 +42,68 @@ enum class From {
 //     Use(*line);
 //   }
 //
-// Lines: "\n" ends one, and so does "\r\n"; neither is part of it. The last
-// line is returned at the end of the stream also if nothing ends it. Any byte
-// may occur in a line, and it may be as long as there is memory for. Bytes that
-// a bound dropped (see OutputBound) end a line too.
+// Lines: "\n" or "\r\n" ends a line, and is not part of it. The last line is
+// returned at the end of the stream even without a line end. A line may contain
+// any byte, and may be as long as memory allows. Bytes that a bound dropped
+// (see OutputBound) end a line too.
 //
 // Thread safety: all methods may be called from any thread. Two threads that
-// read by the same cursor share its bytes out between them.
-// Ownership: it may outlive the Process; it then sees what had arrived.
-// Blocking: only the methods that take a duration block, and no longer than it.
-// With absl::InfiniteDuration() they wait for the end of the stream at most.
-// Errors of those that wait: kDeadlineExceeded, with nothing taken; kOutOfRange
-// at the end of the stream; kResourceExhausted when what is asked for is larger
-// than the bound lets arrive, or memory ran out; kInvalidArgument.
+// read by the same cursor divide its bytes between them.
+// Ownership: it may outlive the Process; it then has the bytes that had
+// arrived.
+// Blocking: only the methods that take a duration block, and no longer than
+// that. With absl::InfiniteDuration() they wait for the end of the stream at
+// most.
+// Errors of methods that wait: kDeadlineExceeded, with nothing taken;
+// kOutOfRange at the end of the stream; kResourceExhausted when the requested
+// size exceeds the bound of the stream, or memory ran out; kInvalidArgument.
 class OutputCursor {
  public:
   OutputCursor(OutputCursor&& other) noexcept;
   OutputCursor& operator=(OutputCursor&& other) noexcept;
   ~OutputCursor();
 
-  // All that has arrived and not been taken, maybe nothing.
+  // Takes all bytes that have arrived, possibly none.
   std::string Read();
 
-  // All that has arrived, as soon as that is anything; at most `most` bytes.
-  // REQUIRES: most > 0.
+  // Waits for at least one byte, and takes all that have arrived, at most
+  // `most`. REQUIRES: most > 0.
   absl::StatusOr<std::string> ReadSome(absl::Duration timeout,
                                        size_t most = std::string::npos);
 
-  // Waits until Read would return something; takes nothing.
+  // Waits until Read would return at least one byte; takes nothing.
   absl::Status AwaitSome(absl::Duration timeout);
 
-  // The next line. TryReadLine: kUnavailable when there is none yet.
+  // Takes the next line. TryReadLine: kUnavailable when no line is available
+  // yet.
   absl::StatusOr<std::string> TryReadLine();
   absl::StatusOr<std::string> ReadLine(absl::Duration timeout);
 
-  // What comes before the next `delimiter`, which is taken too, but not
-  // returned. kOutOfRange: the stream has ended without one; nothing is taken.
+  // Takes the bytes up to the next `delimiter`, and the delimiter, which is not
+  // returned. kOutOfRange: the stream has ended without a delimiter; nothing is
+  // taken.
   absl::StatusOr<std::string> ReadUntil(absl::string_view delimiter,
                                         absl::Duration timeout);
 
-  // Exactly so many bytes. kOutOfRange: the stream has ended with fewer, which
-  // are not taken.
+  // Takes exactly `size` bytes. kOutOfRange: the stream has ended with fewer,
+  // which are not taken.
   absl::StatusOr<std::string> ReadExactly(size_t size, absl::Duration timeout);
 
-  // What Read would return, without taking it.
+  // Returns the same bytes as Read, without taking them.
   std::string Peek() const;
   // Whether TryReadLine would return a line.
   bool HasLine() const;
-  // Whether everything was taken, and nothing more will come.
+  // Whether all bytes have been taken, and the stream has ended.
   bool AtEof() const;
 
-  // Bytes that the bound took away before this cursor could take them.
+  // The number of bytes that the bound dropped before this cursor could take
+  // them.
   uint64_t dropped() const;
 
-  // A descriptor for an event loop of the host's (epoll, libuv, GLib ...):
-  // readable while there is output that no read by this cursor has looked at,
-  // and from the end of the stream on. The host then reads without waiting:
+  // Returns a descriptor for an event loop of the host (epoll, libuv, GLib
+  // ...): readable while there is output that no read by this cursor has
+  // examined, and from the end of the stream on. The host then reads without
+  // waiting:
   //
   //   auto fd = process->out().ReadyFd();
   //   if (!fd.ok()) return fd.status();
@@ -110,15 +116,15 @@ class OutputCursor {
   //
   // Level-triggered, with one exception: a read that finds less than it needs,
   // such as TryReadLine in half a line, makes the descriptor unreadable until
-  // more arrives, so that the host's loop does not spin. At the end of the
-  // stream it stays readable: the host stops watching it when AtEof is true.
-  // With EPOLLET, read until there is nothing more each time.
+  // more bytes arrive, so that the host's loop does not spin. At the end of the
+  // stream the descriptor stays readable: the host stops watching it when AtEof
+  // is true. With EPOLLET, read until no output remains each time.
   //
-  // It is an eventfd of the cursor: the same for each call, not read, written
-  // or closed by the host, and closed with the cursor. The first call makes it;
-  // without a call, there is none. It does not show the exit of the child: see
-  // Process::OnEnd.
-  // Errors: kResourceExhausted when no descriptor is left.
+  // This is an eventfd of the cursor: all calls return the same one; the host
+  // does not read, write or close it; it is closed with the cursor. The first
+  // call makes it; without a call, there is no eventfd. It does not show the
+  // exit of the child: see Process::OnEnd.
+  // Errors: kResourceExhausted when no descriptor is available.
   absl::StatusOr<int> ReadyFd();
 
  private:
@@ -138,14 +144,14 @@ class OutputCursor {
 // Called with a piece of output, or a line of it.
 using Tap = std::function<void(absl::string_view)>;
 
-// What a Tap is called with.
+// The unit of output in a call of a Tap.
 enum class TapUnit {
-  kChunk,  // Whatever has arrived since the last call.
-  kLine,   // A line, without its end; a piece of one that is longer than what
-           // OutputBound::BlockChild lets arrive.
+  kChunk,  // All bytes that have arrived since the last call.
+  kLine,   // A line, without its end; a piece of a line that is longer than the
+           // bound of OutputBound::BlockChild.
 };
 
-// Keeps a tap going; when it is destroyed, the tap is removed.
+// Owns a tap; the destructor removes the tap.
 //
 // Thread safety: as an int; but Remove may be called from the tap itself.
 class [[nodiscard]] TapHandle {
@@ -155,13 +161,13 @@ class [[nodiscard]] TapHandle {
   TapHandle& operator=(TapHandle&& other) noexcept;
   ~TapHandle() { Remove(); }
 
-  // When it returns, the tap is not running and will not be called again;
-  // unless it is called from the tap itself, which then is the last call.
+  // On return, the tap is not running and will not be called again. When the
+  // tap itself calls Remove, the current call is the last.
   void Remove();
 
-  // Waits until the tap has been called with all there is up to the end of the
-  // stream. Not from the tap itself. False: a WithTimeout or CancellationScope
-  // of this thread ended the wait; the tap goes on.
+  // Waits until the tap has been called with all bytes up to the end of the
+  // stream. Must not be called by the tap. False: a WithTimeout or
+  // CancellationScope of this thread ended the wait; the tap goes on.
   bool Finish();
 
  private:
@@ -175,16 +181,17 @@ class [[nodiscard]] TapHandle {
 struct OutputStats {
   uint64_t bytes = 0;     // Arrived from the child.
   uint64_t lines = 0;     // Taken as lines, by the stream's own reads.
-  uint64_t dropped = 0;   // Of `bytes`, what the bound dropped.
+  uint64_t dropped = 0;   // Of `bytes`, those that the bound dropped.
   size_t buffered = 0;    // Kept right now, for some reader.
-  size_t high_water = 0;  // The most that was ever kept.
+  size_t high_water = 0;  // The highest value of `buffered` so far.
 };
 
-// What a child writes to its stdout or stderr, drained in the background as
-// fast as it comes, for any number of readers. As an OutputCursor it is the
-// reader that keeps everything from the start until it is taken.
+// The output of a child on its stdout or stderr, drained in the background as
+// fast as it arrives, for any number of readers. As an OutputCursor it is the
+// reader that keeps all bytes from the start until they are taken.
 //
-// A stream that is not a pipe (Stdio::Null, say) is at its end from the start.
+// A stream that is not a pipe (for example Stdio::Null) is at its end from the
+// start.
 //
 // Thread safety: as OutputCursor. Ownership: part of its Process.
 class OutputStream : public OutputCursor {
@@ -192,39 +199,39 @@ class OutputStream : public OutputCursor {
   OutputStream(OutputStream&&) = delete;
   ~OutputStream();
 
-  // Another reader, with a place of its own. What it has yet to take is kept
-  // for it: do not keep one that you do not read by.
+  // Returns another reader, with its own position. Bytes that it has not taken
+  // are kept in memory for it: destroy a reader that is no longer used.
   OutputCursor NewCursor(From from = From::kOldest);
 
-  // Calls `tap` with all that arrives, in order, nothing twice and nothing left
-  // out, on a thread of the tap's own: it may block as long as it likes and
-  // call anything, and neither the child nor another reader waits for it; what
-  // it has yet to see is kept for it. A tap that throws ends the program.
-  // Errors: kResourceExhausted when there is no thread to be had.
+  // Calls `tap` with all output, in order, every byte exactly once, on a thread
+  // of its own. The tap may block for any time and may call anything; neither
+  // the child nor another reader waits for it. Bytes that it has not seen yet
+  // are kept for it. A tap that throws ends the program.
+  // Errors: kResourceExhausted when no thread can be started.
   absl::StatusOr<TapHandle> AddTap(Tap tap, TapUnit unit = TapUnit::kChunk,
                                    From from = From::kOldest);
 
-  // Waits until all bytes that are in the pipe right now have arrived here:
-  // those that a child wrote before it did something that the caller knows of
-  // by other means. Waits for room, too, where OutputBound::BlockChild's bound
-  // is reached. Errors: kDeadlineExceeded.
+  // Waits until all bytes that are in the pipe right now have arrived in the
+  // buffer: for example, bytes that the child wrote before an action that the
+  // caller observed by other means. Where the bound of OutputBound::BlockChild
+  // is reached, also waits for room. Errors: kDeadlineExceeded.
   absl::Status Sync(absl::Duration timeout);
 
   // Closes the pipe: a child that writes to it afterwards gets SIGPIPE. The
-  // bytes that have arrived can still be read. When it returns, the descriptor
-  // is closed.
+  // bytes that have arrived can still be read. On return, the descriptor is
+  // closed.
   void Close();
 
   OutputStats stats() const;
 
   // For messages: "; last of stdout: 'one', 'two'", with the last lines that
-  // arrived, whether or not they were taken, control characters made visible.
+  // arrived, whether or not they were taken, with control characters escaped.
   // Empty when nothing has arrived.
   std::string LastLines(absl::string_view name) const;
 
-  // The processes that have the stream open for writing, as far as /proc shows
-  // them to us: after the child has ended, those that it left behind. Pipes
-  // only: none for a terminal.
+  // The processes that have the stream open for writing, as far as this program
+  // may see them in /proc: after the child has ended, the processes that it
+  // left behind. Pipes only: none for a terminal.
   std::vector<PipeHolder> holders() const;
 
  private:

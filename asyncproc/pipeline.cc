@@ -30,7 +30,7 @@ std::string Join(const std::vector<Command>& commands) {
                        });
 }
 
-// `status`, saying of which stage it is.
+// Returns `status` with the stage in its message.
 absl::Status OfStage(const std::vector<Command>& commands, size_t i,
                      const absl::Status& status) {
   absl::Status named(status.code(),
@@ -60,14 +60,14 @@ absl::Status ValidateStage(const std::vector<Command>& commands, size_t i) {
   } else if (command.on_destroy.policy() != OnDestroy::Policy::kKill) {
     why = "the stages of a pipeline are killed when it is destroyed";
   } else {
-    // Before any pipe is made, which might be given the number of a descriptor
-    // that is named here and is not open.
+    // Must come before any pipe is made: a pipe could get the number of a
+    // descriptor that the command names but that is not open.
     return internal::CheckCommand(command);
   }
   return absl::InvalidArgumentError(why);
 }
 
-// Whether a stage was not started because the group it was to join is gone.
+// Whether a stage was not started because its process group no longer exists.
 bool CouldNotJoin(const absl::Status& status) {
   const std::optional<SpawnFailure> failure = GetSpawnFailure(status);
   return failure.has_value() && failure->stage == SpawnStage::kProcessGroup;
@@ -95,16 +95,16 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
     std::vector<Command> commands, const PipelineOptions& options) {
   if (absl::Status status = Validate(commands); !status.ok()) return status;
   std::vector<std::unique_ptr<Process>> stages;
-  // Also those that are destroyed because another could not be started.
+  // Also for stages that are destroyed because another could not be started.
   absl::Cleanup go = [&stages] {
     for (const std::unique_ptr<Process>& stage : stages) stage->Go();
   };
-  // Closed as soon as those who need it have it: an end that stayed open here
-  // would hide the end of a stage from its neighbours.
+  // Closed as soon as the two stages have it: an end left open here would hide
+  // the end of a stage from its neighbours.
   internal::UniqueFd upstream;
-  // The leader is a zombie at worst until all have joined it, since it is
-  // not reaped before Go: the number of the group remains the group's. In a
-  // host that ignores SIGCHLD the kernel reaps it at once, and its group is
+  // The leader is not reaped before Go: it is a zombie at worst until all
+  // stages have joined it, so the number of the group stays reserved. In a host
+  // that ignores SIGCHLD the kernel reaps the leader at once, and its group is
   // gone if it was alone there; then the next stage leads another.
   Process* leader = nullptr;
   for (size_t i = 0; i < commands.size(); ++i) {
@@ -136,7 +136,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> Pipeline::Spawn(
 
 Pipeline::~Pipeline() {
   if (stages_.front()->IsForkedCopy()) return;
-  // All at once, rather than each in its turn by its own destructor.
+  // Kills all at once; the destructors of the stages would do it one by one.
   Signal(SIGKILL).IgnoreError();
 }
 
@@ -161,7 +161,7 @@ absl::StatusOr<ExitStatus> Pipeline::Wait(int flags) {
   for (size_t i = 0; i < stages_.size(); ++i) {
     status = stages_[i]->Wait(flags);
     if (absl::IsDataLoss(status.status())) {
-      // It has ended all the same; so shall the others have.
+      // The stage has ended all the same; the other stages must have ended too.
       lost.Update(status.status());
     } else if (!status.ok()) {
       return status;
@@ -181,7 +181,7 @@ absl::StatusOr<ExitStatus> Pipeline::WaitFor(absl::Duration timeout) {
         stage->WaitFor(deadline - MonotonicNow());
     if (absl::IsCancelled(status.status())) return status;
     if (status.ok() || !absl::IsDeadlineExceeded(status.status())) continue;
-    // The time of this thread, rather than this one.
+    // The deadline of this thread has passed, not the one of this call.
     if (MonotonicNow() < deadline) return status;
     std::string message = absl::StrCat(DebugString(), " still runs after ",
                                        absl::FormatDuration(timeout));
@@ -211,7 +211,7 @@ absl::Status Pipeline::Signal(int signal) {
       absl::NotFoundError(absl::StrCat(DebugString(), " has ended"));
   for (const std::unique_ptr<Process>& stage : stages_) {
     absl::Status status = stage->Signal(signal);
-    // That one has ended says nothing of the others.
+    // The end of one stage does not decide the result of the others.
     if (!absl::IsNotFound(status) &&
         (result.ok() || absl::IsNotFound(result))) {
       result = status;
@@ -266,7 +266,7 @@ absl::StatusOr<Termination> Pipeline::Terminate(const Escalation& escalation) {
   if (absl::Status status = for_all.Validate(); !status.ok()) return status;
   absl::StatusOr<Termination> termination = stages_.front()->Terminate(for_all);
   for (size_t i = 1; i < stages_.size(); ++i) {
-    // One that has left the group by itself, or leads another.
+    // A stage that has left the group by itself, or leads another.
     if (!stages_[i]->IsAlive()) continue;
     absl::StatusOr<Termination> other = stages_[i]->Terminate(for_all);
     if (!termination.ok()) continue;
@@ -295,7 +295,7 @@ bool Pipeline::IsAlive() {
 }
 
 ProcessState Pipeline::state() {
-  // In the order in which a process goes through them.
+  // In the order in which a process passes through the states.
   ProcessState least = ProcessState::kAbandoned;
   bool all_drained = true, any_stopped = false;
   for (const std::unique_ptr<Process>& stage : stages_) {

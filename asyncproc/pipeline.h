@@ -23,15 +23,15 @@
 namespace asyncproc {
 
 struct PipelineOptions {
-  // A stage whose reader ends before it does is killed by SIGPIPE, as `yes` in
-  // `yes | head -1`: mostly that is as it should be, and no failure. For the
-  // last stage it always is one.
+  // A stage is killed by SIGPIPE when its reader ends first, as in `yes | head
+  // -1`. This is usually expected, and not a failure. For the last stage it is
+  // always a failure.
   bool sigpipe_is_failure = false;
 };
 
 // Programs that feed each other, `a | b | c`, with the interface of one
-// Process, so that Expect, Repl and WaitUntilReady take it: what is written to
-// it, the first one reads; what the last one says is its output. No shell is
+// Process, so that Expect, Repl and WaitUntilReady accept it: writes go to the
+// first program, and the output is that of the last program. No shell is
 // involved.
 //
 //   auto pipeline = asyncproc::Pipeline::Spawn({{"sort"}, {"uniq", "-c"}});
@@ -42,15 +42,17 @@ struct PipelineOptions {
 //   auto status = (*pipeline)->WaitFor(absl::Seconds(10));
 //   std::string counts = (*pipeline)->Read();   // "      1 a\n      2 b\n"
 //
-// Between two stages there is a pipe that only they have open: nothing of the
-// data passes through this program, each stage sees the end of the one before
-// it, and is told by SIGPIPE when the one behind it has ended.
+// Between two stages there is a pipe that only these stages have open: none of
+// the data passes through this program, each stage sees the end of the stage
+// before it, and gets SIGPIPE when it writes after the end of the stage that
+// follows.
 //
-// All stages are in one process group, which the first one leads; so Terminate
-// also reaches what they have started, as long as that stays in the group. In a
-// host that ignores SIGCHLD, a stage that ends at once may take its group with
-// it before the next one has joined; then that next one leads another group,
-// which the stages behind it join, and Terminate reaches both.
+// All stages are in one process group, which the first stage leads; so
+// Terminate also reaches the processes that they have started, as long as these
+// stay in the group. In a host that ignores SIGCHLD, a stage that ends at once
+// may take its group with it before the next stage has joined; the next stage
+// then leads another group, which the following stages join, and Terminate
+// reaches both.
 //
 // Thread safety, blocking: as Process.
 // Ownership: as Process: each stage has its threads. The destructor kills all
@@ -59,11 +61,10 @@ struct PipelineOptions {
 class Pipeline final : public Child {
  public:
   // Starts all of `commands`, or none.
-  // The stdin of the first, the stdout of the last, and the stderr of each are
-  // what their commands say; so is all the rest.
-  // Errors: as Process::Spawn, naming the stage. kInvalidArgument for no
-  // command; for one whose stdin or stdout, between two stages, is set to
-  // something else than a pipe; for a terminal, a session or group of its own,
+  // Errors: as Process::Spawn, naming the stage. kInvalidArgument for an empty
+  // list; for a stdin or stdout between two stages that is set to something
+  // other than a pipe; for a terminal, a session or group of its own, or an
+  // on_destroy that does not kill.
   // or an on_destroy that does not kill.
   static absl::StatusOr<std::unique_ptr<Pipeline>> Spawn(
       std::vector<Command> commands, const PipelineOptions& options = {});
@@ -73,7 +74,7 @@ class Pipeline final : public Child {
   Pipeline& operator=(const Pipeline&) = delete;
 
   size_t size() const { return stages_.size(); }
-  // For what concerns one stage alone. REQUIRES: i < size().
+  // For operations on a single stage. REQUIRES: i < size().
   Process& stage(size_t i) { return *stages_[i]; }
   // The process group; also the pid of the first stage.
   pid_t pid() const { return stages_.front()->pid(); }
@@ -92,31 +93,32 @@ class Pipeline final : public Child {
   OutputStream& out() override { return stages_.back()->out(); }
   // The stderr of the last stage.
   OutputStream& err() override { return stages_.back()->err(); }
-  // The stderr of each. REQUIRES: i < size().
+  // The stderr of stage `i`. REQUIRES: i < size().
   OutputStream& err(size_t i) { return stages_[i]->err(); }
-  // What has arrived on any, stage by stage.
+  // The bytes that have arrived on the stderr of each stage, stage by stage.
   std::string ReadErr();
 
   // Waits for all stages, as Process::Wait does for one, and returns the status
-  // of the last stage that failed; if none did, that of the last one.
+  // of the last stage that failed; if none failed, that of the last stage.
   absl::StatusOr<ExitStatus> Wait(int flags = 0) override;
   // Errors: also kDeadlineExceeded, naming the stages that still run.
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override;
 
-  // How each stage has ended; nothing for one that has not, or whose status was
-  // taken by someone else.
+  // The exit status of each stage; nothing for a stage that has not ended, or
+  // for a status that other code has taken.
   std::vector<std::optional<ExitStatus>> statuses();
 
   // Sends a signal to each stage that runs.
-  // Errors: kNotFound once all have ended; else the first of Process::Signal.
+  // Errors: kNotFound once all have ended; else the first error of
+  // Process::Signal.
   absl::Status Signal(int signal) override;
-  // To all processes of the group or tree; with kChild, to the stages alone.
-  // Errors: as Process::Signal, of the first that has one.
+  // Sends a signal to all processes of the group or tree; with kChild, to the
+  // stages alone. Errors: the first error of Process::Signal.
   absl::Status Signal(int signal, TerminationScope scope) override;
   absl::Status Interrupt(TerminationScope scope) override;
 
-  // As those of Process, for all stages; the stdin that is closed is that of
-  // the first. The scope kChild means the same as kGroup here.
+  // As the same methods of Process, for all stages; the first step closes the
+  // stdin of the first stage. The scope kChild means the same as kGroup here.
   absl::StatusOr<ExitStatus> Terminate(
       absl::Duration grace = absl::Seconds(1)) override;
   absl::StatusOr<Termination> Terminate(const Escalation& escalation);
@@ -127,8 +129,8 @@ class Pipeline final : public Child {
 
   // Whether any stage has not ended.
   bool IsAlive() override;
-  // kRunning while a stage runs; kStopped when all that have not ended are
-  // stopped; else the state of the stage that is the least far.
+  // kRunning while a stage runs; kStopped when all stages that have not ended
+  // are stopped; else the least advanced state of a stage.
   ProcessState state() override;
 
   // "a | b | c", quoted for a shell.
@@ -136,7 +138,7 @@ class Pipeline final : public Child {
   // The stages.
   std::vector<Process*> processes() override;
 
-  // Of the first stage, and of its observer.
+  // Those of the first stage, and of its observer.
   absl::StatusOr<std::string> DrawLetters(size_t count) override {
     return stages_.front()->DrawLetters(count);
   }
@@ -153,7 +155,7 @@ class Pipeline final : public Child {
            const PipelineOptions& options);
 
   bool Failed(size_t i, const ExitStatus& status) const;
-  // Calls `function` for a stage of each process group that the stages are in.
+  // Calls `function` for one stage of each process group of the stages.
   absl::Status ForEachGroup(
       const std::function<absl::Status(Process& stage)>& function);
 

@@ -5,29 +5,28 @@
 
 namespace asyncproc {
 
-// `command` on a terminal at which nobody sits: for Expect, and for a Repl that
-// goes by a prompt. Programs leave out what is for the eyes of people:
+// `command` on a terminal without a user: for Expect, and for a Repl with a
+// prompt dialect. Programs leave out output that is meant for people:
 //
-// - no echo of what is written, from the first byte on;
-// - no pager that waits for a key (git, man, psql, systemctl: PAGER and its
-//   relatives are cat);
-// - no colours, and no line editing with sequences of its own, among them the
+// - no echo of written input, from the first byte on;
+// - no pager that waits for a key (git, man, psql, systemctl: PAGER and similar
+//   variables are cat);
+// - no colours, and no line editing with escape sequences, such as the
 //   "\x1b[?2004h" that announces bracketed paste at each prompt (TERM is dumb,
 //   NO_COLOR is set);
-// - no words of PROMPT_COMMAND before each prompt;
-// - no history that goes to a file of the user's (HISTFILE and its relatives
-// are
-//   empty or /dev/null, unless `command` sets them itself). Python before 3.13
-//   has no variable for that: it writes ~/.python_history.
+// - no output of PROMPT_COMMAND before each prompt;
+// - no history in a file of the user (HISTFILE and similar variables are empty
+//   or /dev/null, unless `command` sets them itself). Python before 3.13 has no
+//   variable for that: it writes ~/.python_history.
 //
 //   asyncproc::Command bash({"bash", "-i"});
 //   bash.env.Set("PS1", "ready> ");   // And a prompt that nothing else prints.
 //   auto process = asyncproc::Process::Spawn(asyncproc::OnPlainTerminal(bash));
 //
-// A command whose stdout or stderr is Stdio::LineBuffered keeps its streams as
-// they are, and has the same variables: that is a terminal, too. The size of a
-// terminal that it has already is kept. A program that edits
-// lines echoes them by itself: see ReplDialect::echoes.
+// A command with stdout or stderr set to Stdio::LineBuffered keeps its streams,
+// which are a terminal too, and gets the same variables. If `command` already
+// has a terminal, the size of that terminal is kept. A program that edits lines
+// echoes them by itself: see ReplDialect::echoes.
 Command OnPlainTerminal(Command command);
 
 }  // namespace asyncproc

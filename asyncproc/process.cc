@@ -37,17 +37,17 @@ using internal::MonotonicNow;
 
 namespace {
 
-// For the SIGKILL that ends the escalation of a destructor.
+// For the SIGKILL that ends the escalation in a destructor.
 constexpr absl::Duration kLastGrace = absl::Seconds(1);
 
 // In messages.
 constexpr absl::Duration kMillisecond = absl::Milliseconds(1);
 constexpr absl::Duration kWorthRounding = absl::Milliseconds(10);
 
-// Who waits for less just looks, maybe again and again.
+// A shorter wait is a poll, maybe a repeated one, and gets no diagnosis.
 constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
 
-// Of those that WaitAny waited for, in its message.
+// The most children named in the message of WaitAny.
 constexpr size_t kMostNamed = 3;
 
 // Calls a function when a child has ended, on a thread of its own.
@@ -67,7 +67,7 @@ class EndCallback {
         if (!child->end().AwaitSettled(absl::InfiniteFuture()).ok()) return;
       }
       const absl::StatusOr<ExitStatus> status = *child->end().result();
-      // A function that destroys the Process leaves nothing open.
+      // Destroying the Process in the function then leaves nothing open.
       child = nullptr;
       function(status);
     };
@@ -78,11 +78,11 @@ class EndCallback {
     return self;
   }
 
-  // To be notified when the owner has this, and has nothing more to do with it:
-  // from then on, the function is called, which may destroy the owner.
+  // Notified when the owner has stored this object, and does not touch it any
+  // more: only then the function is called, which may destroy the owner.
   std::shared_ptr<absl::Notification> kept() const { return kept_; }
 
-  // Waits for a call that is being made, unless that call destroys this.
+  // Waits for a running call, unless that call destroys this object.
   ~EndCallback() {
     cancellation_->Cancel();
     if (thread_.IsCurrent()) thread_.Detach();
@@ -129,7 +129,7 @@ struct Process::Core {
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
   absl::StatusOr<std::unique_ptr<Process>> process = Start(std::move(command));
-  // Not before the streams are there: bytes without a cursor are not kept.
+  // Not before the streams exist: bytes without a cursor are not kept.
   if (process.ok()) (*process)->Go();
   return process;
 }
@@ -157,15 +157,16 @@ Process::~Process() {
     return;
   }
   {
-    // Waited for without the lock: a callback may call OnEnd.
+    // The destructors of the callbacks wait without the lock: a callback may
+    // call OnEnd.
     std::vector<std::unique_ptr<EndCallback>> callbacks;
     internal::MutexLock lock(core_->mu);
     callbacks.swap(core_->end_callbacks);
   }
   ChildProcess& child = *core_->child;
   if (!child.end().IsSettled()) {
-    // The command's policy is carried out in full, also when the time of this
-    // thread is up.
+    // The policy is carried out in full, even after the deadline of this
+    // thread.
     const internal::WaitShield shield;
     const OnDestroy on_destroy = [this] {
       internal::MutexLock lock(core_->mu);
@@ -180,8 +181,8 @@ Process::~Process() {
       return;
     }
   }
-  // The bytes that the child wrote last are for the cursors and taps that
-  // outlive this.
+  // The last bytes of the child are for cursors and taps that outlive this
+  // object.
   child.Stop();
 }
 
@@ -340,8 +341,8 @@ absl::Status Process::Signal(int signal, TerminationScope scope) {
 }
 
 absl::Status Process::Interrupt(TerminationScope scope) {
-  // On a terminal, the signal goes to the foreground group: the child's own,
-  // unless the child is a shell that runs something.
+  // On a terminal, the signal goes to the foreground group: the child's own
+  // group, unless the child is a shell that runs a command.
   if (pty() != nullptr) scope = TerminationScope::kGroup;
   internal::TerminationTargets targets(*core_->child, scope);
   absl::Status status;

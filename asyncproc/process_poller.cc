@@ -10,7 +10,7 @@ namespace asyncproc::internal {
 void AppendBounded(absl::string_view data, size_t max_bytes, std::string* text,
                    uint64_t* dropped) {
   text->append(data.data(), data.size());
-  // Not at every byte: then each would move all that is kept.
+  // Not at every byte: each cut moves all kept bytes.
   if (max_bytes > 0 && text->size() / 2 > max_bytes) {
     CutToBound(max_bytes, text, dropped);
   }
@@ -26,7 +26,7 @@ void CutToBound(size_t max_bytes, std::string* text, uint64_t* dropped) {
 bool FindAcross(absl::string_view text, absl::string_view data,
                 std::string* tail) {
   const size_t kept = text.size() - 1;
-  // A match that begins in the tail ends within the first `kept` of the data.
+  // A match that begins in the tail ends within the first `kept` bytes of data.
   absl::StrAppend(tail, data.substr(0, kept));
   if (absl::StrContains(*tail, text) || absl::StrContains(data, text)) {
     return true;

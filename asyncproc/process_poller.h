@@ -28,14 +28,14 @@
 namespace asyncproc {
 
 struct PollerOptions {
-  // The most children that run at once: further ones wait in a queue, and are
-  // started by Poll, in their order, as others end. 0: no limit.
+  // The most children that run at once: further children wait in a queue, and
+  // Poll starts them in order as others end. 0: no limit.
   size_t max_running = 0;
 };
 
-// Many children at once, on one thread: the caller's, while it is in Poll. Each
-// has a key of the caller's choosing, by which it is spoken of; what happens to
-// the children comes as calls of virtual methods.
+// Runs many children at once on one thread: the caller's, while it is in Poll.
+// Each child has a key chosen by the caller, which identifies it; events of the
+// children are delivered as calls of virtual methods.
 //
 //   class Printer : public asyncproc::ProcessPoller<std::string> {
 //     absl::Status OnOutput(const std::string& key, asyncproc::ChildStream,
@@ -53,39 +53,41 @@ struct PollerOptions {
 //   if (!status.ok()) return status;
 //   std::cout << *printer.results().at("sums");  // exited with status 0
 //
-// No child costs a thread: 2,000 of them are four descriptors and a few KiB
-// each, and nothing while they are silent. Start, stdin, end and escalation are
-// those of Process: what a child wrote before it ended is delivered, one that
-// has closed its output is not taken to have ended, and one whose output others
-// hold open is waited for by Command::drain_grace. What they still hold is
-// closed then; whoever wants to go on reading wants a Process.
+// A child costs no thread: each of 2,000 children takes four descriptors and a
+// few KiB, and no CPU time while silent. Start, stdin, end and escalation are
+// those of Process: all output that a child wrote before its end is delivered;
+// a child that has closed its output is not taken to have ended; and when other
+// processes hold its output open, the poller waits for them for
+// Command::drain_grace. It then closes its end of those pipes; use a Process to
+// read on.
 //
-// The callbacks are made by Poll, on its thread, one at a time, and with no
-// lock held. They may call anything here but Poll: also Run, for their own key
-// too when it has ended, Remove, also of the child they are called for, and the
-// destructors of other pollers. An error that one returns ends Poll, which
-// returns it; nothing is lost by that, and the next Poll goes on with what
-// comes behind it. The order, for each child: OnCreate; OnOutput, any number of
-// times; OnTimeout, once at the most, among them; at last OnTerminate or
-// OnFailure, once, whatever happened.
+// Poll makes the callbacks, on its thread, one at a time, and with no lock
+// held. They may call any method here except Poll: also Run, even for their own
+// key after its child has ended; Remove, even for the current child; and the
+// destructors of other pollers. When a callback returns an error, Poll ends and
+// returns that error; no event is lost, and the next Poll goes on with the
+// events that follow. The order, for each child: OnCreate; OnOutput, any number
+// of times; OnTimeout, at most once, among them; at last OnTerminate or
+// OnFailure, exactly once in every case.
 //
-// Keys: anything that absl::Hash can hash, or `Hash`, and that can be compared
+// Keys: any type that absl::Hash or `Hash` can hash, and that can be compared
 // and copied. A key is in use until its child has ended, and its result stays
-// until it is used again, or removed.
+// until the key is used again, or removed.
 //
-// Thread safety: none, but for Stop: the poller belongs to one thread.
+// Thread safety: none, except for Stop: the poller belongs to one thread.
 // Ownership: the destructor kills and reaps all children that still run, with
-// no further callback; Command::on_destroy does not count here.
-// Fork, stack, pthread_cancel: as Process. An exception of a callback comes out
-// of Poll; another Poll goes on.
+// no further callback; Command::on_destroy has no effect here.
+// Fork, stack, pthread_cancel: as Process. An exception of a callback leaves
+// Poll; another Poll goes on.
 // Blocking: the Poll methods. Remove and the destructor for as long as a killed
+// child takes to end. No other method.
 // child takes to end. Nothing else.
 template <typename Key, typename Hash = absl::Hash<Key>>
 class ProcessPoller : private internal::PollerCore::Client {
  public:
-  // How a child ended. kUnavailable, as from Process::Wait: it has not ended.
-  // Any other error: it was never started, or another waitpid has taken its
-  // status (see Process::Wait).
+  // How a child ended. kUnavailable, as from Process::Wait: the child has not
+  // ended. Any other error: the child was never started, or another waitpid has
+  // taken its status (see Process::Wait).
   using Result = absl::StatusOr<ExitStatus>;
   using Results = absl::node_hash_map<Key, Result, Hash>;
 
@@ -95,47 +97,47 @@ class ProcessPoller : private internal::PollerCore::Client {
   ProcessPoller(const ProcessPoller&) = delete;
   ProcessPoller& operator=(const ProcessPoller&) = delete;
 
-  // Starts `command`, or queues it when max_running are there.
+  // Starts `command`, or queues it when max_running children run.
   //
-  // Unlike asyncproc::Run, it does not wait for the child: Poll does.
+  // Unlike asyncproc::Run, this does not wait for the child: Poll does.
   //
-  // `input` is what it gets on stdin first. Without, stdin is not a pipe: it is
-  // /dev/null, or what command.in says. That is another default than
-  // Process's, since the many children of a poller are mostly jobs that get no
-  // input: with a pipe, one that reads its stdin would never end. Empty: it is
-  // a pipe, with nothing in it yet. In either case it stays open, for
-  // SendInput, until CloseInput.
+  // `input` holds the first bytes for the child's stdin. Without `input`, stdin
+  // is not a pipe: it is /dev/null, or as command.in says. This default differs
+  // from that of Process, since the many children of a poller are mostly jobs
+  // that get no input: with a pipe, a child that reads its stdin would never
+  // end. With an empty `input`, stdin is a pipe with nothing in it yet. In both
+  // cases with `input`, stdin stays open, for SendInput, until CloseInput.
   // Errors: kAlreadyExists while a child of that key has not ended;
-  // kInvalidArgument for input when command.in is no pipe, or a command or
-  // limits that make no sense; kResourceExhausted for input that exceeds
-  // Command::input_limit; and, when it is started at once, as Process::Spawn,
-  // and kInvalidArgument for input that a terminal does not take. Then there is
-  // no such child, and no callback. One that is queued and cannot be started
-  // later comes to OnFailure.
+  // kInvalidArgument for input when command.in is not a pipe, or for an invalid
+  // command or invalid limits; kResourceExhausted for input that exceeds
+  // Command::input_limit; and, when the child is started at once, as
+  // Process::Spawn, and kInvalidArgument for input that a terminal does not
+  // take. After an error there is no such child, and no callback. If a queued
+  // child cannot be started later, OnFailure is called for it.
   absl::Status Run(const Key& key, Command command,
                    std::optional<std::string> input = std::nullopt,
                    const ChildLimits& limits = ChildLimits());
 
   // Queues `data` for the child's stdin; takes all of it or nothing.
-  // Errors: kNotFound when no child of that key is there, which is so from
-  // before its OnTerminate on; kFailedPrecondition when it was run without
-  // input, or its stdin has been closed, by CloseInput or by the child;
-  // kResourceExhausted as Process::Write.
+  // Errors: kNotFound when there is no child of that key, or it has ended: the
+  // error begins before its OnTerminate; kFailedPrecondition when the child was
+  // run without input, or its stdin has been closed, by CloseInput or by the
+  // child; kResourceExhausted as Process::Write.
   absl::Status SendInput(const Key& key, absl::string_view data);
 
-  // End-of-file, behind what was sent. Again: does nothing.
+  // Sends end-of-file, after all sent data. A second call does nothing.
   // Errors: as SendInput.
   absl::Status CloseInput(const Key& key);
 
   // Errors: kNotFound when there is no such child, or it has just ended;
-  // kFailedPrecondition while it is queued; as Process::Signal.
+  // kFailedPrecondition while the child is queued; as Process::Signal.
   absl::Status SendSignal(const Key& key, int signal);
 
   // Begins to end the child, and returns at once: Poll takes the steps, and
-  // OnTerminate comes when the escalation is over, for a group or tree when all
-  // of it has ended; `termination` says which processes are left. What another
-  // escalation has begun this one takes over. One that is queued is taken from
-  // the queue: OnFailure, kCancelled.
+  // calls OnTerminate when the escalation is over; for a group or tree, when
+  // all of it has ended. `termination` lists the remaining processes. This
+  // escalation replaces one that is already in progress. A queued child is
+  // removed from the queue: OnFailure, kCancelled.
   // Errors: kNotFound; kInvalidArgument.
   absl::Status Terminate(const Key& key,
                          Escalation escalation = Escalation::Standard());
@@ -145,44 +147,44 @@ class ProcessPoller : private internal::PollerCore::Client {
   // never used.
   absl::Status Remove(const Key& key);
 
-  // Errors: kNotFound; kFailedPrecondition while it is queued.
+  // Errors: kNotFound; kFailedPrecondition while the child is queued.
   absl::StatusOr<pid_t> GetPid(const Key& key) const;
 
-  // Handles what happens until all children have ended, which is OK, also when
-  // there is none. A timeout of zero handles what has happened.
-  // Errors: kDeadlineExceeded when time is up first, that of a WithTimeout too;
-  // kCancelled after Stop, "stopped", and by a CancellationScope, "canceled";
-  // the error of a callback; kFailedPrecondition from a callback. After each of
-  // them another Poll goes on.
+  // Handles events until all children have ended, and then returns OK; also
+  // when there is no child. A timeout of zero handles the events so far.
+  // Errors: kDeadlineExceeded when time is up first, also that of a
+  // WithTimeout; kCancelled after Stop, "stopped", and by a CancellationScope,
+  // "canceled"; the error of a callback; kFailedPrecondition from a callback.
+  // After each of these, another Poll goes on.
   absl::Status Poll(absl::Duration timeout = absl::InfiniteDuration()) {
     return core_.Poll(timeout, nullptr);
   }
 
-  // The same until `done` returns true, which is OK. It is asked first of all,
-  // and after each callback.
-  // Errors: also kOutOfRange when all children have ended, and it is not true.
+  // The same until `done` returns true, and then returns OK. `done` is called
+  // before any event, and after each callback.
+  // Errors: also kOutOfRange when all children have ended, and `done` is false.
   absl::Status PollUntil(const std::function<bool()>& done,
                          absl::Duration timeout = absl::InfiniteDuration()) {
     return core_.Poll(timeout, &done);
   }
 
-  // The same until one of the children `keys` says `text`, on either stream,
-  // wherever in a line; returns the first that does. What was delivered before
-  // the call does not count.
+  // The same until one of the children `keys` writes `text`, on either stream,
+  // anywhere in a line; returns the key of the first such child. Output that
+  // was delivered before the call does not count.
   // Errors: also kOutOfRange as soon as all of `keys` have ended;
   // kInvalidArgument for an empty text.
   absl::StatusOr<Key> PollUntilSays(
       const std::vector<Key>& keys, absl::string_view text,
       absl::Duration timeout = absl::InfiniteDuration());
 
-  // Makes Poll return, after the callback that is being made; the next one if
-  // there is none now. Any thread may call it.
+  // Makes Poll return, after the callback that is being made; outside of Poll,
+  // makes the next Poll return. Any thread may call it.
   void Stop() { core_.Stop(); }
 
-  // A descriptor for an event loop of the host's: readable whenever
-  // Poll(absl::ZeroDuration()) has something to do, be it output, an end, a
-  // limit or a step of an escalation whose time has come, a child in the queue
-  // for which there is room, or a call of Stop. The host watches it and polls:
+  // Returns a descriptor for an event loop of the host: readable whenever
+  // Poll(absl::ZeroDuration()) has something to do: output, an end, a limit or
+  // a step of an escalation whose time has come, a queued child for which there
+  // is room, or a call of Stop. The host watches the descriptor and polls:
   //
   //   absl::StatusOr<int> fd = poller.fd();
   //   if (!fd.ok()) return fd.status();
@@ -192,58 +194,59 @@ class ProcessPoller : private internal::PollerCore::Client {
   //   }
   //
   // Poll returns OK when all children have ended, and kDeadlineExceeded while
-  // children run. The callbacks are made by Poll, on the thread of the host's
-  // loop. tools/examples/loops has whole programs for epoll, libuv, Asio and
-  // GLib.
+  // children run. Poll makes the callbacks, on the thread of the host's loop.
+  // tools/examples/loops has whole programs for epoll, libuv, Asio and GLib.
   //
-  // It is an epoll descriptor, to be watched for input and nothing else: it is
-  // not read, written or closed by the host, and is closed by the destructor.
-  // It may be readable although Poll then finds nothing to do. Watch it
-  // level-triggered, which is the default everywhere; with EPOLLET, set the
-  // watch again by EPOLL_CTL_MOD after each Poll (Boost.Asio's async_wait
-  // does). The same descriptor always. The first call makes one more, a
-  // timerfd, which shows the deadlines; without a call, there is none. Errors:
-  // kResourceExhausted when no descriptor is left; another call may succeed.
+  // This is an epoll descriptor, to be watched only for input: the host does
+  // not read, write or close it; the destructor closes it. It may be readable
+  // although Poll then finds nothing to do. Watch it level-triggered, which is
+  // the default everywhere; with EPOLLET, set the watch again by EPOLL_CTL_MOD
+  // after each Poll (Boost.Asio's async_wait does). All calls return the same
+  // descriptor. The first call makes one more, a timerfd, which shows the
+  // deadlines; without a call, there is no timerfd. Errors: kResourceExhausted
+  // when no descriptor is available; another call may succeed.
   absl::StatusOr<int> fd() { return core_.fd(); }
 
-  // By key, of all children that there were.
+  // The results of all children, by key.
   const Results& results() const { return results_; }
-  // That of one of them. Errors: also kNotFound for a key that was never used.
+  // The result of one child. Errors: also kNotFound for a key that was never
+  // used.
   Result result(const Key& key) const;
 
-  // What an escalation did to a child, Terminate's or that of ChildLimits; also
-  // in its OnTerminate. Errors: kNotFound when none was begun, or the key was
-  // never used; kUnavailable until the escalation is over and the child has
-  // ended; kResourceExhausted when the child has ended, but the search for the
-  // other processes of the group or tree failed, as for Process::Terminate;
-  // kDataLoss as Process::Wait.
+  // The effect of an escalation on a child, of Terminate or of ChildLimits;
+  // also in its OnTerminate. Errors: kNotFound when no escalation was begun, or
+  // the key was never used; kUnavailable until the escalation is over and the
+  // child has ended; kResourceExhausted when the child has ended, but the
+  // search for the other processes of the group or tree failed, as for
+  // Process::Terminate; kDataLoss as Process::Wait.
   absl::StatusOr<Termination> termination(const Key& key) const;
 
-  // Children that run, and that wait to.
+  // The numbers of running children, and of queued children.
   size_t running() const { return core_.running(); }
   size_t queued() const { return core_.queued(); }
 
  protected:
-  // It has been started.
+  // The child has been started.
   virtual absl::Status OnCreate(const Key& /*key*/) { return absl::OkStatus(); }
-  // It has written `data`, which is not cut at lines. By default it is thrown
-  // away, so that no child ever waits for us.
+  // The child has written `data`, which is not cut at lines. By default the
+  // data is dropped, so that no child ever waits for this program.
   virtual absl::Status OnOutput(const Key& /*key*/, ChildStream /*stream*/,
                                 absl::string_view /*data*/) {
     return absl::OkStatus();
   }
-  // It has reached one of its limits, `why` says which, and is being ended.
+  // The child has reached one of its limits, named by `why`, and is being
+  // ended.
   virtual absl::Status OnTimeout(const Key& /*key*/,
                                  const absl::Status& /*why*/) {
     return absl::OkStatus();
   }
-  // It has ended. Its key may be used again from now on.
+  // The child has ended. Its key may be used again from now on.
   virtual absl::Status OnTerminate(const Key& /*key*/,
                                    const ExitStatus& /*status*/) {
     return absl::OkStatus();
   }
-  // Comes instead of OnTerminate when there is no status: a queued child could
-  // not be started, or the status was taken by someone else.
+  // Called instead of OnTerminate when there is no status: a queued child could
+  // not be started, or other code has taken the status.
   virtual absl::Status OnFailure(const Key& /*key*/,
                                  const absl::Status& /*status*/) {
     return absl::OkStatus();
@@ -252,10 +255,11 @@ class ProcessPoller : private internal::PollerCore::Client {
  private:
   using Id = internal::PollerCore::Id;
 
-  // What PollUntilSays waits for.
+  // The search of PollUntilSays.
   struct Search {
     std::string text;
-    // By child and stream, the end of what it said: a match may go on.
+    // By child and stream, the end of the output so far: a match may begin in
+    // it.
     absl::flat_hash_map<std::pair<Id, ChildStream>, std::string> tails;
     absl::flat_hash_set<Id> left;
     std::optional<Key> found;
@@ -279,22 +283,22 @@ class ProcessPoller : private internal::PollerCore::Client {
                            absl::StatusOr<Termination> termination) final;
 
   Results results_;
-  // Of children that have ended, and that an escalation was begun for.
+  // Of ended children for which an escalation was begun.
   absl::flat_hash_map<Key, absl::StatusOr<Termination>, Hash> terminations_;
-  absl::flat_hash_map<Key, Id, Hash> ids_;    // Of those that have not ended.
+  absl::flat_hash_map<Key, Id, Hash> ids_;  // Of children that have not ended.
   absl::flat_hash_map<Id, const Key*> keys_;  // Into results_.
   Search* search_ = nullptr;
   internal::PollerCore core_;
 };
 
-// What was collected of one child's output.
+// The collected output of one child.
 struct CollectedOutput {
   std::string out;
   std::string err;
-  uint64_t dropped = 0;  // Bytes that the bound took from the front of both.
+  uint64_t dropped = 0;  // Bytes dropped from the front of both, for the bound.
 };
 
-// A ProcessPoller that collects what each child says.
+// A ProcessPoller that collects the output of each child.
 //
 //   asyncproc::BufferingProcessPoller<int> poller;
 //   absl::Status status;
@@ -303,20 +307,20 @@ struct CollectedOutput {
 //   if (!status.ok()) return status;
 //   std::cout << poller.output(0).out;
 //
-// Output stays until its key is used again or removed. A subclass that has an
-// OnCreate or OnOutput of its own calls those here, too.
+// Output stays until its key is used again or removed. A subclass with an
+// OnCreate or OnOutput of its own must also call that of this class.
 template <typename Key, typename Hash = absl::Hash<Key>>
 class BufferingProcessPoller : public ProcessPoller<Key, Hash> {
  public:
-  // `max_bytes`: the most that is kept of each stream of each child, which is
-  // the end of it. 0: all.
+  // `max_bytes`: the most bytes kept of each stream of each child, from its
+  // end. 0: all.
   explicit BufferingProcessPoller(PollerOptions options = {},
                                   size_t max_bytes = 0)
       : ProcessPoller<Key, Hash>(options), max_bytes_(max_bytes) {}
 
-  // What the child has said so far; nothing for an unknown key.
+  // The child's output so far; empty for an unknown key.
   CollectedOutput output(const Key& key) const;
-  // The same, and forgets it.
+  // Returns the same, and forgets it.
   CollectedOutput TakeOutput(const Key& key);
 
   // As ProcessPoller's; also drops the output.
@@ -345,11 +349,11 @@ namespace internal {
 // Adds `data`; keeps at least the last `max_bytes`, and not much more. 0: all.
 void AppendBounded(absl::string_view data, size_t max_bytes, std::string* text,
                    uint64_t* dropped);
-// Keeps just those.
+// Keeps exactly the last `max_bytes`.
 void CutToBound(size_t max_bytes, std::string* text, uint64_t* dropped);
 
-// Whether `text` begins in `tail`, or in `data` behind it, and ends in `data`.
-// `tail` becomes what is to be kept for the next data.
+// Whether `text` begins in `tail`, or in the `data` that follows it, and ends
+// in `data`. Sets `tail` to the bytes to keep for the next data.
 bool FindAcross(absl::string_view text, absl::string_view data,
                 std::string* tail);
 

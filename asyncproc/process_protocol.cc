@@ -142,7 +142,7 @@ Reactor::~Reactor() {
     core_.release();
     return;
   }
-  // Their transports may live on, with other owners of the protocols.
+  // The transports may live on, with other owners of the protocols.
   for (const auto& [cookie, protocol] : core_->protocols) {
     protocol->transport_.child_ = nullptr;
     protocol->transport_.termination_ =
@@ -230,7 +230,7 @@ size_t Reactor::running() const { return core_->children.size(); }
 
 void Reactor::Core::Dispatch(internal::ChildSet::Event event) {
   PolledChild* const child = event.child;
-  // A copy: the protocol lives until it has been called.
+  // A copy: the protocol must live until the call returns.
   const std::shared_ptr<ProcessProtocol> protocol =
       protocols.at(child->cookie());
   switch (event.what.kind) {

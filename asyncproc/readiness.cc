@@ -34,29 +34,29 @@ namespace asyncproc {
 using internal::MonotonicNow;
 using internal::UniqueFd;
 
-// Looks whether it is ready now. Does not block.
+// Checks whether the child is ready now. Does not block.
 class ReadyCondition::Check {
  public:
   virtual ~Check() = default;
-  // Errors: what makes it pointless to look again.
+  // Errors: a further check could not succeed.
   virtual absl::StatusOr<bool> Look(Readiness* readiness) = 0;
-  // For the message of a failure: the obstacle that the last look met, or "".
+  // For the message of a failure: the obstacle that the last check met, or "".
   virtual std::string Obstacle() const { return ""; }
 };
 
 namespace {
 
-// Often at first, since most are ready soon.
+// Short pauses at first, since most children are ready soon.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(10);
 
-// A child that talks without end leaves time for other things.
+// The longest time for one check, for a child that writes without end.
 constexpr absl::Duration kLongestLook = absl::Milliseconds(20);
 
-// The bytes of a line that are searched.
+// The most bytes of a line that are searched.
 constexpr size_t kLongestLine = 1024 * 1024;
 
-// From the end of the output to that of the child.
+// The wait for the end of the child after the end of its output.
 constexpr absl::Duration kTimeToEnd = absl::Milliseconds(200);
 
 // One attempt to connect may get lost.
@@ -90,7 +90,7 @@ class LineCheck : public ReadyCondition::Check {
         if (Matches(*line, readiness)) return true;
         if (MonotonicNow() >= enough) break;
       }
-      // A line that the bound has no room for is none that can be waited for.
+      // A line longer than the bound cannot be matched: drop it.
       if (absl::IsResourceExhausted(line.status())) cursor.Read();
       if (!absl::IsOutOfRange(line.status())) at_end = false;
     }
@@ -129,8 +129,8 @@ struct Address {
   }
 };
 
-// Whether the socket has got itself at the other end, which happens where the
-// system chooses the very port that it is to connect to.
+// Whether the socket is connected to itself, which happens when the system
+// chooses the destination port as the local port.
 bool IsConnectedToItself(int fd) {
   sockaddr_storage own = {}, peer = {};
   socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
@@ -140,12 +140,12 @@ bool IsConnectedToItself(int fd) {
          memcmp(&own, &peer, own_size) == 0;
 }
 
-// Connects to one address, as often as it takes.
+// Connects to one address, with as many attempts as necessary.
 class Connector {
  public:
   explicit Connector(Address address) : address_(address) {}
 
-  // False also when there is no socket to be had: there may be one later.
+  // Returns false also when no socket is available: there may be one later.
   bool Look() {
     if (!socket_.valid() && !Begin()) return false;
     pollfd fd = {socket_.get(), POLLOUT, 0};
@@ -214,7 +214,7 @@ class SocketCheck : public ReadyCondition::Check {
   // as far as /proc shows that.
   bool MayBeOurs() {
     std::set<ino_t> listeners = listeners_();
-    // To search all processes takes a while: not again for the same sockets.
+    // A search of all processes is slow: not repeated for the same sockets.
     if (strange_.has_value() && listeners == strange_listeners_) {
       other_ = strange_;
       return false;
@@ -234,9 +234,9 @@ class SocketCheck : public ReadyCondition::Check {
   const std::function<std::set<ino_t>()> listeners_;
   Child& child_;
   std::vector<Connector> connectors_;
-  std::optional<internal::SocketOwner> other_;    // Seen by the last look.
-  std::optional<internal::SocketOwner> strange_;  // One that was ever seen,
-  std::set<ino_t> strange_listeners_;             // among these.
+  std::optional<internal::SocketOwner> other_;    // Found by the last check.
+  std::optional<internal::SocketOwner> strange_;  // The last found by a search,
+  std::set<ino_t> strange_listeners_;             // of these sockets.
 };
 
 class ProbeCheck : public ReadyCondition::Check {
@@ -296,7 +296,7 @@ absl::StatusOr<std::vector<Address>> UnixAddress(const std::string& path) {
   memcpy(name.sun_path, path.data(), path.size());
   Address address = MakeAddress(name);
   if (path[0] == '@') {
-    // Such a name is as long as its address says.
+    // The length of an abstract name is that of its address.
     reinterpret_cast<sockaddr_un*>(&address.storage)->sun_path[0] = '\0';
     address.size =
         static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
@@ -393,7 +393,7 @@ class ReadinessWait {
     const absl::Time deadline = internal::DeadlineAfter(timeout);
     absl::Duration pause = kFirstPause;
     for (;;) {
-      // In this order: what it said last is to be seen.
+      // In this order, so that the last output before the end is checked too.
       const absl::StatusOr<ExitStatus> end = child_.Wait(WNOHANG);
       const absl::StatusOr<bool> ready = check_->Look(&readiness_);
       if (ready.ok() && *ready) return Succeeded();
@@ -417,8 +417,8 @@ class ReadinessWait {
     return std::move(readiness_);
   }
 
-  // At the end of its output a child mostly ends, too: then that is what there
-  // is to say.
+  // After the end of its output a child usually ends, too: its exit status is
+  // then the better message.
   absl::Status Hopeless(const absl::Status& why, absl::Time deadline) {
     const absl::StatusOr<ExitStatus> end = child_.WaitFor(std::min(
         kTimeToEnd, std::max(deadline - MonotonicNow(), absl::ZeroDuration())));
@@ -455,7 +455,7 @@ class ReadinessWait {
                            child_.err().LastLines("stderr")));
   }
 
-  // What each of its processes is doing.
+  // The current activity of each process of the child.
   std::string Diagnosed() const {
     std::vector<std::string> texts;
     for (Process* const process : child_.processes()) {

@@ -19,54 +19,54 @@ namespace asyncproc {
 
 // How ReadyCondition::Line reads lines.
 struct LineOptions {
-  // The encoding in which `pattern` matches them.
+  // The encoding in which `pattern` matches lines.
   RegexEncoding encoding = RegexEncoding::kBytes;
   // Whether the colours and other control sequences that a program writes for a
-  // terminal are matched, and returned, as they are. By default they are left
-  // out: "http://localhost:\x1b[1m5173\x1b[22m/" is "http://localhost:5173/".
+  // terminal are matched and returned. By default they are removed:
+  // "http://localhost:\x1b[1m5173\x1b[22m/" is "http://localhost:5173/".
   bool keep_control_sequences = false;
 };
 
-// What shows that a server may be used. A value; it may be used again, and for
-// several processes.
+// A condition that shows that a server may be used. A value; it may be used
+// again, and for several processes.
 class ReadyCondition {
  public:
-  // It says a line in which RE2's `pattern` matches
+  // The child writes a line in which RE2's `pattern` matches
   // (https://github.com/google/re2/wiki/Syntax), anywhere unless the pattern
-  // has "^" and "$". The line has to be complete, or the last: a prompt is
-  // none; see Expect for that. Without a stream, it may say it on either.
+  // has "^" and "$". The line must be complete, or the last of the stream: for
+  // a prompt, use Expect. Without `stream`, the line may be on either stream.
   //
-  // Of a line of more than 1 MiB, the first MiB is looked at.
+  // Of a line of more than 1 MiB, only the first MiB is searched.
   static ReadyCondition Line(absl::string_view pattern,
                              std::optional<ChildStream> stream = std::nullopt,
                              const LineOptions& options = {});
 
-  // A TCP port accepts a connection, which is closed at once. `host` is an
-  // address, IPv4 or IPv6, or "localhost"; other names are not looked up, since
-  // that may take long.
+  // A TCP port accepts a connection, which is closed at once. `host` is an IPv4
+  // or IPv6 address, or "localhost"; other names are not resolved, since that
+  // may take long.
   //
-  // Another server may have the port, one of an earlier run say, so that the
-  // child is about to fail. A connection to a process that is neither the child
-  // nor one of its descendants, nor in a group or session that the child leads,
-  // does not count, where /proc shows which process listens. /proc does not
-  // show it for a server on another machine or in another network namespace,
-  // or where the descriptors of one of the child's descendants may not be
-  // looked at (another user's): then every connection counts. For a child that
-  // leaves the listening to a process that was there before (a daemon of
-  // containers, socket activation), use Probe.
+  // Another server may have the port, for example one of an earlier run, so
+  // that the child is about to fail. A connection to a process that is neither
+  // the child nor one of its descendants, nor in a group or session that the
+  // child leads, does not count, where /proc shows which process listens. /proc
+  // does not show it for a server on another machine or in another network
+  // namespace, or where this program may not examine the descriptors of one of
+  // the child's descendants (another user's): then every connection counts. For
+  // a child that delegates the listening to a process that existed before (a
+  // container daemon, socket activation), use Probe.
   static ReadyCondition TcpPort(absl::string_view host, int port);
-  // Likewise a stream socket in the file system, or if `path` begins with "@",
-  // in the abstract namespace. Which process listens is known where that has
-  // given bind the same path.
+  // The same for a stream socket in the file system, or, if `path` begins with
+  // "@", in the abstract namespace. The listening process is known only if it
+  // has passed the same path to bind.
   static ReadyCondition UnixSocket(absl::string_view path);
 
-  // There is a file, of any kind. One that an earlier run has left counts.
+  // A file exists, of any type. A file left by an earlier run counts.
   static ReadyCondition File(absl::string_view path);
 
-  // `probe` returns true. It is called again and again, on the thread that
-  // waits, with pauses of up to 10 ms; it should be quick, since the timeout
-  // and the end of the child are not looked at meanwhile. `what` is for
-  // messages: "the health check".
+  // `probe` returns true. It is called repeatedly, on the waiting thread, with
+  // pauses of up to 10 ms; it should be quick, since the timeout and the end of
+  // the child are not checked meanwhile. `what` is for messages: "the health
+  // check".
   static ReadyCondition Probe(absl::string_view what,
                               std::function<bool()> probe);
 
@@ -74,7 +74,7 @@ class ReadyCondition {
   // port 80" ...
   const std::string& ToString() const { return description_; }
 
-  // For WaitUntilReady: one wait for one process.
+  // For WaitUntilReady: the state of one wait for one process.
   class Check;
 
  private:
@@ -88,11 +88,11 @@ class ReadyCondition {
   Factory factory_;
 };
 
-// How it became ready.
+// The result of a wait for readiness.
 struct Readiness {
-  // ReadyCondition::Line: the line as it was matched, without control
-  // sequences unless LineOptions keep them, and what the pattern's ( ) matched
-  // in it, "" where they did not. The port that the system chose, for instance.
+  // For ReadyCondition::Line: the matched line, without control sequences
+  // unless LineOptions keep them, and the matches of the pattern's groups, ""
+  // for a group without a match. For example, the port that the system chose.
   std::string line;
   std::vector<std::string> groups;
   absl::Duration elapsed;
@@ -108,25 +108,24 @@ struct Readiness {
 //   if (!ready.ok()) return ready.status();   // It says what the server said.
 //   const std::string& port = ready->groups[0];
 //
-// Lines are read by a cursor of its own: whoever reads the process's output
-// still gets all of it. Only lines that some reader has yet to take are seen:
-// wait before you read. (With OutputBound::BlockChild, nobody but the process's
-// own reader makes room: give it enough for what is said before the line.)
+// Lines are read by a separate cursor: all other readers of the process's
+// output still get all of it. Only lines that some reader has not taken yet are
+// seen: wait before you read. (With OutputBound::BlockChild, only the process's
+// own reader makes room: set a bound that holds all output before the line.)
 //
-// A child that forks and ends, as daemons do, has ended. Of a Pipeline, any
-// stage may be the server: stderr is that of each, and the socket any stage's.
-// A recording can only be waited for by Line and Probe.
+// A child that forks and ends, as daemons do, has ended. In a Pipeline, any
+// stage may be the server: the stderr of every stage counts, and a socket of
+// any stage. For a recording, only Line and Probe are possible.
 //
 // Thread safety: any thread may wait, also several for one process.
 // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten.
-// Between two looks there are never more than 10 ms. Errors: kAborted as soon
-// as the child ends first, with its exit status; kDeadlineExceeded, with what
-// the child was found to be doing (see Diagnose); both with the last lines of
-// both streams. A child that says the line and then ends was ready.
+// The condition is checked at least every 10 ms. Errors: kAborted as soon as
+// the child ends first, with its exit status; kDeadlineExceeded, with the
+// child's current activity (see Diagnose); both with the last lines of both
+// streams. A child that writes the line and then ends was ready.
 // kFailedPrecondition when no such line can come any more: the streams are at
 // their end, or were never pipes; and for the socket of a recording.
-// kInvalidArgument for a pattern that is none, or an impossible host, port or
-// path.
+// kInvalidArgument for an invalid pattern, or an impossible host, port or path.
 absl::StatusOr<Readiness> WaitUntilReady(Child& child,
                                          const ReadyCondition& condition,
                                          absl::Duration timeout);

@@ -33,8 +33,8 @@ using Kind = TranscriptEvent::Kind;
 
 namespace {
 
-// Empties a file, and makes it one that nobody else may read; a device or a
-// pipe stays as it is.
+// Empties a file, and restricts it to its owner; a device or a pipe is not
+// changed.
 bool MakeOwn(int fd) {
   struct stat info;
   if (fstat(fd, &info) < 0) return false;
@@ -55,7 +55,7 @@ struct Recorder::Core {
   void Note(TranscriptEvent event) ABSL_LOCKS_EXCLUDED(mu);
   void NoteData(TranscriptEvent::Kind kind, absl::string_view data);
   absl::Status Close() ABSL_LOCKS_EXCLUDED(mu);
-  // The thread: writes the events that there are, until the recorder is closed.
+  // The body of the thread: writes the events until the recorder is closed.
   void WriteAll() ABSL_LOCKS_EXCLUDED(mu);
   absl::Status Write(const std::string& lines);
 
@@ -64,7 +64,7 @@ struct Recorder::Core {
   const std::string path;
   const bool to_file;
 
-  // The thread's.
+  // Used by the thread alone.
   internal::UniqueFd fd;
   const std::unique_ptr<internal::TranscriptWriter> writer;
   int64_t written = 0;  // Bytes.
@@ -74,7 +74,7 @@ struct Recorder::Core {
   bool closed ABSL_GUARDED_BY(mu) = false;
   absl::Time begin ABSL_GUARDED_BY(mu);  // On MonotonicNow's clock.
   TranscriptHeader header ABSL_GUARDED_BY(mu);
-  // To a file: the events that are yet to be written.
+  // To a file: the events that have not been written yet.
   std::vector<TranscriptEvent> events ABSL_GUARDED_BY(mu);
   absl::Status failure ABSL_GUARDED_BY(mu);
 
@@ -89,9 +89,9 @@ std::shared_ptr<Recorder> Recorder::InMemory() {
 
 absl::StatusOr<std::shared_ptr<Recorder>> Recorder::ToFile(
     const std::string& path, TranscriptFormat format) {
-  // Where there is a file already, it is emptied only when nobody else may read
-  // it. Not a descriptor that a child takes for a standard stream of this
-  // program's.
+  // An existing file is emptied only after it is restricted to its owner. The
+  // number of the descriptor is high, so that no child takes it for a standard
+  // stream of this program.
   absl::Status interrupted;
   internal::UniqueFd fd = internal::MoveToHighFd(
       internal::OpenFile(path, O_WRONLY | O_CREAT, 0600, &interrupted));
@@ -121,7 +121,8 @@ Recorder::Recorder(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 Recorder::~Recorder() {
   if (core_->stamp.IsForkedCopy()) {
     core_->fd.Reset();
-    // Its mutexes may be locked for good, and its thread is the original's.
+    // Its mutexes may be locked forever, and its thread belongs to the
+    // original.
     const_cast<std::unique_ptr<Core>&>(core_).release();
     return;
   }
@@ -284,7 +285,7 @@ absl::Status Recorder::Core::Write(const std::string& lines) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
       const int error = errno;
-      // What cannot be cut, a pipe say, is left as it is.
+      // Not every file can be cut: a pipe, for example, cannot.
       const size_t done = lines.size() - rest.size();
       const size_t kept = lines.substr(0, done).rfind('\n') + 1;
       if (ftruncate(fd.get(), written + static_cast<int64_t>(kept)) < 0) {

@@ -15,8 +15,7 @@
 
 namespace asyncproc {
 
-// Writes down all that passes between this program and one child, as it
-// happens: see Transcript.
+// Records all traffic between this program and one child: see Transcript.
 //
 //   auto recorder = asyncproc::Recorder::ToFile("session.cast");
 //   if (!recorder.ok()) return recorder.status();
@@ -26,16 +25,17 @@ namespace asyncproc {
 //   ...
 //   absl::Status written = (*recorder)->Close();
 //
-// Set as Command::observer, it has everything, whatever starts the child: a
-// Process, a Repl, Run, a part of a Pipeline. Attached to a Process later, it
-// has all from then on, and before that what the child said and nobody has
-// taken yet.
+// A recorder that is set as Command::observer records everything, for every way
+// of starting the child: a Process, a Repl, Run, a stage of a Pipeline. A
+// recorder that is attached to a Process later records everything from then on,
+// after the output that has arrived and that no reader has taken yet.
 //
-// A piece of output is recorded before anybody can read it, and an input before
-// it is written; so their order is right, and their times are as good as that.
+// Output is recorded before any reader can take it, and input before it is
+// written; so the order of the events is right, and their times are accurate to
+// that extent.
 //
-// It costs a copy of all bytes, and, to a file, one thread. What the disk has
-// not taken yet is kept in memory: the child never waits for it.
+// Recording costs a copy of all bytes, and, to a file, one thread. Data that is
+// not on disk yet is kept in memory: the child never waits for the disk.
 //
 // Thread safety: any thread may call anything.
 // Ownership: the child shares it, until both are gone. In a copy of the host
@@ -47,9 +47,9 @@ class Recorder final : public ChildObserver,
   // Keeps the events, for transcript().
   static std::shared_ptr<Recorder> InMemory();
 
-  // Writes each event to `path` at once, whole lines at a time, so that what
-  // was recorded is there though this program comes to a sudden end. What was
-  // in the file is gone; nobody else may read it, for there may be passwords.
+  // Writes each event to `path` at once, in whole lines, so that the recording
+  // survives a crash of this program. An existing file is overwritten; only its
+  // owner may read the file, since it may contain passwords.
   // Errors: as open; kResourceExhausted without a thread.
   static absl::StatusOr<std::shared_ptr<Recorder>> ToFile(
       const std::string& path, TranscriptFormat format);
@@ -60,20 +60,20 @@ class Recorder final : public ChildObserver,
 
   ~Recorder() override;
 
-  // Records `process` from now on. Errors: kFailedPrecondition when one of the
-  // two has another already.
+  // Records `process` from now on. Errors: kFailedPrecondition when this
+  // recorder has recorded a child or is closed, or `process` has an observer.
   absl::Status Attach(Process& process);
 
-  // A word of your own among the events: "logged in".
+  // Adds a label to the events: "logged in".
   void Mark(absl::string_view label);
 
-  // What there is so far; nothing when it goes to a file.
+  // Returns the events so far; none when they go to a file.
   Transcript transcript() const;
 
-  // The end of it: waits until all is in the file. What happens afterwards is
-  // not recorded. Again: returns the same. Errors: what the first write that
-  // failed did with, as that of a full disk. Then the file ends with the last
-  // line that is whole, and nothing more was recorded.
+  // Ends the recording: waits until all events are in the file. Later events
+  // are not recorded. A second call returns the same. Errors: that of the first
+  // failed write, for example of a full disk. The file then ends with the last
+  // whole line, and nothing more was recorded.
   absl::Status Close();
 
  private:

@@ -31,21 +31,21 @@ namespace {
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
 
-// Of a mark, each half.
+// The length of each half of a mark.
 constexpr size_t kHalfMark = 16;
 
-// What an error shows of a reply that did not end.
+// The most bytes of an unfinished reply in an error message.
 constexpr size_t kShown = 200;
 
-// How long a program must be silent before it is asked what it waits for, or
-// before its prompt counts as the last one after an interrupt.
+// How long a program must be silent before its state is diagnosed, or before
+// its prompt counts as the last one after an interrupt.
 constexpr absl::Duration kSilence = absl::Milliseconds(50);
 constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
 
-// The bytes of a flood that may be the beginning of a prompt.
+// The end of a flood of output that may be the beginning of a prompt.
 constexpr size_t kLongestPrompt = 4096;
 
-// From one interrupt to the next: this at first, then twice as long each time.
+// The first pause between two interrupts; each further pause is twice as long.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 
 // The end of `text`, quoted.
@@ -71,13 +71,13 @@ bool IsGivenUp(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
-// Of a statement: its time is up, or its reply is too long.
+// Whether the statement exceeded its time, or its reply is too long.
 bool IsCutOff(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
-// The arguments of a process may hold the code of its dialect, which says
-// nothing to a reader of messages.
+// The arguments of a process may hold the code of its dialect, which is of no
+// use in a message.
 std::string Named(const Process* process, const Child& child) {
   if (process == nullptr) return child.DebugString();
   return absl::StrCat(process->command().argv[0], " (pid ", process->pid(),
@@ -112,7 +112,8 @@ absl::Status CheckBytes(const ReplDialect& dialect,
       " of ", Named(statement), "; the session goes on"));
 }
 
-// At the end of what has arrived, and of a line's own.
+// Matches a prompt, or that of a continued line, at the end of the output so
+// far.
 Pattern AtEnd(const ReplDialect& dialect) {
   return Pattern::Regex(absl::StrCat(
       "(?:(", dialect.prompt, ")",
@@ -196,11 +197,11 @@ absl::Status Repl::Begin(absl::Time deadline) {
   } else if (status.ok()) {
     status = Type(dialect_.setup);
   }
-  // The first completion is that of no statement.
+  // The first completion belongs to no statement.
   if (status.ok() && !dialect_.prompt.empty()) {
     status = AwaitPrompt(deadline).status();
   } else if (status.ok()) {
-    // A program of the dialect's own says that it is ready; others answer.
+    // Our own programs write a ready line; other programs answer a statement.
     const bool tells =
         dialect_.channel && dialect_.setup.empty() && dialect_.typed.empty();
     if (!tells) status = Send("");
@@ -326,7 +327,7 @@ absl::Status Repl::CheckLength() {
 
 absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
   absl::Duration pause = kSilence;
-  int asked = 0;  // How often in a row it was found to wait for more,
+  int asked = 0;  // How often in a row the program waited for more input,
   int left = 0;   // or for its stdin.
   for (;;) {
     const size_t newline = received_.find('\n');
@@ -365,7 +366,7 @@ absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
     const std::vector<std::string> words =
         absl::StrSplit(line, absl::MaxSplits(' ', 3));
     uint64_t id;
-    // That of a statement before it, whose interrupt came late.
+    // The completion of an earlier statement, which was interrupted late.
     if (!absl::SimpleAtoi(words[0], &id) || id != id_) continue;
     Completion completion;
     completion.incomplete = words.size() > 1 && words[1] == "incomplete";
@@ -389,7 +390,7 @@ bool Repl::HasLeft() {
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
-  int asked = 0;  // How often in a row it was found to wait for more.
+  int asked = 0;  // How often in a row the program waited for more input.
   for (;;) {
     if (absl::Status status = CheckLength(); !status.ok()) return status;
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
@@ -401,7 +402,7 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
           child_->out().ReadLine(Until(deadline));
       if (!rest.ok()) return rest.status();
       if (!rest->empty() && !absl::StartsWith(*rest, " ")) {
-        // An echo of what was sent.
+        // An echo of the sent text.
         absl::StrAppend(&taken_, *rest, "\n");
         continue;
       }
@@ -409,7 +410,7 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       completion.out = std::exchange(taken_, "");
       completion.out.resize(completion.out.size() - kHalfMark);
       completion.status = std::string(absl::StripPrefix(*rest, " "));
-      // A statement that is not complete has swallowed the head, or repeats it.
+      // An incomplete statement has swallowed the head, or repeats it.
       completion.incomplete = !absl::EndsWith(completion.out, head_);
       if (!completion.incomplete) {
         completion.out.resize(completion.out.size() - kHalfMark);
@@ -477,7 +478,7 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
     absl::StrAppend(&whole.out, answer);
     whole.prompt = completion->prompt;
     unfinished_ = completion->incomplete;
-    // An empty line ends a block of python's, and does no harm elsewhere.
+    // An empty line ends a block in python, and is harmless elsewhere.
     const bool ends_block = i + 1 == lines.size() && !line.empty();
     if (unfinished_ && ends_block) lines.push_back("");
   }
@@ -489,7 +490,7 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   Reply reply;
   reply.out = std::move(completion.out);
   reply.prompt = std::move(completion.prompt);
-  // The program wrote all of its reply before it told of its end.
+  // The program wrote all of its reply before it reported the end.
   if (dialect_.channel) {
     if (absl::Status status = Sync(child_->out(), deadline); !status.ok()) {
       return status;
@@ -522,7 +523,7 @@ absl::Status Repl::DropStale(absl::Time deadline) {
   if (!stale_) return absl::OkStatus();
   absl::Status status = DropOutput(deadline);
   if (status.ok()) stale_ = false;
-  // The next statement does it.
+  // Otherwise the next statement drops it.
   return IsGivenUp(status) ? absl::OkStatus() : status;
 }
 
@@ -534,7 +535,7 @@ absl::Status Repl::Sync(OutputStream& stream, absl::Time deadline) {
         !internal::CheckWaitScopes().ok()) {
       return status;
     }
-    // Its bound may be reached.
+    // The bound of the stream may be reached.
     if (status = CheckLength(); !status.ok()) return status;
   }
 }
@@ -560,7 +561,7 @@ void Repl::DropUnread() {
 }
 
 absl::Status Repl::Type(absl::string_view text) {
-  // A channel's program may have no stdin.
+  // The program of a channel may have no stdin.
   return text.empty() ? absl::OkStatus() : child_->Write(text);
 }
 
@@ -571,7 +572,7 @@ absl::Status Repl::Interrupt() {
     child_->Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
         .IgnoreError();
   }
-  // One that is stopped cannot take it.
+  // A stopped program cannot take a signal.
   if (dialect_.interrupt.signal != 0) {
     child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
   }
@@ -585,11 +586,11 @@ absl::Status Repl::Recover(absl::Time deadline) {
   const absl::Time patience = DeadlineAfter(dialect_.interrupt.patience);
   const absl::Time last = std::min(deadline, patience);
   absl::Duration pause = kFirstPause;
-  size_t left = 0;  // Of the ways out of a statement that is not complete.
+  size_t left = 0;  // The number of abandon texts written.
   absl::Status status;
   for (;;) {
     status = absl::OkStatus();
-    // A way out is tried without an interrupt first.
+    // An abandon text is tried without an interrupt first.
     const bool leaves = unfinished_ && !dialect_.abandon.empty();
     if ((!leaves || left > dialect_.abandon.size()) &&
         (!interrupted_ || dialect_.interrupt.repeated)) {
@@ -609,7 +610,7 @@ absl::Status Repl::Recover(absl::Time deadline) {
     if (MonotonicNow() >= last) break;
     if (!leaves) pause *= 2;
   }
-  // A signal that came late has been dealt with when an empty statement has.
+  // When an empty statement has been executed, no late signal is pending.
   if (status.ok() && dialect_.channel) {
     if (status = Send(""); status.ok()) {
       status = AwaitCompletion(last).status();
@@ -651,7 +652,7 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
     }
     return status;
   }
-  // What had been sent may be lost to the interrupt.
+  // The interrupt may have discarded the text sent before.
   if (!dialect_.channel || !dialect_.interrupt.text.empty()) {
     if (absl::Status status = Send(""); !status.ok()) return status;
   }
@@ -666,7 +667,8 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError("the session has been closed");
   if (dialect_.channel) {
-    // Its end-of-file ends the program, or sends it back to its stdin.
+    // End-of-file on the channel ends the program, or makes it read stdin
+    // again.
     channel_ = nullptr;
     if (!dialect_.typed.empty()) child_->CloseStdin().IgnoreError();
     absl::StatusOr<ExitStatus> status = child_->WaitFor(grace);
@@ -678,9 +680,9 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
 absl::Status Repl::Failed(const absl::Status& why,
                           absl::string_view statement) {
   if (IsGivenUp(why) || IsCutOff(why)) return why;
-  // What reads its stdin again has nothing else to do.
+  // A program that reads its stdin again ends at end-of-file.
   if (HasLeft()) child_->CloseStdin().IgnoreError();
-  // If the child has ended, that is why, whatever it looked like from here.
+  // If the child has ended, that is the reason, regardless of `why`.
   const absl::StatusOr<ExitStatus> status =
       child_->WaitFor(dialect_.interrupt.patience);
   if (!status.ok()) {

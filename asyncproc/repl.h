@@ -25,18 +25,18 @@ class Channel;
 class StatementTemplate;
 }  // namespace internal
 
-// What a program answered to one statement.
+// The answer of a program to one statement.
 struct Reply {
-  // Without prompts. What a terminal makes of "\n", "\r\n", is "\n" again.
+  // Without prompts. The "\r\n" that a terminal makes of "\n" is "\n" again.
   std::string out;
   std::string err;
-  // Where the program tells: of a shell, the exit status of the statement; of
-  // others 0, or 1 for a statement that failed.
+  // Where the program reports it: for a shell, the exit status of the
+  // statement; for other programs 0, or 1 for a statement that failed.
   std::optional<int> status;
-  std::string prompt;  // What ReplDialect::prompt matched.
+  std::string prompt;  // The match of ReplDialect::prompt.
 };
 
-// How a statement that takes too long is stopped.
+// How a statement that exceeds its time is stopped.
 struct ReplInterrupt {
   // The signal for the child's process group, followed by SIGCONT. On a
   // terminal, SIGINT is typed as Ctrl-C. 0: no signal.
@@ -45,24 +45,24 @@ struct ReplInterrupt {
   std::string text;
   // Whether the program may be interrupted again while it does not answer.
   bool repeated = true;
-  // How long the program has for its answer. After that the session is lost.
+  // The time that the program has to answer. After that the session is lost.
   absl::Duration patience = absl::Seconds(2);
 };
 
-// How to talk to a program that reads statements and prints what comes of them.
-// The dialects of well-known programs are in repl_dialects.h. A new one:
+// How to talk to a program that reads statements and prints their results. The
+// dialects of well-known programs are in repl_dialects.h. A new dialect:
 //
 //   asyncproc::ReplDialect dc;
 //   dc.command = asyncproc::Command({"dc"});
 //   dc.statement = "{statement}\n[{head}]n[{tail}]p\n";
 //
-// A dialect knows the end of a reply in one of three ways.
+// A dialect detects the end of a reply in one of three ways.
 //
 // *Marks*, the default. `statement` is written to stdin. It makes the program
 // print {head} and {tail}, random letters, side by side on stdout, by two
-// statements of its own where the program has statements. Then maybe a space
-// and the status, then a newline. A statement that is not complete swallows the
-// first of the two, which shows.
+// separate statements where the program has statements. The status, after a
+// space, may follow, then a newline. An incomplete statement swallows the first
+// of the two, so {head} is missing.
 //
 // *Prompt*, where `prompt` is set. Each line of the statement is written to
 // stdin, and its prompt awaited at the end of the output.
@@ -70,15 +70,16 @@ struct ReplInterrupt {
 // *Channel*, where `channel` is true. The program has two more descriptors. It
 // reads `statement` from descriptor 8, and writes a completion line to
 // descriptor 9 as soon as it has executed the statement and flushed its output.
-// stdin, which is empty unless command.in is changed, stdout and stderr
-// are left to the user's code. A completion line is
+// stdin, which is empty unless command.in is changed, stdout and stderr are
+// left to the user's code. A completion line is
 //
 //   ID done STATUS [STATE]     or     ID incomplete
 //
-// and a newline. ID is the statement's {id}; the program's own ready line, the
-// first one, has the ID 0. STATUS is a number, or "true" for a statement that
-// failed and "false". STATE is any text, which comes back in place of {state}
-// in the next statement. At end-of-file on descriptor 8 the program ends.
+// and a newline. ID is the statement's {id}; the first completion line, which
+// the program writes when it is ready, has the ID 0. STATUS is a number, or
+// "true" for a statement that failed and "false" for success. STATE is any
+// text; it replaces {state} in the next statement. At end-of-file on descriptor
+// 8 the program ends.
 //
 // In `statement` these words are replaced:
 //   {statement}  the statement, byte for byte
@@ -94,7 +95,7 @@ struct ReplInterrupt {
 struct ReplDialect {
   Command command;
 
-  // What is sent for a statement: see above. Not for a prompt dialect.
+  // The text sent for a statement: see above. Not for a prompt dialect.
   std::string statement;
 
   // Written first, once: to the channel, or to stdin.
@@ -106,60 +107,62 @@ struct ReplDialect {
   bool channel = false;
 
   // RE2 for the prompt, and for the prompt of a line that continues a
-  // statement. Each is searched for where the output ends.
+  // statement. Both are matched at the end of the output.
   std::string prompt;
   std::string continuation;
 
   // Whether the program repeats each line that it reads, as line editing does
-  // on a terminal. Of a prompt dialect: a first line of its answer that equals
-  // the line that was sent is dropped.
+  // on a terminal. For a prompt dialect: the first line of an answer is dropped
+  // if it equals the line that was sent.
   bool echoes = false;
 
   // Bytes that a statement may not have, because the program or its terminal
-  // would not take them as they are. NUL is always among a shell's.
+  // would change or interpret them. For a shell, NUL is always among them.
   std::string refused;
 
-  // RE2 for what the program writes about a statement that is not complete.
+  // RE2 for the program's message about an incomplete statement.
   std::string incomplete;
 
-  // Written, one after the other until the program answers, to leave a
-  // statement that is not complete.
+  // Texts written one after the other, until the program answers, to leave an
+  // incomplete statement.
   std::vector<std::string> abandon;
 
   ReplInterrupt interrupt;
 
-  // The most bytes of one reply, of both streams: Eval keeps no more in memory.
-  // Where `command` has no bound for its output, this is its bound.
+  // The most bytes of one reply, of both streams together: Eval keeps no more
+  // in memory. It is also the bound of `command` if that has no bound for its
+  // output.
   size_t reply_limit = 64 << 20;
 };
 
-// A conversation with an interactive program: one statement in, its whole reply
-// out.
+// A conversation with an interactive program: sends one statement, and returns
+// its whole reply.
 //
 //   auto bc = asyncproc::Repl::Start(asyncproc::BcDialect());
 //   if (!bc.ok()) return bc.status();
 //   auto reply = (*bc)->Eval("2^100", absl::Seconds(5));
 //   // reply->out == "1267650600228229401496703205376\n"
 //
-// A reply may have up to ReplDialect::reply_limit bytes, end without a newline,
-// and contain anything, also a prompt.
+// A reply may have up to ReplDialect::reply_limit bytes, may end without a
+// newline, and may contain any bytes, even a prompt.
 //
 // Thread safety: one thread at a time.
-// Ownership: owns the child; the destructor does as that of Process.
-// Blocking: Start and Eval, up to their timeouts. Where Eval's time is up, it
-// also waits for the program to answer its interrupt, for
-// ReplInterrupt::patience at most. WithTimeout and CancellationScope end all of
-// it; then the next Eval goes on with the interrupt.
+// Ownership: owns the child; the destructor does the same as that of Process.
+// Blocking: Start and Eval, up to their timeouts. After its timeout, Eval also
+// waits for the program to answer its interrupt, for ReplInterrupt::patience at
+// most. WithTimeout and CancellationScope end all of these waits; the next Eval
+// then goes on with the interrupt.
 class Repl {
  public:
   // Errors: as Process::Spawn; kDeadlineExceeded when the program does not
-  // answer in time, or kFailedPrecondition when it ends, with what it wrote;
-  // kInvalidArgument for a dialect that has no way to know the end of a reply.
+  // answer in time, or kFailedPrecondition when it ends, with its output;
+  // kInvalidArgument for a dialect that has no way to detect the end of a
+  // reply.
   static absl::StatusOr<std::unique_ptr<Repl>> Start(
       ReplDialect dialect, absl::Duration timeout = absl::Seconds(20));
 
-  // The same with a child that has been started already, and that nobody has
-  // talked to: dialect.command is not used. With a ReplayProcess
+  // The same with a child that has been started already and has not been used:
+  // dialect.command is not used. With a ReplayProcess
   // (asyncproc/testing/replay_process.h), a recorded session gives its replies
   // again. kInvalidArgument for a Process and a dialect with a channel: the
   // channel is made before the child.
@@ -171,24 +174,24 @@ class Repl {
 
   // Executes `statement`, of any number of lines, and waits for its reply.
   //
-  // When the time is up, the statement is interrupted, and what it still writes
+  // When the time is up, the statement is interrupted, and its further output
   // is dropped: it never becomes part of the next reply. Errors:
-  // kDeadlineExceeded, with what was written by then, and whether the session
-  // goes on; if not, all further calls get kFailedPrecondition.
-  // kResourceExhausted, likewise, for a reply longer than its limit.
-  // kInvalidArgument for a statement that is not complete (a `def` without its
-  // end): the session goes on. kUnimplemented for a byte that the dialect
-  // cannot carry: nothing was sent. kFailedPrecondition when the program has
-  // ended. kCancelled by a CancellationScope: the statement runs on, and is
-  // interrupted when the next one comes.
+  // kDeadlineExceeded, with the output so far, and whether the session goes on;
+  // if not, all further calls get kFailedPrecondition. kResourceExhausted,
+  // likewise, for a reply longer than its limit. kInvalidArgument for an
+  // incomplete statement (a `def` without its end): the session goes on.
+  // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
+  // kFailedPrecondition when the program has ended. kCancelled by a
+  // CancellationScope: the statement runs on, and the next Eval interrupts it.
   absl::StatusOr<Reply> Eval(absl::string_view statement,
                              absl::Duration timeout);
 
-  // Ends the program: its input first, then by signals; see Process::Terminate.
+  // Ends the program: closes its input, then sends signals; see
+  // Process::Terminate.
   absl::StatusOr<ExitStatus> Close(absl::Duration grace = absl::Seconds(1));
 
   Child& child() { return *child_; }
-  // REQUIRES: made by Start.
+  // REQUIRES: the child is a Process, as after Start.
   Process& process();
 
  private:
@@ -196,7 +199,7 @@ class Repl {
   struct Completion {
     bool incomplete = false;
     std::string status;  // As the program wrote it.
-    std::string out;     // Of a mark or prompt dialect: what came before.
+    std::string out;     // Of a mark or prompt dialect: the output before it.
     std::string prompt;
   };
 
@@ -208,25 +211,26 @@ class Repl {
                                      absl::Time deadline);
   absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
                                           absl::Time deadline);
-  // Sends what the dialect says of `statement`.
+  // Sends the dialect's text for `statement`.
   absl::Status Send(absl::string_view statement);
   absl::Status SendByChannel(absl::string_view text);
   absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
-  // Errors: kResourceExhausted when the reply is too long already. Where the
-  // output is to be dropped, drops it then.
+  // Errors: kResourceExhausted when the reply is too long already. If drops_ is
+  // set, drops the output instead.
   absl::Status CheckLength();
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
   absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
   // Whether the child waits for more of a statement, on its stdin or channel.
   bool AsksForMore();
   // Whether a program that was told on its stdin to read the channel has
-  // stopped to do so, at a ".exit" say.
+  // stopped reading it, for example at a ".exit".
   bool HasLeft();
   absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
 
-  // Interrupts what runs, and drops what it writes. Errors: kDeadlineExceeded,
-  // kCancelled: the next call may try again; else the session is lost.
+  // Interrupts the running statement, and drops its output. Errors:
+  // kDeadlineExceeded, kCancelled: the next call may try again; else the
+  // session is lost.
   absl::Status Recover(absl::Time deadline = absl::InfiniteFuture());
   absl::Status Interrupt();
   // Writes `text` to stdin.
@@ -245,7 +249,7 @@ class Repl {
 
   const ReplDialect dialect_;
   const std::unique_ptr<Child> child_;
-  Process* process_ = nullptr;  // The same, if Start has made it.
+  Process* process_ = nullptr;  // child_, if that is a Process; else null.
   std::unique_ptr<internal::Channel> channel_;
   const std::unique_ptr<const internal::StatementTemplate> template_;
   const std::unique_ptr<const RE2> incomplete_;  // Or null.
@@ -255,15 +259,15 @@ class Repl {
   uint64_t id_ = 0;       // Of the last statement.
   std::string head_;      // Its mark.
   std::string tail_;      //
-  std::string received_;  // From the channel; not yet a line.
-  std::string taken_;     // Of a mark dialect's stdout; not yet a reply.
+  std::string received_;  // From the channel; not a whole line yet.
+  std::string taken_;     // From stdout, of a mark dialect; no whole reply yet.
   std::string status_ = "0";
   std::string state_ = ":";
   bool unanswered_ = false;   // A statement is still to be interrupted.
-  bool unfinished_ = false;   // And it is not complete.
-  bool interrupted_ = false;  // And it has been interrupted once.
+  bool unfinished_ = false;   // That statement is not complete.
+  bool interrupted_ = false;  // That statement has been interrupted once.
   bool drops_ = false;        // The output is dropped, not kept for a reply.
-  bool stale_ = false;   // What was written since then is still to be dropped.
+  bool stale_ = false;   // Output of an earlier statement is to be dropped.
   absl::Status broken_;  // Why the session cannot go on.
 };
 

@@ -11,8 +11,8 @@ namespace {
 
 const absl::string_view kNul("\0", 1);
 
-// A child in a process group of its own, so that an interrupt reaches all that
-// it has started and nobody else.
+// A command in its own process group, so that an interrupt reaches the child
+// and the processes that it has started, and no others.
 Command InOwnGroup(std::vector<std::string> argv,
                    const std::vector<std::string>& arguments = {}) {
   argv.insert(argv.end(), arguments.begin(), arguments.end());
@@ -21,7 +21,7 @@ Command InOwnGroup(std::vector<std::string> argv,
   return command;
 }
 
-// A program of ours reads each statement behind its length.
+// For our own programs, which read each statement after its length.
 ReplDialect ByLength(Command command) {
   ReplDialect dialect;
   dialect.command = std::move(command);
@@ -41,7 +41,7 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
   dialect.setup = std::string(setup);
   dialect.statement = std::string(statement);
   dialect.refused = std::string(kNul);
-  // Of sh and of bash.
+  // The messages of sh and of bash.
   dialect.incomplete =
       "eval: .*(?:end of file unexpected|Unterminated quoted string|"
       "unexpected end of file|unexpected EOF)";
@@ -52,15 +52,15 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
 
 ReplDialect BcDialect() {
   ReplDialect dialect;
-  // Without -i, an interrupt ends it; a file that it reads, and be it its
-  // stdin, it neither edits nor echoes.
-  // It leaves a file at an error in a function: the next is the same.
+  // Without -i, an interrupt ends bc; bc neither edits nor echoes a file that
+  // it reads, even if that is its stdin.
+  // bc leaves a file at an error in a function: the next file is the same.
   dialect.command = InOwnGroup({"bc", "-q", "-i"},
                                std::vector<std::string>(16, "/dev/stdin"));
   dialect.command.env.Set("BC_LINE_LENGTH", "0").Unset("BC_ENV_ARGS");
   dialect.statement = "{statement}\nprint \"{head}\"\nprint \"{tail}\\n\"\n";
   dialect.refused = std::string(kNul);
-  // Out of braces and parentheses, of a string, and of a comment.
+  // To leave braces and parentheses, a string, and a comment.
   dialect.abandon = {"}\n", "", "\"\n", "*/\n", "}\n}\n", ""};
   return dialect;
 }
@@ -72,7 +72,7 @@ ReplDialect DcDialect() {
   dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
   dialect.refused = std::string(kNul);
   dialect.abandon = {"]s_\n", "]]s_\n", "]]]]s_\n"};
-  dialect.interrupt.signal = 0;  // It would end it.
+  dialect.interrupt.signal = 0;  // A signal would end dc.
   return dialect;
 }
 
@@ -93,7 +93,7 @@ ReplDialect GdbDialect(const std::vector<std::string>& arguments) {
                   "set height 0", "-iex", "set style enabled off", "-iex",
                   "set debuginfod enabled off", "-iex", "set history save off"},
                  arguments));
-  // As the value of a command: gdb takes no program of several lines.
+  // In a variable: gdb does not take a program of several lines as an argument.
   dialect.command.argv.insert(
       dialect.command.argv.begin() + 1,
       {"-ex", "python import os; exec(os.environ.pop('ASYNCPROC_GDB'))"});
@@ -113,8 +113,8 @@ ReplDialect BashDialect() {
 
 ReplDialect Sqlite3Dialect(const std::string& database) {
   ReplDialect dialect;
-  // Its interactive loop lives on after an interrupt, and the file that it
-  // reads is neither edited nor echoed.
+  // The interactive loop survives an interrupt, and sqlite3 neither edits nor
+  // echoes the file that it reads.
   dialect.command =
       InOwnGroup({"sqlite3", "-interactive", "-init", "/dev/null", database});
   dialect.command.env.Set("TERM", "dumb").Set("INPUTRC", "/dev/null");
@@ -126,7 +126,7 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
   dialect.incomplete = "Parse error near line \\d+: incomplete input";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n.read /dev/fd/8\n";
-  dialect.interrupt.repeated = false;  // Three in a row end it.
+  dialect.interrupt.repeated = false;  // Three in a row end sqlite3.
   return dialect;
 }
 
@@ -139,7 +139,7 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
   dialect.command.process_group = ProcessGroup::Inherit();
   dialect.command.pty = Pty{24, 80, /*echo=*/false};
   dialect.command.env.Set("TERM", "dumb").Set("INPUTRC", "/dev/null");
-  // Its interactive loop lives on after an interrupt.
+  // The interactive loop survives an interrupt.
   dialect.typed = "\\i /dev/fd/8\n";
   dialect.channel = true;
   dialect.statement =
@@ -148,7 +148,7 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
       "\\else\n\\qecho {id} done 0\n\\endif\n\\o\n";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n\\i /dev/fd/8\n";
-  dialect.interrupt.repeated = false;  // It would end what the text begins.
+  dialect.interrupt.repeated = false;  // It would end the \i of the text.
   return dialect;
 }
 
@@ -156,7 +156,7 @@ ReplDialect LuaDialect() {
   ReplDialect dialect;
   dialect.command = InOwnGroup({"lua", "-i"});
   dialect.command.env.Unset("LUA_INIT");
-  // Its line editing repeats each line, unchanged on a wide screen, and takes
+  // The line editing repeats each line, unchanged on a wide screen, and takes
   // control characters for commands.
   dialect.command.env.Set("TERM", "dumb").Set("COLUMNS", "32000");
   dialect.command.env.Set("INPUTRC", "/dev/null");
@@ -169,7 +169,64 @@ ReplDialect LuaDialect() {
   dialect.prompt = "(?m:^)> ";
   dialect.continuation = "(?m:^)>> ";
   dialect.abandon = {")\n", "]]\n)\n"};
-  dialect.interrupt.repeated = false;  // A second one ends it.
+  dialect.interrupt.repeated = false;  // A second one ends lua.
+  return dialect;
+}
+
+ReplDialect PerlDialect() {
+  return ByLength(
+      InOwnGroup({"perl", "-e", std::string(internal::kPerlProgram)}));
+}
+
+ReplDialect PrologDialect() {
+  Command command = InOwnGroup(
+      {"swipl", "-q", "-f", "none", "-g",
+       "getenv('ASYNCPROC_PROLOG', P), unsetenv('ASYNCPROC_PROLOG'), "
+       "open_string(P, S), load_files(asyncproc, [stream(S)]), close(S), "
+       "asyncproc:main"});
+  command.env.Set("ASYNCPROC_PROLOG", std::string(internal::kPrologProgram));
+  return ByLength(std::move(command));
+}
+
+ReplDialect RDialect() {
+  return ByLength(
+      InOwnGroup({"R", "--no-echo", "--no-save", "--no-restore",
+                  "--no-init-file", "--no-site-file", "--no-environ", "-e",
+                  std::string(internal::kRProgram)}));
+}
+
+ReplDialect RubyDialect() {
+  Command command =
+      InOwnGroup({"ruby", "-e", std::string(internal::kRubyProgram)});
+  command.env.Unset("RUBYOPT");
+  return ByLength(std::move(command));
+}
+
+ReplDialect TclDialect() {
+  // tclsh takes its program from a file alone.
+  ReplDialect dialect =
+      ByLength(InOwnGroup({"sh", "-c", "exec tclsh /dev/fd/3 3<<end\n$1\nend\n",
+                           "sh", std::string(internal::kTclProgram)}));
+  dialect.interrupt.signal = 0;  // It would end it.
+  return dialect;
+}
+
+ReplDialect ZshDialect() {
+  ReplDialect dialect = Shell({"zsh", "-f", "/dev/fd/8"}, internal::kZshSetup,
+                              internal::kZshStatement);
+  // A syntax error and a statement that is not complete read alike but for
+  // this.
+  dialect.incomplete = "\\(eval\\):\\d+: unmatched ";
+  return dialect;
+}
+
+ReplDialect RedisDialect(const std::vector<std::string>& arguments) {
+  ReplDialect dialect;
+  dialect.command = InOwnGroup({"redis-cli"}, arguments);
+  dialect.command.env.Set("REDISCLI_RCFILE", "/dev/null");
+  dialect.statement = "{statement}\nECHO {head}{tail}\n";
+  dialect.refused = std::string(kNul);
+  dialect.interrupt.signal = 0;  // It would end it.
   return dialect;
 }
 

@@ -32,17 +32,17 @@ namespace {
 
 constexpr char kPayloadUrl[] = "asyncproc/run_failure";
 
-// How much input is queued ahead of the pipe, so that large input is not there
-// twice.
+// The most input queued ahead of the pipe, so that large input is not copied as
+// a whole.
 constexpr size_t kInputAhead = 256 * 1024;
 
-// How often an escalation looks whether descendants have ended.
+// The interval at which an escalation checks for the end of descendants.
 constexpr absl::Duration kSlice = absl::Milliseconds(10);
 
-// Killed processes close the output soon, if not in the same moment.
+// Killed processes close the output soon, though not at once.
 constexpr absl::Duration kTimeToSettle = absl::Milliseconds(50);
 
-// Smaller output is copied, rather than kept in memory with room for more.
+// Smaller output is copied, rather than kept in a larger block of memory.
 constexpr size_t kWorthKeeping = 64 * 1024;
 
 absl::Cord ToCord(ByteQueue memory) {
@@ -54,8 +54,8 @@ absl::Cord ToCord(ByteQueue memory) {
 // One stream of the child's output.
 class Capture {
  public:
-  // `kept_bound`: the bound of the bytes that are kept, where that is not the
-  // bound of the bytes that arrive.
+  // `kept_bound`: the bound of the kept bytes, where that is not the bound of
+  // the arriving bytes.
   Capture(std::shared_ptr<OutputBuffer> arrived,
           std::optional<OutputBound> kept_bound, const OutputSink& sink)
       : arrived_(std::move(arrived)),
@@ -66,7 +66,7 @@ class Capture {
     kept_cursor_ = kept_->AddCursor(/*at_oldest=*/true);
   }
 
-  // Hands the bytes that have arrived to the sink, unless that has failed.
+  // Passes the bytes that have arrived to the sink, unless the sink has failed.
   absl::Status Deliver() {
     if (kept_ == nullptr) return absl::OkStatus();
     const std::string piece = arrived_->Read(cursor_);
@@ -113,7 +113,7 @@ class Session {
         input_(options.input.has_value() ? absl::string_view(*options.input)
                                          : absl::string_view()) {}
 
-  // A sink may have thrown: the child does not outlive that.
+  // A sink may have thrown: the child must not outlive the call.
   ~Session() {
     if (child_->end().IsSettled() || left_behind_) return;
     const internal::WaitShield shield;
@@ -156,7 +156,7 @@ class Session {
   }
 
  private:
-  // Until the output has settled, or there is a reason not to wait for that.
+  // Runs until the output has settled, or there is a reason to end the child.
   absl::Status Drive() {
     while (!child_->end().IsSettled()) {
       if (absl::Status status = Feed(); !status.ok()) return status;
@@ -174,7 +174,7 @@ class Session {
       const absl::string_view piece = input_.substr(0, kInputAhead);
       if (absl::Status status = input->Write(piece); !status.ok()) {
         input_closed_ = true;
-        // That the child has closed its end is its own affair.
+        // It is not an error that the child has closed its stdin.
         if (absl::IsFailedPrecondition(status)) return absl::OkStatus();
         reason_ = RunFailureReason::kInput;
         return status;
@@ -200,8 +200,8 @@ class Session {
 
   bool HasEnded() const { return child_->end().HasExited(); }
 
-  // When a limit is reached, unless something happens before. What ended in
-  // time has ended in time, however long its output takes to settle.
+  // The time of the next limit. There is none after the end of the child: time
+  // for the output to settle does not count.
   absl::Time NextLimit() const {
     if (HasEnded()) return absl::InfiniteFuture();
     return std::min(start_ + options_.timeout,
@@ -231,8 +231,9 @@ class Session {
                      absl::FormatDuration(limit_)));
   }
 
-  // Ends the child by the escalation, and then for good. Where the time of this
-  // thread is up, there is no time for an escalation, nor for output of others.
+  // Ends the child by the escalation, and then by SIGKILL. After an
+  // interruption by a scope of this thread, there is no time for an escalation,
+  // nor for the output of other processes.
   void End() {
     const internal::WaitShield shield;
     absl::Time patience = absl::InfiniteFuture();
@@ -275,8 +276,8 @@ class Session {
     Deliver().IgnoreError();
   }
 
-  // For a child that cannot be killed, or reaped, now: a thread of its own
-  // reaps it some day.
+  // For a child that cannot be killed or reaped now: a separate thread reaps it
+  // later.
   void LeaveBehind() {
     left_behind_ = true;
     const auto drive = [child = child_] {
@@ -314,7 +315,7 @@ class Session {
 
   void StepOnce(absl::Time deadline) {
     child_->Step(deadline);
-    // The first failure of a sink is the reason of the end.
+    // Run returns the first failure, even if a sink fails now.
     Deliver().IgnoreError();
   }
 
@@ -328,7 +329,7 @@ class Session {
   const std::shared_ptr<ChildProcess> child_;
   Capture out_;
   Capture err_;
-  absl::string_view input_;  // What has yet to be queued.
+  absl::string_view input_;  // The input that is not queued yet.
   bool input_closed_ = false;
   uint64_t arrived_ = 0;
   absl::Time last_output_ = start_;
@@ -447,7 +448,7 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
                      absl::FormatDuration(options.timeout)));
   }
   command.input_limit = 0;
-  // A bound is for the bytes that are kept, not for those that a sink is shown.
+  // A bound limits the kept bytes, not the bytes passed to a sink.
   std::optional<OutputBound> kept_bound;
   if (options.on_out != nullptr || options.on_err != nullptr) {
     kept_bound = std::exchange(command.output_buffer, OutputBound::Unbounded());
@@ -483,7 +484,7 @@ std::ostream& operator<<(std::ostream& out, RunFailureReason reason) {
 std::optional<RunFailure> GetRunFailure(const absl::Status& status) {
   const std::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
   if (!payload.has_value()) return std::nullopt;
-  // Sixteen numbers of twenty digits at the most.
+  // Sixteen numbers of twenty digits at most.
   const std::string head(payload->Subcord(0, 400));
   const size_t end = head.find('\n');
   if (end == std::string::npos) return std::nullopt;

@@ -20,9 +20,9 @@
 
 namespace asyncproc {
 
-// What a child said on one stream: bytes in one piece that nobody changes, in
-// the very memory that they were read into. It is used as the string_view that
-// it converts to; `std::string(result.out)` makes a copy.
+// The output of a child on one stream: immutable, contiguous bytes, in the
+// memory into which they were read. It converts to a string_view and is used as
+// one; `std::string(result.out)` makes a copy.
 //
 // A value; copies share the bytes. Thread safety: as an int.
 class CapturedOutput {
@@ -70,38 +70,37 @@ class CapturedOutput {
   }
 
  private:
-  absl::Cord bytes_;  // In one piece.
+  absl::Cord bytes_;  // Contiguous.
 };
 
-// Called with each piece of output as it arrives; an error ends the run. What
-// it throws comes out of Run, which has killed and reaped the child then.
+// Called with each piece of output as it arrives; an error ends the run. An
+// exception leaves Run after Run has killed and reaped the child.
 using OutputSink = std::function<absl::Status(absl::string_view)>;
 
 struct RunOptions {
-  // All that the child gets to read, and then the end of its input. Nothing:
-  // if stdin is a pipe, it is at its end from the start; "" is the same.
-  // A child that does not read it, or not all, is no error: see
-  // RunResult::unread_input.
+  // The whole input of the child, followed by end-of-file. Nothing: if stdin is
+  // a pipe, it is at end-of-file from the start; "" is the same.
+  // Unread input is not an error: see RunResult::unread_input.
   std::optional<std::string> input;
 
-  // How long the child may run. Zero or less: it is not started at all.
+  // The time limit of the child. Zero or less: the child is not started at all.
   absl::Duration timeout = absl::InfiniteDuration();
 
-  // How long it may say nothing, on either stream, while it runs. Positive.
+  // The longest silence of the child, on both streams, while it runs. Positive.
   absl::Duration idle_timeout = absl::InfiniteDuration();
 
-  // Whether it is an error if the child fails: exits with anything but 0, or
-  // is killed by a signal.
+  // Whether a failure of the child is an error: an exit status other than 0, or
+  // death by a signal.
   bool check = false;
 
-  // How the child is ended when its time is up. By default its descendants
-  // too: the timeout of a shell's is meant for what the shell runs.
+  // How the child is ended when its time is up. By default its descendants are
+  // ended too: the timeout of a shell is meant for the commands that it runs.
   Escalation escalation = StandardForTree();
 
-  // See the output live, while it is being captured all the same: called on
-  // the calling thread, in order, nothing twice and nothing left out, whatever
-  // Command::output_buffer keeps. While one runs, nothing else is read or
-  // written and no limit is looked at.
+  // Receive the output live, while it is captured as well: called on the
+  // calling thread, in order, with every byte exactly once, regardless of the
+  // bound in Command::output_buffer. During a call, Run reads and writes
+  // nothing and checks no limit.
   OutputSink on_out;
   OutputSink on_err;
 
@@ -111,21 +110,21 @@ struct RunOptions {
 
 struct RunResult {
   // ExitStatus::output_complete is false when a process that the child left
-  // behind still has its output open: that was waited for no longer than
-  // Command::drain_grace says.
+  // behind still has its output open. Run waits for such a process for
+  // Command::drain_grace at most.
   ExitStatus status = ExitStatus::Exited(0);
   pid_t pid = 0;       // The child's; another process may have it by now.
   CapturedOutput out;  // Empty where the stream is not a pipe.
   CapturedOutput err;
   uint64_t truncated = 0;  // Bytes of both that Command::output_buffer dropped.
-  uint64_t unread_input = 0;  // Bytes of the input that never got to the pipe.
+  uint64_t unread_input = 0;  // Bytes of the input not written to the pipe.
   ResourceUsage usage;        // As in `status`.
   absl::Duration elapsed;     // From the call until the output had settled.
 };
 
-// Runs `command` to its end: feeds it its input, collects what it says on both
-// streams, and waits for it, all at once on the calling thread; so that neither
-// the amount of input or output, nor their order, can make it hang.
+// Runs `command` to its end: writes its input, collects its output on both
+// streams, and waits for it, all interleaved on the calling thread; so that
+// neither the amount of input or output, nor their order, can make it hang.
 //
 //   asyncproc::RunOptions options;
 //   options.input = "6 * 7\n";
@@ -135,46 +134,47 @@ struct RunResult {
 //   if (!result.ok()) return result.status();
 //   if (result->status.ok()) Use(result->out);   // "42\n"
 //
-// Command::output_buffer says how much of each stream is kept. It cannot be
-// BlockChild: while Run runs, nobody could read. on_destroy and input_limit
-// have no say here. When Run returns, the child has ended and been reaped; but
-// for one that has become another user, whom the host may not kill, which is
-// left to a thread that reaps it.
+// Command::output_buffer bounds the kept bytes of each stream. It cannot be
+// BlockChild: while Run runs, no caller could read. on_destroy and input_limit
+// have no effect here. When Run returns, the child has ended and been reaped.
+// The exception is a child that has changed to another user, which the host may
+// not kill: a thread reaps that child later.
 //
 // Thread safety: may be called from any thread, from many at once.
-// Blocking: until the child has ended; see RunOptions::timeout. It starts no
-// thread. When a WithTimeout or CancellationScope of this thread ends the wait,
-// the child and, as `escalation` says, its group or tree get SIGKILL at once. A
-// child that has ended by then is left as it is, and so is what it left behind:
-// Run returns what there is, with RunFailureReason::kInterrupted and, where its
-// output is still open, an ExitStatus::output_complete that is false.
+// Blocking: until the child has ended; see RunOptions::timeout. Run starts no
+// thread, except for a child that it cannot kill. When a WithTimeout or
+// CancellationScope of this thread ends the wait, the child and, as
+// `escalation` says, its group or tree get SIGKILL at once. If the child has
+// ended by then, Run kills nothing, not even the processes that it left behind:
+// Run returns the output so far, with RunFailureReason::kInterrupted and, if
+// the output is still open, an ExitStatus::output_complete that is false.
 // Errors: as Process::Spawn, if the child cannot be started. kInvalidArgument,
-// before it is, for what contradicts itself: input or a sink for a stream that
-// is no pipe, a limit that is none, an escalation of no steps.
-// kDeadlineExceeded when a limit ended it, also if it then exits with 0.
-// kAborted when it fails and `check` is set. What a sink returned. kDataLoss as
-// Process::Wait. kResourceExhausted also without memory for the input. All
-// messages have the command, quoted for a shell, and the last lines of both
-// streams; and all but those of a child that was never started have a
-// RunFailure.
+// before the start, for contradictory arguments: input or a sink for a stream
+// that is not a pipe, an invalid limit, an escalation of no steps.
+// kDeadlineExceeded when a limit ended the child, even if it then exits with 0.
+// kAborted when the child fails and `check` is set. The error of a sink.
+// kDataLoss as Process::Wait. kResourceExhausted also without memory for the
+// input. All messages have the command, quoted for a shell, and the last lines
+// of both streams. All errors have a RunFailure, except when the child was
+// never started.
 absl::StatusOr<RunResult> Run(Command command, const RunOptions& options = {});
 
 // Why Run returned an error.
 enum class RunFailureReason {
   kTimeout,      // RunOptions::timeout.
   kIdleTimeout,  // RunOptions::idle_timeout.
-  kExit,         // It failed, and RunOptions::check is set.
-  kInterrupted,  // By a WithTimeout or CancellationScope around it.
+  kExit,         // The child failed, and RunOptions::check is set.
+  kInterrupted,  // A surrounding WithTimeout or CancellationScope.
   kSink,         // on_out or on_err returned an error.
   kInput,        // A terminal does not take such input (see Terminal), or there
                  // is no memory for it.
-  kStatusLost,   // Somebody else has taken its status: result.status is void.
+  kStatusLost,   // Other code has taken the status: result.status is void.
 };
 
 std::ostream& operator<<(std::ostream& out, RunFailureReason reason);
 
-// What the status of a run that failed tells beyond its code and message, with
-// all that the child said until then:
+// Data of the status of a failed run, beyond its code and message, with all
+// output of the child until the failure:
 //
 //   auto result = asyncproc::Run(command, options);
 //   if (auto failure = asyncproc::GetRunFailure(result.status())) {
@@ -185,24 +185,24 @@ std::ostream& operator<<(std::ostream& out, RunFailureReason reason);
 struct RunFailure {
   RunFailureReason reason = RunFailureReason::kExit;
   std::string command;   // Quoted for a shell.
-  absl::Duration limit;  // The one that ended it; else zero.
-  RunResult result;      // As it would have been returned.
+  absl::Duration limit;  // The limit that ended the run; else zero.
+  RunResult result;      // As Run would have returned it.
 };
 
-// Nothing when `status` is not that of a run. The output is shared with
+// Returns nothing when `status` is not that of a run. The output is shared with
 // `status`, not copied.
 std::optional<RunFailure> GetRunFailure(const absl::Status& status);
 
-// What `command` says on stdout. Errors: as Run with `check`.
+// Runs `command`, and returns its stdout. Errors: as Run with `check`.
 //
 //   auto kernel = asyncproc::CheckOutput({"uname", "-r"});  // "6.1.0-18\n"
 absl::StatusOr<std::string> CheckOutput(Command command);
 
-// What it says on stdout and stderr, in the order in which it is written: both
-// are the same pipe. Errors: as Run with `check`.
+// Runs `command`, and returns its stdout and stderr in the order of the writes:
+// both are the same pipe. Errors: as Run with `check`.
 absl::StatusOr<std::string> CombinedOutput(Command command);
 
-// Only whether it succeeds. Errors: as Run with `check`.
+// Runs `command`, and checks that it succeeds. Errors: as Run with `check`.
 absl::Status Check(Command command);
 
 }  // namespace asyncproc

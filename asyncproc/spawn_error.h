@@ -21,7 +21,7 @@ enum class SpawnStage {
   kTerminal,      // Making a pseudo-terminal, in the host, or making it the
                   // controlling one, in the child.
   kDescriptors,   // Putting descriptors at their numbers in the child.
-  kClose,         // Closing all the others.
+  kClose,         // Closing all other descriptors.
   kRlimits,       // setrlimit
   kNice,          // setpriority
   kGroup,         // setgid
@@ -33,12 +33,12 @@ enum class SpawnStage {
   kExec,          // execve
 };
 
-// "pipe", "setuid", "exec" ...: the word that messages use.
+// "pipe", "setuid", "exec" ...: the name in messages.
 absl::string_view SpawnStageName(SpawnStage stage);
 
 std::ostream& operator<<(std::ostream& out, SpawnStage stage);
 
-// What the status of a failed start tells beyond its code and message:
+// Data of the status of a failed start, beyond its code and message:
 //
 //   auto process = asyncproc::Process::Spawn(command);
 //   if (auto failure = asyncproc::GetSpawnFailure(process.status())) {
@@ -50,7 +50,7 @@ struct SpawnFailure {
   int error_number = 0;  // An errno.
 };
 
-// Nothing when `status` is not that of a failed start.
+// Returns nothing when `status` is not that of a failed start.
 std::optional<SpawnFailure> GetSpawnFailure(const absl::Status& status);
 
 // Adds `failure` to `status`. For this library's own use and for test doubles.

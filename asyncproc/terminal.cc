@@ -15,7 +15,7 @@
 namespace asyncproc {
 namespace {
 
-// The kernel tells nobody when a child changes its terminal.
+// The kernel does not report that a child changes its terminal.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
 absl::StatusOr<termios> Settings(int master) {

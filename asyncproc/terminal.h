@@ -13,8 +13,8 @@ class StdinWriter;
 }  // namespace internal
 
 // The terminal of a child that was started with Command::pty, from the side of
-// whoever sits at it. What the child writes comes by Process::out, and what is
-// written to Process::Write it takes for typed: see there.
+// its user. The child's output arrives at Process::out, and the child takes
+// bytes from Process::Write as typed input: see there.
 //
 //   asyncproc::Command command({"python3", "-q"});
 //   command.pty = asyncproc::Pty{50, 132, /*echo=*/false};
@@ -24,31 +24,31 @@ class StdinWriter;
 //   if (typed.ok()) typed = (*python)->pty()->SendInterrupt();
 //
 // A terminal is in canonical mode unless the child changes that (programs with
-// line editing do): it hands over whole lines, of at most 4,095 bytes, cuts
-// longer ones, and acts upon control characters: mind them in data. It turns
-// "\n" into "\r\n" on the way out.
+// line editing do): it passes on whole lines of at most 4,095 bytes, truncates
+// longer lines, and acts on control characters, also those within data. It
+// turns "\n" into "\r\n" in the output.
 //
 // Thread safety: any thread may call anything.
 // Ownership: part of its Process.
 // Blocking: only AwaitEcho blocks.
 class Terminal {
  public:
-  // The child is told by SIGWINCH.
+  // Sets the size; the child gets SIGWINCH.
   absl::Status SetSize(int rows, int columns);
-  // As it is now: the child may have changed it.
+  // The current size: the child may have changed it.
   absl::StatusOr<TerminalSize> GetSize() const;
 
   absl::Status SetEcho(bool echo);
   // Errors: as tcgetattr.
   absl::StatusOr<bool> Echo() const;
-  // Waits until echo is as said: programs that ask for a password turn it off
-  // first, and drop what was typed before.
+  // Waits until the echo setting equals `echo`: programs that ask for a
+  // password turn echo off first, and drop earlier typed input.
   // Errors: kDeadlineExceeded.
   absl::Status AwaitEcho(bool echo, absl::Duration timeout);
 
-  // What a person types, behind what was written: the end of the input (^D;
-  // where the line is not empty, it takes two), interrupt (^C), quit (^\), and
-  // suspend (^Z). The characters are those that the terminal is set to.
+  // Types a control character, after all written data: end-of-file (^D; typed
+  // twice if the line is not empty), interrupt (^C), quit (^\), and suspend
+  // (^Z). The characters are those in the settings of the terminal.
   // Errors: as Process::Write.
   absl::Status SendEof();
   absl::Status SendInterrupt();
@@ -57,7 +57,7 @@ class Terminal {
 
  private:
   friend class Process;
-  // `master` and `input` outlive it.
+  // `master` and `input` outlive this object.
   Terminal(int master, internal::StdinWriter* input);
 
   absl::Status SendControl(int index);

@@ -14,14 +14,14 @@
 
 namespace asyncproc {
 
-// One means of ending a child, and how long it is given to work.
+// One means of ending a child, and the grace period that follows it.
 struct EscalationStep {
-  // Closes the child's stdin, and drops what was still to be written to it.
-  // Skipped, grace and all, where stdin is not a pipe or is closed already.
+  // Closes the child's stdin, and drops bytes still queued for it. Skipped,
+  // with its grace period, when stdin is not a pipe or is closed already.
   static EscalationStep CloseStdin(absl::Duration grace);
   // Sends `signal`; and SIGCONT, so that a stopped child takes it. The child
-  // gets it last of its scope: a shell that waits for its own may have ended by
-  // itself by then, and with another status.
+  // gets the signal last of its scope: a shell that waits for its children may
+  // have ended by then, by itself and with another status.
   static EscalationStep Signal(int signal, absl::Duration grace);
 
   int signal = 0;  // 0: close stdin.
@@ -31,20 +31,21 @@ struct EscalationStep {
   std::string ToString() const;
 };
 
-// Whom an escalation is to end.
+// The processes that an escalation is to end.
 enum class TerminationScope {
   kChild,
-  // And every process of the group that the child leads (Command::process_group
-  // is New, or new_session is set; else it is as kChild).
+  // The child, and every process of the group that it leads
+  // (Command::process_group is New, or new_session is set; otherwise the same
+  // as kChild).
   kGroup,
-  // And all its descendants, also those that have left its group or session,
-  // but for those whose parent had ended before the escalation began and that
-  // are in another group: see OrphanAdoption.
+  // The child, and all its descendants, also outside of its group or session. A
+  // descendant in another group is not found if its parent had ended before the
+  // escalation began: see OrphanAdoption.
   kTree,
 };
 
-// How to end a child, as data: each step is taken when the grace of the one
-// before is over, and the whole is over when all it is meant to end have ended.
+// How to end a child, as data: each step is taken when the grace period of the
+// step before is over. The escalation is over when all its targets have ended.
 //
 //   using asyncproc::EscalationStep;
 //   asyncproc::Escalation gentle;
@@ -54,51 +55,51 @@ enum class TerminationScope {
 //   auto termination = process->Terminate(gentle);
 struct Escalation {
   // Close stdin, SIGTERM, SIGKILL, with `grace` for each of the first two. A
-  // grace of zero goes straight to SIGKILL.
+  // grace of zero sends SIGKILL at once.
   static Escalation Standard(absl::Duration grace = absl::Seconds(1),
                              TerminationScope scope = TerminationScope::kChild);
 
   std::vector<EscalationStep> steps;
   TerminationScope scope = TerminationScope::kChild;
 
-  // Errors: kInvalidArgument for no step at all, a number that is no signal, or
-  // a negative grace; it names the step.
+  // Errors: kInvalidArgument for an empty list of steps, an invalid signal
+  // number, or a negative grace; the message names the step.
   absl::Status Validate() const;
 };
 
 // A process that outlived an escalation.
 struct Survivor {
   pid_t pid = 0;
-  // As /proc has it: 15 characters at most, control characters made visible.
+  // As in /proc: 15 characters at most, with control characters escaped.
   std::string command;
 };
 
-// What an escalation did.
+// The effect of an escalation.
 struct Termination {
   ExitStatus status = ExitStatus::Exited(0);  // Of the child itself.
-  // The step, by its index, in whose grace the last target ended. Nothing when
-  // all had ended before the first.
+  // The index of a step: the last target ended in the grace period of that
+  // step. Nothing when all targets had ended before the first step.
   std::optional<size_t> ended_by_step;
-  // Processes of the scope that are still there, say because they belong to
-  // another user.
+  // Processes of the scope that are still there, for example because they
+  // belong to another user.
   std::vector<Survivor> survivors;
   absl::Duration elapsed;
 };
 
-// What happens to a child that still runs when its Process is destroyed.
+// The treatment of a child that still runs when its Process is destroyed.
 class OnDestroy {
  public:
   enum class Policy { kKill, kTerminate, kDetach };
 
-  // SIGKILL, and reaped at once.
+  // Sends SIGKILL, and reaps the child at once.
   static OnDestroy Kill() { return OnDestroy(Policy::kKill, {}); }
-  // The destructor blocks for the escalation; what is left gets SIGKILL.
+  // Blocks the destructor for the escalation; then sends SIGKILL if necessary.
   static OnDestroy Terminate(Escalation escalation) {
     return OnDestroy(Policy::kTerminate, std::move(escalation));
   }
-  // It runs on. Its stdin is closed once what was queued has been written, its
-  // output is read and thrown away, and it is reaped when it ends, by a thread
-  // that lives just so long.
+  // Lets the child run on. Its stdin is closed after all queued bytes have been
+  // written; its output is read and dropped; and a thread reaps the child when
+  // it ends, and then ends too.
   static OnDestroy Detach() { return OnDestroy(Policy::kDetach, {}); }
 
   Policy policy() const { return policy_; }
@@ -112,14 +113,14 @@ class OnDestroy {
   Escalation escalation_;
 };
 
-// How long a child may take before a loop of many ends it. Plain fields; by
-// default there is no limit.
+// The limits of a child in an event loop of many. Plain fields; by default
+// there is no limit.
 struct ChildLimits {
-  // From its start.
+  // From the start of the child.
   absl::Duration timeout = absl::InfiniteDuration();
-  // Without any output, since its start or its last output.
+  // Without any output, since the child's start or its last output.
   absl::Duration idle_timeout = absl::InfiniteDuration();
-  // How it is ended then.
+  // How the child is ended at a limit.
   Escalation escalation = Escalation::Standard();
 
   bool unlimited() const {

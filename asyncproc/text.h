@@ -8,24 +8,24 @@
 
 namespace asyncproc {
 
-// Text of a child, for messages and logs of the host: a child may write bytes
-// that a terminal takes for commands.
+// Functions that make the text of a child safe for messages and logs of the
+// host: a child may write bytes that a terminal interprets as commands.
 //
 //   std::string plain = asyncproc::StripControlSequences(line);
 //   std::cout << asyncproc::Printable(plain) << "\n";
 //
-// Thread safety: any thread may call both functions.
+// Thread safety: both functions may be called from any thread.
 
-// `text` with an escape sequence as of C in place of each control character, of
-// each character that changes the direction of the text around it, and of each
-// byte that is not UTF-8: "\n", "\x1b". A backslash stays as it is. After
+// Returns `text` with a C escape sequence in place of each control character,
+// of each character that changes the direction of the text around it, and of
+// each byte that is not UTF-8: "\n", "\x1b". A backslash is not escaped. After
 // `most` bytes of `text`, "..." stands for the rest.
 std::string Printable(absl::string_view text, size_t most = std::string::npos);
 
-// `text` without the sequences by which programs control a terminal (ECMA-48):
-// colours and other CSI sequences, titles and links (OSC), and all others that
-// begin with ESC. A sequence that `text` cuts off is left out as well. Other
-// control characters stay.
+// Returns `text` without the sequences by which programs control a terminal
+// (ECMA-48): colours and other CSI sequences, titles and links (OSC), and all
+// others that begin with ESC. An incomplete sequence at the end of `text` is
+// removed as well. Other control characters stay.
 std::string StripControlSequences(absl::string_view text);
 
 }  // namespace asyncproc

@@ -68,7 +68,7 @@ absl::Status WriteAll(int fd, absl::string_view bytes,
   return absl::OkStatus();
 }
 
-// mkstemp leaves it to us to say who else may read it.
+// The permissions for the file of mkstemp: those of the file that it replaces.
 mode_t ModeFor(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) == 0) return info.st_mode & 0777;
@@ -96,7 +96,7 @@ absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
   if (internal::IsAsciicastV1(text)) {
     absl::Status status =
         internal::ReadAsciicastV1(text, &transcript.header, &transcript.events);
-    // One JSON object, which begins in the first line.
+    // The file is one JSON object, which begins in the first line.
     if (!status.ok()) return AtLine(1, status);
     return transcript;
   }
@@ -114,7 +114,7 @@ absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
     } else {
       TranscriptEvent event;
       absl::StatusOr<bool> read = reader->Read(line, &event);
-      // What was killed while it was recorded ends within a line.
+      // The file of a killed recorder ends within a line.
       const bool cut_off = !whole && !internal::ParseJson(line).ok();
       if (!read.ok() && cut_off) return transcript;
       if (!read.ok()) return AtLine(number, read.status());
@@ -155,7 +155,7 @@ absl::Status Transcript::Save(const std::string& path,
   absl::Status written = WriteAll(fd.get(), Format(format), fresh);
   if (!written.ok()) return written;
   if (fchmod(fd.get(), ModeFor(path)) < 0 || fsync(fd.get()) < 0) {
-    // The disk is full or broken, and says so only now.
+    // A full or broken disk may report the error only now.
     return Failed("write", fresh);
   }
   if (rename(fresh.c_str(), path.c_str()) < 0) return Failed("replace", path);

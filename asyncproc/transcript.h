@@ -11,14 +11,16 @@
 
 namespace asyncproc {
 
-// How a transcript is written down.
+// The file formats of a transcript.
 //
-// kJsonLines, which loses nothing: an object a line. The first is the header:
+// kJsonLines, which loses nothing: one object per line. The first is the
+// header:
 //
 //   {"transcript":1,"command":"bc -q","start_us":1700000000000000,
 //    "terminal":{"rows":24,"columns":80}}
 //
-// and the others are the events, with their time in microseconds since then:
+// and the others are the events, with their time in microseconds since the
+// start:
 //
 //   {"us":1520,"event":"in","data":"2+2\n"}
 //   {"us":1874,"event":"out","data":"4\n"}
@@ -31,28 +33,28 @@ namespace asyncproc {
 //   {"us":2500,"event":"exit","code":0}             or "signal":9, maybe with
 //                                                   "core_dumped":true
 //
-// JSON is UTF-8: bytes that are not are in "data_base64" instead of "data" (a
-// piece of output may end within a character). "command" likewise.
+// JSON is UTF-8: bytes that are not valid UTF-8 are in "data_base64" instead of
+// "data" (a piece of output may end within a character). "command" likewise.
 //
 // kAsciinema, for people to watch: asciicast v2, which `asciinema play` shows;
-// events "o", "i", "r" and "m". It has one output and knows no bytes: so what
-// came from stderr is among "o"; a character that was cut by the end of a piece
-// is put together, with the time of its last byte; bytes that are no UTF-8
-// become U+FFFD. Without a terminal, "\n" is written as "\r\n", which is what
-// a terminal makes of it, and read back as "\n". All other events are "m",
-// markers, with labels such as "asyncproc: exit 0".
+// events "o", "i", "r" and "m". The format has one output stream, and text
+// instead of bytes: so stderr is written as "o" too; a character that is split
+// between two pieces is joined, with the time of its last byte; invalid UTF-8
+// becomes U+FFFD. Without a terminal, "\n" is written as "\r\n", as a terminal
+// would, and read back as "\n". All other events are "m", markers, with labels
+// such as "asyncproc: exit 0".
 //
-// kAsciinema3: the same as asciicast v3, the default of asciinema 3, where the
-// time of an event is that since the event before.
+// kAsciinema3: the same as asciicast v3, the default of asciinema 3, in which
+// the time of an event counts from the event before.
 enum class TranscriptFormat { kJsonLines, kAsciinema, kAsciinema3 };
 
-// kAsciinema for a name that ends with ".cast", kAsciinema3 for one that ends
-// with ".v3.cast".
+// Returns kAsciinema for a name that ends with ".cast", kAsciinema3 for one
+// that ends with ".v3.cast", else kJsonLines.
 TranscriptFormat TranscriptFormatOf(absl::string_view path);
 
 // A whole conversation with a child: every byte with its time and direction,
-// the signals that were sent, and how it ended. A Recorder makes one of what
-// happens, and a ReplayProcess makes what happened of one.
+// the signals that were sent, and the exit status. A Recorder makes a
+// transcript of a live child, and a ReplayProcess plays a transcript back.
 //
 //   auto transcript = asyncproc::Transcript::Load("session.jsonl");
 //   if (!transcript.ok()) return transcript.status();   // It names the line.
@@ -60,34 +62,34 @@ TranscriptFormat TranscriptFormatOf(absl::string_view path);
 //     std::cout << event.time << " " << event << "\n";
 //   }
 //
-// The order of the events is one that can have been: what the child said
-// because of an input is behind it, and what was written because of an output
-// is behind that. Between stdout and stderr there is none but that they were
-// read in.
+// The order of the events is causal: output that the child wrote in response to
+// an input comes after that input, and an input that was written in response to
+// an output comes after that output. Events of stdout and stderr are in the
+// order in which they were read.
 //
-// What was written is there, passwords too; the environment is not.
+// A transcript contains all input, also passwords, but not the environment.
 //
 // A value. Thread safety: as an int.
 struct Transcript {
   TranscriptHeader header;
   std::vector<TranscriptEvent> events;
 
-  // All bytes of one kind: what was written, say.
+  // All bytes of one kind of event, for example all input.
   std::string BytesOf(TranscriptEvent::Kind kind) const;
 
-  // In any of the formats, and asciicast v1: the first line tells. Times may go
-  // back a little, as those of other recorders do; asciicast events of other
-  // kinds are skipped. A last line that is cut off is left out: the recorder
-  // was killed.
-  // Errors: kInvalidArgument with the number of the line, and what is wrong
-  // with it; Load: also as open and read, with the name of the file.
+  // Parses any of the formats, and asciicast v1: the first line identifies the
+  // format. Times may go back a little, as in the files of other recorders;
+  // asciicast events of other kinds are skipped. An incomplete last line, as a
+  // killed recorder leaves, is ignored.
+  // Errors: kInvalidArgument with the line number and the mistake; Load: also
+  // as open and read, with the name of the file.
   static absl::StatusOr<Transcript> Parse(absl::string_view text);
   static absl::StatusOr<Transcript> Load(const std::string& path);
 
   std::string Format(TranscriptFormat format) const;
-  // Writes all of it to a new file beside `path`, and puts that in its place:
-  // there is a whole transcript, or an error and what was there before.
-  // Errors: as open, write, rename.
+  // Writes the transcript to a new file in the same directory, and renames that
+  // to `path`: afterwards `path` is a whole transcript, or, with an error,
+  // unchanged. Errors: as open, write, rename.
   absl::Status Save(const std::string& path, TranscriptFormat format) const;
   absl::Status Save(const std::string& path) const {
     return Save(path, TranscriptFormatOf(path));

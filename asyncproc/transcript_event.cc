@@ -9,7 +9,7 @@
 namespace asyncproc {
 namespace {
 
-// What a message shows of the bytes.
+// The most bytes of data in a message.
 constexpr size_t kShown = 200;
 
 std::string Quoted(absl::string_view data) {

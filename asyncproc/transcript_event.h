@@ -12,13 +12,12 @@
 
 namespace asyncproc {
 
-// One thing that happened between a program and its child. See Transcript.
-// A value.
+// One event between a program and its child. See Transcript. A value.
 struct TranscriptEvent {
   enum class Kind {
     kIn,         // `data` was written to stdin.
-    kInClosed,   // End-of-file for stdin, behind what was written.
-    kInBroken,   // Nobody read stdin any more.
+    kInClosed,   // End-of-file for stdin, after all written data.
+    kInBroken,   // No process reads stdin any more.
     kOut,        // `data` came from stdout, or the terminal.
     kOutClosed,  // The end of stdout.
     kErr,        // The same of stderr.
@@ -28,7 +27,7 @@ struct TranscriptEvent {
     kLetters,   // `data` was drawn at random: see Child::DrawLetters.
     kSent,      // `data` was sent on the private channel of a Repl,
     kReceived,  // or received there.
-    kMark,      // `data` was said by the program about itself: Recorder::Mark.
+    kMark,      // `data` is a label set by this program: Recorder::Mark.
     kExit,      // The child ended, by `status`.
   };
 
@@ -39,7 +38,7 @@ struct TranscriptEvent {
   int signal = 0;
   TerminationScope scope = TerminationScope::kChild;
   TerminalSize size;
-  // Nothing when somebody else has taken it; `data` says so then.
+  // Nothing when other code has taken the status; `data` then has the reason.
   std::optional<ExitStatus> status;
 
   // "in \"1+1\\n\"", "SIGINT (interrupt) to the child", for messages.
@@ -55,11 +54,11 @@ struct TranscriptEvent {
   }
 };
 
-// What was recorded, and when.
+// The recorded child, and the start of the recording.
 struct TranscriptHeader {
   std::string command;  // The command line, as Command::DebugString has it.
   absl::Time start;     // Whole microseconds.
-  // Of the child's terminal, when it started; nothing: it had none.
+  // The size of the child's terminal at its start; nothing: it had none.
   std::optional<TerminalSize> terminal;
 
   friend bool operator==(const TranscriptHeader& a, const TranscriptHeader& b) {

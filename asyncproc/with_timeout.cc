@@ -16,7 +16,7 @@ TimeoutScope::TimeoutScope(absl::Duration timeout)
 
 absl::Status TimeoutScope::Start() {
   if (MonotonicNow() >= deadline_) return TimeIsUp();
-  // The timer of the scope around it does for both.
+  // The timer of the outer scope serves both.
   if (deadline_ == outer_deadline_) return absl::OkStatus();
   return timer_.Start(deadline_);
 }

@@ -31,14 +31,14 @@ struct TimeoutResultOf<absl::StatusOr<T>> {
   using type = absl::StatusOr<T>;
 };
 
-// One WithTimeout: the deadline of this thread while it lives.
+// One WithTimeout: the deadline of this thread during its lifetime.
 class TimeoutScope {
  public:
   explicit TimeoutScope(absl::Duration timeout);
 
-  // Errors: kResourceExhausted; kDeadlineExceeded when there is no time at all.
+  // Errors: kResourceExhausted; kDeadlineExceeded when no time is left.
   absl::Status Start();
-  // What becomes of the status that the function returned.
+  // Returns the status of WithTimeout for the status of the function.
   absl::Status Judge(const absl::Status& status) const;
 
  private:
@@ -46,7 +46,7 @@ class TimeoutScope {
 
   const absl::Duration timeout_;
   const absl::Time outer_deadline_;
-  const absl::Time deadline_;  // The nearest.
+  const absl::Time deadline_;  // The earliest.
   const WaitScope scope_;
   InterruptTimer timer_;
 };
@@ -59,8 +59,8 @@ template <typename F>
 using TimeoutResult = typename internal::TimeoutResultOf<
     std::decay_t<std::invoke_result_t<F>>>::type;
 
-// Calls `f`, which gives up when `timeout` has passed: a deadline for a whole
-// conversation, instead of one for each of its calls.
+// Calls `f` with a deadline, `timeout` from now, for a whole conversation,
+// instead of one for each of its calls.
 //
 //   absl::StatusOr<std::string> answer =
 //       asyncproc::WithTimeout(absl::Seconds(5), [&] {
@@ -68,54 +68,53 @@ using TimeoutResult = typename internal::TimeoutResultOf<
 //         return process->out().ReadLine(absl::InfiniteDuration());
 //       });
 //
-// `f` runs on this thread, and is never abandoned nor undone in the middle: it
-// is made to return. At the deadline, on this thread,
+// `f` runs on this thread, and is never abandoned nor undone in the middle: its
+// blocking calls are made to return. At the deadline, on this thread,
 //
 // - every call of this library that waits for a child ends with
-//   kDeadlineExceeded; those that begin later do so at once. Process::Terminate
-//   takes no further step then. What is there to be had without waiting is
-//   still returned. What tidies up still does its work in full: destructors,
-//   TapHandle::Remove, which waits for a tap that is being called, and
-//   Recorder::Close, which waits until all has been written;
+//   kDeadlineExceeded; later calls do so at once. Process::Terminate takes no
+//   further step then. Results that are available without waiting are still
+//   returned. Cleanup is still done in full: destructors, TapHandle::Remove,
+//   which waits for a running tap, and Recorder::Close, which waits until all
+//   events have been written;
 // - every system call that a signal can interrupt fails with EINTR, at the
 //   deadline and every few milliseconds until `f` returns. So read, poll,
-//   accept, waitpid or nanosleep end, unless their caller tries again: code
-//   that does, such as std::this_thread::sleep_for, absl::SleepFor,
-//   std::mutex and stream buffers, does not end. Neither does a
-//   computation. Loops of your own ask Deadline::Expired().
+//   accept, waitpid or nanosleep end, unless their caller retries: code that
+//   retries, such as std::this_thread::sleep_for, absl::SleepFor, std::mutex
+//   and stream buffers, does not end. Neither does a computation. Loops in the
+//   caller's own code check Deadline::Expired().
 //
-// Threads that `f` starts, and taps, know nothing of the deadline.
+// The deadline does not apply to threads that `f` starts, nor to taps.
 //
 // Returns:
-// - what `f` returned in time, a value or an error of whatever code;
-// - kDeadlineExceeded when the time ran out first, also if `f` then returned a
-//   value, since it may be half of one. A value that must not be lost in that
-//   case is kept by `f` itself, in a variable outside. If `f` returned an
-//   error then, its message is part of this one; kDeadlineExceeded and
-//   kCancelled, which have a reason already, are returned as they are;
-// - kDeadlineExceeded, without calling `f`, when there is no time at all: a
-//   timeout of zero or less, or the deadline of an outer WithTimeout has
-//   passed;
-// - kResourceExhausted, without calling `f`, when there is no timer to be had
-//   (each takes one of RLIMIT_SIGPENDING), or the program itself has taken all
-//   real-time signals.
+// - the result of `f`, a value or any error, if `f` returned in time;
+// - kDeadlineExceeded when the time ran out first, even if `f` then returned a
+//   value, since it may be incomplete. If such a value must not be lost, `f`
+//   keeps it in a variable outside. If `f` returned an error then, its message
+//   is part of this one; kDeadlineExceeded and kCancelled, which already have a
+//   reason, are returned unchanged;
+// - kDeadlineExceeded, without calling `f`, when no time is left: the timeout
+//   is zero or less, or the deadline of an outer WithTimeout has passed;
+// - kResourceExhausted, without calling `f`, when no timer is available (each
+//   takes one of RLIMIT_SIGPENDING), or the program itself uses all real-time
+//   signals.
 // An exception passes through.
 //
-// WithTimeout may be used inside of WithTimeout. The nearest deadline counts,
+// WithTimeout may be used inside of WithTimeout. The earliest deadline counts,
 // also when it is the outer one. Fractions of a second count; an infinite
 // timeout adds nothing. Setting the system's clock has no effect.
 //
-// Signals: each call makes a timer of its own, which sends a real-time signal
-// to its thread alone. The first call takes the highest-numbered one below
-// SIGRTMAX that nobody has set a handler for, and gives it a handler that does
-// nothing; where the program later sets its own for that one, the next call
-// takes another. The handler stays: a late signal must not end the program. The
-// signal is unblocked in this thread while `f` runs, and only then. SIGALRM,
-// setitimer and alarm are not used. This is the one place where this library
-// touches a signal disposition of the host, and only once WithTimeout is
-// called; children start without it.
+// Signals: each call makes its own timer, which sends a real-time signal to the
+// calling thread alone. The first call takes the highest-numbered signal below
+// SIGRTMAX that has no handler, and sets a handler that does nothing; if the
+// program later sets its own handler for that signal, the next call takes
+// another. The handler stays: a late signal must not end the program. The
+// signal is unblocked in this thread only while `f` runs. SIGALRM, setitimer
+// and alarm are not used. This is the one place where this library changes a
+// signal disposition of the host, and only once WithTimeout is called; children
+// start without it.
 //
-// Thread safety: from any thread, any number of them at once.
+// Thread safety: may be called from any thread, and from many at once.
 template <typename F>
 TimeoutResult<F> WithTimeout(absl::Duration timeout, F&& f) {
   using Returned = std::invoke_result_t<F>;
@@ -134,12 +133,12 @@ TimeoutResult<F> WithTimeout(absl::Duration timeout, F&& f) {
   }
 }
 
-// The nearest deadline of the calling thread, for loops that wait for nothing
-// that WithTimeout could interrupt:
+// The earliest deadline of the calling thread, for loops without a call that
+// WithTimeout could interrupt:
 //
 //   while (!done && !asyncproc::Deadline::Expired()) done = DoSomeMore();
 //
-// Thread safety: from any thread; each has its own answer.
+// Thread safety: from any thread; each thread has its own deadline.
 class Deadline {
  public:
   Deadline() = delete;

@@ -15,13 +15,13 @@ namespace asyncproc {
 namespace internal {
 namespace {
 
-// How long one stream is waited for before the other is looked at.
+// The wait for one stream before the other is checked.
 constexpr absl::Duration kTurn = absl::Milliseconds(5);
 
-// Lines that a message shows.
+// The most lines in a message.
 constexpr size_t kShownLines = 10;
 
-// Whether it was explained before, and is not to be looked at again.
+// Whether the mismatch was explained before, and needs no other check.
 bool WasExplained(const Child* child, testing::MatchResultListener* listener,
                   Mismatch* mismatch) {
   if (!listener->IsInterested() || mismatch->child != child) return false;
@@ -37,15 +37,15 @@ bool Explain(const Child* child, std::string explanation,
   return false;
 }
 
-// Looks for a line on both streams of one child.
+// Searches for a line on both streams of one child.
 class LineSearch {
  public:
   explicit LineSearch(Child& child)
       : cursors_{child.out().NewCursor(), child.err().NewCursor()} {}
 
-  // OK: a line matches. Without time, looks at the lines that have arrived.
-  // Errors: kDeadlineExceeded; kOutOfRange at the end of both streams; as
-  // OutputCursor::ReadLine.
+  // OK: a line matches. With a timeout of zero, checks the lines that have
+  // arrived. Errors: kDeadlineExceeded; kOutOfRange at the end of both streams;
+  // as OutputCursor::ReadLine.
   absl::Status Find(const testing::Matcher<const std::string&>& line,
                     absl::Duration timeout) {
     const absl::Time deadline = DeadlineAfter(timeout);
@@ -86,8 +86,8 @@ class LineSearch {
  private:
   static constexpr size_t kStreams = 2;
 
-  // Looks at the lines of one stream that have arrived; waits for the first of
-  // them. A child that floods does not keep it beyond the deadline.
+  // Checks the lines of one stream that have arrived; waits for the first of
+  // them. Ends at the deadline even if the child floods the stream.
   absl::StatusOr<bool> Look(size_t stream,
                             const testing::Matcher<const std::string&>& line,
                             absl::Duration wait, absl::Time deadline) {

@@ -15,8 +15,9 @@
 #include "asyncproc/exit_status.h"
 #include "gmock/gmock.h"
 
-// GoogleTest matchers for children: how a child ends, and the lines that it
-// writes. A test that fails shows the last lines of both streams of the child.
+// GoogleTest matchers for children: for the exit status, and for the lines of
+// output. A failed expectation shows the last lines of both streams of the
+// child.
 //
 //   auto child = asyncproc::Process::Spawn(command);
 //   EXPECT_THAT(child, asyncproc::SaysLine("ready"));
@@ -24,12 +25,13 @@
 //   EXPECT_THAT(child, asyncproc::ExitsWith(0));
 //
 // They take a Process or another Child, a pointer to one, and a StatusOr of a
-// pointer, as Process::Spawn returns it. ExitsWith and IsKilledBy take an
-// ExitStatus too, and what Process::Wait returns.
+// pointer, as Process::Spawn returns it. ExitsWith and IsKilledBy also take an
+// ExitStatus, and the result of Process::Wait.
 //
 // Thread safety: a matcher is for one thread, as in any test.
-// Blocking: each waits for the child up to its timeout, which WithTimeout and
-// CancellationScope shorten, and does not wait for an ExitStatus.
+// Blocking: each matcher waits for the child up to its timeout, which
+// WithTimeout and CancellationScope shorten. For an ExitStatus there is no
+// wait.
 
 namespace asyncproc {
 
@@ -38,7 +40,7 @@ constexpr absl::Duration kMatcherTimeout = absl::Seconds(10);
 namespace internal {
 
 // The child that a test's value is, or points to. gmock passes values as const,
-// which a child that is waited for is not.
+// but waiting for a child changes it.
 absl::StatusOr<Child*> ChildIn(const Child& child);
 absl::StatusOr<Child*> ChildIn(Child* child);
 template <typename T>
@@ -55,8 +57,8 @@ absl::StatusOr<Child*> ChildIn(const absl::StatusOr<T>& child) {
   return ChildIn(*child);
 }
 
-// Why a child did not match. gmock asks again for an explanation, which is not
-// to take the whole timeout a second time.
+// Why a child did not match. gmock asks again for an explanation; the second
+// call must not wait for the whole timeout again.
 struct Mismatch {
   const Child* child = nullptr;
   std::string explanation;
@@ -124,28 +126,29 @@ testing::PolymorphicMatcher<EndMatcher> ExitsWithCode(
 
 }  // namespace internal
 
-// Ends by itself, as Wait tells, with an exit status that matches `code`:
-// ExitsWith(3), ExitsWith(testing::Ne(0)). A child that a signal kills has no
-// such status. A child that still runs at the timeout does not match, and runs
-// on.
+// Matches a child that ends, as reported by Wait, with an exit status that
+// matches `code`: ExitsWith(3), ExitsWith(testing::Ne(0)). A child that is
+// killed by a signal has no such status. A child that still runs at the timeout
+// does not match, and runs on.
 template <typename Code>
 testing::PolymorphicMatcher<internal::EndMatcher> ExitsWith(
     const Code& code, absl::Duration timeout = kMatcherTimeout) {
   return internal::ExitsWithCode(testing::SafeMatcherCast<int>(code), timeout);
 }
 
-// Is killed by `signal`: IsKilledBy(SIGTERM).
+// Matches a child that is killed by `signal`: IsKilledBy(SIGTERM).
 testing::PolymorphicMatcher<internal::EndMatcher> IsKilledBy(
     int signal, absl::Duration timeout = kMatcherTimeout);
 
-// Writes a line, to stdout or stderr, that matches `line`: SaysLine("ready"),
-// SaysLine(testing::HasSubstr("port")). A line comes without its end, and has
-// to be complete or the last.
+// Matches a child that writes a line, to stdout or stderr, that matches `line`:
+// SaysLine("ready"), SaysLine(testing::HasSubstr("port")). Lines are passed
+// without their end, and must be complete or the last of the stream.
 //
-// The lines are read by cursors of the matcher: whatever the test has yet to
-// take by out() and err() counts, is not taken, and counts again for the next
-// matcher. Does not match, before the timeout, when both streams are at their
-// end; Not(SaysLine("error")) therefore waits for the end, or the timeout.
+// The matcher reads lines by its own cursors: all output that the test has not
+// taken yet by out() and err() counts, is not taken, and counts again for the
+// next matcher. When both streams are at their end, the result is no match,
+// before the timeout; Not(SaysLine("error")) therefore waits for the end, or
+// the timeout.
 template <typename Line>
 testing::PolymorphicMatcher<internal::LineMatcher> SaysLine(
     const Line& line, absl::Duration timeout = kMatcherTimeout) {

@@ -3,24 +3,24 @@
 //
 //   misbehave 'say=ready' ignore=15 await 'dribble=10,caf\303\251' die=11
 //
-// does what each word says, one after the other, and then ends with exit status
-// 0. TEXT may have the escapes of C. Times are in milliseconds.
+// performs each argument as a step, one after the other, and then ends with
+// exit status 0. TEXT may have the escapes of C. Times are in milliseconds.
 //
 //   say=TEXT         TEXT and a newline, on stdout
 //   print=TEXT       TEXT alone
 //   complain=TEXT    TEXT and a newline, on stderr
 //   dribble=MS,TEXT  TEXT, a byte at a time
 //   split=MS,TEXT    TEXT, cut within each character that is not ASCII
-//   flood=BYTES      so many bytes, in lines of 64
-//   await            waits for a line on stdin, or its end: the cue
-//   echo             repeats what it reads, until the end of stdin
+//   flood=BYTES      BYTES bytes, in lines of 64
+//   await            waits for a line or end-of-file on stdin: the cue
+//   echo             repeats its input, until end-of-file on stdin
 //   close=FD         closes 0, 1 or 2
-//   ignore=SIGNAL    from now on; exec and children do so too
-//   hold=MS          leaves a process behind that holds stdout and stderr open
+//   ignore=SIGNAL    from now on; inherited by exec and by children
+//   hold=MS          leaves a process that holds stdout and stderr open
 //   sleep=MS
-//   hang             for ever
+//   hang             forever
 //   exit=CODE        at once
-//   die=SIGNAL       of it, whether or not it was ignored before
+//   die=SIGNAL       dies of it, whether or not it was ignored before
 
 #include <errno.h>
 #include <signal.h>
@@ -43,7 +43,7 @@
 namespace {
 
 constexpr size_t kFloodLine = 64;
-constexpr int kCannot = 125;  // The exit status of one that was told nonsense.
+constexpr int kCannot = 125;  // The exit status for invalid arguments.
 
 [[noreturn]] void Refuse(absl::string_view action) {
   fprintf(stderr, "misbehave: cannot do \"%.*s\"\n",
@@ -55,7 +55,7 @@ void Print(int fd, absl::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = write(fd, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) exit(kCannot);  // It was closed, say.
+    if (count < 0) exit(kCannot);  // For example, it was closed.
     bytes.remove_prefix(static_cast<size_t>(count));
   }
 }
@@ -74,11 +74,11 @@ int Number(absl::string_view action, absl::string_view text, int max) {
   return number;
 }
 
-// How many of `bytes` to write in one piece.
+// The number of `bytes` to write in one piece.
 size_t Piece(absl::string_view bytes, bool split) {
   if (!split) return 1;
   for (size_t i = 0; i < bytes.size(); ++i) {
-    // Behind the first byte of a character that has more.
+    // After the first byte of a multibyte character.
     if (static_cast<unsigned char>(bytes[i]) >= 0xC0) return i + 1;
   }
   return bytes.size();
@@ -111,7 +111,7 @@ void Flood(size_t bytes) {
   }
 }
 
-// Not by stdio, which would read what is behind the line.
+// Without stdio, which would read beyond the line.
 void AwaitLine() {
   char byte = '\0';
   while (byte != '\n') {

@@ -21,8 +21,8 @@ constexpr absl::string_view kProgram = "asyncproc/testing/misbehave";
 
 int64_t Millis(absl::Duration time) { return absl::ToInt64Milliseconds(time); }
 
-// Where Bazel may have put what this program's data are: each has a folder for
-// every repository.
+// The directories where Bazel may have put the data of this program: each has a
+// folder for every repository.
 std::vector<std::string> RunfilesRoots() {
   std::vector<std::string> roots;
   for (const char* const variable : {"TEST_SRCDIR", "RUNFILES_DIR"}) {
@@ -38,7 +38,7 @@ std::vector<std::string> RunfilesRoots() {
   return roots;
 }
 
-// Bazel calls the repository by whatever name, and so it is looked for in all.
+// The name of the repository in Bazel varies, so all repositories are searched.
 std::string FindIn(const std::string& root) {
   DIR* const folder = opendir(root.c_str());
   if (folder == nullptr) return "";
@@ -125,7 +125,7 @@ absl::StatusOr<Command> Misbehavior::Build() const {
     const std::string path = FindIn(root);
     if (!path.empty()) return BuildWith(path);
   }
-  // Only for a program that was taken away from its runfiles.
+  // Only for a program that was moved away from its runfiles.
   return absl::NotFoundError(
       absl::StrCat("there is no ", kProgram, " in a folder of ",
                    absl::StrJoin(roots, ", "), "; ", kVariable, " is not set"));

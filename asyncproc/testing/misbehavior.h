@@ -12,8 +12,8 @@
 
 namespace asyncproc {
 
-// A child that does what children do on bad days, one step after the other: to
-// see what a program that drives a child makes of it.
+// A child that misbehaves on purpose, step by step: for tests of programs that
+// drive children.
 //
 //   auto child = asyncproc::Misbehavior()
 //                    .Ignore(SIGTERM)
@@ -25,53 +25,55 @@ namespace asyncproc {
 //   if (!child.ok()) return child.status();
 //   auto process = asyncproc::Process::Spawn(*child);
 //
-// After the last step it ends, with exit status 0. What it says is not
-// buffered; say "ready" where the test has to know that a step was done.
+// After the last step the child ends, with exit status 0. Its output is not
+// buffered; write "ready" where the test must know that a step is done.
 //
 // With Bazel, a test that depends on this library,
 // @asyncproc//asyncproc/testing:misbehavior, has the program among its data,
-// and Build finds it there. Else set ASYNCPROC_MISBEHAVE to where it is, or
-// pass that to BuildWith. The program tells at its top how to use it by hand.
+// and Build finds it there. Otherwise set ASYNCPROC_MISBEHAVE to the path of
+// the program, or pass the path to BuildWith. The program's source file
+// describes its use by hand.
 //
 // A value. Thread safety: as an int.
 class Misbehavior {
  public:
-  // On stdout, with a newline; without; on stderr, with a newline. Any bytes
-  // but for those of a Command that is too long for the system.
+  // Write `text`: on stdout, with a newline; on stdout, without; on stderr,
+  // with a newline. Any bytes, as long as the Command is not too long for the
+  // system.
   Misbehavior& Say(absl::string_view text);
   Misbehavior& Print(absl::string_view text);
   Misbehavior& Complain(absl::string_view text);
 
-  // On stdout, a byte at a time.
+  // Writes `text` on stdout, a byte at a time.
   Misbehavior& Dribble(absl::string_view text, absl::Duration pause);
-  // Likewise, in pieces that end within the characters of UTF-8.
+  // The same, in pieces that end within the characters of UTF-8.
   Misbehavior& SplitUtf8(absl::string_view text, absl::Duration pause);
-  // So many bytes, in lines of 63 "x"; 2 GiB at the most.
+  // Writes `bytes` bytes on stdout, in lines of 63 "x"; 2 GiB at most.
   Misbehavior& Flood(size_t bytes);
 
-  // Waits for a line on stdin, or its end.
+  // Waits for a line or end-of-file on stdin.
   Misbehavior& AwaitCue();
-  // Repeats what it reads, until the end of stdin.
+  // Repeats its input, until end-of-file on stdin.
   Misbehavior& Echo();
 
   Misbehavior& CloseStdin();
   Misbehavior& CloseStdout();
   Misbehavior& CloseStderr();
 
-  // From now on.
+  // Ignores `signal` from now on.
   Misbehavior& Ignore(int signal);
-  // Leaves a process behind that holds stdout and stderr open for `time`.
+  // Leaves behind a process that holds stdout and stderr open for `time`.
   Misbehavior& LeavePipeHolder(absl::Duration time);
 
   Misbehavior& Sleep(absl::Duration time);
-  // For ever.
+  // Sleeps forever.
   Misbehavior& Hang();
-  // At once.
+  // Ends at once.
   Misbehavior& Exit(int code);
-  // Of that signal, whether or not it was ignored; without a core.
+  // Dies of `signal`, whether or not it was ignored; without a core dump.
   Misbehavior& Die(int signal);
 
-  // Errors: kNotFound, with where it was looked for.
+  // Errors: kNotFound, with the places searched.
   absl::StatusOr<Command> Build() const;
   Command BuildWith(const std::string& path) const;
 

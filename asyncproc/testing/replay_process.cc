@@ -25,21 +25,22 @@ using internal::MonotonicNow;
 using internal::OutputBuffer;
 using Kind = TranscriptEvent::Kind;
 
-// What was recorded of two streams so shortly one after the other may have been
-// said in any order: it is read from one pipe after the other.
+// Outputs on two streams that were recorded within this time may have been
+// written in any order: the pipes are read one after the other.
 constexpr absl::Duration kSameTime = absl::Milliseconds(50);
 
-// What a message shows of the command.
+// The most bytes of the command in a message.
 constexpr size_t kShown = 60;
 
-// Whether it is asked of the child; all else it does by itself.
+// Whether the event is a request to the child; other events come from the
+// child.
 bool IsAsked(const TranscriptEvent& event) {
   return event.kind == Kind::kIn || event.kind == Kind::kInClosed ||
          event.kind == Kind::kSignal || event.kind == Kind::kLetters ||
          event.kind == Kind::kSent;
 }
 
-// What somebody types who presses Control and a key.
+// Whether `data` is the character of Control and a key.
 bool IsControl(absl::string_view data) {
   return data.size() == 1 && static_cast<unsigned char>(data[0]) < ' ' &&
          data[0] != '\n' && data[0] != '\r' && data[0] != '\t';
@@ -89,7 +90,7 @@ ReplayProcess::~ReplayProcess() {
     stop_ = true;
   }
   thread_ = nullptr;
-  // For the cursors and taps that outlive it.
+  // For cursors and taps that outlive this object.
   out_buffer_->Finish();
   err_buffer_->Finish();
 }
@@ -109,7 +110,7 @@ void ReplayProcess::Happen(absl::Duration until) {
          transcript_.events[end].time <= until) {
     ++end;
   }
-  // Who has read the last of stdout may look at stderr at once.
+  // stderr first: a reader of the last stdout bytes may check stderr at once.
   for (size_t i = next_; i < end; ++i) {
     if (transcript_.events[i].kind == Kind::kErr) {
       Deliver(transcript_.events[i]);
@@ -168,7 +169,7 @@ void ReplayProcess::Pass() {
   asked_then_ = Next()->time;
   ++next_;
   taken_ = 0;
-  // To the thread, the end is something that happens.
+  // With kRealTime, the thread also delivers the end.
   if (pace_ == Pace::kAtOnce) Happen();
 }
 
@@ -313,7 +314,7 @@ absl::Status ReplayProcess::Interrupt(TerminationScope scope) {
     return SignalLocked(SIGINT, scope);
   }
   Happen();
-  // Whatever the character was that the terminal had for it.
+  // Any control character matches: the terminal may have had another for it.
   const TranscriptEvent* const next = Next();
   const bool typed =
       next != nullptr && next->kind == Kind::kIn && IsControl(next->data);
@@ -330,7 +331,7 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
   };
   Happen();
   while (diverged_.ok() && !exit_.has_value()) {
-    // The thread, if there is one, has yet to come to it.
+    // The thread, if there is one, may not have come to the end yet.
     if (Next() == nullptr) {
       End();
       break;

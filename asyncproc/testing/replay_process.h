@@ -25,10 +25,10 @@ class OutputBuffer;
 class Thread;
 }  // namespace internal
 
-// A child without a process: says what the child of a Transcript said, if it is
-// told what that one was told. So code that drives a child can be tested where
-// the child is not to be had, takes too long, or costs money; and the test
-// fails when the code begins to tell it something else.
+// A child without a process: plays back the output of a recorded child (see
+// Transcript), if the caller makes the recorded requests. So code that drives a
+// child can be tested where the child is not available, takes too long, or
+// costs money; and the test fails when the code begins to send other requests.
 //
 //   auto transcript = asyncproc::Transcript::Load("tests/data/login.jsonl");
 //   ASSERT_TRUE(transcript.ok()) << transcript.status();
@@ -39,24 +39,25 @@ class Thread;
 //
 // or, for a Repl, Repl::Attach(dialect, *std::move(router)).
 //
-// What is asked of the child, its input, its end-of-file, signals and letters,
-// has to be what was recorded, in that order; input by its bytes, however they
-// are divided into calls of Write. When it is not, the replay is over: that
-// call and all later ones get kAborted, with what was expected and what came
-// instead, and so does who reads what the child says.
+// The requests to the child are its input, its end-of-file, signals and
+// letters. They must be the recorded requests, in the recorded order; input is
+// compared by its bytes, regardless of their division into calls of Write. At
+// the first difference the replay is over: that call and all later calls get
+// kAborted, with the expected and the actual request, and so do reads of the
+// child's output.
 //
-// What the child said between two of these is said when the first has come. Of
-// stdout and stderr, what was recorded at nearly the same time is there at the
-// same time.
+// Output that was recorded between two requests arrives after the first of
+// them. Output of stdout and stderr that was recorded at nearly the same time
+// arrives at the same time.
 //
 // Thread safety, blocking: as Child.
 class ReplayProcess final : public Child {
  public:
   enum class Pace {
-    kAtOnce,    // All that is said next is there when the call returns.
-    kRealTime,  // As long after what came before it as in the recording.
-                // What is asked early does not wait: what should have been
-                // said before is said at once then. Costs a thread.
+    kAtOnce,    // The next output has arrived when the request returns.
+    kRealTime,  // The recorded pauses are kept. A request that comes earlier
+                // than recorded does not wait: the output recorded before it
+                // then arrives at once. Costs a thread.
   };
 
   // Errors: kResourceExhausted without a thread.
@@ -76,21 +77,22 @@ class ReplayProcess final : public Child {
   OutputStream& out() override { return out_; }
   OutputStream& err() override { return err_; }
 
-  // How the recorded child ended, once what was asked of it before has been
-  // asked. Errors: as Process; kDataLoss when the recording does not say.
+  // Returns how the recorded child ended, after all requests recorded before
+  // its end have been made. Errors: as Process; kDataLoss when the recording
+  // does not have the status.
   absl::StatusOr<ExitStatus> Wait(int flags = 0) override;
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // 0 is no signal, and not recorded.
+  // Signal 0 is not a signal, and not recorded.
   absl::Status Signal(int signal) override;
   absl::Status Signal(int signal, TerminationScope scope) override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Interrupt(TerminationScope scope) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // By as many steps as it took then: nobody waits for a grace to be over. That
-  // there was input yet to come is an error: kAborted.
+  // Takes the recorded steps, without waiting for a grace period to pass.
+  // Errors: kAborted when the recording has more input before the end.
   absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1))
       override ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -105,8 +107,8 @@ class ReplayProcess final : public Child {
                                            absl::Duration timeout) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Whether all was asked that was recorded. Errors: kFailedPrecondition,
-  // naming what is to come; kAborted.
+  // Whether all recorded requests have been made. Errors: kFailedPrecondition,
+  // with the next request; kAborted.
   absl::Status CheckComplete() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -114,24 +116,24 @@ class ReplayProcess final : public Child {
 
   // The next event; null at the end.
   const TranscriptEvent* Next() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether nothing happens before something is asked.
+  // Whether the next event waits for a request, or there is none.
   bool IsAsking() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Lets happen what comes before the next thing to be asked; with `until`,
-  // only what was recorded by then.
+  // Delivers the events before the next request; with `until`, only events
+  // recorded by then.
   void Happen(absl::Duration until = absl::InfiniteDuration())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Deliver(const TranscriptEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The next event has been asked for.
+  // Advances past the next event, which has been requested.
   void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Ends the replay; returns why.
+  // Ends the replay; returns the reason.
   absl::Status Diverge(absl::string_view instead)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status WriteLocked(absl::string_view data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SignalLocked(int signal, TerminationScope scope)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What the recording has next, for messages.
+  // The next event of the recording, for messages.
   std::string Awaited() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The thread of kRealTime.
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
@@ -144,10 +146,10 @@ class ReplayProcess final : public Child {
   OutputStream err_;
 
   mutable absl::Mutex mu_;
-  size_t next_ ABSL_GUARDED_BY(mu_) = 0;       // Of the events.
-  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;      // Bytes of that, if it is kIn.
+  size_t next_ ABSL_GUARDED_BY(mu_) = 0;       // Index of the next event.
+  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;      // Its bytes taken, if it is kIn.
   std::string received_ ABSL_GUARDED_BY(mu_);  // By a private channel.
-  // When what was asked last was asked, and when it was then.
+  // The time of the last request, and its time in the recording.
   absl::Time asked_ ABSL_GUARDED_BY(mu_);
   absl::Duration asked_then_ ABSL_GUARDED_BY(mu_);
   bool in_closed_ ABSL_GUARDED_BY(mu_) = false;

@@ -54,7 +54,7 @@ absl::StatusOr<int> FreeTcpPort() {
   return ntohs(address.sin_port);
 }
 
-// The last lines of both streams, as they came.
+// The last lines of both streams, in order of arrival.
 class TestServer::Lines {
  public:
   void Add(absl::string_view stream, absl::string_view line)
@@ -140,7 +140,8 @@ std::string TestServer::Log() const { return lines_->Text(); }
 absl::StatusOr<Termination> TestServer::Stop() {
   if (!absl::IsUnavailable(stopped_.status())) return stopped_;
   stopped_ = process_->Terminate(stop_);
-  // The taps have seen the end, unless another process holds a stream open.
+  // The taps have seen the end of the streams, unless another process holds a
+  // stream open.
   if (stopped_.ok() && stopped_->status.output_complete()) {
     out_.Finish();
     err_.Finish();
@@ -168,7 +169,7 @@ void ServerFixture::TearDown() {
   if (server_ == nullptr) return;
   const absl::StatusOr<Termination> stopped = server_->Stop();
   if (stopped_by_test_) {
-    // The test has seen how.
+    // The test has seen the result.
   } else if (!stopped.ok()) {
     ADD_FAILURE() << "the server cannot be stopped: " << stopped.status();
   } else if (!stopped->ended_by_step.has_value()) {

@@ -17,8 +17,8 @@
 
 namespace asyncproc {
 
-// A server that a test needs: how it is started, what shows that it is ready,
-// and how it is stopped.
+// A server for a test: how to start it, how to detect that it is ready, and how
+// to stop it.
 struct ServerSpec {
   Command command;
   ReadyCondition ready;
@@ -31,14 +31,14 @@ struct ServerSpec {
 };
 
 // A TCP port of this machine that no program uses now. Another program may take
-// it before the server does: TestServer then tries another. A server that can
-// choose for itself (port 0), and says which it has chosen, is never refused.
+// it before the server does: TestServer then tries another port. A server that
+// chooses its own port (port 0), and reports it, always gets one.
 // Errors: kResourceExhausted.
 absl::StatusOr<int> FreeTcpPort();
 
-// A server in a test: started, ready, and stopped in order; what it writes is
-// kept for the test that fails. ServerFixture has one for each test; use this
-// class for one server for all tests of a suite, and for several at once.
+// A server in a test: started, ready, and stopped in order; its output is kept,
+// and shown when a test fails. ServerFixture has one server for each test; use
+// this class for one server for all tests of a suite, and for several at once.
 //
 //   auto server = asyncproc::TestServer::Start([](int port) {
 //     return asyncproc::ServerSpec{
@@ -49,18 +49,19 @@ absl::StatusOr<int> FreeTcpPort();
 //   Visit((*server)->port());
 //   auto stopped = (*server)->Stop();
 //
-// Thread safety: any thread may call anything, but for Stop and the destructor,
-// which must not overlap another call.
-// Ownership: the server, and two threads that keep what it writes. The
-// destructor stops it.
-// Blocking: Start; Stop and the destructor, as the stop of the spec says.
+// Thread safety: all methods may be called from any thread, except that Stop
+// and the destructor must not overlap another call.
+// Ownership: the server, and two threads that keep its output. The destructor
+// stops the server.
+// Blocking: Start; Stop and the destructor, for the escalation in
+// ServerSpec::stop.
 class TestServer {
  public:
   // Starts the server that `make_spec` describes for a free port, and waits
-  // until it is ready. Where the server ends at once because the port is used
-  // ("Address already in use"), tries again with another, 5 times in all.
+  // until it is ready. If the server ends at once because the port is in use
+  // ("Address already in use"), tries again with another port, 5 times in all.
   // Errors: as Process::Spawn and WaitUntilReady, with the last lines of both
-  // streams; nothing is left then.
+  // streams; no server is left running.
   static absl::StatusOr<std::unique_ptr<TestServer>> Start(
       const std::function<ServerSpec(int port)>& make_spec);
 
@@ -68,19 +69,19 @@ class TestServer {
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
 
-  // That make_spec was called with.
+  // The port passed to make_spec.
   int port() const { return port_; }
-  // The line that showed that it is ready, for instance.
+  // For example, the line that showed that the server is ready.
   const Readiness& readiness() const { return readiness_; }
   Process& process() { return *process_; }
 
-  // All that the server has written, line by line as it came, with "stdout: "
-  // or "stderr: " before each; of more than 64 KiB, the last. The lines of
+  // All output of the server, line by line in order of arrival, with "stdout: "
+  // or "stderr: " before each; at most the last 64 KiB. The lines of
   // process().out() are still there for the test to read.
   std::string Log() const;
 
-  // Stops the server, once; again: returns the same. A server that has ended by
-  // itself before has no Termination::ended_by_step.
+  // Stops the server; a second call returns the same result. For a server that
+  // has already ended by itself, there is no Termination::ended_by_step.
   // Errors: as Process::Terminate.
   absl::StatusOr<Termination> Stop();
 
@@ -101,7 +102,7 @@ class TestServer {
   absl::StatusOr<Termination> stopped_ = absl::UnavailableError("runs");
 };
 
-// A test fixture with a server that runs while a test does.
+// A test fixture with a server that runs during each test.
 //
 //   class WebServerTest : public asyncproc::ServerFixture {
 //     asyncproc::ServerSpec MakeServer(int port) override {
@@ -116,37 +117,37 @@ class TestServer {
 //     EXPECT_THAT(server(), asyncproc::SaysLine(testing::HasSubstr("GET /")));
 //   }
 //
-// The test fails, and prints all that the server wrote, when
-// - the server cannot be started, is not ready in time, or ends before: then
-//   the body of the test does not run;
-// - the server ends by itself before the test does, by a crash for instance;
-// - it does not end when it is told to, and has to be killed, or processes that
-//   it has started cannot be ended.
-// What the server wrote is printed when the test fails by itself, too.
+// The test fails, and prints all output of the server, when
+// - the server cannot be started, is not ready in time, or ends before it is
+//   ready: then the body of the test does not run;
+// - the server ends by itself before the test does, for example by a crash;
+// - the server does not end when it is told to, and has to be killed, or
+//   processes that it has started cannot be ended.
+// The output of the server is also printed when the test fails by itself.
 //
 // With Bazel: @asyncproc//asyncproc/testing:server_fixture, and
 // @asyncproc//asyncproc/testing:matchers for SaysLine and ExitsWith.
 // tools/examples/http_server_test.cc is a whole test.
 //
-// A fixture with a SetUp or TearDown of its own calls those of this class, its
-// SetUp first and its TearDown last.
+// A fixture with its own SetUp or TearDown calls those of this class: its SetUp
+// calls that of this class first, and its TearDown calls it last.
 class ServerFixture : public testing::Test {
  protected:
-  // The server for one test. `port` is free; a server that uses none ignores
+  // The server for one test. `port` is free; a server that uses no port ignores
   // it. May be called several times: see TestServer::Start.
   virtual ServerSpec MakeServer(int port) = 0;
 
   void SetUp() override;
   void TearDown() override;
 
-  // REQUIRES of these: a test, or the TearDown of a test that ran.
+  // REQUIRES for these: a test, or the TearDown of a test that ran.
   int port() const { return server_->port(); }
   const Readiness& readiness() const { return server_->readiness(); }
   Process& server() { return server_->process(); }
   std::string ServerLog() const { return server_->Log(); }
 
-  // For a test that is about the end of the server, or that ends the server
-  // itself: stops the server now, and expects nothing of how it ends.
+  // For a test about the end of the server, or a test that ends the server
+  // itself: stops the server now, without an expectation about how it ends.
   absl::StatusOr<Termination> StopServer();
 
  private:

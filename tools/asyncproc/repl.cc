@@ -43,8 +43,9 @@
 #include "tools/asyncproc/signal_watcher.h"
 
 ABSL_FLAG(std::string, preset, "",
-          "A known program: bash, bc, dc, gdb, lua, node, psql, python3, sh or "
-          "sqlite3. The words after the options are further arguments for it.");
+          "A known program: bash, bc, dc, gdb, lua, node, perl, prolog, psql, "
+          "python3, r, redis, ruby, sh, sqlite3, tcl or zsh. The words after "
+          "the options are further arguments for it.");
 ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
@@ -120,11 +121,18 @@ constexpr Preset kPresets[] = {
     {"gdb", [] { return GdbDialect(); }},
     {"lua", LuaDialect},
     {"node", NodeDialect},
+    {"perl", PerlDialect},
+    {"prolog", PrologDialect},
     {"psql", [] { return PsqlDialect(); }},
     {"python", PythonDialect},
     {"python3", PythonDialect},
+    {"r", RDialect},
+    {"redis", [] { return RedisDialect(); }},
+    {"ruby", RubyDialect},
     {"sh", ShDialect},
     {"sqlite3", [] { return Sqlite3Dialect(); }},
+    {"tcl", TclDialect},
+    {"zsh", ZshDialect},
 };
 
 absl::StatusOr<ReplDialect> FromPreset(const std::string& name,

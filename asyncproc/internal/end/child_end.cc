@@ -10,7 +10,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// How often to look at a child that has ended and cannot be reaped.
+// The interval between checks of a child that has ended and cannot be reaped.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
 
 }  // namespace

@@ -19,15 +19,15 @@ namespace asyncproc::internal {
 
 // The end of one child: its exit, and whether its output has settled.
 //
-// A child runs; it has exited, which means that it has been reaped; and its
-// output has settled. A stream has settled when it is at its end or, because
-// another process holds it open, has been abandoned: its readers deliver
-// further bytes, but nobody waits for them. Every byte that the child wrote
+// A child is running, exited (it has been reaped), or settled (its output has
+// settled). A stream has settled when it is at end-of-file, or when it has been
+// abandoned because another process holds it open: its readers still deliver
+// further bytes, but no thread waits for them. Every byte that the child wrote
 // before its exit has been read by the time its output has settled.
 //
-// Each thread that reads a stream watches for the exit too: it polls as
-// NextWatch says and calls CheckExit. When the last stream has ended before the
-// child, its reader stays to watch for the exit: see Leave.
+// Each thread that reads a stream also watches for the exit: it polls as
+// NextWatch says and calls CheckExit. When the last stream ends before the
+// child does, its reader thread stays to watch for the exit: see Leave.
 //
 // Thread safety: all methods may be called from any thread.
 class ChildEnd {
@@ -35,25 +35,27 @@ class ChildEnd {
   enum class State {
     kRunning,
     kExited,     // Reaped; its output has not settled.
-    kDrained,    // Settled: every stream is at its end.
+    kDrained,    // Settled: every stream is at end-of-file.
     kAbandoned,  // Settled, with a stream that another process holds open.
   };
 
   explicit ChildEnd(std::unique_ptr<Reaper> reaper);
 
-  // Once, before the child can be seen by the watchers: the number of streams
-  // that have to settle, and the number of threads that watch for the exit.
+  // Called once, before the watchers can see the child. `streams`: the number
+  // of streams that have to settle. `watchers`: the number of threads that
+  // watch for the exit.
   void Begin(int streams, int watchers) ABSL_LOCKS_EXCLUDED(mu_);
 
   Reaper& reaper() { return *reaper_; }
 
-  // From now on, tells `observer` of the exit. False when there is an observer
-  // already.
+  // From now on, tells `observer` of the exit. Returns false when there is an
+  // observer already.
   bool Observe(std::shared_ptr<ChildObserver> observer)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Null when there is none.
   std::shared_ptr<ChildObserver> observer() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Tells the observer of the exit now, settled or not, if there was an exit.
+  // Tells the observer of the exit now, settled or not, if the child has
+  // exited.
   void NoteExit() ABSL_LOCKS_EXCLUDED(mu_);
 
   State state() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -68,27 +70,27 @@ class ChildEnd {
   // Waits until the output has settled, too. Errors: as AwaitExit.
   absl::Status AwaitSettled(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until the output of one of `ends` has settled; returns the index of
-  // the first such end. Those that are null are left out. Errors: as AwaitExit.
+  // the first such end. Null elements are skipped. Errors: as AwaitExit.
   static absl::StatusOr<size_t> AwaitAnySettled(
       absl::Span<ChildEnd* const> ends, absl::Time deadline);
 
   // ---- For the watchers.
 
-  // What a watcher polls. `fd` becomes readable at the exit; -1: the watcher is
-  // woken (see Reaper), or it is too early to look again after an exit that
-  // could not be reaped, because the debugger of the child has yet to let go of
-  // it. `next_look`: when it is not too early any more.
+  // The descriptor for a watcher to poll. `fd` becomes readable at the exit. It
+  // is -1 when the watcher is woken instead (see Reaper), and during a pause
+  // after the child ended but could not be reaped because its debugger still
+  // holds it. `next_look`: the end of that pause.
   struct Watch {
     bool exited = false;
     int fd = -1;
     absl::Time next_look = absl::InfiniteFuture();
   };
   Watch NextWatch() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Reaps the child if it has exited. Returns whether it has.
+  // Reaps the child if it has ended. Returns whether it has been reaped.
   bool CheckExit(Reaper::Group group = Reaper::Group::kRemember)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // For a watcher whose stream has ended. True: the watcher may go, since
-  // another one stays or the child has exited. False: it must stay.
+  // Called by a watcher whose stream has ended. True: the watcher may stop,
+  // since another watcher stays or the child has exited. False: it must stay.
   bool Leave() ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For the readers of the streams.
@@ -109,7 +111,8 @@ class ChildEnd {
   void RemoveWait(AnyWait* wait) ABSL_LOCKS_EXCLUDED(mu_);
   State StateLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool IsSettledLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // After a change: sets what a settled child's status says of its output.
+  // Called after a change. Once the output has settled, completes the exit
+  // status, and notifies the observer and the waiting threads.
   void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NoteExitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -35,8 +35,8 @@ ExitStatus ToExitStatus(const siginfo_t& info, const rusage& usage,
   return status;
 }
 
-// Linux 5.2 and 5.3 have pidfds, but no waitid by them; those of 5.2 cannot be
-// polled either.
+// Linux 5.2 and 5.3 have pidfds, but waitid does not accept them. On 5.2, a
+// pidfd cannot be polled either.
 bool CanBeWaitedFor(const UniqueFd& pidfd) {
   siginfo_t info;
   return GetOs().Waitid(static_cast<idtype_t>(P_PIDFD),
@@ -45,7 +45,7 @@ bool CanBeWaitedFor(const UniqueFd& pidfd) {
          errno != EINVAL;
 }
 
-// Whether it is that of a child of the host, which has not been reaped.
+// Whether `pidfd` refers to a child of the host that has not been reaped.
 bool IsOwnChild(const UniqueFd& pidfd) {
   siginfo_t info;
   return GetOs().Waitid(static_cast<idtype_t>(P_PIDFD),
@@ -54,7 +54,7 @@ bool IsOwnChild(const UniqueFd& pidfd) {
          errno != ECHILD;
 }
 
-// Until the child has ended. Reaps it unless `options` has WNOWAIT.
+// Waits until the child has ended. Reaps it unless `options` has WNOWAIT.
 void AwaitByPid(pid_t pid, int options) {
   siginfo_t info;
   while (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
@@ -65,7 +65,7 @@ void AwaitByPid(pid_t pid, int options) {
 
 }  // namespace
 
-// What the thread that waits shares with a Reaper that may be gone by then.
+// The state that the waiting thread shares with the Reaper, and may outlive.
 struct Reaper::Waiting {
   absl::Mutex mu;
   std::function<void()> on_exit ABSL_GUARDED_BY(mu);  // Null: detached.
@@ -133,7 +133,7 @@ absl::Status Reaper::Begin(pid_t pid, UniqueFd pidfd) {
   if (!pidfd.valid()) {
     pidfd = UniqueFd(GetOs().PidfdOpen(pid));
     // In a host that ignores SIGCHLD or waits for any child, the child may have
-    // been reaped by now, and its number may be a stranger's.
+    // been reaped by now, and its number may belong to another process.
     if (pidfd.valid() ? !IsOwnChild(pidfd) : errno == ESRCH) {
       return BeginAfterTheEnd();
     }
@@ -178,7 +178,7 @@ void Reaper::Detach() {
   }
   absl::StatusOr<Thread> thread =
       Thread::Start("asyncproc-wait", [pid = pid_] { AwaitByPid(pid, 0); });
-  // Without a thread, it stays a zombie until this program ends.
+  // Without a thread, the child stays a zombie until this program ends.
   if (thread.ok()) thread->Detach();
 }
 
@@ -241,8 +241,8 @@ absl::Status Reaper::Signal(int signal) {
       return SignalError(signal);
     }
   }
-  // Without a pidfd, or where a filter in front of the kernel knows clone but
-  // not this call. It has not been reaped: its number is its own.
+  // There is no pidfd, or a seccomp filter allows clone but not this call. The
+  // child has not been reaped, so the number is still its own.
   if (result < 0) result = GetOs().Kill(pid_, signal);
   return result < 0 ? SignalError(signal) : absl::OkStatus();
 }
@@ -285,7 +285,7 @@ bool Reaper::KillAndReap() {
       }
     } else {
       siginfo_t info;
-      // Without reaping: that is done under the lock.
+      // WNOWAIT: TryReap reaps the child, under the lock.
       Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
     }
   }

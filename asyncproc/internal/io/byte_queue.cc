@@ -12,10 +12,10 @@
 namespace asyncproc::internal {
 namespace {
 
-// What an emptied queue keeps for the next bytes.
+// The capacity that an emptied queue keeps for the next bytes.
 constexpr size_t kKeptCapacity = 1024 * 1024;
 
-// Since Linux 5.14; older ones refuse it, which does no harm.
+// Since Linux 5.14; an older kernel refuses it, which does no harm.
 constexpr int kMadvPopulateWrite = 23;
 
 }  // namespace
@@ -36,7 +36,7 @@ ByteQueue::~ByteQueue() { free(data_); }
 
 char* ByteQueue::Reserve(size_t size) {
   if (capacity_ - end_ >= size) return data_ + end_;
-  // Moving what is there to the front costs no more than what was taken so far.
+  // Moving the bytes to the front costs no more than the bytes already taken.
   if (begin_ >= this->size() && capacity_ - this->size() >= size) {
     memmove(data_, data_ + begin_, this->size());
     end_ -= std::exchange(begin_, 0);

@@ -7,13 +7,13 @@
 
 namespace asyncproc::internal {
 
-// Bytes in one piece, added at the end and taken from the front. It grows by
-// realloc, which for large sizes moves pages instead of copying, and an emptied
-// queue gives most of its memory back.
+// A contiguous queue of bytes, added at the end and taken from the front. It
+// grows by realloc, which for large sizes moves pages instead of copying, and
+// an emptied queue frees most of its memory.
 //
 // A producer may fill reserved room while another thread takes bytes from the
-// front: between BeginFill and EndFill the bytes and the room stay where they
-// are in memory.
+// front: between BeginFill and EndFill, the bytes and the room do not move in
+// memory.
 //
 // Thread safety: none of its own.
 class ByteQueue {
@@ -28,16 +28,16 @@ class ByteQueue {
   bool empty() const { return begin_ == end_; }
   size_t capacity() const { return capacity_; }
 
-  // Room for `size` bytes behind the end, to be filled and then committed. Null
-  // when there is no memory: nothing has changed then.
+  // Returns room for `size` bytes after the end, to be filled and then
+  // committed. Returns null when there is no memory; nothing has changed then.
   char* Reserve(size_t size);
   void Commit(size_t size) { end_ += size; }
   // As Reserve. Until EndFill, which appends the first `size` bytes of the
   // room, Consume is the only change allowed.
   char* BeginFill(size_t size);
   void EndFill(size_t size);
-  // Has the kernel provide the memory of what was reserved now, all at once and
-  // not page by page. For where all of it is going to be filled.
+  // Has the kernel allocate the pages of the reserved room in one call, rather
+  // than page by page. Useful when all of the room is going to be filled.
   void Populate(size_t size);
   // False when there is no memory.
   bool Append(absl::string_view bytes);
@@ -54,7 +54,7 @@ class ByteQueue {
   size_t begin_ = 0;
   size_t end_ = 0;
   bool filling_ = false;  // Between BeginFill and EndFill.
-  size_t populated_ = 0;  // Up to here there is memory behind the addresses.
+  size_t populated_ = 0;  // Pages are allocated up to this offset.
 };
 
 }  // namespace asyncproc::internal

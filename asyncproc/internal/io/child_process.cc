@@ -19,7 +19,8 @@
 namespace asyncproc::internal {
 namespace {
 
-// How often to look where poll itself fails, for want of memory say.
+// The interval between attempts when poll itself fails, for example without
+// memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
 
 bool LeadsGroup(const Command& command) {
@@ -32,7 +33,7 @@ bool HasHostEnd(const Stdio& stream) {
          stream.kind() == Stdio::Kind::kLineBuffered;
 }
 
-// `why`, with a SpawnFailure: without one, it says that a thread is missing.
+// `why` with a SpawnFailure; if it has none, one for a missing thread is added.
 absl::Status WithStage(absl::Status why) {
   if (!GetSpawnFailure(why).has_value()) {
     SetSpawnFailure({SpawnStage::kThread, EAGAIN}, &why);
@@ -42,7 +43,8 @@ absl::Status WithStage(absl::Status why) {
 
 void KillAndReapByPid(pid_t pid) {
   siginfo_t info;
-  // In a host that ignores SIGCHLD, the number may be a stranger's by now.
+  // In a host that ignores SIGCHLD, the number may belong to another process by
+  // now.
   if (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
                      WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) < 0) {
     return;
@@ -73,10 +75,11 @@ ChildProcess::ChildProcess(const Command& command,
 
 absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
     const Command& command, Options options) {
-  // First: a descriptor that is opened below might get a number that the
-  // command names and that is not open.
+  // CheckCommand comes first: a descriptor opened below might get a number that
+  // the command names and that is not open.
   if (absl::Status status = CheckCommand(command); !status.ok()) return status;
-  // Woken by the exit where there is no pidfd: filled in below, before that.
+  // Called at the exit where there is no pidfd. Set below, before the child
+  // starts.
   auto on_exit = std::make_shared<std::function<void()>>();
   absl::StatusOr<std::unique_ptr<Reaper>> reaper =
       Reaper::Create(LeadsGroup(command), [on_exit] { (*on_exit)(); });
@@ -117,7 +120,7 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
   if (!status.ok()) return CannotStart(command, status);
   std::move(failed).Cancel();
   std::move(stop).Cancel();
-  // Nothing has been read yet, nor written.
+  // No bytes have been read or written yet.
   if (observer != nullptr) child->Observe(command.observer);
   return child;
 }
@@ -185,7 +188,7 @@ void ChildProcess::Go() {
 
 bool ChildProcess::Observe(std::shared_ptr<ChildObserver> observer) {
   if (!end_.Observe(observer)) return false;
-  // Input first: the output that it leads to is told later, then.
+  // Input first, so that the observer sees it before the output that it causes.
   if (input_ != nullptr) input_->Observe(observer);
   buffers_[kOut]->Observe(observer, ChildStream::kOut);
   buffers_[kErr]->Observe(observer, ChildStream::kErr);
@@ -255,9 +258,9 @@ bool ChildProcess::OutputsAtEnd() const {
 }
 
 bool ChildProcess::CheckExit(bool group_wanted) {
-  // A group whose leader's output is all read is not looked for, which takes a
-  // look at every process that there is. Mostly the end of the output is in the
-  // pipes by now, after the last bytes.
+  // A group is not searched for if its leader's output has been read to the
+  // end: the search examines every process. The last bytes and end-of-file are
+  // usually in the pipes by now.
   for (const auto& output : outputs_) {
     for (int i = 0; i < 2 && !group_wanted && output->poll_fd() >= 0; ++i) {
       output->OnReadable();
@@ -305,7 +308,7 @@ void ChildProcess::Step(absl::Time deadline) {
   if (GetOs().Poll(fds, std::size(fds), std::min(deadline, this->deadline())) <
           0 &&
       errno != EINTR) {
-    // Nothing below blocks: all of it may be tried.
+    // No call below blocks, so each descriptor may be tried.
     nanosleep(&kBlindInterval, nullptr);
     for (pollfd& fd : fds) fd.revents = fd.fd >= 0 ? POLLIN : short{0};
   }

@@ -26,22 +26,25 @@
 
 namespace asyncproc::internal {
 
-// One child from the host's side: the readers of its output, the writer of its
-// stdin, and its end. Either they have threads, or a loop uses them: see there.
+// The host's side of one child: the readers of its output, the writer of its
+// stdin, and its end. They run on threads of their own, or a loop drives them;
+// see their classes.
 //
 // Thread safety: methods that are not for the loop may be called from any
-// thread. Ownership: its threads share it, until they are stopped or end.
+// thread.
+// Ownership: the threads share the object until they are stopped or end.
 class ChildProcess {
  public:
-  // The streams of output; those of further pipes follow.
+  // The output streams; further pipes follow them.
   enum Stream : size_t { kOut, kErr, kUsualStreams };
 
   struct Options {
     OutputBound bound = OutputBound::Unbounded();
-    // Threads read the output, feed stdin and watch for the exit, from Go on.
+    // Threads read the output, feed stdin and watch for the exit, once Go is
+    // called.
     bool threads = false;
-    // For a loop: called when there is something to do that no descriptor
-    // shows. Any thread may call it, with locks held: it must only take note.
+    // For a loop: called when there is work that no descriptor shows. Any
+    // thread may call it, with locks held: it must only record the call.
     std::function<void()> wake;
     // For a loop: called before a descriptor is closed.
     std::function<void(int fd)> before_close;
@@ -49,9 +52,10 @@ class ChildProcess {
     std::vector<int> further_pipes;
   };
 
-  // Starts `command`. Bytes that have no cursor are not kept: add cursors
-  // before Go, or before the loop reads. Errors: as CheckCommand and Launch;
-  // kResourceExhausted without a thread or descriptor. Nothing is left then.
+  // Starts `command`. Output that arrives while there is no cursor is
+  // discarded: add cursors before Go, or before the loop reads. Errors: as
+  // CheckCommand and Launch; kResourceExhausted when a thread or descriptor is
+  // missing. On error, no child is left running.
   static absl::StatusOr<std::shared_ptr<ChildProcess>> Start(
       const Command& command, Options options);
 
@@ -59,7 +63,7 @@ class ChildProcess {
   // buffer is finished.
   ~ChildProcess();
 
-  // Lets the threads begin.
+  // Lets the threads start their work.
   void Go();
 
   Reaper& reaper() { return end_.reaper(); }
@@ -74,48 +78,48 @@ class ChildProcess {
     return buffers_[stream];
   }
 
-  // From now on, `observer` is told of everything; and at once, of the output
-  // that is still buffered. False when there is an observer already.
+  // From now on, tells `observer` of every event, and at once of the output
+  // that is still buffered. Returns false when there is an observer already.
   bool Observe(std::shared_ptr<ChildObserver> observer);
   // Tells the observer, if there is one.
   void NoteSignal(int signal, TerminationScope scope);
   void NoteLetters(absl::string_view letters);
   void NoteChannel(bool sent, absl::string_view bytes);
 
-  // Closes stdin, and drops the bytes queued for it, so as to end the child.
-  // False when that cannot make it end: stdin is not a pipe, or was closed
-  // before, but not by this.
+  // Closes stdin and drops its queued bytes, in order to end the child. Returns
+  // false when this cannot end the child: stdin is not a pipe, or was closed
+  // before by another call.
   bool AbortInput();
 
   // ---- For the owner, at the end.
 
   // Sends SIGKILL and reaps the child. False: see Reaper::KillAndReap.
   bool KillAndReap();
-  // Stops the threads; then reads the bytes that an ended child still has in
-  // its pipes.
+  // Stops the threads; then reads the bytes that an ended child has left in its
+  // pipes.
   void Stop();
-  // Lets the threads go on by themselves until the output has settled.
+  // Lets the threads continue on their own until the output has settled.
   void Detach();
-  // In a forked copy of the host: closes the descriptors, and nothing else.
-  // Must be leaked then: its mutexes may be locked for good.
+  // In a forked copy of the host: closes the descriptors, and nothing else. The
+  // object must then be leaked: its mutexes may be locked forever.
   void CloseInForkedCopy();
 
   // ---- For the loop.
 
-  // The exit shows, or there was a wake-up: reaps the child if it has exited,
-  // and has the outputs read to their end. `group_wanted`: the caller may yet
-  // want to end the child's group, also when all output is at its end.
+  // The exit shows, or a wake-up came: reaps the child if it has ended, and
+  // reads the outputs to their end. `group_wanted`: the caller may still want
+  // to end the child's group, even when all output is at its end.
   bool CheckExit(bool group_wanted);
-  // There was a wake-up.
+  // Handles a wake-up.
   void OnWake(bool group_wanted);
-  // The deadline of an output may have passed.
+  // Called when the deadline of an output may have passed.
   void OnTime();
-  // When to call OnTime, or to look at NextWatch of the end again.
+  // The time to call OnTime, or to check NextWatch of the end again.
   absl::Time deadline() const;
-  // Waits once, until `deadline` at the longest, for everything that the child
-  // waits for, and handles it: the loop of a single child.
+  // Waits once, until `deadline` at the latest, for any event of the child, and
+  // handles it: the loop of a single child.
   void Step(absl::Time deadline);
-  // Closes everything that an ended child has left open.
+  // Closes all streams that an ended child has left open.
   void Abandon();
 
  private:
@@ -137,7 +141,7 @@ class ChildProcess {
   std::unique_ptr<StdinWriter> input_;
   UniqueFd terminal_;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent_;
-  // AbortInput has closed stdin: the next call counts as well.
+  // AbortInput has closed stdin: a second call returns true as well.
   std::atomic<bool> input_aborted_{false};
 };
 

@@ -24,8 +24,8 @@ absl::Status LineDiscipline::Type(int fd, absl::string_view data) {
   const bool canonical =
       tcgetattr(fd, &settings) == 0 && (settings.c_lflag & ICANON) != 0;
   if (!canonical) {
-    // Back in canonical mode, the terminal makes a line of its own of the bytes
-    // that the child has not read.
+    // On return to canonical mode, the terminal makes a separate line of the
+    // bytes that the child has not read.
     line_length_ = 0;
     return absl::OkStatus();
   }

@@ -9,20 +9,21 @@
 
 namespace asyncproc::internal {
 
-// Follows the line that is being typed into a terminal: the kernel, in
-// canonical mode, cuts off what is too long for it without a word, and takes an
-// end-of-file character for one only at the start of a line. Keys of raw
-// mode belong to no line.
+// Tracks the line that is being typed into a terminal. In canonical mode, the
+// kernel silently truncates a line that is too long, and recognizes an
+// end-of-file character only at the start of a line. In raw mode, keys belong
+// to no line.
 //
 // Thread safety: none of its own.
 class LineDiscipline {
  public:
-  // `data` is about to be typed into the terminal whose master is `fd`.
+  // Records `data`, which is about to be typed into the terminal with master
+  // `fd`.
   // Errors: kInvalidArgument for a line that would be cut off.
   absl::Status Type(int fd, absl::string_view data);
 
-  // What to type for the end of the input: the end-of-file character, twice if
-  // the line is not empty, where the first only hands over the line.
+  // The characters to type for end-of-file: the end-of-file character, twice if
+  // the line is not empty, because the first one only submits the line.
   std::string EndOfInput(int fd) const;
 
  private:

@@ -17,16 +17,16 @@
 namespace asyncproc::internal {
 namespace {
 
-// How much is read at once: little at first, so that a quiet child costs
-// little, and twice as much whenever that was too small. No more than half of a
-// processor's cache of its own (1 MiB is usual): whoever reads finds it there.
+// The size of a read. It starts small, so that a quiet child costs little, and
+// doubles whenever a read fills the room. At most half of a processor's private
+// cache (usually 1 MiB), so that the reader finds the bytes in the cache.
 constexpr size_t kFirstReadSize = 512;
 constexpr size_t kLastReadSize = 512 * 1024;
 
-// A reader that has this many bytes to take is behind.
+// A reader with this many unread bytes is behind.
 constexpr size_t kBacklog = 4 * kLastReadSize;
 
-// Bytes, and lines of them, that are kept for messages.
+// The number of bytes, and of lines in them, kept for messages.
 constexpr size_t kRecentSize = 1024;
 constexpr size_t kLastLines = 5;
 
@@ -193,7 +193,7 @@ void OutputBuffer::SplitHeadAndTail() {
   const size_t tail = bound_.bytes() - head;
   const uint64_t start = segments_.front().start;
   if (segments_.size() == 1 && start < head && Buffered() > bound_.bytes()) {
-    // The head stays where it is; all behind it goes to a segment of its own.
+    // The head stays in place; the bytes after it are copied to a new segment.
     Segment behind;
     behind.start = head;
     const absl::string_view rest =
@@ -215,7 +215,7 @@ void OutputBuffer::KeepLast(size_t kept) {
   segment.bytes.Consume(excess);
   segment.start += excess;
   dropped_ += excess;
-  // The cursors find out in SegmentOf.
+  // SegmentOf moves the cursors past the gap.
 }
 
 void OutputBuffer::Release() {
@@ -264,8 +264,8 @@ void OutputBuffer::RemoveCursor(CursorRef cursor) {
   Release();
 }
 
-// The threads that might change the list do not exist in the copy, and the lock
-// may be held for good.
+// The threads that could change the list do not exist in the copy, and the lock
+// may be held forever.
 void OutputBuffer::CloseInForkedCopy() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (const BufferCursor& cursor : cursors_) {
     if (cursor.ready != nullptr) cursor.ready->CloseInForkedCopy();
@@ -335,7 +335,7 @@ bool OutputBuffer::Find(BufferCursor& cursor, absl::string_view delimiter,
       *match = {cursor.scanned, delimiter.size()};
       return true;
     }
-    // A match may have begun in the last bytes, of which more are to come.
+    // A match may start in the last bytes and end in bytes still to come.
     const uint64_t partial =
         std::min<uint64_t>(delimiter.size() - 1, segment.bytes.size());
     cursor.scanned = std::max(from, segment.end() - partial);
@@ -361,7 +361,7 @@ bool OutputBuffer::FindLine(BufferCursor& cursor, Match* match) {
 
 absl::string_view OutputBuffer::NextPiece(BufferCursor& cursor, uint64_t end) {
   const Segment& segment = SegmentOf(cursor);
-  const uint64_t begin = cursor.position;  // Behind `end`, if that is a gap's.
+  const uint64_t begin = cursor.position;  // Past `end` if `end` is in a gap.
   cursor.position = std::max(begin, std::min(end, segment.end()));
   return segment.bytes.view().substr(
       static_cast<size_t>(begin - segment.start),
@@ -369,7 +369,7 @@ absl::string_view OutputBuffer::NextPiece(BufferCursor& cursor, uint64_t end) {
 }
 
 std::string OutputBuffer::Take(BufferCursor& cursor, const Match& match) {
-  std::string taken(NextPiece(cursor, match.begin));  // Mostly all of it.
+  std::string taken(NextPiece(cursor, match.begin));  // Usually all of it.
   while (cursor.position < match.begin) {
     absl::StrAppend(&taken, NextPiece(cursor, match.begin));
   }
@@ -407,7 +407,7 @@ uint64_t OutputBuffer::PositionAfter(const BufferCursor& cursor,
       position = segment.end();
     }
   }
-  return position;  // There are `size` bytes: it does not come to this.
+  return position;  // Not reached: there are `size` bytes.
 }
 
 bool OutputBuffer::AtEndLocked(const BufferCursor& cursor) const {
@@ -455,7 +455,7 @@ bool OutputBuffer::AtEnd(CursorRef cursor) const {
 template <typename Ready>
 absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
                                       Ready ready) {
-  // It waits for more than the bound lets the child write.
+  // The reader waits for more bytes than the bound lets the child write.
   const auto stuck = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return bound_.policy() == OutputBound::Policy::kBlockChild &&
            end() - cursor.position >= bound_.bytes();
@@ -522,8 +522,8 @@ absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
         return FindLine(*cursor, &match);
       });
-  // There is no end of a line in what there is, and nothing more comes while
-  // that is not taken.
+  // The buffered bytes contain no newline, and no more bytes come until they
+  // are taken.
   if (absl::IsResourceExhausted(status) && !finished_ &&
       long_line == LongLine::kSplit) {
     return TakeAll(*cursor);
@@ -552,7 +552,7 @@ size_t OutputBuffer::MostUnread(const BufferCursor& cursor) const {
   if (bound_.policy() != OutputBound::Policy::kHeadAndTail) {
     return bound_.bytes();
   }
-  // Of the head, only what the cursor has not passed.
+  // Excludes the part of the head that the cursor has passed.
   const size_t head = HeadSize();
   return bound_.bytes() -
          static_cast<size_t>(std::min<uint64_t>(cursor.position, head));
@@ -578,7 +578,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
 absl::Status OutputBuffer::Sync(absl::Time deadline) {
   MutexLock lock(mu_);
   if (wake_ == nullptr || finished_) return absl::OkStatus();
-  // No bytes are on their way: waking the producer can be spared.
+  // No bytes are in transit, so the producer need not be woken.
   if (reading_ == 0 && is_empty_ != nullptr && is_empty_()) {
     return absl::OkStatus();
   }
@@ -596,7 +596,8 @@ ByteQueue OutputBuffer::TakeMemory(CursorRef cursor) {
   cursor->position = end();
   ByteQueue memory = std::move(segments_.front().bytes);
   for (size_t i = 1; i < segments_.size(); ++i) {
-    // It fits: they have been there together, before the middle was dropped.
+    // It fits: the segments were in memory together before the middle was
+    // dropped.
     if (!memory.Append(segments_[i].bytes.view())) {
       dropped_ += segments_[i].bytes.size();
     }
@@ -652,7 +653,7 @@ uint64_t OutputBuffer::lines(CursorRef cursor) const {
 
 uint64_t OutputBuffer::dropped(CursorRef cursor) const {
   MutexLock lock(mu_);
-  // Those that it has stepped over, and those that it will.
+  // The bytes in gaps that the cursor has skipped or will skip.
   const uint64_t ahead = end() - std::min(end(), cursor->position);
   return cursor->dropped + (ahead - Unread(*cursor));
 }

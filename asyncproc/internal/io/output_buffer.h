@@ -40,24 +40,23 @@ struct BufferCursor {
   uint64_t looked = 0;           // A read found too little before this.
 };
 
-// One stream of a child's output, between the producer, which reads the pipe,
-// and the readers, each of which takes the bytes by a cursor of its own.
+// One output stream of a child, between the producer, which reads the pipe, and
+// the readers, each of which takes bytes with its own cursor.
 //
 // Bytes are numbered from the start of the stream. The buffer forgets bytes
 // that every cursor has taken, and bytes that the bound drops.
 //
-// Thread safety: all methods may be called from any thread; those of the
-// producer by one thread at a time. None calls anybody back, except for the
-// wake function and the observer, which are called under the lock and must only
-// take note.
+// Thread safety: all methods may be called from any thread; the producer's by
+// one thread at a time. The wake function and the observer are called under the
+// lock and must only record the event; no other callbacks are made.
 class OutputBuffer {
  public:
   using CursorRef = BufferCursor*;
 
-  // A line that is longer than the bound lets arrive.
+  // How to treat a line that is longer than the bound allows.
   enum class LongLine {
-    kRefuse,  // Is kResourceExhausted; nothing is taken.
-    kSplit,   // Is taken in pieces, each as if it were a line.
+    kRefuse,  // kResourceExhausted; nothing is taken.
+    kSplit,   // The line is taken in pieces, each returned as a line.
   };
 
   struct Stats {
@@ -71,84 +70,85 @@ class OutputBuffer {
 
   // ---- For the producer.
 
-  // `wake` is called when a full buffer has room again, when Refuse is called,
-  // and when Sync begins.
+  // `wake` is called when a full buffer has room again, when Refuse or
+  // CancelCursor is called, and when Sync begins.
   void SetWake(std::function<void()> wake) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // `is_empty` tells whether the pipe is empty; it must not block. Null: not
-  // known. Called under the lock, by Sync.
+  // `is_empty` tells whether the pipe is empty; it must not block. Null:
+  // unknown. Called under the lock, by Sync.
   void SetIsEmpty(std::function<bool()> is_empty) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Room for the next bytes of the stream. The producer fills the room without
-  // the lock, and calls EndRead with the number of bytes. `pending`: bytes to
-  // take even beyond BlockChild's bound. Null data: the buffer is finished, or
-  // there is no memory, and then the buffer is finished now.
+  // the lock, and calls EndRead with the number of bytes. `pending`: the number
+  // of bytes to accept even beyond BlockChild's bound. Null data: the buffer is
+  // finished, or ran out of memory and is finished now.
   struct Room {
     char* data = nullptr;
     size_t size = 0;
   };
   Room BeginRead(size_t pending) ABSL_LOCKS_EXCLUDED(mu_);
-  // Returns whether the slowest reader is behind, and has taken bytes since the
+  // Returns whether the slowest reader is behind and has taken bytes since the
   // last call: see WaitForReader.
   bool EndRead(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // HasRoom becomes false until the slowest reader has caught up, and then the
-  // producer is woken; or until StopWaitingForReader. So the buffer does not
-  // grow because of a reader that is a little slower than the child, and that
-  // reader finds the bytes in the cache of its processor.
+  // Makes HasRoom false until the slowest reader has caught up, which wakes the
+  // producer, or until StopWaitingForReader. This keeps the buffer from growing
+  // when a reader is a little slower than the child, and keeps the bytes in the
+  // cache of the reader's processor.
   void WaitForReader() ABSL_LOCKS_EXCLUDED(mu_);
   void StopWaitingForReader() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends bytes from memory.
   void Append(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
-  // Nothing more will come: end-of-file, or the reason why no more can be read.
-  // Only the first call counts.
+  // No more bytes will come: end-of-file, or the reason why reading has failed.
+  // Only the first call has an effect.
   void Finish(absl::Status why = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mu_);
   // False while BlockChild's bound is reached.
   bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether a reader has called Refuse: the pipe is to be closed.
+  // Whether a reader has called Refuse, so that the pipe is to be closed.
   bool IsRefused() const ABSL_LOCKS_EXCLUDED(mu_);
   bool IsFinished() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Not 0 while a Sync waits; the number to call Synced with when all bytes
-  // that were in the pipe have been read.
+  // While a Sync waits: the number to pass to Synced once all bytes that were
+  // in the pipe have been read. Otherwise 0.
   uint64_t WantedSync() const ABSL_LOCKS_EXCLUDED(mu_);
   void Synced(uint64_t wanted) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // From now on, `observer` is told; and at once, of the bytes still buffered.
+  // From now on, tells `observer` of new bytes, and at once of the buffered
+  // bytes.
   void Observe(std::shared_ptr<ChildObserver> observer, ChildStream stream)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For readers.
 
-  // At the oldest byte that is still there, or behind the newest.
+  // Adds a cursor at the oldest buffered byte, or after the newest.
   CursorRef AddCursor(bool at_oldest) ABSL_LOCKS_EXCLUDED(mu_);
   // Does nothing in a forked copy of the host.
   void RemoveCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
-  // What waits or will wait by this cursor gets kCancelled.
+  // Present and later waits on this cursor return kCancelled.
   void CancelCursor(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsForkedCopy() const { return stamp_.IsForkedCopy(); }
   // In a forked copy of the host: closes the descriptors of ReadyFd.
   void CloseInForkedCopy();
 
-  // Readable while there are bytes by this cursor that no read has looked at,
-  // and from Finish on. Errors: kResourceExhausted.
+  // Readable while there are bytes at this cursor that no read has examined,
+  // and after Finish. Errors: kResourceExhausted.
   absl::StatusOr<int> ReadyFd(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::string Read(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   std::string Peek(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
   bool HasLine(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
-  // How many bytes Read would return.
+  // The number of bytes that Read would return.
   size_t Available(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The next line, if there is one already; else nothing, whatever the reason.
+  // The next line if it is available; nothing otherwise, for any reason.
   std::optional<std::string> TryReadLine(CursorRef cursor)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Each waits until `deadline` for what it is to return. Errors:
-  // kDeadlineExceeded, with nothing taken; kOutOfRange at the end; what Finish
-  // was given there; kResourceExhausted when the bound leaves no room for what
-  // is waited for; kCancelled.
+  // Each of these waits until `deadline` for its result. Errors:
+  // kDeadlineExceeded, with nothing taken; kOutOfRange at the end, or the error
+  // that was given to Finish; kResourceExhausted when the result cannot fit
+  // within the bound; kCancelled.
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline,
                                        size_t most = std::string::npos)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -165,47 +165,47 @@ class OutputBuffer {
                                           absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Waits until all that is in the pipe now has been read from it. Errors:
-  // kDeadlineExceeded.
+  // Waits until all bytes that are in the pipe now have been read from it.
+  // Errors: kDeadlineExceeded, kCancelled.
   absl::Status Sync(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // All that there is for the one cursor, as the memory that it is in: large
-  // output is never there twice.
-  // REQUIRES: there is no other cursor, and nobody waits by this one.
+  // Returns all buffered bytes for the only cursor, by moving their memory, so
+  // that large output is never in memory twice.
+  // REQUIRES: there is no other cursor, and no thread waits on this cursor.
   ByteQueue TakeMemory(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Tells the producer to read no more: the buffered bytes can still be read,
-  // and then comes the end.
+  // Tells the producer to stop reading. The buffered bytes can still be read;
+  // after them, the stream is at its end.
   void Refuse() ABSL_LOCKS_EXCLUDED(mu_);
   // Waits for Finish, which the producer calls soon after Refuse. Returns at
-  // once where there is no producer that can be woken.
+  // once when no producer can be woken.
   void AwaitFinished() ABSL_LOCKS_EXCLUDED(mu_);
 
   // For messages: "; last of stdout: 'one', 'two'", with the last lines that
-  // arrived, taken or not, control characters escaped. Empty when nothing has
-  // arrived.
+  // arrived, taken or not, with control characters escaped. Empty when no bytes
+  // have arrived.
   std::string LastLines(absl::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   Stats stats() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t lines(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t dropped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Bytes without a gap. There are two where HeadAndTail has dropped the
-  // middle.
+  // Bytes without a gap. There are two segments where HeadAndTail has dropped
+  // the middle.
   struct Segment {
     uint64_t start = 0;
     ByteQueue bytes;
     uint64_t end() const { return start + bytes.size(); }
   };
 
-  // Why the producer does not read.
+  // The reason why the producer does not read.
   enum class Pause {
     kNone,
     kBound,   // BlockChild's bound is reached.
     kReader,  // See WaitForReader.
   };
 
-  // What a search at a cursor found: where the match begins and how long it is.
+  // The result of a search at a cursor: the start and length of the match.
   struct Match {
     uint64_t begin = 0;
     size_t length = 0;
@@ -217,52 +217,55 @@ class OutputBuffer {
   void OnGrown(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishLocked(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Drops what the bound does not allow.
+  // Drops the bytes that exceed the bound.
   void ApplyBound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SplitHeadAndTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Drops from the last segment all but its last `kept` bytes.
   void KeepLast(size_t kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Forgets what every cursor has taken, and wakes a producer that waits.
+  // Frees the bytes that every cursor has taken, and wakes a waiting producer.
   void Release() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Lets a producer that waits go on: when half of the bound is free, so that
-  // it is not woken for every byte; or any of it, for a reader that has looked
-  // for what is not there yet. Never beyond the bound: another reader's bytes
-  // may fill it, and are waited for.
+  // Lets a waiting producer continue: when half of the bound is free, so that
+  // the producer is not woken for every byte; with `wanted`, when any byte is
+  // free, because a reader needs bytes that have not arrived. Never exceeds the
+  // bound: unread bytes of another reader may fill it, and the producer waits
+  // for that reader.
   void Resume(bool wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // The segment that the cursor is in, once it has stepped over a gap.
+  // The segment at the cursor, after the cursor has skipped a gap.
   const Segment& SegmentOf(BufferCursor& cursor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Find(BufferCursor& cursor, absl::string_view delimiter, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether there is a line to take: complete, or cut off by a gap or the end.
+  // Finds a line to take: a complete line, or one cut off by a gap or the end.
   bool FindLine(BufferCursor& cursor, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes what is before `end`, up to a gap at the most.
+  // Takes the bytes before `end`, but stops at a gap.
   absl::string_view NextPiece(BufferCursor& cursor, uint64_t end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes what is before the match, and skips the match.
+  // Takes the bytes before the match, and skips the match.
   std::string Take(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Bytes that the cursor has yet to take; where it will be after `size` of
-  // them.
+  // The number of unread bytes at the cursor, and the cursor's position after
+  // `size` of them.
   size_t Unread(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PositionAfter(const BufferCursor& cursor, size_t size) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string TakeLine(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of HeadAndTail's bound, and of any what may at most be there for a cursor.
+  // The size of the head under HeadAndTail, and the most bytes that the bound
+  // allows to be unread at a cursor.
   size_t HeadSize() const { return bound_.bytes() / 2; }
   size_t MostUnread(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string TakeAll(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AtEndLocked(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // After any change of what ReadyFd shows.
+  // Called after any change that ReadyFd must show.
   void ShowReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Waits until `ready()`, or there is no point in waiting any longer.
+  // Waits until `ready()`, or until it can no longer become true (see the
+  // errors of ReadSome).
   template <typename Ready>
   absl::Status AwaitReady(BufferCursor& cursor, absl::Time deadline,
                           Ready ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -15,26 +15,26 @@
 namespace asyncproc::internal {
 namespace {
 
-// How often the drain grace may start anew: a process that was left behind and
-// never stops writing must not keep anybody waiting.
+// How often the drain grace may start anew: a surviving process that never
+// stops writing must not block the host forever.
 constexpr int kMostGraces = 20;
 
-// How long the thread waits, after each 512 KiB, for a reader that is behind:
-// the child can still write 500 MB in a second.
+// The pause of the reader thread, after each 512 KiB, for a reader that is
+// behind. The child can still write 500 MB per second.
 constexpr size_t kBytesBetweenPauses = 512 * 1024;
 constexpr absl::Duration kPause = absl::Milliseconds(1);
 
-// How often to look whether a living child has opened its terminal again.
+// The interval to check whether a live child has opened its terminal again.
 constexpr absl::Duration kTerminalRetry = absl::Milliseconds(50);
 
-// How often the reader of a detached child's abandoned stream looks whether the
-// other stream has settled.
+// The interval at which the reader of a detached child's abandoned stream
+// checks whether the other stream has settled.
 constexpr absl::Duration kDetachedLook = absl::Milliseconds(50);
 
 // The kernel keeps no more than about 68 KiB for a terminal.
 constexpr size_t kMostInTerminal = 128 * 1024;
 
-// How often to look where poll itself fails, for want of memory say.
+// The interval of reading when poll itself fails, for example without memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
 
 }  // namespace
@@ -66,7 +66,7 @@ void OutputReader::Open(UniqueFd fd) {
   }
   fd_ = std::move(fd);
   if (!fd_.valid()) buffer_->Finish();
-  // Of a terminal it is not known: see PendingBytes.
+  // For a terminal, this is not known: see PendingBytes.
   if (inode_ != 0) {
     buffer_->SetIsEmpty([fd = fd_.get()] {
       int available = 0;
@@ -101,7 +101,7 @@ void OutputReader::Wake() {
 
 int OutputReader::poll_fd() const {
   if (!fd_.valid() || retry_ != absl::InfinitePast()) return -1;
-  // A full buffer is not waited for: its pipe would be readable all the time.
+  // With a full buffer, the pipe is not polled: it would always be readable.
   return pending_at_exit_ > 0 || buffer_->HasRoom() ? fd_.get() : -1;
 }
 
@@ -131,7 +131,7 @@ void OutputReader::ReadOnce() {
     buffer_->WaitForReader();
     pause_end_ = MonotonicNow() + kPause;
   }
-  // An empty pipe has no pending bytes, whatever was counted.
+  // An empty pipe has no pending bytes, even if the count is not used up.
   pending_at_exit_ -= std::min(pending_at_exit_, size);
   sync_pending_ -= std::min(sync_pending_, size);
   if (size == 0) pending_at_exit_ = sync_pending_ = 0;
@@ -156,7 +156,7 @@ void OutputReader::ReadOnce() {
   }
 }
 
-// No process has the terminal open. A child that lives may open it again.
+// No process has the terminal open. A live child may open it again.
 void OutputReader::OnEndOfTerminal() {
   if (exit_seen_) {
     End();
@@ -172,7 +172,7 @@ void OutputReader::OnReadable() {
 }
 
 size_t OutputReader::PendingBytes() const {
-  // The count of a terminal misses bytes that the kernel has yet to process.
+  // A terminal's count excludes bytes that the kernel has not yet processed.
   if (is_terminal_) return kMostInTerminal;
   int available = 0;
   if (ioctl(fd_.get(), FIONREAD, &available) < 0) return 0;
@@ -208,7 +208,7 @@ void OutputReader::OnExit() {
   }
   pending_at_exit_ = PendingBytes();
   while (pending_at_exit_ > 0 && fd_.valid()) ReadOnce();
-  // Mostly end-of-file follows, also where the buffer is full.
+  // End-of-file usually follows, even where the buffer is full.
   OnReadable();
 }
 
@@ -219,7 +219,8 @@ void OutputReader::OnTime() {
     OnReadable();
   }
   if (now < grace_end_) return;
-  // Bytes that have come count, however late this thread is: a last look.
+  // Bytes that have arrived count, however late this thread runs: reads once
+  // more.
   if (poll_fd() >= 0) OnReadable();
   if (fd_.valid() && MonotonicNow() >= grace_end_) Abandon();
 }
@@ -278,7 +279,7 @@ void OutputReader::PollOnce() {
     deadline = std::min(deadline, MonotonicNow() + kDetachedLook);
   }
   if (GetOs().Poll(fds, 3, deadline) < 0 && errno != EINTR) {
-    // Nothing below blocks: all of it may be tried.
+    // No call below blocks, so each descriptor may be tried.
     nanosleep(&kBlindInterval, nullptr);
     for (pollfd& fd : fds) fd.revents = fd.fd >= 0 ? POLLIN : short{0};
   }
@@ -292,7 +293,7 @@ void OutputReader::PollOnce() {
     OnWake();
   }
   if (stream.revents != 0) OnReadable();
-  // Without a pidfd, the exit shows as a wake-up.
+  // Without a pidfd, a wake-up signals the exit.
   const bool may_have_exited =
       watch.fd >= 0 ? exit.revents != 0 : !exit_seen_ && wake.revents != 0;
   if (may_have_exited && end_.CheckExit()) OnExit();

@@ -20,19 +20,20 @@
 
 namespace asyncproc::internal {
 
-// The reader of one stream of a child's output: owns the host's end of a pipe
-// or terminal, and fills one OutputBuffer.
+// Reads one stream of a child's output: owns the host's end of a pipe or
+// terminal, and fills one OutputBuffer.
 //
-// Two ways to use it. StartThread gives it a thread of its own, which waits for
-// the pipe, for the exit of the child and for a wake-up. Without a thread, a
-// loop waits for poll_fd() and deadline(), and calls the On... methods.
+// There are two ways to use it. After StartThread, a thread of the reader waits
+// for the pipe, for the exit of the child and for a wake-up. Without a thread,
+// a loop waits for poll_fd() and deadline(), and calls the On... methods.
 //
 // After the exit of the child, the reader takes all bytes that are in the pipe
-// at that time, whatever the bound. Then it goes on until end-of-file, or until
-// the stream has been silent for the drain grace, and tells the ChildEnd.
+// at that time, regardless of the bound. Then it continues until end-of-file,
+// or until the stream has been silent for the drain grace, and notifies the
+// ChildEnd.
 //
-// Thread safety: the methods of the loop are for one thread at a time, the
-// thread of the reader if it has one. The others say which thread calls them.
+// Thread safety: the loop's methods are for one thread at a time, the reader
+// thread if there is one. For the others, see the headings.
 class OutputReader {
  public:
   struct Options {
@@ -51,20 +52,20 @@ class OutputReader {
 
   // ---- For the owner, before the child is started and after it is gone.
 
-  // Starts a thread, which waits for Go. `owner` lives until the thread has
-  // been joined, or ends by itself when it was detached.
+  // Starts a thread, which waits for Go. `owner` stays alive until the thread
+  // has been joined, or has ended after Detach.
   // Errors: kResourceExhausted.
   absl::Status StartThread(const char* name, std::shared_ptr<void> owner);
   bool has_thread() const { return thread_.running(); }
 
-  // Takes the host's end of the stream, nonblocking; an invalid one: the stream
-  // is at its end. Once, before Go.
+  // Takes the host's end of the stream, which is nonblocking. An invalid
+  // descriptor means that the stream is at its end. Called once, before Go.
   void Open(UniqueFd fd);
   // Lets the thread read.
   void Go() { go_.Notify(); }
   // Stops the thread and joins it.
   void Stop();
-  // Lets the thread go on by itself until the output has settled.
+  // Lets the thread continue on its own until the output has settled.
   void Detach();
   // In a forked copy of the host: closes the descriptors, and nothing else.
   void CloseInForkedCopy();
@@ -72,18 +73,18 @@ class OutputReader {
   // ---- For any thread.
 
   OutputBuffer& buffer() const { return *buffer_; }
-  // Names the pipe in /proc; 0 when the stream is not a pipe.
+  // The inode of the pipe, as in /proc; 0 when the stream is not a pipe.
   ino_t pipe_inode() const { return inode_; }
   // Wakes the thread, if there is one.
   void Wake();
 
   // ---- For the loop.
 
-  // What to wait for: readable. -1: nothing, since the stream is closed or the
+  // The descriptor to poll for reading; -1 when the stream is closed or the
   // buffer is full.
   int poll_fd() const;
   bool is_open() const { return fd_.valid(); }
-  // When to call OnTime, on MonotonicNow's clock.
+  // The time to call OnTime, on MonotonicNow's clock.
   absl::Time deadline() const;
 
   // The descriptor is readable: reads once. Never blocks.
@@ -91,15 +92,15 @@ class OutputReader {
   // The buffer was woken: closes a refused stream, and serves Sync.
   void OnWake();
   // The child has exited: reads all bytes that are in the pipe now. Only the
-  // first call counts.
+  // first call has an effect.
   void OnExit();
-  // deadline() may have passed.
+  // Called when deadline() may have passed.
   void OnTime();
-  // No longer waits for a stream that another process holds open. REQUIRES:
+  // Stops waiting for a stream that another process holds open. REQUIRES:
   // OnExit was called.
   void Abandon();
-  // Closes the stream, and finishes its buffer. A stream that was abandoned
-  // stays so: this is not its end.
+  // Closes the stream and finishes its buffer. An abandoned stream stays
+  // abandoned: Close does not report its end.
   void Close();
 
  private:
@@ -107,7 +108,7 @@ class OutputReader {
   bool MayEnd();
   void PollOnce();
   void ReadOnce();
-  // The stream is at its end, or no reader wants more: closes it.
+  // Closes the stream: it is at its end, or its bytes are no longer wanted.
   void End();
   void ServeSync();
   size_t PendingBytes() const;
@@ -124,7 +125,7 @@ class OutputReader {
   // The loop's.
   UniqueFd fd_;
   PipeGrowth growth_;
-  size_t pending_at_exit_ = 0;  // Bytes to read whatever the bound.
+  size_t pending_at_exit_ = 0;  // Bytes to read regardless of the bound.
   bool exit_seen_ = false;
   bool abandoned_ = false;
   bool left_ = false;  // The thread may go: see ChildEnd::Leave.
@@ -133,7 +134,7 @@ class OutputReader {
   size_t since_pause_ = 0;  // Bytes read since a pause for a slow reader.
   absl::Time pause_end_ = absl::InfiniteFuture();
   absl::Time retry_ = absl::InfinitePast();  // Of a terminal without a user.
-  uint64_t sync_ = 0;                        // The Sync that is being served.
+  uint64_t sync_ = 0;                        // The Sync in progress.
   size_t sync_pending_ = 0;                  // Bytes to read before it is done.
 
   absl::Notification go_;

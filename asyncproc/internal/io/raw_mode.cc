@@ -6,14 +6,14 @@ namespace asyncproc::internal {
 
 absl::Status RawMode::Enter(int fd) {
   if (tcgetattr(fd, &saved_) < 0) return absl::OkStatus();
-  fd_ = fd;  // From here on: also a call that fails may have done a part.
+  fd_ = fd;  // Even a failed call may have changed settings.
   termios raw = saved_;
   cfmakeraw(&raw);
   return Set(raw);
 }
 
 void RawMode::Leave() {
-  if (fd_ >= 0) Set(saved_).IgnoreError();  // It may be gone.
+  if (fd_ >= 0) Set(saved_).IgnoreError();  // The terminal may be gone.
   fd_ = -1;
 }
 

@@ -7,8 +7,8 @@
 
 namespace asyncproc::internal {
 
-// The user's own terminal passes on every key as it is, until this goes away:
-// then its settings are put back.
+// Puts the user's own terminal into raw mode, which passes on every key
+// unchanged. The destructor restores its settings.
 //
 // Thread safety: none of its own.
 class RawMode {
@@ -18,14 +18,15 @@ class RawMode {
   RawMode(const RawMode&) = delete;
   RawMode& operator=(const RawMode&) = delete;
 
-  // Does nothing for what is no terminal. `fd` stays the caller's, and open.
+  // Does nothing when `fd` is not a terminal. The caller keeps ownership of
+  // `fd`, which must stay open.
   absl::Status Enter(int fd);
 
-  // At once. Does nothing when it has not been entered.
+  // Restores the settings at once. Does nothing before Enter.
   void Leave();
 
  private:
-  // Throws away nothing that was typed, and waits for nobody.
+  // Keeps typed-ahead input, and does not wait for pending output.
   absl::Status Set(const termios& settings);
 
   int fd_ = -1;

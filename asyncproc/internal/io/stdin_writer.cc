@@ -17,13 +17,15 @@ namespace asyncproc::internal {
 
 namespace {
 
-// How often to try again to write to a terminal that no process has open.
+// The interval between attempts to write to a terminal that no process has
+// open.
 constexpr absl::Duration kTerminalRetry = absl::Milliseconds(50);
 
-// How often the thread of a detached child looks whether the child has ended.
+// The interval at which a detached child's thread checks for the child's end.
 constexpr absl::Duration kDetachedLook = absl::Milliseconds(100);
 
-// How often to look where poll itself fails, for want of memory say.
+// The interval between writes when poll itself fails, for example without
+// memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
 
 ssize_t WriteWithSigpipeBlocked(int fd, absl::string_view data) {
@@ -31,7 +33,7 @@ ssize_t WriteWithSigpipeBlocked(int fd, absl::string_view data) {
   sigemptyset(&sigpipe);
   sigaddset(&sigpipe, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  // One that waited before is the host's, and is left to it.
+  // A SIGPIPE that was already pending belongs to the host, and stays pending.
   const bool was_pending = sigismember(&before, SIGPIPE) &&
                            sigpending(&pending) == 0 &&
                            sigismember(&pending, SIGPIPE);
@@ -135,7 +137,7 @@ absl::Status StdinWriter::Write(absl::string_view data) {
 
 absl::Status StdinWriter::WriteLocked(absl::string_view data, bool is_control) {
   if (data.empty()) return absl::OkStatus();
-  // The thread may not know yet that an ended child reads no more.
+  // The thread may not have noticed yet that an ended child reads no more.
   if (!queue_.empty() && end_.HasExited()) WriteQueued();
   if (absl::Status status = CheckDelivered(); !status.ok()) return status;
   if (broken_) {
@@ -265,7 +267,7 @@ void StdinWriter::Advance(short events) {
   MutexLock lock(mu_);
   if (!fd_.valid()) return;
   if ((events & (POLLERR | POLLHUP)) != 0) {
-    // A child that lives may open its terminal again.
+    // A live child may open its terminal again.
     if (terminal_.has_value() && !end_.HasExited()) {
       retry_ = MonotonicNow() + kTerminalRetry;
       return;
@@ -283,7 +285,7 @@ void StdinWriter::AdvanceLocked() {
     CloseFd();
   } else if (taken_ >= PipeGrowth::kUsualSize && options_.may_grow_pipe &&
              queue_.size() >= PipeGrowth::kUsualSize) {
-    // The child reads, and there is more to come.
+    // The child reads, and more bytes are queued.
     growth_.Grow(fd_.get());
   }
 }
@@ -364,7 +366,7 @@ void StdinWriter::Run() {
     }
     pollfd fds[] = {{watch.fd, watch.events, 0}, {waker->fd(), POLLIN, 0}};
     if (GetOs().Poll(fds, 2, watch.next_look) < 0 && errno != EINTR) {
-      // Writing does not block: it may be tried.
+      // Writing does not block, so it may be tried.
       nanosleep(&kBlindInterval, nullptr);
       fds[0].revents = watch.events;
       fds[1].revents = POLLIN;

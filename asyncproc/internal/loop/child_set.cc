@@ -7,7 +7,7 @@
 namespace asyncproc::internal {
 
 ChildSet::~ChildSet() {
-  // All at once, so that they end while the first is waited for.
+  // Signals all children first, so that they end in parallel.
   for (const auto& [id, child] : children_) {
     child->reaper().Signal(SIGKILL).IgnoreError();
   }

@@ -16,22 +16,21 @@
 
 namespace asyncproc::internal {
 
-// The children on one EventLoop, and what happens to them as one sequence of
-// events. Whoever takes an event may do anything with the children before
-// taking the next one.
+// The children on one EventLoop, with their events as one sequence. Between two
+// calls of TakeEvent, the owner may do anything with the children.
 //
 // Thread safety: for the thread of the loop.
 class ChildSet final : private PolledChild::Listener {
  public:
-  // `loop` must outlive it.
+  // `loop` must outlive this object.
   explicit ChildSet(EventLoop& loop) : loop_(loop) {}
-  // Kills and reaps all that run.
+  // Kills and reaps all running children.
   ~ChildSet() override;
   ChildSet(const ChildSet&) = delete;
   ChildSet& operator=(const ChildSet&) = delete;
 
-  // In a forked copy of the host: closes the descriptors, and nothing else. It
-  // must be leaked then.
+  // In a forked copy of the host: closes the descriptors, and nothing else. The
+  // object must then be leaked.
   void CloseInForkedCopy();
 
   // Errors: as PolledChild::Start.
@@ -39,14 +38,15 @@ class ChildSet final : private PolledChild::Listener {
                                      const std::vector<int>& further_pipes,
                                      const ChildLimits& limits);
 
-  // The child is killed and reaped if it still runs; it has no more events.
+  // Kills and reaps the child if it still runs, and discards its remaining
+  // events.
   void Remove(PolledChild* child);
 
   struct Event {
     PolledChild* child;
     ChildEvent what;
   };
-  // Nothing: step the loop.
+  // Returns nothing when the loop has to be stepped first.
   std::optional<Event> TakeEvent();
   // Whether TakeEvent may return an event.
   bool HasEvents() const { return !pending_.empty(); }

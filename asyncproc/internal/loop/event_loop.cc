@@ -14,7 +14,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// Of no watcher: those of watchers begin at 1.
+// The id of the loop itself; those of watchers start at 1.
 constexpr EventLoop::WatcherId kOwnId = 0;
 enum OwnSlot { kWakerSlot, kTimerSlot };
 constexpr int kMostEvents = 64;
@@ -66,7 +66,7 @@ absl::Status EventLoop::Watch(WatcherId id, int slot, int fd, uint32_t events,
   if (GetOs().EpollCtl(epoll_.get(), operation, fd, &event) == 0) {
     return absl::OkStatus();
   }
-  // ENOSPC: the user's limit of watches, which is none of disk space.
+  // ENOSPC: the user's limit of epoll watches, not disk space.
   return absl::ErrnoToStatus(errno == ENOSPC ? EMFILE : errno,
                              "cannot watch a descriptor");
 }
@@ -130,12 +130,14 @@ void EventLoop::SetTimer() {
   if (next != timer_time_) SetTimerTo(next);
 }
 
-// A set timer is not readable until its time comes, also if it was before.
+// Setting a timer makes it unreadable until its new time, even if it had
+// expired.
 void EventLoop::SetTimerTo(absl::Time time) {
   timer_time_ = time;
   itimerspec spec = {};  // Never.
   if (time != absl::InfiniteFuture()) {
-    // Zero is never, too. A deadline may have parts of a nanosecond.
+    // Zero would disarm the timer. A deadline may contain fractions of a
+    // nanosecond.
     const absl::Time past = absl::FromUnixNanos(1);
     spec.it_value =
         absl::ToTimespec(std::max(time, past) + absl::Nanoseconds(1));
@@ -166,8 +168,8 @@ void EventLoop::Step(absl::Time deadline) {
   for (int i = 0; i < count; ++i) {
     const WatcherId id = events[i].data.u64 / kMostSlots;
     if (id == kOwnId) {
-      // RunPosted resets the waker. A timer that is left alone would end each
-      // wait at once until EndSteps.
+      // RunPosted resets the waker. An expired timer would end each wait at
+      // once until EndSteps, so it is disarmed.
       if (events[i].data.u64 % kMostSlots == kTimerSlot) {
         SetTimerTo(absl::InfiniteFuture());
       }
@@ -194,7 +196,7 @@ void EventLoop::RunPosted() {
 void EventLoop::RunTimers() {
   if (timers_.empty()) return;
   const absl::Time now = MonotonicNow();
-  // Those that are set meanwhile are for the next time.
+  // Timers set by these functions run in the next Step.
   const uint64_t last = last_timer_;
   for (auto it = timers_.begin();
        it != timers_.end() && it->first.first <= now;) {

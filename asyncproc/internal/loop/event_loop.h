@@ -19,26 +19,26 @@
 
 namespace asyncproc::internal {
 
-// Waits for any number of descriptors, for points in time, and for calls from
-// other threads, and calls those who asked: an epoll without a thread of its
-// own.
+// Waits for any number of descriptors and deadlines, and for calls from other
+// threads, and calls their watchers and functions: an epoll without a thread of
+// its own.
 //
-// Thread safety: all methods are for one thread at a time, but for Post. All
-// that is called is called by Step, without a lock, and may call anything here
-// but Step.
+// Thread safety: all methods except Post are for one thread at a time. Step
+// makes all callbacks, without a lock; a callback may call any method except
+// Step.
 class EventLoop {
  public:
   using WatcherId = uint64_t;
   using TimerId = std::pair<absl::Time, uint64_t>;
 
-  // Whoever watches descriptors; `slot` tells its own apart.
+  // Watches descriptors; `slot` tells them apart.
   class Watcher {
    public:
     virtual ~Watcher() = default;
     virtual void OnEvents(int slot, uint32_t events) = 0;
   };
 
-  // What a watcher is told of at most, each with its own slot from 0.
+  // The maximum number of slots of one watcher; slots start at 0.
   static constexpr int kMostSlots = 256;
 
   // Errors: kResourceExhausted.
@@ -47,50 +47,50 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // In a forked copy of the host: closes the descriptors, and nothing else. It
-  // must be leaked then.
+  // In a forked copy of the host: closes the descriptors, and nothing else. The
+  // object must then be leaked.
   void CloseInForkedCopy();
 
-  // An id is never used again: an event that was on its way when its watcher
-  // was removed reaches nobody.
+  // Ids are never reused: a pending event of a removed watcher is dropped.
   WatcherId Add(Watcher* watcher);
-  // REQUIRES: it watches no descriptor any more.
+  // REQUIRES: the watcher watches no descriptor any more.
   void Remove(WatcherId id);
-  // Null once it has been removed.
+  // Null after Remove.
   Watcher* Find(WatcherId id) const;
 
-  // Begins or changes the watch for `events` on `fd`; errors and hang-ups are
-  // reported in any case, again and again: Unwatch what is not to be handled
-  // now. `was_watched`: it is a change.
+  // Starts or changes the watch for `events` on `fd`. Errors and hang-ups are
+  // always reported, repeatedly: Unwatch a descriptor whose events are not to
+  // be handled now. `was_watched`: this changes an existing watch.
   // Errors: kResourceExhausted; nothing has changed then.
   absl::Status Watch(WatcherId id, int slot, int fd, uint32_t events,
                      bool was_watched);
-  // Before `fd` is closed.
+  // Call this before `fd` is closed.
   void Unwatch(int fd);
 
-  // Calls `function` once, at `time` on MonotonicNow's clock or soon after;
-  // those of the same time in the order in which they were set.
+  // Calls `function` once, at `time` on MonotonicNow's clock or soon after.
+  // Functions with the same time are called in the order of their At calls.
   TimerId At(absl::Time time, std::function<void()> function);
-  // False when it has been called, or is not known.
+  // Returns false when the timer has fired or is unknown.
   bool Cancel(TimerId timer);
 
-  // Calls `function` from the next Step, and wakes one that waits. Any thread.
+  // Has the next Step call `function`, and wakes a waiting Step. May be called
+  // from any thread.
   void Post(std::function<void()> function) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The descriptor for the event loop of the host: readable whenever a Step, or
-  // the owner (see SetPending), has something to do. The first call makes the
-  // timer that shows the deadlines; a loop that is never asked has none.
+  // The descriptor for the event loop of the host: readable whenever Step or
+  // the owner (see SetPending) has work. The first call creates the timer that
+  // shows the deadlines; without such a call, there is no timer.
   // Errors: kResourceExhausted; nothing has changed then.
   absl::StatusOr<int> fd() ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether the owner has work that the loop does not know of: fd() is readable
-  // while there is any.
+  // Tells whether the owner has work that the loop does not know of: fd() is
+  // readable while there is any.
   void SetPending(bool pending);
-  // Between the two the owner steps the loop, and fd() shows no change of the
-  // deadlines, which would cost a system call each.
+  // Between these two calls, the owner steps the loop, and fd() does not show
+  // changes of the deadlines, each of which would cost a system call.
   void BeginSteps() { stepping_ = true; }
   void EndSteps(bool pending);
 
-  // Waits until `deadline` for something to happen, and handles all that has.
+  // Waits until `deadline` for an event, and handles all events.
   void Step(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -98,10 +98,10 @@ class EventLoop {
 
   void RunPosted() ABSL_LOCKS_EXCLUDED(mu_);
   void RunTimers();
-  // Sets timer_ to the next deadline, if it is another one.
+  // Sets timer_ to the next deadline, if that has changed.
   void SetTimer();
   void SetTimerTo(absl::Time time);
-  // Whether to wait at all. From then on a Post wakes.
+  // Returns whether to wait at all. From then on, Post wakes the loop.
   bool BeginWait() ABSL_LOCKS_EXCLUDED(mu_);
   void EndWait() ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -12,10 +12,10 @@
 
 namespace asyncproc::internal {
 
-// The poll loop of ProcessPoller and Reactor: handles everything that has
-// happened by `handle`, and steps `loop` until `handle` returns a status, until
-// `deadline`, or until a WaitScope of this thread ends it. What has happened by
-// the deadline is handled.
+// The poll loop of ProcessPoller and Reactor: handles all pending events with
+// `handle`, and steps `loop`, until `handle` returns a status, until
+// `deadline`, or until a WaitScope of this thread ends it. Events that occur
+// before the deadline are handled.
 // Errors: that of `handle`; kDeadlineExceeded with the text of `late()`;
 // kCancelled.
 template <typename Handle, typename Late>

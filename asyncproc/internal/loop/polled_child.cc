@@ -16,10 +16,10 @@
 namespace asyncproc::internal {
 namespace {
 
-// When to look again for what the loop had no room for.
+// The delay before watching a descriptor again that the loop had no room for.
 constexpr absl::Duration kRetry = absl::Milliseconds(100);
 
-// More than this is given back when all events have been taken.
+// When all events have been taken, a larger capacity is freed.
 constexpr size_t kKeptEvents = 2;
 
 absl::Status Validate(const ChildLimits& limits) {
@@ -101,7 +101,7 @@ int PolledChild::SurvivorSlot() const {
 absl::StatusOr<ExitStatus> PolledChild::status() {
   if (auto result = child_->end().result()) return *std::move(result);
   if (auto result = reaper().TryReap()) return *std::move(result);
-  // Not called before the end has been told.
+  // Only before the exit: an escalation may fail to end the child.
   return absl::UnavailableError("the process still runs");
 }
 
@@ -230,10 +230,11 @@ void PolledChild::BeforeClose(int fd) {
 
 void PolledChild::OnEvents(int slot, uint32_t events) {
   if (slot == kIn) {
-    // The bits of epoll are those of poll.
+    // The bits of epoll equal those of poll.
     child_->input()->Advance(static_cast<short>(events));
   } else if (slot == kExit) {
-    // When it ends now, nobody is told before it is too late to end the rest.
+    // Without an escalation, the group is not wanted: the owner learns of the
+    // exit only after the reap, too late to end the other members.
     child_->CheckExit(/*group_wanted=*/escalation_ != nullptr);
   } else if (slot < SurvivorSlot()) {
     child_->output(static_cast<size_t>(slot - kFirstOutput)).OnReadable();
@@ -252,7 +253,7 @@ void PolledChild::OnTime() {
 void PolledChild::CheckLimits() {
   if (limits_ == nullptr || child_->end().HasExited()) return;
   const absl::Time now = MonotonicNow();
-  // It is our doing that nothing comes.
+  // A paused child is not idle: its output is not read.
   if (paused_) last_output_ = now;
   std::string which;
   if (now - started_ >= limits_->timeout) {
@@ -313,12 +314,12 @@ void PolledChild::AdvanceEscalation() {
     WatchSlot(SurvivorSlot(), -1, 0).IgnoreError();
     survivor_.Reset();
   } else if (child_->end().HasExited() && !WatchSurvivor().ok()) {
-    // No descriptor, or no memory, is left.
+    // No descriptor or no memory is left.
     retry_ = MonotonicNow() + kRetry;
   }
 }
 
-// A copy, so that it stays open when the target is no longer looked for.
+// Watches a duplicate, which stays open when the target is dropped.
 absl::Status PolledChild::WatchSurvivor() {
   const int slot = SurvivorSlot();
   WatchSlot(slot, -1, 0).IgnoreError();
@@ -378,7 +379,7 @@ absl::Time PolledChild::NextTime() const {
 
 void PolledChild::SetTimer() {
   const absl::Time next = NextTime();
-  // One that is too early finds nothing to do, and sets the next.
+  // A timer that fires too early finds no work, and sets the next one.
   if (next == absl::InfiniteFuture() ||
       (timer_.has_value() && timer_->first <= next)) {
     return;

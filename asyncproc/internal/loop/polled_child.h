@@ -26,16 +26,16 @@
 
 namespace asyncproc::internal {
 
-// What has happened to a child.
+// An event of a child.
 struct ChildEvent {
   enum class Kind {
-    kStarted,       // Always the first.
+    kStarted,       // Always the first event.
     kOutput,        // `output` from `fd`.
-    kOutputClosed,  // The last of `fd`.
+    kOutputClosed,  // The stream `fd` has ended.
     kInputClosed,   // By either side.
-    kTimedOut,      // `limit` says which limit. The child is being ended.
-    kExited,        // It has been reaped.
-    kEnded,         // Always the last.
+    kTimedOut,      // `limit` names the limit. The child is being ended.
+    kExited,        // The child has been reaped.
+    kEnded,         // Always the last event.
   };
   Kind kind;
   int fd = -1;  // The child's number for the stream.
@@ -43,17 +43,17 @@ struct ChildEvent {
   std::string limit;
 };
 
-// Whether such a child makes sense, for one that is to be started later.
+// Checks the options of a child that is to be started later.
 // Errors: kInvalidArgument.
 absl::Status CheckPolledChild(const Command& command,
                               const ChildLimits& limits);
 
-// A child on an EventLoop. It calls nobody back: it turns what happens to the
-// child into events, which the owner takes one by one.
+// A child on an EventLoop. It makes no callbacks about the child: it queues
+// events, which the owner takes one by one.
 //
 // The event kEnded comes when the child has been reaped, its output has
-// settled, and an escalation, if one was begun, is over. What others hold open
-// of its pipes is closed then.
+// settled, and any escalation is over. Pipes that other processes still hold
+// open are closed on the host's side then.
 //
 // Thread safety: the methods are for the thread of the loop.
 class PolledChild final : public EventLoop::Watcher {
@@ -61,18 +61,20 @@ class PolledChild final : public EventLoop::Watcher {
   class Listener {
    public:
     virtual ~Listener() = default;
-    // `child` has an event to take; once until TakeEvent has returned nothing.
+    // `child` has an event to take. Called once until TakeEvent has returned
+    // nothing.
     virtual void OnPending(PolledChild& child) = 0;
   };
 
-  // `cookie` is for the owner's use. Loop and listener must outlive it.
+  // `cookie` is for the owner's use. `loop` and `listener` must outlive the
+  // child.
   // Errors: as ChildProcess::Start and CheckPolledChild; kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<PolledChild>> Start(
       EventLoop& loop, Listener& listener, uint64_t cookie,
       const Command& command, const std::vector<int>& further_pipes,
       const ChildLimits& limits);
 
-  // Kills and reaps it if it still runs.
+  // Kills and reaps the child if it still runs.
   ~PolledChild() override;
 
   // In a forked copy of the host: closes the descriptors, and nothing else.
@@ -83,27 +85,27 @@ class PolledChild final : public EventLoop::Watcher {
   Reaper& reaper() { return child_->reaper(); }
   // Null when stdin is not a pipe.
   StdinWriter* input() { return child_->input(); }
-  // REQUIRES: its kExited or kEnded has been taken.
+  // REQUIRES: the event kExited or kEnded has been taken.
   absl::StatusOr<ExitStatus> status();
 
-  // Nothing while it is paused, or nothing has happened.
+  // Returns nothing while the child is paused, and when there is no event.
   std::optional<ChildEvent> TakeEvent();
 
-  // Between the two its output is not read, and it has no events.
+  // Between these two calls, the output is not read, and there are no events.
   void Pause();
   void Resume();
 
-  // No more of this output is wanted. Errors: kNotFound for one that is no pipe
-  // or is closed.
+  // Stops reading this output. Errors: kNotFound when `fd` is not a pipe or is
+  // closed.
   absl::Status CloseOutput(int fd);
-  // Of none of them.
+  // Stops reading all outputs.
   void CloseOutputs();
 
-  // Begins to end it; an escalation that is under way is given up for this one.
+  // Starts to end the child; this escalation replaces one that is under way.
   // Errors: kInvalidArgument.
   absl::Status Terminate(Escalation escalation);
 
-  // What the last escalation did. Errors: as ProcessPoller::termination.
+  // The outcome of the last escalation. Errors: as ProcessPoller::termination.
   absl::StatusOr<Termination> termination();
 
   // For the loop.
@@ -117,15 +119,15 @@ class PolledChild final : public EventLoop::Watcher {
     bool refused = false;
     bool closed_told = false;
   };
-  // What the loop watches: stdin, the exit, and from there on the outputs.
+  // The slots that the loop watches: stdin, the exit, and then the outputs.
   enum Slot { kIn, kExit, kFirstOutput };
-  // What the loop watches for a slot.
+  // The descriptor and events that the loop watches for a slot.
   struct Interest {
     int fd = -1;
     short events = 0;
   };
 
-  // What an escalation that is over did.
+  // The outcome of an escalation that is over.
   struct Outcome {
     Termination termination;  // Without the status.
     absl::Status search;      // Of TerminationTargets::search_status.
@@ -133,18 +135,18 @@ class PolledChild final : public EventLoop::Watcher {
 
   PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie);
 
-  // Any thread may call it.
+  // May be called from any thread.
   void Wake();
   void BeforeClose(int fd);
   void Emit(ChildEvent event);
   void Emit(ChildEvent::Kind kind, int fd = -1);
-  // Events for the output that has arrived, and for its ends.
+  // Emits events for the output that has arrived, and for ended streams.
   void EmitOutput();
   int SurvivorSlot() const;
   void OnTime();
   void CheckLimits();
-  // After anything that may have changed it: tells what has happened, and sees
-  // to what to wait for now.
+  // Called after any change: emits the events, and updates the watches and the
+  // timer.
   void Update();
   void End();
   void AdvanceEscalation();
@@ -163,7 +165,7 @@ class PolledChild final : public EventLoop::Watcher {
   std::shared_ptr<ChildProcess> child_;
   std::vector<Interest> interests_;  // By slot; the last is survivor_'s.
   std::unique_ptr<EscalationRun> escalation_;
-  std::unique_ptr<Outcome> outcome_;  // Null: none is over.
+  std::unique_ptr<Outcome> outcome_;  // Null: no escalation is over.
   UniqueFd survivor_;                 // A target that outlives the child.
 
   std::unique_ptr<ChildLimits> limits_;  // Null when there is none.
@@ -176,7 +178,7 @@ class PolledChild final : public EventLoop::Watcher {
   size_t taken_ = 0;  // Of events_.
   bool pending_ = false;
   bool paused_ = false;
-  bool running_ = false;  // Between its start and its destructor.
+  bool running_ = false;  // From Start to the destructor.
   bool input_closed_told_ = false;
   bool exited_told_ = false;
   bool ended_told_ = false;

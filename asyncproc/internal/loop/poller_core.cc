@@ -15,7 +15,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// As an StdinWriter says it of a child that runs and reads nothing.
+// The error that StdinWriter gives for a running child that reads nothing.
 absl::Status CheckQueuedInput(const Command& command, size_t size) {
   if (command.input_limit == 0 || size <= command.input_limit) {
     return absl::OkStatus();
@@ -88,7 +88,7 @@ absl::Status PollerCore::Start(Id id, const Command& command,
   if (!child.ok()) return child.status();
   if (!input.empty()) {
     absl::Status status = (*child)->input()->Write(input);
-    // That the child does not read it is not known here, nor an error.
+    // A child that does not read its stdin is not known here, nor an error.
     if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
       children_->Remove(*child);
       return status;
@@ -172,7 +172,7 @@ void PollerCore::Remove(Id id) {
     --running_;
   }
   entries_.erase(found);
-  // There may be room for a child in the queue.
+  // There may be room now for a queued child.
   if (HasWork()) loop_->SetPending(true);
 }
 
@@ -213,7 +213,7 @@ absl::Status PollerCore::Poll(absl::Duration timeout,
 
 absl::Status PollerCore::PollUnguarded(absl::Time deadline,
                                        const std::function<bool()>* done) {
-  if (loop_ == nullptr) return *HandleEvents(done);  // Nothing was ever run.
+  if (loop_ == nullptr) return *HandleEvents(done);  // No child was ever run.
   loop_->BeginSteps();
   const absl::Cleanup end = [this] { loop_->EndSteps(HasWork()); };
   return PollChildren(

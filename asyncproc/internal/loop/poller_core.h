@@ -28,15 +28,16 @@
 
 namespace asyncproc::internal {
 
-// ProcessPoller without its type of keys: children are numbers here. See there
-// for what the methods do.
+// ProcessPoller without its key type: children are numbers here. For the
+// methods, see ProcessPoller.
 //
-// Thread safety: none of its own, but Stop may be called from any thread.
+// Thread safety: none of its own, except that Stop may be called from any
+// thread.
 class PollerCore {
  public:
   using Id = uint64_t;
 
-  // Who is told; each error ends Poll. None is called but by Poll.
+  // Receives the events; an error ends Poll. Only Poll calls these methods.
   class Client {
    public:
     virtual ~Client() = default;
@@ -44,8 +45,8 @@ class PollerCore {
     virtual absl::Status HandleOutput(Id id, ChildStream stream,
                                       absl::string_view data) = 0;
     virtual absl::Status HandleTimeout(Id id, const absl::Status& why) = 0;
-    // The last one; the id is not known any more. `termination`: as
-    // PolledChild's, kNotFound where there was no child.
+    // The last event; the id is no longer known. `termination`: as
+    // PolledChild's, kNotFound when there was no child.
     virtual absl::Status HandleEnded(
         Id id, absl::StatusOr<ExitStatus> status,
         absl::StatusOr<Termination> termination) = 0;
@@ -53,7 +54,7 @@ class PollerCore {
 
   // `max_running`: 0 for no limit.
   PollerCore(Client& client, size_t max_running);
-  // Kills and reaps all children that run.
+  // Kills and reaps all running children.
   ~PollerCore();
 
   absl::StatusOr<Id> Run(Command command, std::optional<std::string> input,
@@ -66,8 +67,8 @@ class PollerCore {
   absl::StatusOr<pid_t> GetPid(Id id) const;
   absl::StatusOr<Termination> GetTermination(Id id) const;
 
-  // `done`: looked at before anything else and after each callback; null to go
-  // on until all have ended.
+  // `done`: checked first and after each callback; null to continue until all
+  // children have ended.
   absl::Status Poll(absl::Duration timeout, const std::function<bool()>* done);
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<int> fd();
@@ -76,7 +77,7 @@ class PollerCore {
   size_t queued() const { return entries_.size() - running_; }
 
  private:
-  // One that waits for others to end.
+  // A child that waits until others have ended.
   struct Waiting {
     Command command;
     ChildLimits limits;
@@ -84,22 +85,22 @@ class PollerCore {
     bool input_closed = false;
   };
   struct Entry {
-    PolledChild* child = nullptr;  // Null while it waits.
+    PolledChild* child = nullptr;  // Null while the child waits.
     std::unique_ptr<Waiting> waiting;
-    absl::Status failure;  // Why it was never started.
+    absl::Status failure;  // The reason why the child was never started.
   };
 
   absl::Status MakeLoop() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Start(Id id, const Command& command, absl::string_view input,
                      const ChildLimits& limits);
-  // Tells of one that could not be started, or starts the next.
+  // Reports a child that could not be started, or starts the next one.
   absl::Status AdvanceQueue();
   absl::Status PollUnguarded(absl::Time deadline,
                              const std::function<bool()>* done);
-  // Handles what has happened. A status: Poll is to return it.
+  // Handles the pending events. Returns the status for Poll to return, if any.
   std::optional<absl::Status> HandleEvents(const std::function<bool()>* done);
   absl::Status Dispatch(ChildSet::Event event);
-  // Whether HandleEvents has something to do.
+  // Whether HandleEvents has work.
   bool HasWork() const;
   bool HasRoom() const { return max_running_ == 0 || running_ < max_running_; }
   absl::StatusOr<StdinWriter*> Input(const Entry& entry) const;

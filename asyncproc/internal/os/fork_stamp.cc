@@ -26,7 +26,7 @@ std::atomic<uint64_t>* WipedPage() {
   return page;
 }
 
-// Larger than the numbers of all processes that this one is a copy of.
+// Larger than the numbers of all processes from which this one was forked.
 uint64_t ThisProcess() {
   static std::atomic<uint64_t> last{0};  // Copied by fork, unlike the page.
   std::atomic<uint64_t>* const page = WipedPage();

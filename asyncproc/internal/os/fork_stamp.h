@@ -5,13 +5,12 @@
 
 namespace asyncproc::internal {
 
-// Remembers the process that made it, so that an object can tell whether it is
-// a copy that fork() made of an object of another process. Such a copy has no
-// threads, its mutexes may be locked for good, and its descriptors are shared
-// with the original.
+// Remembers the process that made it, so that an object can tell whether fork()
+// copied it from another process. Such a copy has no threads, its mutexes may
+// be locked forever, and its descriptors are shared with the original.
 //
-// A pid alone does not tell: the kernel uses the numbers of ended processes
-// again. A page that the kernel clears in a forked process does.
+// The pid alone is not enough, since the kernel reuses the numbers of ended
+// processes. The stamp uses a page that the kernel clears in a forked process.
 //
 // Thread safety: all methods may be called from any thread, and in a forked
 // copy.

@@ -8,8 +8,8 @@
 
 namespace asyncproc::internal {
 
-// Abseil renamed Lock and Unlock to lock and unlock in 2026, and its MutexLock
-// takes a reference since then. These functions call the name that there is.
+// In 2026, Abseil renamed Lock and Unlock to lock and unlock, and MutexLock
+// takes a reference since then. These functions call the existing name.
 template <typename Mutex, typename = decltype(std::declval<Mutex&>().lock())>
 void LockMutex(Mutex& mu, int /*preferred*/) ABSL_EXCLUSIVE_LOCK_FUNCTION(mu) {
   mu.lock();

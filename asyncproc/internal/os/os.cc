@@ -21,8 +21,8 @@ namespace {
 
 std::atomic<Os*> replacement{nullptr};
 
-// Null for "no limit". A month at a time at most, so that no kernel interface
-// overflows: those who wait look at their deadline again when they wake.
+// Returns null for "no limit". Otherwise at most a month, so that no kernel
+// interface overflows: callers check their deadline again when they wake.
 timespec* ToTimeout(absl::Time deadline, timespec* timeout) {
   if (deadline == absl::InfiniteFuture()) return nullptr;
   absl::Duration left = deadline - MonotonicNow();
@@ -77,7 +77,7 @@ ssize_t Os::Write(int fd, const void* data, size_t size) {
 }
 
 ssize_t Os::WriteQuietly(int fd, const void* data, size_t size) {
-  // As <linux/fs.h> has it since then.
+  // As in <linux/fs.h> since Linux 6.18.
   constexpr int kNoSignal = 0x100;
   iovec vector = {const_cast<void*>(data), size};
   return pwritev2(fd, &vector, 1, -1, kNoSignal);
@@ -96,7 +96,8 @@ int Os::EpollCtl(int epoll, int operation, int fd, epoll_event* event) {
 
 int Os::EpollWait(int epoll, epoll_event* events, int max,
                   absl::Time deadline) {
-  // Milliseconds, rounded up: rounded down it would spin for the last one.
+  // Milliseconds, rounded up: rounding down would spin during the last
+  // millisecond.
   timespec timeout;
   int milliseconds = -1;
   if (ToTimeout(deadline, &timeout) != nullptr) {

@@ -13,9 +13,9 @@
 
 namespace asyncproc::internal {
 
-// The system calls whose failure is rare, in one place where a test can make
-// them fail. Each method is its system call and nothing more: it returns what
-// the call returns and sets errno, but for the exceptions that are named.
+// The system calls that rarely fail, in one place where a test can make them
+// fail. Unless noted, each method only makes its system call: it returns the
+// call's result and sets errno.
 //
 // Thread safety: all methods may be called from any thread.
 class Os {
@@ -25,32 +25,34 @@ class Os {
   virtual int Pipe2(int fds[2], int flags);
   virtual int Open(const char* path, int flags, mode_t mode);
   virtual int EventFd();
-  // Of CLOCK_MONOTONIC, closed on exec.
+  // For CLOCK_MONOTONIC, closed on exec.
   virtual int TimerFd();
   // F_DUPFD_CLOEXEC: the lowest free descriptor that is `min` or higher.
   virtual int Duplicate(int fd, int min);
 
-  // glibc's clone(), by the name that the sanitizers do not intercept.
+  // glibc's clone(), under a name that the sanitizers do not intercept.
   virtual pid_t Clone(int (*entry)(void*), void* stack_top, int flags,
                       void* arg, int* pidfd);
   virtual int PidfdOpen(pid_t pid);
   virtual int PidfdSendSignal(int pidfd, int signal);
   virtual int Kill(pid_t pid, int signal);
-  // The raw call, which unlike glibc's also tells what the child used.
+  // The raw call, which unlike glibc's also gives the child's resource usage.
   virtual int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
                      rusage* usage);
 
   virtual ssize_t Read(int fd, void* data, size_t size);
   virtual ssize_t Write(int fd, const void* data, size_t size);
   // pwritev2 with RWF_NOSIGNAL: as write, but EPIPE comes without SIGPIPE.
-  // Since Linux 6.18; EOPNOTSUPP or ENOSYS before, or for what is no pipe.
+  // Since Linux 6.18; EOPNOTSUPP or ENOSYS on older kernels, or when `fd` is
+  // not a pipe.
   //
-  // EPERM: a seccomp filter refuses pwritev2. The profile of Docker answers so
-  // to every call that it does not list (moby/moby#42871), and runc did for
-  // calls that were newer than it, until it changed that to ENOSYS
-  // (opencontainers/runc#2151, #2737); systemd's SystemCallFilter does by
-  // default. The kernel itself never refuses a write to a pipe with EPERM, so
-  // it says nothing about the pipe, and the same bytes go by write.
+  // EPERM: a seccomp filter refuses pwritev2. Docker's profile returns EPERM
+  // for every call that it does not list (moby/moby#42871). runc did so for
+  // calls newer than itself, until it changed to ENOSYS
+  // (opencontainers/runc#2151, #2737), and systemd's SystemCallFilter does so
+  // by default. The kernel itself never refuses a write to a pipe with EPERM,
+  // so the error says nothing about the pipe, and write() can write the same
+  // bytes.
   virtual ssize_t WriteQuietly(int fd, const void* data, size_t size);
   // Waits until `deadline`, which may lie in the past or be infinite.
   virtual int Poll(pollfd* fds, nfds_t count, absl::Time deadline);
@@ -64,10 +66,10 @@ class Os {
                            void* (*entry)(void*), void* arg);
 };
 
-// The one in use: the real one but in a test that has put its own in its place.
+// The Os in use: the real one, unless a test has replaced it.
 Os& GetOs();
 
-// Puts `os` in place of the real one while it lives. For tests.
+// Replaces the real Os during its own lifetime. For tests.
 class ScopedOs {
  public:
   explicit ScopedOs(Os* os);
@@ -76,11 +78,13 @@ class ScopedOs {
   ScopedOs& operator=(const ScopedOs&) = delete;
 };
 
-// The time on the clock that nobody sets: all deadlines of this library are
-// points on it, written as absl::Time so that InfiniteFuture and the like work.
+// The time on the monotonic clock, which is never set. All deadlines of this
+// library are points on it, as absl::Time so that InfiniteFuture and the like
+// work.
 absl::Time MonotonicNow();
 
-// `timeout` from now on the clock above; infinite stays infinite.
+// `timeout` from now, on MonotonicNow's clock; an infinite timeout stays
+// infinite.
 absl::Time DeadlineAfter(absl::Duration timeout);
 
 }  // namespace asyncproc::internal

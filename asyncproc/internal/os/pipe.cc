@@ -15,7 +15,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// As many numbers as one block of the kernel's table of descriptors.
+// The size of one block of the kernel's descriptor table.
 constexpr int kFirstHighFd = 256;
 
 constexpr int kGrownPipe = 1024 * 1024;

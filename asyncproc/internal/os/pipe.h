@@ -12,14 +12,14 @@
 
 namespace asyncproc::internal {
 
-// The two ends of a pipe, closed on exec from birth and never numbered 0, 1 or
-// 2: in a host that has closed one of those, it stays closed.
+// The two ends of a pipe, created with close-on-exec and never numbered 0, 1 or
+// 2: if the host has closed one of those numbers, it stays closed.
 struct Pipe {
   UniqueFd read_end;
   UniqueFd write_end;
 };
 
-// `size` is the capacity in bytes to ask for; 0 is the kernel's own choice.
+// `size` is the requested capacity in bytes; 0 leaves the choice to the kernel.
 // Errors: kResourceExhausted when no descriptor is left. With a SpawnFailure of
 // SpawnStage::kPipe.
 absl::StatusOr<Pipe> MakePipe(size_t size = 0);
@@ -28,19 +28,18 @@ absl::StatusOr<Pipe> MakePipe(size_t size = 0);
 // SpawnFailure of SpawnStage::kPipe.
 absl::Status PipeError(int error, absl::string_view action);
 
-// Makes one busy pipe larger, so that the child and the host stop for each
-// other less often. The kernel limits the pages that all pipes of a user have
-// in total (pipe-user-pages-soft, usually 64 MiB): the library keeps at most
-// kMostGrownPipes of its pipes large at a time, and leaves the rest to other
+// Enlarges one busy pipe, so that the child and the host block on each other
+// less often. The kernel limits the total pages of all pipes of a user
+// (pipe-user-pages-soft, usually 64 MiB): the library keeps at most
+// kMostGrownPipes of its pipes enlarged at a time, and leaves the rest to other
 // programs of the user.
 //
-// Thread safety: none of its own; objects of several threads may be used at
-// once.
+// Thread safety: none of its own; several objects may be used at the same time.
 class PipeGrowth {
  public:
   static constexpr int kMostGrownPipes = 16;
-  // A transfer of this many bytes at once shows that a pipe of the usual size
-  // was full.
+  // A transfer of this many bytes in one call shows that a pipe of the usual
+  // size was full.
   static constexpr size_t kUsualSize = 64 * 1024;
 
   PipeGrowth() = default;
@@ -48,10 +47,10 @@ class PipeGrowth {
   PipeGrowth(const PipeGrowth&) = delete;
   PipeGrowth& operator=(const PipeGrowth&) = delete;
 
-  // Makes the pipe larger, once. Does nothing where the kernel refuses that,
-  // for a terminal, or when enough pipes are large already.
+  // Enlarges the pipe, once. Does nothing when the kernel refuses, for a
+  // terminal, or when enough pipes are enlarged already.
   void Grow(int fd);
-  // The pipe is closed now.
+  // Call this when the pipe is closed.
   void Forget();
 
  private:
@@ -59,22 +58,22 @@ class PipeGrowth {
   bool counted_ = false;
 };
 
-// For what opened a descriptor: moves it out of 0, 1 and 2. Not valid, with
-// errno set, when that fails.
+// For a newly opened descriptor: moves it above 0, 1 and 2. On failure, the
+// result is not valid and errno is set.
 UniqueFd AboveStdio(UniqueFd fd);
 
-// Opens `path`, closed on exec, above 2, again after a signal has interrupted
-// it. Not valid, with errno set, when that fails. Not for a file whose opening
-// may block, a FIFO say: no deadline is looked at.
+// Opens `path`, closed on exec and above 2, and retries after EINTR. On
+// failure, the result is not valid and errno is set. Not for a file whose
+// opening may block, such as a FIFO: there is no deadline.
 UniqueFd OpenAboveStdio(const char* path, int flags, mode_t mode = 0);
 
-// AboveStdio, for what stays open as long as a child lives: leaves the other
-// low numbers free too, if it can. What a child is started with then has low
-// numbers however many children live, and of the descriptors that are open only
-// those below it are copied (see Spawn).
+// AboveStdio, for a descriptor that stays open while a child lives: if
+// possible, keeps other low numbers free too. The descriptors for starting a
+// child then have low numbers however many children live, and only open
+// descriptors below those are copied (see Spawn).
 UniqueFd MoveToHighFd(UniqueFd fd);
 
-// Makes reads and writes return at once. Only for our own end of a pipe: the
+// Makes reads and writes return at once. Only for the host's end of a pipe: the
 // flag belongs to the open file, which other processes may share. Errors: with
 // a SpawnFailure of SpawnStage::kPipe.
 absl::Status SetNonblocking(const UniqueFd& fd);

@@ -13,9 +13,8 @@
 
 namespace asyncproc::internal {
 
-// Shared by the thread and by who joins it. The latter gives it back, as a
-// rule: the first thing that a thread frees or allocates costs it an arena of
-// its own.
+// Shared by the thread and its joiner. Usually the joiner frees it: the first
+// allocation or free by a thread creates a malloc arena for that thread.
 struct Thread::Entry {
   const std::string name;
   const std::function<void()> body;
@@ -38,8 +37,8 @@ absl::StatusOr<Thread> Thread::Start(const char* name,
                                      std::function<void()> body) {
   auto entry = std::unique_ptr<Entry>(
       new Entry{std::string(name).substr(0, 15), std::move(body)});
-  // A thread is born with the mask of the one that makes it: blocked from its
-  // first instruction on.
+  // A new thread inherits the signal mask of its creator, so its signals are
+  // blocked from the first instruction.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

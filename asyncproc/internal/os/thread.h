@@ -10,15 +10,15 @@
 
 namespace asyncproc::internal {
 
-// A thread that takes no signals of the host's, has a name, and may fail to
-// start without ending the program, which std::thread cannot. Joined when
-// destroyed. In a forked copy of the host, where the thread does not exist,
-// Join and Detach do nothing.
+// A named thread with the host's signals blocked. Unlike std::thread, a failure
+// to start does not end the program. The destructor joins the thread. In a
+// forked copy of the host, where the thread does not exist, Join and Detach do
+// nothing.
 //
 // Thread safety: none of its own.
 class Thread {
  public:
-  // `name` is cut to 15 characters, as the kernel has it.
+  // `name` is cut to 15 characters, the kernel's limit.
   // Errors: kResourceExhausted.
   static absl::StatusOr<Thread> Start(const char* name,
                                       std::function<void()> body);
@@ -33,9 +33,10 @@ class Thread {
     return running() && pthread_equal(thread_, pthread_self());
   }
 
-  // Does nothing when there is none. REQUIRES: not called on the thread itself.
+  // Does nothing when there is no thread. REQUIRES: not called on the thread
+  // itself.
   void Join();
-  // Lets it run on by itself, owning what it uses.
+  // Lets the thread continue on its own, with its own copy of `body`.
   void Detach();
 
  private:
@@ -46,7 +47,7 @@ class Thread {
 
   ForkStamp stamp_;
   pthread_t thread_ = {};
-  Entry* entry_ = nullptr;  // Null: there is none.
+  Entry* entry_ = nullptr;  // Null: no thread.
 };
 
 }  // namespace asyncproc::internal

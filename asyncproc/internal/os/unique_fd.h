@@ -9,7 +9,7 @@ namespace asyncproc::internal {
 
 // Owns one file descriptor and closes it once.
 //
-// Thread safety: none of its own; guard it as you would an int.
+// Thread safety: none of its own; guard it like an int.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -26,8 +26,8 @@ class UniqueFd {
 
   int Release() { return std::exchange(fd_, -1); }
 
-  // close() is not repeated after EINTR: Linux has closed the number by then,
-  // and another thread may already have it.
+  // close() is not repeated after EINTR: Linux has already closed the
+  // descriptor, and another thread may already have reused its number.
   void Reset(int fd = -1) {
     if (fd_ >= 0) close(fd_);
     fd_ = fd;

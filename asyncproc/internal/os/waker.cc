@@ -16,8 +16,8 @@ absl::StatusOr<std::shared_ptr<Waker>> Waker::Create() {
   return std::shared_ptr<Waker>(new Waker(std::move(fd)));
 }
 
-// Neither can fail but by a count at its limit, or at zero, and then there is
-// nothing to do.
+// Each call fails only when the count is at its limit or at zero, and then
+// there is nothing to do.
 void Waker::Wake() { eventfd_write(fd_.get(), 1); }
 
 void Waker::Reset() {

@@ -10,7 +10,7 @@
 namespace asyncproc::internal {
 
 // Wakes a thread that waits in poll or epoll. Shared by all threads that may
-// have to wake it, so that it lives as long as the last of them.
+// wake it, so that it lives as long as the last of them.
 //
 // Thread safety: all methods may be called from any thread.
 class Waker {
@@ -18,11 +18,11 @@ class Waker {
   // Errors: kResourceExhausted, with a SpawnFailure.
   static absl::StatusOr<std::shared_ptr<Waker>> Create();
 
-  // Readable from a Wake until the next Reset.
+  // Readable after Wake until the next Reset.
   int fd() const { return fd_.get(); }
   void Wake();
   void Reset();
-  // For a forked copy of the host, which never uses it.
+  // For a forked copy of the host, which never uses the Waker.
   void CloseInForkedCopy() { fd_.Reset(); }
 
  private:

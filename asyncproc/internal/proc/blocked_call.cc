@@ -24,7 +24,8 @@ namespace {
 using Kind = BlockedCall::Kind;
 using Arguments = std::array<uint64_t, 6>;
 
-// Those in which programs wait. Not every architecture has all of them.
+// The system calls in which programs wait. Not every architecture has all of
+// them.
 struct KnownCall {
   long number;
   Kind kind;
@@ -96,7 +97,7 @@ bool IsSelect(long number) {
 
 bool ReadMemory(pid_t pid, uint64_t address, void* data, size_t size) {
   iovec local = {data, size};
-  // The address is one of the other process.
+  // The address is valid in the other process.
   iovec remote = {reinterpret_cast<void*>(static_cast<uintptr_t>(address)),
                   size};
   return process_vm_readv(pid, &local, 1, &remote, 1, 0) ==
@@ -117,7 +118,8 @@ void FindPolled(pid_t pid, const Arguments& arguments, BlockedCall* call) {
 }
 
 void FindSelected(pid_t pid, const Arguments& arguments, BlockedCall* call) {
-  // It may be shorter than an fd_set: a word suffices for the first ones.
+  // The set may be shorter than an fd_set: read one word, for descriptors 0 to
+  // 63.
   uint64_t readable = 0;
   if (arguments[0] == 0 || arguments[1] == 0 ||
       !ReadMemory(pid, arguments[1], &readable, sizeof(readable))) {
@@ -206,7 +208,7 @@ pid_t ReadTracer(pid_t pid) {
       return tracer;
     }
   }
-  return 0;  // It is there no more.
+  return 0;  // The process no longer exists.
 }
 
 }  // namespace asyncproc::internal

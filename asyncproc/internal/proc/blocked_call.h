@@ -9,43 +9,44 @@
 
 namespace asyncproc::internal {
 
-// The system call in which a thread of another process waits.
+// The system call that blocks a thread of another process.
 struct BlockedCall {
   enum class Kind {
-    kRead,   // From `fds`, of which poll and the like have several.
+    kRead,   // From `fds`; poll and similar calls have several.
     kWrite,  // To `fds`.
     kChild,
     kSleep,
-    kLock,  // Of its own: for another thread, as a rule.
+    kLock,  // Of the process itself: usually another thread holds it.
     kFileLock,
     kSignal,
-    kConnection,  // To come, or to be made, on `fds`.
+    kConnection,  // Accepting or making a connection on `fds`.
     kOpen,
-    kEvent,  // Of epoll, or of a poll whose descriptors we may not see.
+    kEvent,  // Of epoll, or of a poll with unreadable descriptors.
     kOther,
   };
 
   Kind kind = Kind::kOther;
   std::vector<int> fds;
-  pid_t child = 0;   // kChild: the one it waits for, if that is a certain one.
+  pid_t child = 0;   // kChild: the child it waits for, if a specific one.
   long number = -1;  // As in <sys/syscall.h>.
 };
 
-// Nothing when it waits in no call, or we may not see it, or there is no such
-// thread.
+// Returns nothing when the thread is in no system call, is not visible to this
+// process, or does not exist.
 std::optional<BlockedCall> ReadBlockedCall(pid_t pid, pid_t thread);
 
-// Its threads, the first one first.
+// The threads of the process, the main thread first.
 std::vector<pid_t> ListThreads(pid_t pid);
 
-// What its descriptor leads to, as "pipe:[123]" or a path; "": nothing, or we
-// may not see it.
+// The target of the descriptor, as "pipe:[123]" or a path; "" when the
+// descriptor is not open, or not visible to this process.
 std::string DescriptorTarget(pid_t pid, int fd);
 
-// The kernel's function that it waits in; "": none, or we may not see it.
+// The kernel function in which the process waits; "" for none, or when it is
+// not visible to this process.
 std::string ReadWaitChannel(pid_t pid);
 
-// Who traces it, a debugger say; 0: nobody.
+// The process that traces `pid`, such as a debugger; 0: none.
 pid_t ReadTracer(pid_t pid);
 
 }  // namespace asyncproc::internal

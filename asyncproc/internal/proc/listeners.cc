@@ -28,7 +28,8 @@ void AddInode(absl::string_view text, std::set<ino_t>* inodes) {
   }
 }
 
-// Of a table as /proc/net/tcp: "0: 0100007F:1F90 00000000:0000 0A ... INODE".
+// Reads a table like /proc/net/tcp: "0: 0100007F:1F90 00000000:0000 0A ...
+// INODE".
 void AddListeners(const std::string& table, int port, std::set<ino_t>* found) {
   constexpr size_t kLocal = 1, kState = 3, kInode = 9;
   for (absl::string_view line : absl::StrSplit(table, '\n')) {
@@ -44,7 +45,7 @@ void AddListeners(const std::string& table, int port, std::set<ino_t>* found) {
   }
 }
 
-// Whether the numbers in /proc are those of our own pid namespace.
+// Whether the numbers in /proc are those of this process's own PID namespace.
 bool IsProcOurs() {
   char link[32] = {};
   const ssize_t size = readlink("/proc/self", link, sizeof(link) - 1);
@@ -65,7 +66,8 @@ std::set<pid_t> FamilyOf(pid_t child, const std::vector<ProcessStat>& all) {
   return family;
 }
 
-// Nothing: its descriptors are not for us to see.
+// Whether the process has one of `targets` open; nothing when its descriptors
+// are not visible to this process.
 std::optional<bool> Has(pid_t pid, const std::set<std::string>& targets) {
   const std::string directory = absl::StrCat("/proc/", pid, "/fd");
   if (access(directory.c_str(), R_OK) < 0) return std::nullopt;
@@ -101,7 +103,7 @@ std::set<ino_t> ListenersAtPath(absl::string_view path) {
     if (!absl::EndsWith(line, absl::StrCat(" ", path))) continue;
     const std::vector<absl::string_view> words = Words(line);
     if (words.size() <= kInode || words[kFlags] != kListens) continue;
-    // The path may have spaces, too.
+    // The path may contain spaces, too.
     const size_t behind = static_cast<size_t>(
         words[kInode].data() + words[kInode].size() - line.data());
     if (line.substr(behind + 1) == path) AddInode(words[kInode], &found);

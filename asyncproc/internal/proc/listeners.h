@@ -10,24 +10,23 @@
 
 namespace asyncproc::internal {
 
-// The sockets of this network namespace on which some process listens, by their
-// inodes: on a TCP port, of any address, and by the name of a Unix socket as
-// its process gave it to bind ("@" begins an abstract one). Empty where /proc
-// does not list them.
+// The inodes of the listening sockets in this network namespace: on a TCP port,
+// with any address, or at the name of a Unix socket as passed to bind ("@"
+// starts an abstract name). Empty where /proc does not list them.
 std::set<ino_t> ListenersOnPort(int port);
 std::set<ino_t> ListenersAtPath(absl::string_view path);
 
-// Which process has one of some sockets.
+// The process that has one of a set of sockets open.
 struct SocketOwner {
   enum class Kind {
     kFamily,   // The child, a descendant of the child, or a process of a group
                // or session that the child leads.
-    kOther,    // Another process, and none of those.
+    kOther,    // A process outside the family.
     kUnknown,  // /proc does not show it.
   };
 
   Kind kind = Kind::kUnknown;
-  // Of kOther.
+  // Set for kOther.
   pid_t pid = 0;
   std::string command;
 };

@@ -75,8 +75,8 @@ bool IsOwnProc(const std::string& status, const std::string& self_link,
                int own_pid) {
   for (absl::string_view line : absl::StrSplit(status, '\n')) {
     if (!absl::ConsumePrefix(&line, "NSpid:")) continue;
-    // One number for each namespace from that of /proc down to this process's
-    // own. A second number: /proc is that of an outer namespace.
+    // One number for each namespace, from that of /proc down to this process's
+    // own. A second number means that /proc belongs to an outer namespace.
     int pid;
     return absl::SimpleAtoi(line, &pid) && pid == own_pid;
   }

@@ -20,7 +20,7 @@ namespace asyncproc::internal {
 namespace {
 
 bool IsOpenForWriting(const std::string& directory, int fd) {
-  // The links say so by the permissions that lstat gives them.
+  // The permissions of the link, as lstat gives them, show the access mode.
   struct stat link;
   const std::string path = absl::StrCat(directory, "/", fd);
   return lstat(path.c_str(), &link) == 0 && (link.st_mode & S_IWUSR) != 0;
@@ -44,7 +44,7 @@ bool Writes(pid_t pid, ino_t pipe) {
   const auto fds = ListNumbers(directory);
   if (fds.ok() && !fds->empty()) return WritesIn(directory, *fds, pipe);
   // A main thread that has ended has no descriptors, but the other threads of
-  // its process have them still.
+  // its process still have them.
   for (pid_t thread : ListThreads(pid)) {
     const std::string of_thread =
         absl::StrCat("/proc/", pid, "/task/", thread, "/fd");
@@ -54,7 +54,7 @@ bool Writes(pid_t pid, ino_t pipe) {
   return false;
 }
 
-// "PID (COMMAND) STATE PPID ...", where COMMAND may hold anything.
+// "PID (COMMAND) STATE PPID ...", where COMMAND may contain any characters.
 std::optional<ProcessStat> Parse(pid_t pid, const std::string& text) {
   const size_t open = text.find('(');
   const size_t close = text.rfind(')');
@@ -95,7 +95,7 @@ absl::StatusOr<ProcessStat> LookUp(pid_t pid) {
   return absl::DataLossError(absl::StrCat("cannot understand ", path));
 }
 
-// Looks up every process that there is and whose number `wanted` accepts.
+// Looks up every process whose number `wanted` accepts.
 absl::StatusOr<std::vector<ProcessStat>> LookUpAll(
     absl::FunctionRef<bool(pid_t)> wanted) {
   if (absl::Status status = CheckProc(); !status.ok()) return status;
@@ -108,7 +108,8 @@ absl::StatusOr<std::vector<ProcessStat>> LookUpAll(
     if (stat.ok()) {
       processes.push_back(*std::move(stat));
     } else if (!absl::IsNotFound(stat.status()) &&
-               // Of another user, where /proc is mounted with hidepid.
+               // A process of another user, where /proc is mounted with
+               // hidepid.
                !absl::IsPermissionDenied(stat.status())) {
       return stat.status();
     }
@@ -120,7 +121,7 @@ absl::StatusOr<std::vector<ProcessStat>> LookUpAll(
 
 absl::StatusOr<ProcessStat> LookUpProcess(pid_t pid) {
   if (absl::Status status = CheckProc(); !status.ok()) {
-    // No /proc at all says nothing of the process.
+    // A missing /proc says nothing about the process.
     return absl::IsNotFound(status)
                ? absl::FailedPreconditionError(status.message())
                : status;
@@ -156,10 +157,10 @@ bool HasStopped(const ProcessStat& stat) {
 
 std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
                               const std::set<pid_t>& family) {
-  // From those without a parent downwards. A child of a stranger that lives is
-  // one as well, whichever of them was read first: had it another parent in
-  // between, then that was no descendant either. The children of a zombie have
-  // gone to another parent.
+  // Starts at the processes without a parent. A child of a live stranger is
+  // also a stranger, in whatever order the two were read: if it had another
+  // parent in between, that parent was not a descendant either. The children of
+  // a zombie have been reparented.
   std::set<pid_t> strangers;
   for (size_t before = 0; before <= strangers.size();) {
     before = strangers.size() + 1;
@@ -176,8 +177,8 @@ std::set<pid_t> FindStrangers(const std::vector<ProcessStat>& all,
 }
 
 absl::StatusOr<std::vector<ProcessStat>> ListGroup(pid_t leader) {
-  // A system call costs a tenth of a file of /proc. Where a filter refuses the
-  // call, the file tells.
+  // getpgid costs a tenth of reading a file in /proc. If a filter refuses the
+  // call, the file is read.
   absl::StatusOr<std::vector<ProcessStat>> members =
       LookUpAll([leader](pid_t pid) {
         if (pid == leader) return false;

@@ -15,19 +15,19 @@
 
 namespace asyncproc::internal {
 
-// The host's side of a Repl's private channel: two pipes beside stdin, stdout
+// The host's side of a Repl's private channel: two pipes besides stdin, stdout
 // and stderr. The child reads statements from descriptor kStatements and writes
 // completion lines to descriptor kCompletions.
 //
 // Thread safety: one thread at a time.
 class Channel {
  public:
-  // One digit each: dash redirects no others.
+  // Single digits: dash cannot redirect higher numbers.
   static constexpr int kStatements = 8;
   static constexpr int kCompletions = 9;
 
   // Makes the pipes and adds the child's ends to `command`. Errors:
-  // kInvalidArgument when the command passes one of the two numbers already;
+  // kInvalidArgument when the command already passes one of the two numbers;
   // kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<Channel>> Open(Command* command);
 
@@ -38,18 +38,19 @@ class Channel {
   // blocks.
   absl::Status Send(absl::string_view text);
 
-  // Whether process `pid` has read all that was sent, and waits for more. False
-  // where /proc does not tell.
+  // Whether process `pid` has read all sent bytes, and waits for more. False
+  // where /proc does not show it.
   bool IsAwaited(pid_t pid) const;
 
-  // Writes what is queued, and waits for the next bytes from the child; none at
-  // end-of-file. Errors: kDeadlineExceeded; kCancelled.
+  // Writes queued bytes, and waits for the next bytes from the child; returns
+  // an empty string at end-of-file. Errors: kDeadlineExceeded; kCancelled.
   absl::StatusOr<std::string> Receive(absl::Time deadline);
 
  private:
   Channel(Pipe statements, Pipe completions);
 
-  // Writes what the pipe has room for, and takes it from `text`.
+  // Writes as much of `text` as the pipe has room for, and removes it from
+  // `text`.
   absl::Status WriteSome(absl::string_view* text);
 
   // The host keeps the read end open, so that writing never raises SIGPIPE: the

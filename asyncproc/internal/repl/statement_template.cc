@@ -63,7 +63,7 @@ constexpr Field kFields[] = {
      }},
 };
 
-// The field at the beginning of `text`; null: none.
+// The field at the start of `text`; null when there is none.
 const Field* FieldAt(absl::string_view text) {
   for (const Field& field : kFields) {
     if (absl::StartsWith(text, field.name)) return &field;

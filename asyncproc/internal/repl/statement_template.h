@@ -28,8 +28,8 @@ class StatementTemplate {
   // A word in braces that is not the name of a field is text.
   explicit StatementTemplate(absl::string_view text);
 
-  // Returns the text with its fields replaced. What looks like a field in a
-  // value stays as it is.
+  // Returns the text with its fields replaced. Field names inside a value are
+  // not replaced.
   std::string Fill(const Values& values) const;
 
  private:

@@ -1,8 +1,8 @@
-// DANGER: this file runs in a child that shares the memory of a host whose
-// other threads go on running, or that is a copy of such a host. Only raw
-// system calls on prepared data: no allocation, no lock, no C++ object with a
-// destructor, no libc wrapper that keeps state. It is compiled without
-// sanitizers, whose runtimes hold just such state.
+// DANGER: the code in this file runs in a child that shares the memory of a
+// host whose other threads keep running, or that is a copy of such a host. It
+// may only make raw system calls on prepared data: no allocation, no lock, no
+// C++ object with a destructor, no libc wrapper that keeps state. It is
+// compiled without sanitizers, because their runtimes keep such state.
 
 #include "asyncproc/internal/spawn/child_exec.h"
 
@@ -23,14 +23,14 @@ namespace {
 constexpr int kSignalCount = 64;
 constexpr unsigned kLastDescriptor = ~0u;
 
-// What the kernel, not glibc, calls struct sigaction: the handler comes first,
-// and all zero means the default. Larger than on any supported architecture.
+// The kernel's struct sigaction, not glibc's: the handler comes first, and all
+// zeros mean the default. Larger than on any supported architecture.
 struct KernelSigaction {
   void* handler;
   void* rest[7];
 };
 
-struct DirectoryEntry {  // As getdents64 gives it.
+struct DirectoryEntry {  // As in the result of getdents64.
   uint64_t inode;
   int64_t offset;
   uint16_t length;
@@ -47,9 +47,10 @@ bool IsTarget(const ChildPlan& plan, int fd) {
   return false;
 }
 
-// Makes a table of descriptors for the child, with copies of those that it is
-// going to use and of what lies below them: a host with thousands of children
-// has tens of thousands, and copying them all takes longer than all the rest.
+// Makes a descriptor table for the child, with copies of the descriptors that
+// it uses and of all below them. A host with thousands of children has tens of
+// thousands of descriptors, and copying all of them takes longer than the rest
+// of the start.
 bool UnshareDescriptors(ChildPlan& plan) {
   int last = STDERR_FILENO;
   for (size_t i = 0; i < plan.move_count; ++i) {
@@ -64,8 +65,8 @@ bool UnshareDescriptors(ChildPlan& plan) {
   return false;
 }
 
-// A copy of `fd` under a number that nothing will be moved to. The copies made
-// on the way keep their numbers occupied until they are moved over.
+// Copies `fd` to a number that is not the target of a move. Copies made on the
+// way occupy target numbers until the moves overwrite them.
 int CopyMoveToHighFd(const ChildPlan& plan, int fd) {
   int copy = 2;
   do {
@@ -77,11 +78,11 @@ int CopyMoveToHighFd(const ChildPlan& plan, int fd) {
 bool MoveDescriptors(ChildPlan& plan) {
   if (plan.report_fd >= 0 && IsTarget(plan, plan.report_fd)) {
     const int moved = CopyMoveToHighFd(plan, plan.report_fd);
-    // Where it cannot be moved, it can report that at its old number.
+    // If the descriptor cannot be moved, it reports that at its old number.
     if (moved < 0) return false;
     plan.report_fd = moved;
   }
-  // First everything that a move would overwrite before it has been moved.
+  // First copies each source that another move would overwrite.
   for (size_t i = 0; i < plan.move_count; ++i) {
     DescriptorMove& move = plan.moves[i];
     if (move.from == move.to || !IsTarget(plan, move.from)) continue;
@@ -90,7 +91,8 @@ bool MoveDescriptors(ChildPlan& plan) {
   }
   for (size_t i = 0; i < plan.move_count; ++i) {
     const DescriptorMove& move = plan.moves[i];
-    // Onto itself, dup3 would refuse, and dup2 leave close-on-exec as it is.
+    // For equal numbers, dup3 would fail, and dup2 would leave close-on-exec as
+    // it is.
     if (!Ok(move.from == move.to ? syscall(SYS_fcntl, move.to, F_SETFD, 0)
                                  : syscall(SYS_dup3, move.from, move.to, 0))) {
       return false;
@@ -103,12 +105,12 @@ bool IsKept(const ChildPlan& plan, int fd) {
   return fd == plan.report_fd || IsTarget(plan, fd);
 }
 
-// Of the descriptors from `first` on.
+// Closes the descriptors from `first` to `last`.
 bool CloseGap(unsigned first, unsigned last) {
   return first > last || Ok(syscall(SYS_close_range, first, last, 0));
 }
 
-// The same, but for the one that the report needs.
+// The same, except for the descriptor that the report needs.
 bool CloseGap(const ChildPlan& plan, unsigned first, unsigned last) {
   const auto report = static_cast<unsigned>(plan.report_fd);
   if (plan.report_fd < 0 || report < first || report > last) {
@@ -128,7 +130,7 @@ bool CloseRanges(const ChildPlan& plan) {
   return CloseGap(plan, first, kLastDescriptor);
 }
 
-// -1 for "." and "..".
+// Returns -1 for "." and "..".
 int ToDescriptor(const char* name) {
   int fd = 0;
   for (; *name != '\0'; ++name) {
@@ -143,15 +145,15 @@ int OpenDescriptorList() {
                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
 }
 
-// In a host that has as many open as it may, those below the limit all are: the
-// first that is not kept goes.
+// In a host at its limit of descriptors, all numbers below the limit are in
+// use: closes the first one that is not kept.
 void CloseOne(const ChildPlan& plan) {
   int fd = 0;
   while (IsKept(plan, fd)) ++fd;
   syscall(SYS_close, fd);
 }
 
-// Takes as long as there are open descriptors, not as there might be.
+// The time depends on the number of open descriptors, not on the limit.
 bool CloseListed(const ChildPlan& plan) {
   int directory = OpenDescriptorList();
   if (directory < 0 && errno == EMFILE) {
@@ -197,7 +199,7 @@ bool SetRlimits(ChildPlan& plan) {
   return true;
 }
 
-// As <linux/capability.h> has them.
+// As in <linux/capability.h>.
 struct CapabilityHeader {
   uint32_t version;
   int pid;
@@ -209,17 +211,17 @@ struct CapabilitySets {
 };
 constexpr uint32_t kCapabilityVersion3 = 0x20080522;
 
-// Gives up the host's capabilities that the change of the user id has left;
-// without the permitted and inheritable ones there are no ambient ones either.
-// Root gets its own back from exec. Where a filter refuses capset, the ambient
-// ones alone are what exec would pass on.
+// Drops the host's capabilities that remain after the change of the user id.
+// Without permitted and inheritable capabilities, there are no ambient ones
+// either. Root gets its own capabilities back from exec. If a filter refuses
+// capset, it suffices to drop the ambient ones: exec passes on no others.
 bool DropCapabilities(const ChildPlan& plan) {
   if (plan.uid > 0) {
     CapabilityHeader header = {kCapabilityVersion3, 0};
     const CapabilitySets none[2] = {};
     if (Ok(syscall(SYS_capset, &header, none))) return true;
   }
-  // EINVAL: a kernel before 4.3, which has no ambient ones.
+  // EINVAL: a kernel before 4.3, which has no ambient capabilities.
   return Ok(syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
                     0)) ||
          errno == EINVAL;
@@ -229,8 +231,8 @@ bool AskForDeathSignal(const ChildPlan& plan) {
   if (!Ok(syscall(SYS_prctl, PR_SET_PDEATHSIG, plan.death_signal, 0, 0, 0))) {
     return false;
   }
-  // If the host has ended meanwhile, its signal was sent before we asked for
-  // it.
+  // If the host has already ended, its end came before this request and sent no
+  // signal.
   if (syscall(SYS_getppid) != plan.parent) {
     syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
   }
@@ -259,16 +261,17 @@ bool ResetSignals(const ChildPlan& plan) {
                     nullptr, sizeof(uint64_t)));
 }
 
-// Returns only if no candidate can be executed. A file that is not there, or a
-// directory on the way that is not, says less than what is wrong with another.
+// Returns only if no candidate can be executed. ENOENT and ENOTDIR, for a
+// missing file or a path component that is no directory, are reported only if
+// no candidate fails with another error.
 void Exec(ChildPlan& plan) {
   int refusal = 0;
   int error = ENOENT;
   for (const char* const* file = plan.candidates; *file != nullptr; ++file) {
     syscall(SYS_execve, *file, plan.argv, plan.environment);
     error = errno;
-    // It can be executed in a moment: what comes later in PATH is another
-    // program.
+    // The file can be executed soon. A later candidate in PATH would be a
+    // different program.
     const bool busy = error == ETXTBSY;
     if (busy || (refusal == 0 && error != ENOENT && error != ENOTDIR)) {
       refusal = error;
@@ -279,7 +282,7 @@ void Exec(ChildPlan& plan) {
   errno = refusal != 0 ? refusal : error;
 }
 
-// False, with errno and plan.report telling why; or it does not return.
+// Returns only on failure, with the reason in errno and plan.report.
 bool Become(ChildPlan& plan) {
   plan.report.stage = SpawnStage::kSession;
   if (plan.new_session && !Ok(syscall(SYS_setsid))) return false;
@@ -343,7 +346,7 @@ int RunChild(void* arg) {
   plan.shares_memory = true;
   Become(plan);
   plan.report.error = errno;
-  // A report is small enough for a pipe to take it whole.
+  // A report is small enough that the pipe takes all of it.
   if (plan.report_fd >= 0) {
     syscall(SYS_write, plan.report_fd, &plan.report, sizeof(plan.report));
   }

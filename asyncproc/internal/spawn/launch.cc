@@ -34,7 +34,7 @@
 
 namespace asyncproc::internal {
 
-// Runs one Spawn, and stays until it is destroyed.
+// Runs one Spawn, and stays alive until it is destroyed.
 class ParentThread {
  public:
   static absl::StatusOr<std::unique_ptr<ParentThread, ParentThreadDeleter>>
@@ -57,14 +57,14 @@ class ParentThread {
  private:
   absl::Notification spawned_;
   absl::Notification released_;
-  Thread thread_;  // Last: it is joined first, after the destructor's body.
+  Thread thread_;  // Last: joined first, after the destructor's body.
 };
 
 namespace {
 
-// The most bytes of a name in a message.
+// The maximum number of bytes of a name in a message.
 constexpr size_t kMostShown = 1000;
-// The most directories of a PATH in a message, and their most bytes.
+// The maximum number of directories of a PATH in a message, and of their bytes.
 constexpr size_t kMostDirectories = 6;
 constexpr size_t kMostOfPath = 300;
 
@@ -104,7 +104,7 @@ namespace {
 absl::Status Failed(const Command& command, SpawnFailure failure,
                     absl::string_view action) {
   absl::Status status = absl::ErrnoToStatus(failure.error_number, action);
-  // The limit of processes, which absl takes for something to try again.
+  // EAGAIN: the limit of processes. absl would return kUnavailable.
   if (failure.error_number == EAGAIN) {
     status = absl::ResourceExhaustedError(status.message());
   }
@@ -112,8 +112,7 @@ absl::Status Failed(const Command& command, SpawnFailure failure,
   return CannotStart(command, status);
 }
 
-// `status` is that of making something in the host, and says by which errno it
-// failed.
+// `status` is the error of an operation in the host, and carries its errno.
 absl::Status Failed(const Command& command, SpawnStage stage,
                     const absl::Status& status) {
   const SpawnFailure cause = GetSpawnFailure(status).value_or(SpawnFailure());
@@ -126,7 +125,7 @@ const std::string& ProgramOf(const Command& command) {
   return command.executable.empty() ? command.argv[0] : command.executable;
 }
 
-// How `file` begins, as far as a kernel reads it to find an interpreter.
+// The start of `file`, as many bytes as a kernel reads to find an interpreter.
 std::string FirstBytes(const std::string& file) {
   const UniqueFd fd = OpenAboveStdio(file.c_str(), O_RDONLY | O_NONBLOCK);
   char bytes[256];
@@ -135,8 +134,8 @@ std::string FirstBytes(const std::string& file) {
   return std::string(bytes, size > 0 ? static_cast<size_t>(size) : 0);
 }
 
-// For a file that is there and of which exec says that it is not: what it names
-// as its interpreter, after "#!" or inside, is not there.
+// For an existing file that exec reports as missing: its interpreter, named
+// after "#!" or inside the file, does not exist.
 std::string MissingInterpreter(const Command& command,
                                const std::vector<std::string>& candidates) {
   for (const std::string& candidate : candidates) {
@@ -198,7 +197,7 @@ std::string ResourceName(int resource) {
   for (const auto& [number, name] : kNames) {
     if (number == resource) return name;
   }
-  return absl::StrCat("resource ", resource);  // Of a later kernel.
+  return absl::StrCat("resource ", resource);  // A resource of a later kernel.
 }
 
 std::string WhatFailedInChild(const Command& command,
@@ -231,15 +230,16 @@ std::string WhatFailedInChild(const Command& command,
   }
 }
 
-// Whether the host is `user` through and through, and nothing else: so it has
-// no right to change its groups, and none of another's to lose.
+// Whether `user` is not root, and is the host's real, effective and saved user:
+// such a host may not change its groups, and has no other user's groups to
+// drop.
 bool IsUnprivileged(uid_t user) {
   uid_t real, effective, saved;
   return user != 0 && getresuid(&real, &effective, &saved) == 0 &&
          real == user && effective == user && saved == user;
 }
 
-// The identity that `user` alone implies: nothing of the host's is kept.
+// Sets the identity that `user` implies; no part of the host's is kept.
 absl::Status CompleteIdentity(const Command& command, SpawnRequest* request) {
   request->uid = command.user;
   request->gid = command.group;
@@ -267,7 +267,7 @@ absl::Status CompleteIdentity(const Command& command, SpawnRequest* request) {
 absl::StatusOr<UniqueFd> OpenFor(const Command& command, const char* path,
                                  int flags) {
   absl::Status status;
-  // 0666: what the umask leaves of it, as every program that makes files.
+  // 0666, reduced by the umask, as is usual for a new file.
   UniqueFd fd = OpenFile(path, flags | O_NOCTTY, 0666, &status);
   if (fd.valid()) return fd;
   const std::string what = absl::StrCat("open ", Shown(path));
@@ -310,8 +310,8 @@ absl::Status CheckDescriptor(const Command& command, int fd, int number) {
   return CannotStart(command, status);
 }
 
-// Opens what a Command's streams need, and says what is to be where in the
-// child. Owns the child's ends until the child has them.
+// Opens the streams of a Command, and lists the descriptor moves for the child.
+// Owns the child's ends until the child has them.
 class Streams {
  public:
   Streams(const Command& command, const std::vector<int>& further_pipes)
@@ -349,7 +349,7 @@ class Streams {
     for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
       moves_.push_back({slave, number});
     }
-    // For all three: the flag belongs to what they are copies of.
+    // Applies to all three: the flag belongs to the open file that they share.
     return MakeNonblocking(launched->terminal, SpawnStage::kTerminal);
   }
 
@@ -414,7 +414,7 @@ class Streams {
       case Stdio::Kind::kFile:
         return OpenStream(stream, number);
       case Stdio::Kind::kInherit:
-        // Where the host has none, the child has none.
+        // If the host's stream is closed, the child's is closed too.
         if (fcntl(number, F_GETFD) >= 0) moves_.push_back({number, number});
         return absl::OkStatus();
       case Stdio::Kind::kFd:
@@ -427,12 +427,12 @@ class Streams {
         return absl::OkStatus();
       case Stdio::Kind::kPipe:
       case Stdio::Kind::kLineBuffered:
-        break;  // Who calls this opens those.
+        break;  // Opened by the caller.
     }
     return absl::OkStatus();
   }
 
-  // The host's descriptor for the child's stdout; -1 where that is closed.
+  // The host's descriptor for the child's stdout; -1 when stdout is closed.
   int FdOfStdout() const {
     for (const DescriptorMove& move : moves_) {
       if (move.to == STDOUT_FILENO) return move.from;
@@ -444,14 +444,14 @@ class Streams {
     const bool may_be_shared =
         number == STDERR_FILENO && command_.out.kind() == Stdio::Kind::kFile;
     if (may_be_shared && stream.path() == command_.out.path()) {
-      // In the same mode: see Command::Validate.
+      // Both have the same mode: see Command::Validate.
       moves_.push_back({FdOfStdout(), number});
       return absl::OkStatus();
     }
     absl::Status status =
         OpenPath(stream.path().c_str(), OpenFlags(stream), number);
     if (!status.ok() || !may_be_shared) return status;
-    // The same file by another name.
+    // Another name may refer to the same file.
     if (!AreOneFile(FdOfStdout(), moves_.back().from)) return absl::OkStatus();
     if (stream.mode() != command_.out.mode()) {
       status = absl::InvalidArgumentError(absl::StrCat(
@@ -464,7 +464,8 @@ class Streams {
     return absl::OkStatus();
   }
 
-  // Only a regular file has an offset that one description has for itself.
+  // Only for a regular file does each open file description have its own
+  // offset.
   static bool AreOneFile(int a, int b) {
     struct stat of_a, of_b;
     return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 &&
@@ -499,8 +500,8 @@ class Streams {
   std::vector<DescriptorMove> moves_;
 };
 
-// The absolute path of the directory that the child starts in, without "." and
-// ".."; nothing when it has none that the host can find out.
+// The absolute path of the child's working directory, without "." and "..";
+// nothing when the host cannot determine it.
 std::optional<std::string> WorkingDirectory(const Command& command) {
   std::string path = command.working_directory;
   if (!absl::StartsWith(path, "/")) {
@@ -516,13 +517,13 @@ std::optional<std::string> WorkingDirectory(const Command& command) {
   if (std::none_of(parts.begin(), parts.end(), is_dots)) {
     return absl::StrCat("/", absl::StrJoin(parts, "/"));
   }
-  // Behind a symbolic link, ".." is not what the text says.
+  // After a symbolic link, ".." may not be the parent that the text names.
   char resolved[PATH_MAX];
   if (realpath(path.c_str(), resolved) == nullptr) return std::nullopt;
   return resolved;
 }
 
-// The host's PWD names the host's directory, and programs believe it.
+// The host's PWD names the host's directory, and programs trust it.
 Environment EnvironmentOf(const Command& command) {
   Environment environment = command.env;
   if (command.working_directory.empty() || !environment.inherits() ||
@@ -548,7 +549,7 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
   }
   request.new_session = command.new_session || command.pty.has_value();
   if (command.pty.has_value()) request.controlling_terminal = STDIN_FILENO;
-  // The leader of a session leads a group already, and may not ask for it.
+  // A session leader already leads a group, and must not call setpgid.
   if (!command.process_group.inherits() && !request.new_session) {
     request.process_group = command.process_group.id();
   }

@@ -13,43 +13,43 @@
 
 namespace asyncproc::internal {
 
-// Keeps the thread going that a child with die_with_parent was started on: the
-// kernel takes the end of that thread for the end of the host.
+// Keeps alive the thread that started a child with die_with_parent: the kernel
+// treats the end of that thread as the end of the host.
 class ParentThread;
 struct ParentThreadDeleter {
   void operator()(ParentThread* thread) const;
 };
 
-// A child that runs, and the host's ends of its pipes or terminals:
-// nonblocking, closed on exec, not valid where the host has no end of the
-// stream.
+// A running child, and the host's ends of its pipes or terminals: nonblocking,
+// closed on exec, not valid where the host has no end of the stream.
 struct Launched {
   pid_t pid = -1;
-  UniqueFd pidfd;  // Not valid where there is none to be had.
+  UniqueFd pidfd;  // Not valid where no pidfd is available.
   UniqueFd in;
   UniqueFd out;
   UniqueFd err;
   std::vector<UniqueFd> further;
-  // The master of the child's terminal, of which `in` and `out` are copies
-  // then.
+  // The master of the child's terminal, if it has one; `in` and `out` are then
+  // duplicates of it.
   UniqueFd terminal;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent;
 };
 
-// Whether `command` makes sense and names descriptors that are open. To be
-// asked before any is opened for it, which might be given the number of one
-// that is not. Errors: kInvalidArgument.
+// Checks that `command` is valid and names open descriptors. Call this before
+// opening any descriptor for the command, which might get the number of a
+// closed one. Errors: kInvalidArgument.
 absl::Status CheckCommand(const Command& command);
 
-// `why`, with its SpawnFailure, after the name of the command.
+// `why`, with its SpawnFailure, prefixed with the name of the command.
 absl::Status CannotStart(const Command& command, const absl::Status& why);
 
-// Starts `command`. When it returns, the child runs its program, or nothing is
-// left of the attempt. `further_pipes`: descriptors of the child, each of which
-// is to be a pipe to the host, as its stdout is.
+// Starts `command`. On return, the child runs its program, or the attempt has
+// been undone completely. `further_pipes`: descriptors of the child, each of
+// which becomes a pipe to the host, like its stdout.
 //
 // REQUIRES: CheckCommand returns OK.
-// Errors: what errno says of the stage that failed, with a SpawnFailure.
+// Errors: the error of the stage that failed, by its errno, with a
+// SpawnFailure.
 //
 // Thread safety: may be called from any thread.
 absl::StatusOr<Launched> Launch(const Command& command,

@@ -9,12 +9,12 @@
 
 namespace asyncproc::internal {
 
-// The PATH of a child that has none: what confstr(_CS_PATH) says.
+// The PATH for a child without one: the value of confstr(_CS_PATH).
 extern const absl::string_view kDefaultPath;
 
-// The files that `program` may be, in the order in which to try them: itself if
-// it has a slash, else one for each entry of `path`. Empty entries and ".",
-// which would run whatever lies in the current directory, are skipped.
+// The files that `program` may refer to, in search order: `program` itself if
+// it has a slash, otherwise one file for each entry of `path`. Empty entries
+// and "." are skipped: they would run a program from the current directory.
 std::vector<std::string> ProgramCandidates(
     absl::string_view program, const std::optional<std::string>& path);
 

@@ -16,7 +16,7 @@ namespace {
 
 absl::Status Failed(const char* what) {
   const int error = errno;
-  // ENOSPC: as many terminals as the system has are in use.
+  // ENOSPC: all pseudo-terminals that the system allows are in use.
   absl::Status status =
       error == ENOSPC
           ? absl::ResourceExhaustedError("no pseudo-terminal is left")
@@ -33,7 +33,8 @@ absl::StatusOr<PtyPair> OpenPair() {
   if (unlockpt(pair.master.get()) < 0) {
     return Failed("cannot unlock a pseudo-terminal");
   }
-  // By the master, not by name: a name may lead to another /dev.
+  // Opens the slave by its master, not by name: a name may lead to another
+  // /dev.
   pair.slave =
       AboveStdio(UniqueFd(ioctl(pair.master.get(), TIOCGPTPEER, kFlags)));
   if (!pair.slave.valid()) {

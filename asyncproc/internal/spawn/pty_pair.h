@@ -7,20 +7,21 @@
 
 namespace asyncproc::internal {
 
-// The two sides of a pseudo-terminal, closed on exec from birth, never numbered
-// 0, 1 or 2, and nobody's controlling terminal.
+// The two sides of a pseudo-terminal, created with close-on-exec, never
+// numbered 0, 1 or 2, and not a controlling terminal of any process.
 struct PtyPair {
   UniqueFd master;  // The host's.
   UniqueFd slave;   // The child's.
 };
 
-// Errors: kResourceExhausted when there is no descriptor or terminal to be had.
-// With a SpawnFailure of SpawnStage::kTerminal.
+// Errors: kResourceExhausted when no descriptor or terminal is left. With a
+// SpawnFailure of SpawnStage::kTerminal.
 absl::StatusOr<PtyPair> MakePty(const Pty& options);
 
-// One that passes bytes on as they are, in both directions, and echoes nothing:
-// a pipe that programs take for a terminal, of a Pty's usual size. Errors: as
-// MakePty.
+// Makes a pseudo-terminal that passes bytes unchanged in both directions,
+// without echo: a pipe that programs treat as a terminal, with the default size
+// of Pty.
+// Errors: as MakePty.
 absl::StatusOr<PtyPair> MakeRawPty();
 
 }  // namespace asyncproc::internal

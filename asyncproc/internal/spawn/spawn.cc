@@ -28,11 +28,11 @@
 namespace asyncproc::internal {
 namespace {
 
-// The child needs a fraction: a few frames and a buffer of 1 KiB.
+// The child needs only a part of it: a few frames and a buffer of 1 KiB.
 constexpr size_t kChildStackSize = 16 * 1024;
 
-// A file that was just written is busy while some other thread's child holds
-// the descriptor it was written by: between clone and exec, a moment.
+// A newly written file is busy while another thread's child still holds the
+// descriptor for writing it, for the short time between clone and exec.
 constexpr absl::Duration kFirstBusyDelay = absl::Milliseconds(1);
 constexpr absl::Duration kLastBusyDelay = absl::Milliseconds(64);
 
@@ -44,9 +44,9 @@ std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-// The raw call also blocks the two signals that glibc keeps to itself, one of
-// which would make the child set its user id when another thread of the host
-// sets its own.
+// The raw call also blocks the two signals that glibc reserves. One of them
+// would make the child set its user id when another thread of the host sets its
+// own.
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
@@ -62,10 +62,10 @@ class AllSignalsBlocked {
   uint64_t before_ = 0;
 };
 
-// Whether children are made without a table of descriptors, to make one of
-// their own of the few that they need. Until one could not: on a kernel before
-// 5.9, or behind a filter. Never on a kernel that copies such a part of a table
-// wrongly: see CopiesTablesRight.
+// Whether a child starts with the host's descriptor table, and then makes its
+// own from the few descriptors that it needs. Becomes false when a child cannot
+// do so: on a kernel before 5.9, or under a filter. Always false on a kernel
+// that copies part of a table wrongly: see CopiesTablesRight.
 std::atomic<bool>& ShareDescriptors() {
   static std::atomic<bool> share{[] {
     utsname system;
@@ -74,35 +74,34 @@ std::atomic<bool>& ShareDescriptors() {
   return share;
 }
 
-// Whether a child that was made with CLONE_VM has been seen to share the memory
-// of the host. Until then, a child has a pipe for its report: an emulator may
-// take the flags and make a copy of the host all the same, in which the report
-// of a failure would stay.
+// Whether a child made with CLONE_VM has been seen to share the host's memory.
+// Until then, a child gets a pipe for its report: an emulator may accept the
+// flag but copy the host, and the report of a failure would stay in that copy.
 std::atomic<bool> memory_is_shared{false};
 
-// In this order, until one is not refused. The first has no signal at its end
-// until exec gives it the usual one: the kernel sets it to SIGCHLD there. The
-// second is vfork, the third fork; emulators (qemu-user takes no other signal
-// than SIGCHLD and makes a fork of a vfork) and sandboxes know those.
+// Tried in this order, until one is not refused. The first has no exit signal
+// until exec, when the kernel sets it to SIGCHLD. The second is vfork, the
+// third fork; emulators (qemu-user accepts only SIGCHLD as exit signal, and
+// makes a fork of a vfork) and sandboxes support those.
 constexpr int kWaysToClone[] = {
     CLONE_VM | CLONE_VFORK,
     CLONE_VM | CLONE_VFORK | SIGCHLD,
     SIGCHLD,
 };
 
-// A kernel, or a filter in front of it, that does not know the flags.
+// The error of a kernel or a filter that does not support the flags.
 bool IsRefusal(int error) {
   return error == EINVAL || error == EPERM || error == ENOSYS;
 }
 
-// The pid, or a negated errno.
+// Returns the pid, or a negated errno.
 pid_t Clone(int flags, ChildPlan* plan, int* pidfd) {
   alignas(64) char stack[kChildStackSize];
   char* const top = stack + sizeof(stack);
   AllSignalsBlocked blocked;
   Os& os = GetOs();
   pid_t pid = os.Clone(RunChild, top, flags | CLONE_PIDFD, plan, pidfd);
-  // EMFILE: there is no descriptor left for a pidfd.
+  // EMFILE: no descriptor is left for a pidfd.
   if (pid < 0 && (errno == EMFILE || IsRefusal(errno))) {
     *pidfd = -1;
     pid = os.Clone(RunChild, top, flags, plan, nullptr);
@@ -116,8 +115,9 @@ void ReapFailed(pid_t pid) {
   }
 }
 
-// Until the child runs its program, when the end of the pipe comes, or has
-// failed. A fork of the host at the same moment, without exec, delays the end.
+// Waits until the child runs its program, which shows as end-of-file on the
+// pipe, or has failed. A concurrent fork of the host, without exec, delays
+// end-of-file.
 void AwaitReport(const UniqueFd& read_end, ChildPlan* plan) {
   ChildReport report;
   ssize_t size;
@@ -127,7 +127,7 @@ void AwaitReport(const UniqueFd& read_end, ChildPlan* plan) {
   if (size == static_cast<ssize_t>(sizeof(report))) plan->report = report;
 }
 
-// The pid, or a negated errno, of the pipe if `stage` is kPipe.
+// Returns the pid, or a negated errno: that of the pipe if `stage` is kPipe.
 pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
   *stage = SpawnStage::kClone;
   if (memory_is_shared) {
@@ -149,7 +149,7 @@ pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
   }
   pipe->write_end.Reset();
   if (pid < 0) return pid;
-  // Shared memory has the report by now.
+  // In shared memory, the report is already there.
   if (plan->shares_memory) {
     memory_is_shared = true;
   } else {
@@ -158,17 +158,18 @@ pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
   return pid;
 }
 
-// Who changes its identity makes its memory undumpable: nobody of the new
-// identity may look into it. The child shares its memory with the host, whose
-// core dumps and debuggers that would be the end of; so the host gets it back
-// once the child has a memory of its own. One at a time: a second child might
-// still need it, and must not find it changed already.
+// A process that changes its identity becomes undumpable, so that no process of
+// the new identity can read its memory. The child shares memory with the host,
+// which would lose its core dumps and debuggers, so the host restores the flag
+// once the child has its own memory. Only one such start runs at a time: a
+// second child may still need the flag cleared, and its start must save the
+// original value.
 pid_t CloneWithIdentity(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
   static absl::Mutex mu(absl::kConstInit);
   MutexLock lock(mu);
   const int dumpable = prctl(PR_GET_DUMPABLE);
   const pid_t pid = CloneInAnyWay(plan, pidfd, stage);
-  // What is neither yes nor no cannot be set.
+  // Only 0 and 1 can be set.
   if (dumpable == 1) prctl(PR_SET_DUMPABLE, dumpable);
   return pid;
 }
@@ -209,8 +210,8 @@ SpawnResult SpawnOnce(const SpawnRequest& request, const ChildPlan& prepared) {
     return result;
   }
   result.pid = pid;
-  // A pidfd that took the place of a closed standard stream would be written to
-  // by whoever believes that it is one.
+  // If the pidfd took the number of a closed standard stream, other code would
+  // write to it as to that stream.
   result.pidfd = MoveToHighFd(std::move(result.pidfd));
   return result;
 }
@@ -230,7 +231,7 @@ bool CopiesTablesRight(const char* release) {
       return update >= fixed.first_update;
     }
   }
-  // The fix came while 6.11 was being tested.
+  // The fix was made between two release candidates of 6.11.
   if (patch == 11 && strstr(release, "-rc") != nullptr) return false;
   return version == 6 && patch >= 11;
 }

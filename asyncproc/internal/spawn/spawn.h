@@ -13,8 +13,9 @@
 
 namespace asyncproc::internal {
 
-// What to start, resolved to numbers and strings. Nothing is checked here: no
-// string may hold a NUL, and no two moves may have the same `to`.
+// The parameters of a start, resolved to numbers and strings. Spawn does not
+// check them: no string may contain a NUL, and no two moves may have the same
+// `to`.
 struct SpawnRequest {
   std::vector<std::string> argv;
   std::vector<std::string> candidates;   // Files to execute, tried in order.
@@ -36,60 +37,62 @@ struct SpawnRequest {
   std::optional<mode_t> umask;
   std::optional<int> death_signal;
 
-  // Sets of signals, bit n-1 for signal n. The child ignores those of the first
-  // that the host ignores, and no others; and it blocks those of the second.
+  // Sets of signals, bit n-1 for signal n. The child ignores a signal of the
+  // first set if the host ignores it, and ignores no other; it blocks the
+  // second set.
   uint64_t kept_ignored_signals = 0;
   uint64_t blocked_signals = 0;
 };
 
 struct SpawnResult {
-  pid_t pid = -1;  // -1 when it failed.
+  pid_t pid = -1;  // -1: the start failed.
   // Not valid where the kernel has no pidfds, or no descriptor is left for one.
   UniqueFd pidfd;
   SpawnFailure failure;
-  // When exec failed: the candidate that was there and could not be executed.
-  // Empty when none was there.
+  // When exec failed: the existing candidate that could not be executed. Empty
+  // when there was none.
   std::string refused;
-  int refused_resource = -1;  // When a limit could not be set: which.
+  int refused_resource = -1;  // The limit that could not be set, or -1.
 };
 
-// Starts a child, and returns once it runs its program, or has failed to and
-// has been reaped. While it starts, the calling thread is suspended, and
-// nothing of the host is copied but its descriptors up to the highest that the
-// child is given: the time depends on neither its memory nor its limits, nor on
-// how many descriptors are open behind those.
+// Starts a child, and returns once the child runs its program, or has failed
+// and been reaped. During the start, the calling thread is suspended. Of the
+// host, only the descriptors up to the highest one given to the child are
+// copied: the time depends neither on the host's memory or limits, nor on the
+// number of open descriptors above that one.
 //
-// A child that fails before exec sends the host no SIGCHLD, and nobody else's
-// waitpid(-1) can see it.
+// A child that fails before exec sends no SIGCHLD to the host, and a
+// waitpid(-1) elsewhere in the host does not see it.
 //
-// Where the kernel, an emulator or a filter refuses such a child, it is made by
-// vfork, and where that is refused too, by fork: then the start takes longer
-// the more memory the host has, and no waitpid(-1) of the host's must be
-// under way. The same holds where an emulator makes a fork of either and does
-// not say so, as valgrind does. The first start of a host finds that out: it
-// takes a pipe, and copies the whole table of descriptors.
+// If the kernel, an emulator or a filter refuses such a child, Spawn makes the
+// child by vfork, and if that is refused too, by fork: the start then takes
+// longer the more memory the host has, and the host must not be in waitpid(-1)
+// during the start. The same holds when an emulator silently replaces the first
+// two by fork, as valgrind does. The first start of a host detects that case:
+// it takes a pipe, and copies the whole descriptor table.
 //
-// Thread safety: may be called from any thread, from many at once. The signal
-// mask of the calling thread is as before when it returns.
+// Thread safety: may be called from any thread, including concurrently. The
+// signal mask of the calling thread is unchanged on return.
 SpawnResult Spawn(const SpawnRequest& request);
 
-// Whether a kernel of this release, as uname has it ("6.1.0-18-amd64"), copies
-// the lower part of a table of descriptors rightly in close_range with
-// CLOSE_RANGE_UNSHARE, which a child does that shares the host's table.
+// Whether a kernel with this release, as given by uname ("6.1.0-18-amd64"),
+// correctly copies the lower part of a descriptor table in close_range with
+// CLOSE_RANGE_UNSHARE. A child that shares the host's table makes this call.
 //
 // Kernels from 5.9 on, until the fix of CVE-2024-45025 (commit 9a2fa1472083 of
-// Linux 6.11; 6.10.7, 6.6.48, 6.1.107, 5.15.166, 5.10.225), leave in the copy
+// Linux 6.11; 6.10.7, 6.6.48, 6.1.107, 5.15.166, 5.10.225), keep in the copy
 // the marks of blocks of 64 descriptors that were all open in the host: in the
-// child, such blocks look full though they are empty. A child of a host with
+// child, such blocks look full although they are empty. A child of a host with
 // hundreds of open descriptors would get wrong numbers from open and dup, and
-// EMFILE as soon as it has 64 of its own where its limit lies in such a block.
-// No memory is damaged, and the host notices nothing. The releases are those of
-// the CVE record (CVEProject/cvelistV5, cves/2024/45xxx/CVE-2024-45025.json).
+// would get EMFILE after 64 descriptors of its own if its limit lies in such a
+// block. No memory is damaged, and the host is not affected. The releases are
+// taken from the CVE record (CVEProject/cvelistV5,
+// cves/2024/45xxx/CVE-2024-45025.json).
 //
-// Distributions fix it under numbers of their own ("5.15.0-122-generic"), which
-// say nothing: then the answer is false, the child starts with a copy of the
-// whole table, and only a host with thousands of descriptors notices how long
-// that takes.
+// Distributions ship the fix under their own numbers ("5.15.0-122-generic"),
+// which do not show it. For those, the result is false and a child starts with
+// a copy of the whole table; only a host with thousands of descriptors notices
+// the delay.
 bool CopiesTablesRight(const char* release);
 
 }  // namespace asyncproc::internal

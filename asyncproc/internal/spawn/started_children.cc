@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kWorthPruning = 64;
 
-// As /proc/PID/stat gives the start of a process.
+// In the unit of the start time in /proc/PID/stat.
 uint64_t TicksSinceBoot() {
   static const auto ticks_per_second =
       static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
@@ -69,7 +69,7 @@ bool StartedChildren::MayInclude(pid_t pid,
   MutexLock lock(mu_);
   if (const auto child = children_.find(pid); child != children_.end()) {
     const Period& period = child->second;
-    // Else the number has become an orphan's since.
+    // Otherwise, the number now belongs to an orphan.
     if (!start_time.has_value() ||
         (*start_time >= period.begin && *start_time <= period.end)) {
       return true;

@@ -13,17 +13,18 @@
 
 namespace asyncproc::internal {
 
-// The children that this library has started, so that the adoption of orphans
-// can tell them from the orphans: both are children of this process.
+// The children that this library has started. The adoption of orphans uses it
+// to tell them from orphans: both are children of this process.
 //
 // Thread safety: all methods may be called from any thread.
 class StartedChildren {
  public:
-  // The one of this process. A fork has a copy, with children that are not its
-  // own; that does no harm.
+  // The instance of this process. A fork has a copy, with children that are not
+  // its own, which does no harm.
   static StartedChildren& Get();
 
-  // A start under way, from before there is a child until it is known here.
+  // A start in progress: from before the child exists until it is recorded
+  // here.
   class Start {
    public:
     Start();
@@ -37,17 +38,17 @@ class StartedChildren {
     const uint64_t begin_;
   };
 
-  // Whether `pid`, a child of this process that has ended and has not been
-  // reaped, can be one that this library has started or is starting now.
-  // `start_time`: of the child, as ProcessStat has it; nothing when unknown.
+  // Whether `pid`, an ended and unreaped child of this process, may be a child
+  // that this library has started or is starting now. `start_time`: of the
+  // child, as in ProcessStat; nothing when unknown.
   bool MayInclude(pid_t pid, std::optional<uint64_t> start_time)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // By its number alone, which may be another process's by now.
+  // Looks up the number alone, which may belong to another process by now.
   bool HasNumber(pid_t pid) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // When it was started, in clock ticks since boot: not before, not after.
+  // The bounds of the child's start time, in clock ticks since boot.
   struct Period {
     uint64_t begin;
     uint64_t end;
@@ -61,7 +62,7 @@ class StartedChildren {
   absl::Mutex mu_;
   std::map<pid_t, Period> children_ ABSL_GUARDED_BY(mu_);
   size_t pruned_size_ ABSL_GUARDED_BY(mu_) = 0;
-  std::multiset<uint64_t> starts_ ABSL_GUARDED_BY(mu_);  // When they began.
+  std::multiset<uint64_t> starts_ ABSL_GUARDED_BY(mu_);  // Start times.
 };
 
 }  // namespace asyncproc::internal

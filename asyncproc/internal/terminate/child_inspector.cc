@@ -21,7 +21,8 @@ namespace {
 
 using Kind = BlockedCall::Kind;
 
-// Of a child's child's child. And of one process's children.
+// The maximum depth (a child's child's child), and the maximum number of
+// children of one process.
 constexpr int kDeepest = 4;
 constexpr size_t kMostChildren = 3;
 
@@ -47,7 +48,7 @@ std::string Names(const std::vector<PipeHolder>& holders) {
       });
 }
 
-// Finds out about one process: the child, or one below it, which may have its
+// Examines one process: the child, or a descendant, which may share its
 // streams.
 class ChildInspector {
  public:
@@ -58,7 +59,7 @@ class ChildInspector {
 
   Diagnosis Examine() {
     const std::optional<ProcessStat> stat = ReadProcessStat(pid_);
-    // It has ended a moment ago, or the host has no /proc.
+    // The process has just ended, or the host has no /proc.
     if (!stat.has_value()) {
       Say(Activity::kUnknown, "/proc does not show it");
       return std::move(found_);
@@ -106,12 +107,13 @@ class ChildInspector {
     } else if (threads > 1) {
       Say(Activity::kZombie, absl::StrCat("its main thread has ended, but ",
                                           threads - 1, " more run on"));
-    } else {  // A moment before it is reaped.
+    } else {  // Just before the reap.
       Say(Activity::kZombie, "it has ended, and nobody has reaped it yet");
     }
   }
 
-  // Any of its threads may be the one that matters; else it is the first.
+  // Reports a thread that waits for a stream of the child; otherwise, the first
+  // thread.
   void ExamineThreads() {
     std::optional<BlockedCall> first;
     bool is_first = true;
@@ -122,11 +124,12 @@ class ChildInspector {
     }
     if (first.has_value()) return ExamineCall(*first);
     if (found_.state == 'R') return Say(Activity::kRunning, "it is running");
-    // Its calls may not be looked at: it is another user's, or of a sandbox.
+    // The system calls are not visible: the process belongs to another user or
+    // is in a sandbox.
     Say(Activity::kWaiting, absl::StrCat("it waits in ", WaitChannel()));
   }
 
-  // Whether it is its own stdin, stdout or stderr that it waits for.
+  // Whether the call waits for the process's own stdin, stdout or stderr.
   bool ExamineStreams(const BlockedCall& call) {
     for (int fd : call.fds) {
       const std::string target = DescriptorTarget(pid_, fd);
@@ -173,7 +176,7 @@ class ChildInspector {
     const char* const name = stream == ChildProcess::kOut ? "stdout" : "stderr";
     const OutputBuffer& buffer = child_.output(stream).buffer();
     if (buffer.HasRoom()) {
-      // The host is about to read on.
+      // The host is about to read from it.
       return Say(Activity::kWritingOutput, absl::StrCat("it writes ", name));
     }
     Say(Activity::kWritingOutput,
@@ -276,7 +279,7 @@ Diagnosis DiagnoseEnded(ChildProcess& child) {
   found.activity = Activity::kEnded;
   found.explanation = "it has ended";
   if (child.end().state() == ChildEnd::State::kDrained) return found;
-  std::map<pid_t, PipeHolder> holders;  // One may hold both.
+  std::map<pid_t, PipeHolder> holders;  // One process may hold both.
   for (ChildProcess::Stream stream : {ChildProcess::kOut, ChildProcess::kErr}) {
     OutputReader& output = child.output(stream);
     if (output.buffer().IsFinished()) continue;
@@ -298,7 +301,8 @@ Diagnosis DiagnoseChild(ChildProcess& child) {
   Reaper& reaper = child.reaper();
   if (reaper.TryReap().has_value()) return DiagnoseEnded(child);
   Diagnosis found = ChildInspector(child, reaper.pid(), 1).Examine();
-  // Its number was its own all the time only if it still is.
+  // The pid has referred to the child throughout only if the child has not been
+  // reaped.
   return reaper.TryReap().has_value() ? DiagnoseEnded(child) : found;
 }
 

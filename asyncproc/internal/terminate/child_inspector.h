@@ -6,7 +6,7 @@
 
 namespace asyncproc::internal {
 
-// See asyncproc/diagnose.h. Any thread may call it.
+// See asyncproc/diagnose.h. May be called from any thread.
 Diagnosis DiagnoseChild(ChildProcess& child);
 
 }  // namespace asyncproc::internal

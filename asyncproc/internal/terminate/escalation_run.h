@@ -11,31 +11,32 @@
 
 namespace asyncproc::internal {
 
-// An Escalation under way. It blocks nowhere: whoever drives it calls Advance,
-// again when a target has ended or deadline() has passed, until it is over.
+// An Escalation in progress. It never blocks: its owner calls Advance, and
+// again when a target has ended or deadline() has passed, until the escalation
+// is over.
 //
-// Thread safety: none of its own; `child` may be used by others meanwhile.
+// Thread safety: none of its own; other threads may use `child` meanwhile.
 class EscalationRun {
  public:
-  // `child` must outlive it.
+  // `child` must outlive this object.
   EscalationRun(ChildProcess& child, Escalation escalation);
 
-  // Takes the steps that are due. True when it is over: all have ended, or the
-  // grace of the last step has.
+  // Takes the steps that are due. Returns true when the escalation is over: all
+  // targets have ended, or the grace period of the last step has.
   bool Advance();
 
-  // When the next step is due.
+  // The time of the next step.
   absl::Time deadline() const { return deadline_; }
   TerminationTargets& targets() { return targets_; }
-  // Whether all have ended.
+  // Whether all targets have ended.
   bool HaveEnded();
   absl::Duration elapsed() const;
 
-  // What it did; `status` is not of its knowing.
+  // The outcome of the escalation, without `status`.
   Termination Outcome();
 
  private:
-  // Whether there was anything to do.
+  // Returns whether the step applied.
   bool Take(const EscalationStep& step);
 
   ChildProcess& child_;

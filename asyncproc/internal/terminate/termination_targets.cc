@@ -16,28 +16,28 @@
 namespace asyncproc::internal {
 namespace {
 
-// A group or tree that forks faster than it can be read is not chased for ever.
+// Bounds the chase of a group or tree that forks faster than it can be read.
 constexpr int kMostSearches = 20;
 
-// How long to wait for SIGSTOP to be obeyed, and how often to look.
+// The time for SIGSTOP to take effect, and the interval between checks.
 constexpr absl::Duration kStopGrace = absl::Milliseconds(10);
 constexpr absl::Duration kStopInterval = absl::Microseconds(50);
 
-// How often to look whether a process has ended that there is no pidfd for.
+// The interval between checks of a process that has no pidfd.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(10);
 
-// How long a finding about a pid holds: too short a time for all other numbers
-// to be used up, and for this one to become another process's.
+// How long a result about a pid stays valid: too short for the kernel to use up
+// all other numbers and give this one to another process.
 constexpr absl::Duration kPidsLast = absl::Milliseconds(20);
 
-// Once the child has ended, how long its group is given to end where its
-// members cannot be searched for: no signal can be sent to it any more, for its
-// number may be another group's.
+// The time for the group to end after the child has ended, if its members
+// cannot be searched for: no further signal can be sent to the group, since the
+// number may belong to another group by then.
 constexpr absl::Duration kBlindGrace = absl::Milliseconds(100);
 
-// The process that `stat` was read of, as it is now. kNotFound when it is not
-// there any more: if its number had changed hands, the two times it started
-// would differ. Any other error: the look failed.
+// The current state of the process that `stat` describes. kNotFound when the
+// process no longer exists: if another process has its number, the start times
+// differ. On any other error, the lookup failed.
 absl::StatusOr<ProcessStat> LookAgain(const ProcessStat& stat) {
   absl::StatusOr<ProcessStat> now = LookUpProcess(stat.pid);
   if (now.ok() && now->start_time != stat.start_time) {
@@ -46,7 +46,7 @@ absl::StatusOr<ProcessStat> LookAgain(const ProcessStat& stat) {
   return now;
 }
 
-// False where the look failed.
+// Returns false if the lookup failed.
 bool IsGone(const ProcessStat& stat) {
   const absl::StatusOr<ProcessStat> now = LookAgain(stat);
   return now.ok() ? now->HasEnded() : absl::IsNotFound(now.status());
@@ -88,7 +88,7 @@ bool TerminationTargets::HasOthers() {
 
 bool TerminationTargets::GroupIsGone() {
   Reaper& reaper = child_.reaper();
-  // Signal 0 is not delivered: it only asks whether the number is in use.
+  // Signal 0 is not delivered: it only tests whether the number is in use.
   return reaper.leads_group() && GetOs().Kill(-reaper.pid(), 0) < 0 &&
          errno == ESRCH;
 }
@@ -110,7 +110,8 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
     return false;
   }
   Target target = {stat, AboveStdio(UniqueFd(GetOs().PidfdOpen(stat.pid)))};
-  // If it is the same process after the pidfd was opened, the pidfd is its.
+  // If the process still exists after the pidfd was opened, the pidfd refers to
+  // it.
   if (IsGone(stat)) return false;
   targets_[stat.pid] = std::move(target);
   known_.insert(stat.pid);
@@ -119,14 +120,14 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
 
 bool TerminationTargets::Find() {
   DropEnded();
-  // Others are found through those that live.
+  // Other targets are found through the live ones.
   if (targets_.empty() && !ChildLives()) return false;
   const absl::StatusOr<std::vector<ProcessStat>> related = Look();
   if (!related.ok()) {
     search_ = related.status();
     return false;
   }
-  // As long as the child lives, a search finds all that a failed one missed.
+  // While the child lives, a search finds all that a failed search missed.
   if (ChildLives()) search_ = absl::OkStatus();
   bool found = false;
   for (const ProcessStat& stat : *related) {
@@ -155,8 +156,9 @@ absl::StatusOr<std::vector<ProcessStat>> TerminationTargets::Look() {
 
 std::vector<ProcessStat> TerminationTargets::Related(
     const std::vector<ProcessStat>& all) {
-  // Only who lives now, after the list was read, lived when it was: the number
-  // of any other may have become a stranger's, with children of its own.
+  // Only a target that is alive now, after the list was read, was alive during
+  // the reading. The number of any other may belong to a stranger with its own
+  // children.
   DropEnded();
   std::set<pid_t> parents;
   for (const auto& [pid, target] : targets_) parents.insert(pid);
@@ -194,8 +196,8 @@ std::set<pid_t> TerminationTargets::Strangers(
   for (const ProcessStat& stat : related) family.insert(stat.pid);
   std::set<pid_t> strangers = FindStrangers(all, family);
   if (!child_.reaper().leads_group()) return strangers;
-  // Any other process of its session may join the group; but none can join the
-  // session.
+  // Any other process of the session may join the group, but no process can
+  // join the session.
   std::set<pid_t> sessions;
   for (const ProcessStat& stat : all) {
     if (stat.pid == leader || stat.group == leader) {
@@ -228,8 +230,9 @@ void TerminationTargets::Signal(int signal) {
     SendToAll({signal, SIGCONT}, /*search=*/true);
     return;
   }
-  // A stopped process starts no other, and its children can be found through
-  // it. A process killed at once may have started one that no search has found.
+  // A stopped process starts no children, and its existing children can be
+  // found through it. A process killed at once may have a child that no search
+  // has found.
   all_killed_ = StopAll();
   SendToAll({SIGKILL}, /*search=*/false);
 }
@@ -237,7 +240,7 @@ void TerminationTargets::Signal(int signal) {
 bool TerminationTargets::StopAll() {
   for (int searches = 0; searches < kMostSearches; ++searches) {
     const bool all_held = SendToAll({SIGSTOP}, /*search=*/false);
-    // A process that was about to start another does so before it obeys.
+    // A process in the middle of a fork completes the fork before it stops.
     const bool all_stopped = AwaitStopped();
     if (!Find()) return all_held && all_stopped && search_.ok();
   }
@@ -271,7 +274,7 @@ absl::Status TerminationTargets::Send(int signal) {
         "process ", child_.reaper().pid(), " and all of its scope have ended"));
   }
   SendToAll({signal}, /*search=*/true);
-  // The group has got it as a whole, its unknown members too.
+  // The whole group has received the signal, including unknown members.
   if (scope_ == TerminationScope::kGroup && group_reached_) {
     return absl::OkStatus();
   }
@@ -282,7 +285,7 @@ void TerminationTargets::Continue() {
   for (const auto& [pid, target] : targets_) {
     if (!target.pidfd.valid()) continue;
     const absl::StatusOr<ProcessStat> now = LookAgain(target.stat);
-    // Not one that its debugger has stopped.
+    // Excludes processes stopped by their debugger.
     if (now.ok() && !now->HasEnded() && now->state != 't' && HasStopped(*now)) {
       GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);
     }
@@ -306,13 +309,13 @@ bool TerminationTargets::SendToAll(const std::vector<int>& signals,
         GetOs().PidfdSendSignal(target.pidfd.get(), signal);
       }
     }
-    // The child after those that were found through it: when it ends, its
-    // children have no parent to be found by.
+    // The child comes after the processes that were found through it: once it
+    // ends, its children can no longer be found by their parent.
     Reaper& reaper = child_.reaper();
     if (signaled.insert(reaper.pid()).second) {
       for (int signal : signals) {
-        // Processes that cannot be held, or found, may at least be reached as
-        // a group.
+        // Processes that cannot be held or found may still be reached as a
+        // group.
         group_reached_ =
             !all_held && HasOthers() && reaper.SignalGroup(signal).ok();
         if (!group_reached_) reaper.Signal(signal).IgnoreError();
@@ -331,7 +334,7 @@ bool TerminationTargets::AwaitEnded(absl::Time deadline) {
   patience_ = std::min(patience_, MonotonicNow() + kBlindGrace);
   for (;;) {
     if (all_killed_) {
-      DropEnded();  // None can have come since.
+      DropEnded();  // No new ones can have started.
     } else {
       Refresh();
     }

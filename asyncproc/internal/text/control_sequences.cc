@@ -10,15 +10,14 @@ namespace {
 constexpr char kEscape = '\x1b';
 constexpr char kBell = '\a';
 
-// The index behind the characters from `low` to `high`, from `at` on.
+// Returns the first index from `at` on of a character outside `low` to `high`.
 size_t Skip(absl::string_view text, size_t at, char low, char high) {
   while (at < text.size() && low <= text[at] && text[at] <= high) ++at;
   return at;
 }
 
-// Of a sequence that ends by ESC \, or by BEL, which xterm takes too. Another
-// ESC, or the end of the line, ends a sequence that its program has not
-// finished.
+// The size of a sequence that ends with ESC \, or with BEL, which xterm accepts
+// too. Another ESC, or the end of the line, ends an incomplete sequence.
 size_t StringSize(absl::string_view text) {
   const size_t end = text.find_first_of("\a\x1b\n\r", 2);
   if (end == absl::string_view::npos) return text.size();
@@ -26,7 +25,7 @@ size_t StringSize(absl::string_view text) {
   return text.substr(end, 2) == "\x1b\\" ? end + 2 : end;
 }
 
-// Of the sequence that `text` begins with, ESC included.
+// The size of the sequence at the start of `text`, including ESC.
 size_t SequenceSize(absl::string_view text) {
   if (text.size() < 2) return text.size();
   size_t at;

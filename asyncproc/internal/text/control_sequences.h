@@ -7,10 +7,11 @@
 
 namespace asyncproc::internal {
 
-// `text` without the sequences by which programs control a terminal (ECMA-48):
-// colours and other CSI sequences, titles and links (OSC), and all else that
-// begins with ESC. A sequence that `text` cuts off is left out as well. Other
-// control characters stay, as does the text between two sequences.
+// Returns `text` without the sequences by which programs control a terminal
+// (ECMA-48): colours and other CSI sequences, titles and links (OSC), and all
+// others that start with ESC. A sequence cut off by the end of `text` is
+// removed as well. Other control characters stay, as does the text between two
+// sequences.
 std::string StripControlSequences(absl::string_view text);
 
 }  // namespace asyncproc::internal

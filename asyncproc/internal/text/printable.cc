@@ -12,7 +12,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// The number of a character that is valid UTF-8.
+// The code point of a character in valid UTF-8.
 char32_t CodePoint(absl::string_view character) {
   const auto lead = static_cast<unsigned char>(character[0]);
   if (character.size() == 1) return lead;
@@ -25,20 +25,21 @@ char32_t CodePoint(absl::string_view character) {
 
 bool IsPrintable(char32_t code) {
   if (code < 0x20 || (code >= 0x7F && code < 0xA0)) return false;
-  // Line and paragraph separators, and the overrides of the direction.
+  // Line and paragraph separators, and direction overrides.
   if (code == 0x061C || (code >= 0x200E && code <= 0x200F)) return false;
   if (code >= 0x2028 && code <= 0x202E) return false;
   return code < 0x2066 || code > 0x2069;
 }
 
-// The bytes that `text` begins with and that are shown as they are; 0: the
-// first byte is escaped.
+// The number of bytes of the character at the start of `text` if it is shown
+// unchanged; 0 if its first byte is escaped.
 size_t PrintableSize(absl::string_view text) {
   const size_t size = Utf8Size(text);
   return size > 0 && IsPrintable(CodePoint(text.substr(0, size))) ? size : 0;
 }
 
-// Where a text of which `most` bytes are shown ends: not inside of a character.
+// The end of the shown part of a text, at most `most` bytes and not inside a
+// character.
 size_t EndOfCut(absl::string_view text, size_t most) {
   if (text.size() <= most) return text.size();
   size_t end = most;

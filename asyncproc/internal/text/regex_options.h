@@ -6,8 +6,8 @@
 
 namespace asyncproc::internal {
 
-// For every RE2 that is matched against the output of a child. A pattern that
-// RE2 refuses is not logged: it is an error that is returned.
+// For every RE2 that is matched against a child's output. An invalid pattern is
+// not logged, since it is returned as an error.
 inline RE2::Options RegexOptions(RegexEncoding encoding) {
   RE2::Options options(RE2::Quiet);
   options.set_encoding(encoding == RegexEncoding::kUtf8

@@ -12,19 +12,19 @@ bool IsDigit(char c) {
   return absl::ascii_isdigit(static_cast<unsigned char>(c));
 }
 
-// What stands at the beginning of a part of a regex.
+// The element at the start of a part of a regex.
 struct Item {
-  size_t size = 1;              // Of the regex.
-  std::optional<char> literal;  // If it matches that alone.
+  size_t size = 1;              // In the regex.
+  std::optional<char> literal;  // If it matches only this character.
 };
 
-// From `at`, to behind the next `end`; to the end of `text` if there is none.
+// Returns the index after the next `end` from `at` on, or the end of `text`.
 size_t Behind(absl::string_view text, char end, size_t at) {
   const size_t found = text.find(end, at);
   return found == absl::string_view::npos ? text.size() : found + 1;
 }
 
-// `text` begins with a backslash.
+// `text` starts with a backslash.
 Item Escape(absl::string_view text) {
   Item item;
   item.size = std::min<size_t>(2, text.size());
@@ -61,7 +61,7 @@ Item Escape(absl::string_view text) {
   return item;
 }
 
-// Of a class, [...]. `text` begins with its bracket.
+// The size of a class, [...]. `text` starts with its bracket.
 size_t SizeOfClass(absl::string_view text) {
   size_t at = 1;
   if (at < text.size() && text[at] == '^') ++at;
@@ -78,7 +78,7 @@ size_t SizeOfClass(absl::string_view text) {
   return std::min(at + 1, text.size());
 }
 
-// Of a group, (...). `text` begins with its parenthesis.
+// The size of a group, (...). `text` starts with its parenthesis.
 size_t SizeOfGroup(absl::string_view text) {
   size_t depth = 0;
   size_t at = 0;
@@ -104,7 +104,7 @@ size_t SizeOfGroup(absl::string_view text) {
   return text.size();  // RE2 refuses a group without an end.
 }
 
-// Whether a group is only flags for what follows it: "(?m)".
+// Whether a group only sets flags for the text after it: "(?m)".
 bool IsFlags(absl::string_view group) {
   if (group.size() < 3 || group[1] != '?') return false;
   return std::all_of(group.begin() + 2, group.end() - 1, [](char c) {
@@ -112,7 +112,7 @@ bool IsFlags(absl::string_view group) {
   });
 }
 
-// Of a repetition, {2,3}; 0: the brace is but a brace.
+// The size of a repetition, {2,3}; 0 for a literal brace.
 size_t SizeOfRepetition(absl::string_view text) {
   size_t at = 1;
   while (at < text.size() && IsDigit(text[at])) ++at;
@@ -122,7 +122,7 @@ size_t SizeOfRepetition(absl::string_view text) {
   return at < text.size() && text[at] == '}' ? at + 1 : 0;
 }
 
-// "(?i)" and the like: letters do not stand for themselves alone.
+// "(?i)" and the like: letters may match in either case.
 bool MayIgnoreCase(absl::string_view regex) {
   for (size_t at = regex.find("(?"); at != absl::string_view::npos;
        at = regex.find("(?", at + 1)) {
@@ -155,7 +155,7 @@ std::string RequiredText(absl::string_view regex) {
         return "";
       case '*':
       case '?':
-        // What it is about may be absent.
+        // The repeated element may be absent.
         if (!run.empty()) run.pop_back();
         break;
       case '{':
@@ -174,7 +174,7 @@ std::string RequiredText(absl::string_view regex) {
         break;
       case '(':
         item.size = SizeOfGroup(rest);
-        // What repeats flags, repeats what is before them.
+        // A repetition after flags repeats the element before them.
         if (IsFlags(rest.substr(0, item.size)) && rest.size() < regex.size()) {
           return "";
         }
@@ -185,7 +185,7 @@ std::string RequiredText(absl::string_view regex) {
       case '$':
         break;
       default:
-        // A letter of several bytes might be repeated as a whole.
+        // A repetition may apply to a whole multi-byte character.
         if (absl::ascii_isascii(static_cast<unsigned char>(c))) {
           item.literal = c;
         }

@@ -7,9 +7,9 @@
 
 namespace asyncproc::internal {
 
-// A text that stands in everything that `regex` can match, so that where it is
-// not to be found, there is no match to be looked for: "error: " for
-// "error: .*\n". The longest that is plain to see; empty if none is.
+// A text that every match of `regex` contains: where it does not occur, no
+// search for a match is needed. For example, "error: " for "error: .*\n". The
+// longest one that is easy to see; empty if there is none.
 // REQUIRES: `regex` is a regular expression of RE2's, of either encoding.
 std::string RequiredText(absl::string_view regex);
 

@@ -13,22 +13,22 @@ enum class Verdict { kCharacter, kCut, kNone };
 
 struct Next {
   Verdict verdict;
-  size_t size;  // Of the character, or of what cannot be one.
+  size_t size;  // Of the character, or of the invalid sequence.
 };
 
 unsigned char At(absl::string_view bytes, size_t i) {
   return static_cast<unsigned char>(bytes[i]);
 }
 
-// What `bytes`, which are some, begin with.
+// Examines the start of `bytes`, which are not empty.
 Next Look(absl::string_view bytes) {
   const unsigned char lead = At(bytes, 0);
   if (lead < 0x80) return {Verdict::kCharacter, 1};
   if (lead < 0xC2 || lead > 0xF4) return {Verdict::kNone, 1};
   const size_t size = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
   for (size_t i = 1; i < std::min(size, bytes.size()); ++i) {
-    // Of the second, some would make it longer than need be, a surrogate, or
-    // more than there is in Unicode.
+    // Some values of the second byte would make an overlong form, a surrogate,
+    // or a code point beyond Unicode.
     const unsigned char low = i == 1 && lead == 0xE0   ? 0xA0
                               : i == 1 && lead == 0xF0 ? 0x90
                                                        : 0x80;

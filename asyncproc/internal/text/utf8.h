@@ -8,29 +8,30 @@
 
 namespace asyncproc::internal {
 
-// As RFC 3629 has it: no surrogates, nothing longer than need be.
+// Whether `bytes` are UTF-8 as in RFC 3629: no surrogates, no overlong forms.
 bool IsUtf8(absl::string_view bytes);
 
-// How many bytes the character has that `bytes` begin with; 0: they are none,
-// or begin with no complete character.
+// The size of the character at the start of `bytes`; 0 if they are empty, or do
+// not start with a complete character.
 size_t Utf8Size(absl::string_view bytes);
 
-// Makes UTF-8 of bytes that come in pieces: a character that is cut by the end
-// of a piece waits for the next one. What is none becomes U+FFFD, one for each
-// beginning that cannot be continued, as the Unicode Standard recommends.
+// Converts bytes that arrive in pieces to UTF-8: a character that is cut off by
+// the end of a piece waits for the next piece. Each invalid sequence becomes
+// one U+FFFD, up to the first byte that cannot continue it, as the Unicode
+// Standard recommends.
 //
 // Thread safety: none of its own.
 class Utf8Joiner {
  public:
   std::string Push(absl::string_view piece);
-  // There is no next one.
+  // No more pieces follow.
   std::string Finish();
 
  private:
-  std::string cut_;  // The beginning of a character; 3 bytes at most.
+  std::string cut_;  // The start of a character; 3 bytes at most.
 };
 
-// Of bytes that are in one piece.
+// Converts bytes in one piece.
 std::string ToUtf8(absl::string_view bytes);
 
 }  // namespace asyncproc::internal

@@ -30,8 +30,8 @@ using Kind = TranscriptEvent::Kind;
 constexpr int64_t kVersion = 2;
 constexpr int64_t kVersion3 = 3;
 
-// A member of the header that is ours: {"terminal":false} for a child without
-// one, for an asciicast has the size of one in any case.
+// The library's own member of the header: {"terminal":false} for a child
+// without a terminal, because an asciicast always has a terminal size.
 constexpr char kOurs[] = "asyncproc";
 
 class AsciicastWriter final : public TranscriptWriter {
@@ -100,14 +100,14 @@ class AsciicastWriter final : public TranscriptWriter {
     return Line("m", FormatMarker(event));
   }
 
-  // Of a character of which there is a part yet, there is no text.
+  // An incomplete character gives no text yet.
   std::string IfAny(absl::string_view code, const std::string& text) {
     return text.empty() ? "" : Line(code, text);
   }
 
   std::string Line(absl::string_view code, const std::string& text) {
     int64_t micros = absl::ToInt64Microseconds(time_);
-    // Since version 3, a time is that since the event before.
+    // Since version 3, a time is relative to the previous event.
     if (version_ != kVersion) {
       const int64_t before = std::exchange(written_micros_, micros);
       micros = std::max<int64_t>(0, micros - before);
@@ -128,8 +128,8 @@ class AsciicastWriter final : public TranscriptWriter {
 
 int64_t CheckVersion(JsonMembers& members) {
   const Json* const version = members.Find("version");
-  // What is no number may be nested as deeply as it likes: to show that takes
-  // as deep a stack.
+  // Only a number is shown: another value may be nested deeply, and showing it
+  // would need a stack as deep.
   if (version == nullptr || !version->is_number()) {
     members.Fail("has a \"version\" that is no number");
   } else if (!version->is_number_integer() ||
@@ -192,7 +192,7 @@ class AsciicastReader final : public TranscriptReader {
     if (code == nullptr) {
       return absl::InvalidArgumentError("has a code that is no string");
     }
-    // There are others, and may be more in the future.
+    // Other codes exist, and more may be added.
     if (*code != "i" && *code != "o" && *code != "r" && *code != "m") {
       return false;
     }
@@ -218,7 +218,7 @@ class AsciicastReader final : public TranscriptReader {
     } else {
       members.Fail("has no \"term\"");
     }
-    // A member of this name may be somebody else's, and anything.
+    // A member of this name may come from another program, with any content.
     if (const Json* const ours = members.Find(kOurs)) {
       has_terminal_ = JsonMembers(*ours).BoolOr("terminal", true);
     }
@@ -272,7 +272,7 @@ class AsciicastReader final : public TranscriptReader {
   }
 
   int64_t version_ = kVersion;
-  absl::Duration elapsed_;  // Of version 3.
+  absl::Duration elapsed_;  // For version 3.
   bool has_terminal_ = true;
 };
 
@@ -281,7 +281,7 @@ class AsciicastReader final : public TranscriptReader {
 bool IsAsciicastV1(absl::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == text.npos || text[begin] != '{') return false;
-  // The events are within the object, behind whatever else it has.
+  // The events are inside the object, after its other members.
   const absl::StatusOr<Json> object = ParseJson(text);
   if (!object.ok()) return false;
   const JsonMembers members(*object);

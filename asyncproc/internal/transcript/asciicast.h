@@ -11,12 +11,12 @@
 
 namespace asyncproc::internal {
 
-// The formats of asciinema: TranscriptFormat, in transcript.h, says what
-// becomes of a transcript in them. `version`: 2 or 3; the reader knows both.
+// The formats of asciinema. For the mapping of a transcript, see
+// TranscriptFormat in transcript.h. `version`: 2 or 3; the reader accepts both.
 std::unique_ptr<TranscriptWriter> NewAsciicastWriter(int version);
 std::unique_ptr<TranscriptReader> NewAsciicastReader();
 
-// Asciicast v1, which is not read by lines: one JSON object is all of it.
+// Asciicast v1 is not read by lines: the whole text is one JSON object.
 bool IsAsciicastV1(absl::string_view text);
 // Errors: kInvalidArgument. REQUIRES: IsAsciicastV1(text).
 absl::Status ReadAsciicastV1(absl::string_view text, TranscriptHeader* header,

@@ -24,7 +24,7 @@ using Halves = std::pair<absl::string_view, absl::string_view>;
 
 constexpr absl::string_view kOurs = "asyncproc: ";
 
-// Without a separator, all is the first half.
+// Without a separator, the first half is the whole text.
 Halves Cut(absl::string_view text, char separator) {
   return absl::StrSplit(text, absl::MaxSplits(separator, 1));
 }
@@ -45,8 +45,8 @@ std::string FormatExit(const TranscriptEvent& event) {
                       event.status->term_signal());
 }
 
-// ---- What follows kOurs. Each says whether it was one of its own; if not, it
-// leaves the event as it was.
+// ---- Parsers of the text after kOurs. Each returns whether the text matches,
+// and otherwise leaves the event unchanged.
 
 // "exit 0", "killed 9", "core_dumped 11", "unknown for this reason"
 bool ParseExit(const Halves& words, TranscriptEvent* event) {

@@ -11,16 +11,17 @@ namespace asyncproc::internal {
 
 // The texts within the events of an asciicast.
 
-// Of "r": "132x50", the columns first.
+// The size in an event "r": "132x50", the columns first.
 std::string FormatTerminalSize(const TerminalSize& size);
 std::optional<TerminalSize> ParseTerminalSize(absl::string_view text);
 
-// Of "m", a marker: what a program said about itself as it is; and all that
-// has no event of its own in an asciicast, as "asyncproc: exit 0". No mark of
-// a program's own begins with that word: such a one is written as "asyncproc:
-// mark asyncproc: ...".
+// The text of an event "m", a marker: a program's own mark unchanged, and any
+// event that has no code in an asciicast, as "asyncproc: exit 0". A program's
+// own mark that starts with that prefix is written as "asyncproc: mark
+// asyncproc: ...".
 std::string FormatMarker(const TranscriptEvent& event);
-// All but the time. Any text is a marker: at least Kind::kMark.
+// Sets all of `event` except the time. Any text is a marker, by default
+// Kind::kMark.
 void ParseMarker(absl::string_view text, TranscriptEvent* event);
 
 }  // namespace asyncproc::internal

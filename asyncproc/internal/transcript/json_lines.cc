@@ -139,7 +139,7 @@ TerminationScope GetScope(JsonMembers& members) {
   return scope.value_or(TerminationScope::kChild);
 }
 
-// All of it may be missing.
+// Each member may be missing.
 ResourceUsage GetUsage(JsonMembers& members) {
   const auto micros = [&members](absl::string_view key) {
     return absl::Microseconds(members.IntOr(key, 0, kMaxMicros, 0));

@@ -7,8 +7,8 @@
 
 namespace asyncproc::internal {
 
-// Our own format of transcripts: TranscriptFormat::kJsonLines, in transcript.h,
-// describes it.
+// The library's own format of transcripts: see TranscriptFormat::kJsonLines in
+// transcript.h.
 std::unique_ptr<TranscriptWriter> NewJsonLinesWriter();
 std::unique_ptr<TranscriptReader> NewJsonLinesReader();
 

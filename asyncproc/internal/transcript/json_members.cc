@@ -9,7 +9,7 @@
 namespace asyncproc::internal {
 namespace {
 
-// Of an excerpt.
+// The maximum size of an excerpt.
 constexpr size_t kShown = 60;
 
 std::string Base64Key(absl::string_view key) {
@@ -27,7 +27,8 @@ absl::StatusOr<Json> ParseJson(absl::string_view text) {
 }
 
 std::string FormatJson(const OrderedJson& json) {
-  // Nothing that is no UTF-8 gets here; should it, that is no reason to throw.
+  // All text here should be UTF-8. Other text is replaced, rather than
+  // throwing.
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 

@@ -11,74 +11,75 @@
 
 namespace asyncproc::internal {
 
-// What is read: that finds a member, among however many, in no time.
+// For reading: finds a member quickly, among any number of members.
 using Json = nlohmann::json;
-// What is written: that keeps the order in which its members were put there.
+// For writing: keeps the members in insertion order.
 using OrderedJson = nlohmann::ordered_json;
 
-// Of one value, and nothing behind it. Errors: kInvalidArgument; it never
-// throws.
+// Parses exactly one value. Errors: kInvalidArgument; never throws.
 absl::StatusOr<Json> ParseJson(absl::string_view text);
 
-// In one line, without its end. What is no UTF-8 is replaced.
+// Formats one line, without its newline. Invalid UTF-8 is replaced.
 std::string FormatJson(const OrderedJson& json);
 
-// The beginning of what somebody else wrote, fit to be shown in an error.
+// The start of a text from another program, escaped for an error message.
 std::string Excerpt(absl::string_view text);
 
-// Takes members out of an object, one after the other, and remembers the first
-// that was not there, or not what it should be. So that is asked only once:
+// Reads the members of an object one by one, and keeps the first error: a
+// missing member, or an invalid value. The status needs only one check at the
+// end:
 //
 //   JsonMembers members(object);
 //   event.signal = members.Int("signal", 1, SIGRTMAX);
 //   event.data = members.Bytes("data");
 //   if (!members.status().ok()) return members.status();
 //
-// Those that are no good, and all behind them, are 0, empty or the least that
-// was allowed.
+// An invalid member, and each member after it, reads as 0, empty or the
+// minimum.
 //
-// Of a value that is no object, no member is there.
+// If the value is not an object, every member is missing.
 //
-// Thread safety: none of its own. Ownership: the object has to outlive it.
+// Thread safety: none of its own. Ownership: the object must outlive this.
 // Errors: kInvalidArgument, with the name of the member.
 class JsonMembers {
  public:
   explicit JsonMembers(const Json& object) : object_(object) {}
 
-  // Null when it is not there.
+  // Null when the member is missing.
   const Json* Find(absl::string_view key) const;
   bool Has(absl::string_view key) const { return Find(key) != nullptr; }
 
   int64_t Int(absl::string_view key, int64_t min, int64_t max);
-  // `otherwise` when it is not there.
+  // Returns `otherwise` when the member is missing.
   int64_t IntOr(absl::string_view key, int64_t min, int64_t max,
                 int64_t otherwise);
   std::string String(absl::string_view key);
-  // `otherwise` also when it is there as something else: no error.
+  // Returns `otherwise` when the member is missing or not a boolean: not an
+  // error.
   bool BoolOr(absl::string_view key, bool otherwise) const;
-  // Null when it is not there, or is something else: then, and only then, it is
-  // an error.
+  // Null when the member is missing or not an object; only the latter is an
+  // error.
   const Json* ObjectIfAny(absl::string_view key);
 
-  // Any bytes, as PutBytes has put them.
+  // Any bytes, as written by PutBytes.
   bool HasBytes(absl::string_view key) const;
   std::string Bytes(absl::string_view key);
 
   // The first error.
   const absl::Status& status() const { return status_; }
-  // Nothing but the first one counts.
+  // Only the first error is kept.
   void Fail(absl::string_view why);
   void Update(const absl::Status& status) { status_.Update(status); }
 
  private:
-  // Null, and an error, when it is not there.
+  // Null, with an error, when the member is missing.
   const Json* Require(absl::string_view key);
 
   const Json& object_;
   absl::Status status_;
 };
 
-// JSON is UTF-8: so what is not is put as base64, under another key.
+// JSON is UTF-8, so other bytes are written as base64, under another key.
 void PutBytes(OrderedJson& object, absl::string_view key,
               absl::string_view bytes);
 

@@ -9,9 +9,8 @@
 
 namespace asyncproc::internal {
 
-// The reader for a transcript whose first line this is; that line is still to
-// be given to its Begin. Errors: kInvalidArgument when it is of no format that
-// we know.
+// Returns the reader for a transcript with this first line; pass that line to
+// its Begin. Errors: kInvalidArgument for an unknown format.
 absl::StatusOr<std::unique_ptr<TranscriptReader>> DetectTranscript(
     absl::string_view first_line);
 

@@ -10,10 +10,10 @@
 
 namespace asyncproc::internal {
 
-// The two halves of a format: TranscriptFormat, in transcript.h, says which
-// there are.
+// The two halves of a format. For the formats, see TranscriptFormat in
+// transcript.h.
 
-// Writes a transcript down, event by event, as whole lines.
+// Writes a transcript, event by event, as whole lines.
 //
 // Thread safety: none of its own.
 class TranscriptWriter {
@@ -21,17 +21,17 @@ class TranscriptWriter {
   virtual ~TranscriptWriter() = default;
 
   virtual std::string Begin(const TranscriptHeader& header) = 0;
-  // Maybe nothing, or more than one line.
+  // May return an empty string, or several lines.
   virtual std::string Write(const TranscriptEvent& event) = 0;
-  // What is left to be written.
+  // Returns the remaining text.
   virtual std::string End() { return ""; }
 };
 
-// Reads one, line by line, without their ends.
+// Reads a transcript line by line, without the newlines.
 //
 // Thread safety: none of its own.
-// Errors: kInvalidArgument with what is wrong with the line. What `header` or
-// `event` holds then is not to be relied on.
+// Errors: kInvalidArgument, with the fault of the line. The content of `header`
+// or `event` is then unspecified.
 class TranscriptReader {
  public:
   virtual ~TranscriptReader() = default;
@@ -39,7 +39,7 @@ class TranscriptReader {
   // The first line.
   virtual absl::Status Begin(absl::string_view line,
                              TranscriptHeader* header) = 0;
-  // Each of the others. False: it is none that says anything to us.
+  // Reads each further line. Returns false for a line without a known event.
   virtual absl::StatusOr<bool> Read(absl::string_view line,
                                     TranscriptEvent* event) = 0;
 };

@@ -10,10 +10,10 @@
 
 namespace asyncproc::internal {
 
-// What all formats of transcripts have in common: the names of what is an
-// enumeration, and how large a number may be.
+// The common values of all transcript formats: the names of enumerators, and
+// the limits of numbers.
 
-// "in", "out_closed". Of a name that is none: nothing.
+// "in", "out_closed". KindOf returns nothing for an unknown name.
 absl::string_view NameOf(TranscriptEvent::Kind kind);
 std::optional<TranscriptEvent::Kind> KindOf(absl::string_view name);
 
@@ -21,12 +21,12 @@ std::optional<TranscriptEvent::Kind> KindOf(absl::string_view name);
 absl::string_view NameOf(TerminationScope scope);
 std::optional<TerminationScope> ScopeOf(absl::string_view name);
 
-// Of an event: thirty years. Of the start: the year 2223. Nobody needs more,
-// and both are far from where numbers overflow.
+// For an event: thirty years. For the start: the year 2223. Both suffice, and
+// are far below an overflow.
 constexpr int64_t kMaxMicros = int64_t{1'000'000'000} * 1'000'000;
 constexpr int64_t kMaxStartSeconds = 8'000'000'000;
 
-// Of rows and of columns; the kernel has 16 bits for each.
+// For rows and columns; the kernel has 16 bits for each.
 constexpr int64_t kMaxTerminalSize = 65535;
 
 constexpr int64_t kMaxExitCode = 255;

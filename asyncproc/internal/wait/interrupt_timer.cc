@@ -23,7 +23,7 @@ namespace {
 
 constexpr absl::Duration kInterval = absl::Milliseconds(5);
 
-// Its arrival is its effect.
+// The signal only has to interrupt a system call.
 void DoNothing(int) {}
 
 bool IsOurs(int signal) {
@@ -39,7 +39,7 @@ bool IsUnused(int signal) {
 }
 
 bool TakeSignal(int signal) {
-  // Without SA_RESTART. SA_ONSTACK: also where stacks are small.
+  // No SA_RESTART, so that calls fail with EINTR. SA_ONSTACK, for small stacks.
   struct sigaction action = {};
   action.sa_handler = DoNothing;
   action.sa_flags = SA_ONSTACK;
@@ -47,13 +47,13 @@ bool TakeSignal(int signal) {
   return sigaction(signal, &action, nullptr) == 0;
 }
 
-// The signal in use; 0 when there is none to be had. From the high end: those
-// who count on a certain one mostly count up from SIGRTMIN.
+// Returns the signal in use; 0 when none is available. Searches from the high
+// end: programs that use certain signals mostly count up from SIGRTMIN.
 int ChooseSignal() {
   ABSL_CONST_INIT static absl::Mutex mu(absl::kConstInit);
   static int chosen ABSL_GUARDED_BY(mu) = 0;
   MutexLock lock(mu);
-  // The host may have taken it for itself meanwhile: then it is the host's.
+  // The host may have set its own handler since; the signal is the host's then.
   if (chosen != 0 && IsOurs(chosen)) return chosen;
   for (int signal = SIGRTMAX - 1; signal > SIGRTMIN; --signal) {
     if (IsUnused(signal) && TakeSignal(signal)) return chosen = signal;
@@ -63,7 +63,7 @@ int ChooseSignal() {
 
 itimerspec Schedule(absl::Time when) {
   itimerspec schedule = {};
-  // Zero would mean never.
+  // Zero would disarm the timer.
   schedule.it_value = absl::ToTimespec(
       std::max(when - absl::UnixEpoch(), absl::Nanoseconds(1)));
   schedule.it_interval = absl::ToTimespec(kInterval);
@@ -105,7 +105,7 @@ InterruptTimer::~InterruptTimer() {
   if (!running_) return;
   const int error = errno;
   timer_delete(timer_);
-  // One that was on its way has arrived by now: it was not blocked.
+  // A signal in transit has arrived by now, since it was not blocked.
   if (unblocked_) {
     sigset_t set;
     sigemptyset(&set);

@@ -9,22 +9,23 @@
 
 namespace asyncproc::internal {
 
-// From a point in time on, interrupts the system calls of one thread, every few
-// milliseconds: one that began just after an interruption meets the next.
+// Interrupts the system calls of one thread, from a point in time on and every
+// few milliseconds, so that a call that starts just after an interruption is
+// interrupted by the next one.
 //
-// See with_timeout.h for the signal that it uses.
+// For the signal that it uses, see with_timeout.h.
 //
-// Thread safety: each belongs to the thread that started it. Any number of
-// threads may have theirs.
+// Thread safety: each timer belongs to the thread that started it. Any number
+// of threads may have timers.
 class InterruptTimer {
  public:
   InterruptTimer() = default;
-  // After it, no more interruptions come from this timer.
+  // After the destructor, this timer causes no more interruptions.
   ~InterruptTimer();
   InterruptTimer(const InterruptTimer&) = delete;
   InterruptTimer& operator=(const InterruptTimer&) = delete;
 
-  // Once. `when`: on MonotonicNow's clock.
+  // Called once. `when`: on MonotonicNow's clock.
   // Errors: kResourceExhausted when the system has no timer left, or the
   // program uses all real-time signals.
   absl::Status Start(absl::Time when);

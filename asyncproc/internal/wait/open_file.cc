@@ -14,7 +14,7 @@ UniqueFd OpenFile(const std::string& path, int flags, mode_t mode,
   for (;;) {
     const int fd = GetOs().Open(path.c_str(), flags | O_CLOEXEC, mode);
     if (fd >= 0 || errno != EINTR) return AboveStdio(UniqueFd(fd));
-    // WithTimeout sends a signal when the time is up.
+    // WithTimeout sends a signal at its deadline.
     *interrupted = CheckWaitScopes();
     if (!interrupted->ok()) return UniqueFd();
   }

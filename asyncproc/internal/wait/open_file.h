@@ -10,12 +10,12 @@
 
 namespace asyncproc::internal {
 
-// Opens a file that the user named, closed on exec and above 2. It may be a
-// FIFO, and then waits for the FIFO's other end; a signal of the host's does
-// not end that wait, but a WaitScope of this thread whose time is up does.
+// Opens a file named by the user, closed on exec and above 2. If it is a FIFO,
+// waits for the FIFO's other end; a signal of the host does not end that wait,
+// but an expired WaitScope of this thread does.
 //
-// Not valid when it fails: with `interrupted` set where it was a scope, else
-// with errno set.
+// On failure, the result is not valid: `interrupted` is set if a scope ended
+// the wait, otherwise errno is set.
 UniqueFd OpenFile(const std::string& path, int flags, mode_t mode,
                   absl::Status* interrupted);
 

@@ -13,13 +13,15 @@ namespace {
 
 constexpr absl::Duration kTimeBetweenLooks = absl::Milliseconds(5);
 
-// How long a BriefWait looks, and how many failures it counts: after `n` of
-// them, the waits after the next 2^n - 1 requests sleep at once.
+// The time for which a BriefWait checks, and the maximum failures that it
+// counts: after `n` failures, the waits after the next 2^n - 1 requests sleep
+// at once.
 constexpr absl::Duration kBriefly = absl::Microseconds(50);
 constexpr int kMostFailures = 8;
 
 thread_local WaitScope* current_scope = nullptr;
-// Until when a BriefWait of this thread looks: soon after the last request.
+// The time until which a BriefWait of this thread checks after the last
+// request.
 thread_local absl::Time looks_until = absl::InfinitePast();
 
 absl::Status TimeIsUp() { return absl::DeadlineExceededError("time is up"); }
@@ -28,7 +30,8 @@ absl::Status AwaitWithoutScope(absl::Mutex& mu,
                                const absl::Condition& condition,
                                absl::Time deadline)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-  // A length, not a point: absl waits for that on a clock that nobody sets.
+  // A duration, not a time: absl measures a duration on a clock that is never
+  // set.
   return mu.AwaitWithTimeout(condition, deadline - MonotonicNow())
              ? absl::OkStatus()
              : TimeIsUp();
@@ -119,10 +122,10 @@ void Cancellation::Cancel() {
       waits.push_back({scope, scope->waits_with_});
     }
   }
-  // Those who wait hold their lock when they take ours: never the other way
-  // round. They do not go away before being_woken_ is false again.
+  // A waiting thread holds its own lock when it takes mu_, so never take the
+  // two in the other order. Its scope lives until being_woken_ is false again.
   for (const Wait& wait : waits) {
-    MutexLock lock(*wait.mu);  // Unlocking evaluates their conditions.
+    MutexLock lock(*wait.mu);  // Unlocking evaluates the conditions.
   }
   MutexLock lock(mu_);
   for (const Wait& wait : waits) wait.scope->being_woken_ = false;
@@ -196,8 +199,8 @@ void WaitScope::End(absl::Mutex& mu) {
     being_woken |= scope->being_woken_;
   }
   if (!being_woken) return;
-  // Cancel is about to take `mu`, and must be done with it when we return: who
-  // waited may destroy it then.
+  // Cancel is about to lock `mu`, and must have finished when this returns: the
+  // caller may then destroy `mu`.
   UnlockMutex(mu, 0);
   for (WaitScope* scope = this; scope != nullptr; scope = scope->outer_) {
     if (scope->cancellation_ == nullptr) continue;

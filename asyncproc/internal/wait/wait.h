@@ -12,35 +12,35 @@
 
 namespace asyncproc::internal {
 
-// Waits until `condition` holds, or `deadline`, a point on MonotonicNow's
-// clock, has passed, or a WaitScope of this thread ends it. The one place where
-// a caller waits for the child, but for those that wait for a descriptor (see
-// NextLook). Where a caller waits for another thread of this library, to have
-// its lock or its end, which takes a moment, no scope has a say.
+// Waits until `condition` holds, `deadline` (on MonotonicNow's clock) has
+// passed, or a WaitScope of this thread ends the wait. Every wait of a caller
+// for the child uses this function, except waits for a descriptor (see
+// NextLook). Short waits for another thread of this library, for its lock or
+// its end, ignore scopes.
 //
-// What is there wins: when `condition` holds, it is OK whatever has run out.
-// Without time to wait (`deadline` has passed), no scope has a say in it: a
-// call that asks without waiting works as ever.
+// The condition takes precedence: when `condition` holds, the result is OK even
+// after a deadline or a cancellation. If `deadline` has passed already, scopes
+// have no effect: a call that only checks works as usual.
 //
-// Errors: kDeadlineExceeded, kCancelled, saying only that; the caller knows
-// what it was for.
+// Errors: kDeadlineExceeded, kCancelled, without further details; the caller
+// adds them.
 absl::Status Await(absl::Mutex& mu, const absl::Condition& condition,
                    absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
 // Waits for the answer of an interactive child, which often comes some
-// microseconds after the request. A processor that sleeps takes as long to wake
-// up as such a child to answer. So for 50 microseconds after a request of this
-// thread, Await looks at the condition again and again, and lets other threads
-// run in between, before the thread sleeps. Where that was in vain, the thread
-// sleeps at once after the next requests. Without a request, as in a loop that
-// reads what a child writes of its own accord, the thread sleeps at once: the
-// child needs the processor.
+// microseconds after the request. A sleeping processor takes as long to wake up
+// as such a child takes to answer. So for 50 microseconds after a request of
+// this thread, Await checks the condition repeatedly, and lets other threads
+// run in between, before the thread sleeps. After a failed attempt, the thread
+// sleeps at once for the next requests. Without a request, as in a loop that
+// reads unsolicited output, the thread sleeps at once: the child needs the
+// processor.
 //
 // Thread safety: guarded by the mutex that is passed to Await.
 class BriefWait {
  public:
-  // This thread has just asked a child, or a thread of this library, for what
-  // it may wait for next.
+  // This thread has just made a request to a child, or to a thread of this
+  // library, and may wait for the answer next.
   static void NoteRequest();
 
   // As Await above.
@@ -48,25 +48,25 @@ class BriefWait {
                      absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
  private:
-  // Whether the thread looks before it sleeps in a call soon after a request.
+  // Whether a call soon after a request checks repeatedly before it sleeps.
   bool LooksFirst();
 
   int failures_ = 0;  // Since the condition last held in time.
-  int skipped_ = 0;   // Such calls since the last failure.
+  int skipped_ = 0;   // Calls without checks since the last failure.
 };
 
-// What Await would return for a condition that never holds and a deadline that
-// is far off, if that is an error now; for those that do more than wait, or
-// wait for what has no lock. Does not block.
+// The error that Await would return now for a condition that never holds and a
+// distant deadline, or OK. For callers that do more than wait, or wait without
+// a lock. Does not block.
 absl::Status CheckWaitScopes();
 
-// Sleeps until `deadline`, or until a WaitScope ends it.
-// Errors: kCancelled, kDeadlineExceeded: the scope's; OK at the deadline.
+// Sleeps until `deadline`, or until a WaitScope ends the sleep.
+// Errors: kCancelled, kDeadlineExceeded, from the scope; OK at the deadline.
 absl::Status SleepUntil(absl::Time deadline);
 
-// For those that wait for a descriptor, by poll: until when to, before they ask
-// CheckWaitScopes again. `deadline`, or what comes first of a scope's deadline
-// and the next look at whether it was canceled.
+// For callers that poll a descriptor: the time until which to wait before the
+// next CheckWaitScopes. This is `deadline`, the deadline of a scope, or the
+// next check for a cancellation, whichever comes first.
 absl::Time NextLook(absl::Time deadline);
 
 class WaitScope;
@@ -76,8 +76,8 @@ class WaitScope;
 // Thread safety: all methods may be called from any thread.
 class Cancellation {
  public:
-  // From now on, waits under it end. When it returns, those that waited have
-  // been woken. Again: does nothing.
+  // From now on, waits under this cancellation end. On return, all waiting
+  // threads have been woken. A second call does nothing.
   void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
   bool canceled() const { return canceled_.load(std::memory_order_acquire); }
 
@@ -89,21 +89,22 @@ class Cancellation {
   std::vector<WaitScope*> scopes_ ABSL_GUARDED_BY(mu_);
 };
 
-// While it lives, the waits of the thread that made it end at a deadline, or by
-// a cancellation, if that comes before their own deadline. Scopes nest: the
-// nearest deadline counts, and every cancellation. On the stack only.
+// During its lifetime, the waits of the thread that created it end at a
+// deadline, or by a cancellation, if that comes before their own deadline.
+// Scopes nest: the nearest deadline counts, and every cancellation. Must be on
+// the stack.
 class WaitScope {
  public:
-  // On MonotonicNow's clock.
+  // `deadline`: on MonotonicNow's clock.
   explicit WaitScope(absl::Time deadline);
   explicit WaitScope(std::shared_ptr<Cancellation> cancellation);
   ~WaitScope();
   WaitScope(const WaitScope&) = delete;
   WaitScope& operator=(const WaitScope&) = delete;
 
-  // The nearest deadline of this thread; InfiniteFuture: none.
+  // The nearest deadline of this thread; InfiniteFuture when there is none.
   static absl::Time CurrentDeadline();
-  // Whether one of this thread can be canceled.
+  // Whether a scope of this thread can be canceled.
   static bool IsCancelable();
 
  private:
@@ -114,11 +115,11 @@ class WaitScope {
   friend absl::Status CheckWaitScopes();
   friend absl::Time NextLook(absl::Time deadline);
 
-  // Of this scope and those around it.
+  // For this scope and those around it.
   bool IsCanceled() const;
   bool HasCancellation() const;
-  // Before and after a wait: lets Cancel wake it. `mu` is held; End may release
-  // it for a while.
+  // Called before and after a wait, so that Cancel can wake it. `mu` is held;
+  // End may release it for a while.
   void Begin(absl::Mutex* mu);
   void End(absl::Mutex& mu) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
@@ -128,11 +129,11 @@ class WaitScope {
 
   // Guarded by cancellation_->mu_.
   absl::Mutex* waits_with_ = nullptr;
-  bool being_woken_ = false;  // Cancel uses what `waits_with_` was.
+  bool being_woken_ = false;  // Cancel uses the value of `waits_with_`.
 };
 
-// While it lives, no WaitScope around it has a say: for what has to be done
-// properly when the time is up, too.
+// During its lifetime, the WaitScopes around it have no effect: for work that
+// must complete even after the deadline.
 class WaitShield {
  public:
   WaitShield();

@@ -1,0 +1,61 @@
+#include "asyncproc/internal/repl/programs.h"
+
+namespace asyncproc::internal {
+
+const absl::string_view kPerlProgram = R"perl(
+package asyncproc;
+# No lexical variable may be seen by the statements.
+sub execute { package main; eval $asyncproc::source }
+{
+  my ($statements, $completions, $handler, $answer);
+  # Descriptors above $^F are not inherited by children of the user's code.
+  open $statements, '<&=', 8 or die;
+  open $completions, '>&=', 9 or die;
+  fcntl $_, 2, 1 for $statements, $completions;  # F_SETFD, FD_CLOEXEC
+  my $pending = '';
+  my $fill = sub {
+    until ($_[0]->()) {
+      my $size = sysread $statements, $pending, 1 << 16, length $pending;
+      next if !defined $size && $!{EINTR};
+      exit 0 unless $size;
+    }
+  };
+  my $flush = sub {
+    for (*STDOUT{IO}, *STDERR{IO}, *{select()}{IO}) { $_->flush if defined $_ }
+  };
+  require IO::Handle;
+  $handler = sub { die "interrupted\n" };
+  my $idle = sub {};
+  $SIG{INT} = $idle;
+  $answer = '0 done 0';
+  for (;;) {
+    { local ($@, $!); eval { $flush->() } }
+    syswrite $completions, "$answer\n";
+    $fill->(sub { $pending =~ /\n/ });
+    $pending =~ s/^(\d+) (\d+)\n//;
+    my ($id, $length) = ($1, $2);
+    $fill->(sub { length $pending >= $length });
+    # The first statement of the source runs once all of it has been compiled.
+    $asyncproc::source =
+        "\$asyncproc::compiled = 1;\n#line 1 \"(statement)\"\n" .
+        substr($pending, 0, $length, '');
+    $asyncproc::compiled = 0;
+    my $error = '';
+    eval {
+      local $SIG{INT} = $handler;
+      execute();
+      $error = $@;
+      $handler = $SIG{INT};
+      1;
+    } or $error = $@;
+    if (!$asyncproc::compiled && $error =~ /at EOF\b|Missing right|Can't find string terminator|not terminated/) {
+      $answer = "$id incomplete";
+    } else {
+      $answer = "$id done " . ($error eq '' ? 0 : 1);
+      print STDERR $error unless $error eq '';
+    }
+  }
+}
+)perl";
+
+}  // namespace asyncproc::internal

@@ -1,0 +1,88 @@
+#include "asyncproc/internal/repl/programs.h"
+
+namespace asyncproc::internal {
+
+const absl::string_view kPrologProgram = R"prolog(
+:- module(asyncproc, []).
+:- dynamic busy/0.
+
+main :-
+    open('/dev/fd/8', read, Statements, [encoding(octet), eof_action(eof_code)]),
+    open('/dev/fd/9', write, Completions, [encoding(octet)]),
+    on_signal(int, _, asyncproc:interrupt),
+    tell(Completions, "0 done 0"),
+    repeat,
+    catch(serve(Statements, Completions), interrupted, true),
+    fail.
+
+tell(Completions, Line) :-
+    forall(member(Stream, [user_output, user_error]),
+           catch(flush_output(Stream), _, true)),
+    format(Completions, "~s~n", [Line]),
+    flush_output(Completions).
+
+interrupt(_) :- busy, !, throw(interrupted).
+interrupt(_).
+
+serve(Statements, Completions) :-
+    read_line_to_string(Statements, Header),
+    ( Header == end_of_file -> halt ; true ),
+    split_string(Header, " ", "", [Id, LengthText]),
+    number_string(Length, LengthText),
+    read_string(Statements, Length, Bytes),
+    string_codes(Bytes, Octets),
+    phrase(utf8_codes(Codes), Octets),
+    string_codes(Text, Codes),
+    answer(Text, Answer),
+    format(string(Line), "~s ~s", [Id, Answer]),
+    tell(Completions, Line).
+
+answer(Text, "done 0") :-
+    split_string(Text, "", " \t\n\r.", [""]), !.
+answer(Text, Answer) :-
+    catch(parsed(Text, Goal, Bindings), Error, true),
+    (   nonvar(Error)
+    ->  (   needs_more(Error)
+        ->  Answer = "incomplete"
+        ;   print_message(error, Error), Answer = "done 1" )
+    ;   Goal == end_of_file  % A comment.
+    ->  Answer = "done 0"
+    ;   run(Goal, Bindings, Answer) ).
+
+needs_more(error(syntax_error(What), _)) :-
+    memberchk(What, [ end_of_file, end_of_file_in_quoted, end_of_file_in_quoted(_),
+                      end_of_file_in_block_comment, end_of_clause_expected, end_of_clause ]).
+
+% A missing "." at the end is added.
+parsed(Text, Goal, Bindings) :-
+    catch(read_text(Text, Goal, Bindings), error(syntax_error(end_of_file), _),
+          ( string_concat(Text, " .", Whole),
+            read_text(Whole, Goal, Bindings) )).
+
+read_text(Text, Goal, Bindings) :-
+    setup_call_cleanup(
+        open_string(Text, Stream),
+        read_term(Stream, Goal, [variable_names(Bindings), module(user)]),
+        close(Stream)).
+
+run(Goal, Bindings, Answer) :-
+    setup_call_cleanup(
+        assertz(busy),
+        catch(( call(user:Goal) -> Result = true ; Result = false ), Error, true),
+        retractall(busy)),
+    (   nonvar(Error)
+    ->  ( Error == interrupted -> true ; print_message(error, Error) ), Answer = "done 1"
+    ;   Result == false
+    ->  format("false.~n"), Answer = "done 1"
+    ;   findall(Name=Value, (member(Name=Value, Bindings), nonvar(Value)), Bound),
+        show(Bound), Answer = "done 0" ).
+
+show([]) :- !, format("true.~n").
+show(Bound) :-
+    forall(nth1(I, Bound, Name=Value),
+           ( ( I > 1 -> format(",~n") ; true ),
+             format("~w = ~W", [Name, Value, [quoted(true), portray(true), max_depth(0)]]) )),
+    format(".~n").
+)prolog";
+
+}  // namespace asyncproc::internal
