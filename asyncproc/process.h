@@ -251,6 +251,8 @@ class Process final : public Child {
   struct Core;
   explicit Process(std::unique_ptr<Core> core);
 
+  // `why`, after what this cannot do; OK when `why` is.
+  absl::Status Cannot(absl::string_view what, const absl::Status& why) const;
   absl::Status NoStdin() const;
   absl::StatusOr<ExitStatus> Result() const;
   absl::Status GaveUp(absl::StatusCode code, absl::Duration elapsed,

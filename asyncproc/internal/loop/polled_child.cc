@@ -12,6 +12,7 @@
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/spawn/launch.h"
 #include "asyncproc/internal/terminate/child_inspector.h"
+#include "asyncproc/internal/text/prefixed.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -177,6 +178,12 @@ void PolledChild::CloseOutputs() {
     streams_[i].refused = true;
     child_->output(i).buffer().Refuse();
   }
+}
+
+absl::Status PolledChild::Signal(int signal) {
+  return Prefixed(absl::StrCat("cannot send ", SignalDescription(signal),
+                               " to process ", reaper().pid()),
+                  reaper().Signal(signal));
 }
 
 absl::Status PolledChild::Terminate(Escalation escalation) {
