@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/exit_status.h"
 #include "asyncproc/internal/spawn/path_search.h"
 #include "asyncproc/internal/text/printable.h"
 
@@ -135,7 +136,7 @@ absl::Status ValidateSignals(const Command& command) {
     const bool of_libc = signal > SIGSYS && signal < SIGRTMIN;
     if (signal <= 0 || signal > SIGRTMAX || signal == SIGKILL ||
         signal == SIGSTOP || of_libc) {
-      return Invalid("blocked_signals has ", signal,
+      return Invalid("blocked_signals has ", SignalName(signal),
                      ", which is no signal that can be blocked");
     }
   }

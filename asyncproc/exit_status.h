@@ -22,7 +22,7 @@ struct ResourceUsage {
 // never confused: exit(9), exit(137) and SIGKILL are three different things.
 //
 //   if (status->ok()) ...
-//   else std::cerr << *status;    // "exit status 1", "signal 9 (Killed)"
+//   else std::cerr << *status;    // "killed by SIGKILL (killed)"
 //
 // A value: copy it freely. Thread safety: as an int.
 class ExitStatus {
@@ -54,8 +54,8 @@ class ExitStatus {
   const ResourceUsage& usage() const { return usage_; }
   void set_usage(const ResourceUsage& usage) { usage_ = usage; }
 
-  // "exit status 3", "signal 9 (Killed)", "signal 11 (Segmentation fault, core
-  // dumped)", "signal 36 (SIGRTMIN+2)".
+  // "exited with status 3", "killed by SIGKILL (killed)", "killed by SIGSEGV
+  // (segmentation fault), core dumped", "killed by SIGRTMIN+2".
   std::string ToString() const;
 
   // Whether both children ended in the same way. Ignores usage() and
@@ -81,7 +81,9 @@ class ExitStatus {
   ResourceUsage usage_;
 };
 
-// "Killed", "SIGRTMIN+2", "unknown signal 99".
+// "SIGTERM", "SIGRTMIN+2"; "signal 99" for a number without a name.
+std::string SignalName(int signal);
+// "SIGTERM (terminated)", "SIGRTMIN+2", "signal 99".
 std::string SignalDescription(int signal);
 
 }  // namespace asyncproc

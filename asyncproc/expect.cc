@@ -221,8 +221,9 @@ absl::Status Expect::Validate(const std::vector<Pattern>& patterns) {
   }
   for (const Pattern& pattern : patterns) {
     if (pattern.kind() == Pattern::Kind::kRegex && !pattern.regex_->ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(pattern.ToString(), ": ", pattern.regex_->error()));
+      return absl::InvalidArgumentError(absl::StrCat("cannot wait for ",
+                                                     pattern.ToString(), ": ",
+                                                     pattern.regex_->error()));
     }
     if (pattern.kind() == Pattern::Kind::kLiteral && pattern.text_.empty()) {
       return absl::InvalidArgumentError("an empty text matches anywhere");

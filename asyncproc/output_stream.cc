@@ -4,18 +4,34 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "asyncproc/internal/io/output_buffer.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
 using internal::DeadlineAfter;
 using internal::OutputBuffer;
+
+namespace {
+
+// `read`, or why `what` cannot be read.
+absl::StatusOr<std::string> Named(const OutputBuffer& buffer,
+                                  absl::string_view what,
+                                  absl::StatusOr<std::string> read) {
+  if (read.ok()) return read;
+  return internal::Prefixed(
+      absl::StrCat("cannot read ", what, " from ", buffer.name()),
+      read.status());
+}
+
+}  // namespace
 
 OutputCursor::OutputCursor(std::shared_ptr<OutputBuffer> buffer, From from)
     : buffer_(std::move(buffer)),
@@ -62,17 +78,20 @@ absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
   if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
     return *std::move(line);
   }
-  return buffer_->ReadLine(cursor_, DeadlineAfter(timeout));
+  return Named(*buffer_, "a line",
+               buffer_->ReadLine(cursor_, DeadlineAfter(timeout)));
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
                                                     absl::Duration timeout) {
-  return buffer_->ReadUntil(cursor_, delimiter, DeadlineAfter(timeout));
+  return Named(*buffer_, "up to the delimiter",
+               buffer_->ReadUntil(cursor_, delimiter, DeadlineAfter(timeout)));
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
                                                       absl::Duration timeout) {
-  return buffer_->ReadExactly(cursor_, size, DeadlineAfter(timeout));
+  return Named(*buffer_, absl::StrCat(size, " bytes"),
+               buffer_->ReadExactly(cursor_, size, DeadlineAfter(timeout)));
 }
 
 std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }

@@ -14,6 +14,7 @@
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/spawn_error.h"
 
 namespace asyncproc {
@@ -33,13 +34,8 @@ std::string Join(const std::vector<Command>& commands) {
 // Returns `status` with the stage in its message.
 absl::Status OfStage(const std::vector<Command>& commands, size_t i,
                      const absl::Status& status) {
-  absl::Status named(status.code(),
-                     absl::StrCat("stage ", i + 1, " of ", Join(commands), ": ",
-                                  status.message()));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
-    named.SetPayload(url, payload);
-  });
-  return named;
+  return internal::Prefixed(
+      absl::StrCat("stage ", i + 1, " of ", Join(commands)), status);
 }
 
 absl::Status ValidateStage(const std::vector<Command>& commands, size_t i) {

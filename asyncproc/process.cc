@@ -26,6 +26,7 @@
 #include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/internal/terminate/termination_targets.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -49,6 +50,13 @@ constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
 
 // The most children named in the message of WaitAny.
 constexpr size_t kMostNamed = 3;
+
+std::string Steps(const Escalation& escalation) {
+  return absl::StrJoin(escalation.steps, ", ",
+                       [](std::string* out, const EscalationStep& step) {
+                         out->append(step.ToString());
+                       });
+}
 
 // Calls a function when a child has ended, on a thread of its own.
 class EndCallback {
@@ -218,22 +226,29 @@ Terminal* Process::pty() {
   return core_->terminal.has_value() ? &*core_->terminal : nullptr;
 }
 
+absl::Status Process::Cannot(absl::string_view what,
+                             const absl::Status& why) const {
+  if (why.ok()) return why;
+  return internal::Prefixed(absl::StrCat("cannot ", what, " ", DebugString()),
+                            why);
+}
+
 absl::Status Process::NoStdin() const {
-  return absl::FailedPreconditionError(
-      absl::StrCat("stdin of ", command().DebugString(),
-                   " is not a pipe: it is ", command().in.ToString()));
+  return Cannot("write to", absl::FailedPreconditionError(
+                                absl::StrCat("its stdin is not a pipe: it is ",
+                                             command().in.ToString())));
 }
 
 absl::Status Process::Write(absl::string_view data) {
   if (core_->child->input() == nullptr) return NoStdin();
-  return core_->child->input()->Write(data);
+  return Cannot("write to", core_->child->input()->Write(data));
 }
 
 absl::Status Process::Flush(absl::Duration timeout) {
   if (core_->child->input() == nullptr) return NoStdin();
   const absl::Time start = MonotonicNow();
   absl::Status status = core_->child->input()->Flush(DeadlineAfter(timeout));
-  if (!IsGivenUp(status)) return status;
+  if (!IsGivenUp(status)) return Cannot("write to", status);
   return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
                 absl::StrCat("has not read its stdin, of which ",
                              core_->child->input()->pending(), " bytes wait,"));
@@ -241,18 +256,21 @@ absl::Status Process::Flush(absl::Duration timeout) {
 
 absl::Status Process::CloseStdin() {
   if (core_->child->input() == nullptr) return NoStdin();
-  return core_->child->input()->Close();
+  return Cannot("write to", core_->child->input()->Close());
 }
 
 absl::StatusOr<ExitStatus> Process::Result() const {
-  return core_->child->end().result().value_or(
-      absl::UnavailableError("the process still runs"));
+  std::optional<absl::StatusOr<ExitStatus>> result =
+      core_->child->end().result();
+  if (result.has_value()) return *std::move(result);
+  return absl::UnavailableError(absl::StrCat(DebugString(), " still runs"));
 }
 
 absl::StatusOr<ExitStatus> Process::Wait(int flags) {
   if ((flags & ~WNOHANG) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Wait knows no flags but WNOHANG: ", flags));
+    return Cannot("wait for",
+                  absl::InvalidArgumentError(absl::StrCat(
+                      "the flags are ", flags, ", not 0 or WNOHANG")));
   }
   if ((flags & WNOHANG) != 0) return Result();
   return WaitFor(absl::InfiniteDuration());
@@ -328,12 +346,14 @@ absl::StatusOr<size_t> WaitAny(
 
 absl::Status Process::Signal(int signal) {
   core_->child->NoteSignal(signal, TerminationScope::kChild);
-  return core_->child->reaper().Signal(signal);
+  return Cannot(absl::StrCat("send ", SignalDescription(signal), " to"),
+                core_->child->reaper().Signal(signal));
 }
 
 absl::Status Process::Signal(int signal, TerminationScope scope) {
   if (signal < 0 || signal > SIGRTMAX) {
-    return absl::InvalidArgumentError(absl::StrCat(signal, " is not a signal"));
+    return Cannot(absl::StrCat("send ", SignalDescription(signal), " to"),
+                  absl::InvalidArgumentError("there is no such signal"));
   }
   internal::TerminationTargets targets(*core_->child, scope);
   core_->child->NoteSignal(signal, scope);
@@ -428,7 +448,9 @@ absl::StatusOr<ExitStatus> Process::Terminate(absl::Duration grace) {
 }
 
 absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
-  if (absl::Status status = escalation.Validate(); !status.ok()) return status;
+  if (absl::Status status = escalation.Validate(); !status.ok()) {
+    return Cannot("end", status);
+  }
   internal::EscalationRun run(*core_->child, escalation);
   while (!run.HaveEnded()) {
     absl::Status interrupted = internal::CheckWaitScopes();
@@ -441,7 +463,7 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   Termination termination = run.Outcome();
   if (!run.HaveEnded() && IsAlive()) {
     return GaveUp(absl::StatusCode::kDeadlineExceeded, termination.elapsed,
-                  "could not be ended");
+                  absl::StrCat("could not be ended by ", Steps(escalation)));
   }
   absl::StatusOr<ExitStatus> status = Wait();
   if (!status.ok()) return status.status();
@@ -449,7 +471,7 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
   absl::Status searched = run.targets().search_status();
   if (!searched.ok()) {
     return absl::Status(searched.code(),
-                        absl::StrCat(DebugString(), " has ended, by ",
+                        absl::StrCat(DebugString(), " has ended: ",
                                      termination.status.ToString(), ", but ",
                                      searched.message()));
   }

@@ -46,7 +46,7 @@ struct Output {
 //   auto written = (*process)->Write("6 * 7\n");
 //   if (!written.ok()) return written;
 //   auto answer = (*process)->out().ReadLine(absl::Seconds(5));  // "42"
-//   auto end = (*process)->Terminate();  // "exit status 0"
+//   auto end = (*process)->Terminate();  // "exited with status 0"
 //
 // Thread safety: all methods may be called from any thread at any time; only
 // the destructor must not overlap another call.
@@ -251,6 +251,8 @@ class Process final : public Child {
   struct Core;
   explicit Process(std::unique_ptr<Core> core);
 
+  // `why`, after what this cannot do; OK when `why` is.
+  absl::Status Cannot(absl::string_view what, const absl::Status& why) const;
   absl::Status NoStdin() const;
   absl::StatusOr<ExitStatus> Result() const;
   absl::Status GaveUp(absl::StatusCode code, absl::Duration elapsed,

@@ -51,7 +51,7 @@ struct PollerOptions {
 //   status.Update(printer.CloseInput("sums"));
 //   status.Update(printer.Poll());  // OK: all have ended.
 //   if (!status.ok()) return status;
-//   std::cout << *printer.results().at("sums");  // exit status 0
+//   std::cout << *printer.results().at("sums");  // exited with status 0
 //
 // A child costs no thread: each of 2,000 children takes four descriptors and a
 // few KiB, and no CPU time while silent. Start, stdin, end and escalation are

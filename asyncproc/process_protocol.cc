@@ -66,7 +66,7 @@ absl::Status ProcessTransport::LoseConnection() {
 
 absl::Status ProcessTransport::SignalProcess(int signal) {
   absl::StatusOr<PolledChild*> child = Child();
-  return child.ok() ? (*child)->reaper().Signal(signal) : child.status();
+  return child.ok() ? (*child)->Signal(signal) : child.status();
 }
 
 absl::Status ProcessTransport::Terminate(Escalation escalation) {

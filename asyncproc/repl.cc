@@ -230,7 +230,7 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
     stale_ = true;
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
     return absl::InvalidArgumentError(absl::StrCat(
-        Named(statement), " is not complete",
+        Named(process_, *child_), ": ", Named(statement), " is not complete",
         left.ok() || IsGivenUp(left) ? "; the session goes on"
                                      : ", and the session is lost to it"));
   }
@@ -251,7 +251,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   return absl::Status(
       reply.status().code(),
       absl::StrCat(
-          Named(statement), happened, written, "; ",
+          Named(process_, *child_), ": ", Named(statement), happened, written,
+          "; ",
           recovered.ok() ? "it was interrupted, and the session goes on"
           : broken_.ok()
               ? "it is being interrupted; the session goes on with the "
@@ -263,6 +264,7 @@ std::string Repl::Written() {
   const std::string out =
       absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
   const std::string err = child_->err().Peek();
+  if (out.empty() && err.empty()) return "; it had written nothing";
   return absl::StrCat("; it had written ", Shown(out),
                       err.empty() ? "" : ", on stderr ",
                       err.empty() ? "" : Shown(err));
@@ -281,7 +283,7 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
   } else {
     completion = status;
   }
-  if (!completion.ok()) return Failed(completion.status(), statement);
+  if (!completion.ok()) return Failed(completion.status(), Named(statement));
   if (unfinished_) {
     completion->incomplete = true;
   } else {
@@ -665,7 +667,8 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
 }
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
-  broken_ = absl::FailedPreconditionError("the session has been closed");
+  broken_ = absl::FailedPreconditionError(absl::StrCat(
+      "the session with ", Named(process_, *child_), " has been closed"));
   if (dialect_.channel) {
     // End-of-file on the channel ends the program, or makes it read stdin
     // again.
@@ -677,8 +680,7 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   return child_->Terminate(grace);
 }
 
-absl::Status Repl::Failed(const absl::Status& why,
-                          absl::string_view statement) {
+absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
   if (IsGivenUp(why) || IsCutOff(why)) return why;
   // A program that reads its stdin again ends at end-of-file.
   if (HasLeft()) child_->CloseStdin().IgnoreError();
@@ -686,15 +688,16 @@ absl::Status Repl::Failed(const absl::Status& why,
   const absl::StatusOr<ExitStatus> status =
       child_->WaitFor(dialect_.interrupt.patience);
   if (!status.ok()) {
-    broken_ = absl::FailedPreconditionError(absl::StrCat(
-        "the session is lost at ", Named(statement), ": ", why.message()));
+    broken_ = absl::FailedPreconditionError(
+        absl::StrCat("the session is lost: ", Named(process_, *child_), ", at ",
+                     where, ": ", why.message()));
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
-  broken_ = absl::FailedPreconditionError(absl::StrCat(
-      Named(process_, *child_), " has ended, by ", status->ToString(), ", at ",
-      Named(statement), child_->out().LastLines("stdout"),
-      child_->err().LastLines("stderr")));
+  broken_ = absl::FailedPreconditionError(
+      absl::StrCat(Named(process_, *child_), " has ended at ", where, ": ",
+                   status->ToString(), child_->out().LastLines("stdout"),
+                   child_->err().LastLines("stderr")));
   return broken_;
 }
 

@@ -245,7 +245,7 @@ class Repl {
   absl::Status DropStale(absl::Time deadline);
 
   std::string Written();
-  absl::Status Failed(const absl::Status& why, absl::string_view statement);
+  absl::Status Failed(const absl::Status& why, absl::string_view where);
 
   const ReplDialect dialect_;
   const std::unique_ptr<Child> child_;

@@ -373,7 +373,7 @@ absl::Status Session::Failed(const absl::Status& why,
     absl::StrAppend(&message, limit_ > absl::ZeroDuration() ? " " : ": ",
                     why.message());
     if (status.ok()) {
-      absl::StrAppend(&message, "; it ended by ", status->ToString());
+      absl::StrAppend(&message, "; it has ended: ", status->ToString());
     } else if (absl::IsPermissionDenied(status.status())) {
       absl::StrAppend(&message, "; ", status.status().message());
     }

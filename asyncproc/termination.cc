@@ -15,9 +15,7 @@ EscalationStep EscalationStep::Signal(int signal, absl::Duration grace) {
 }
 
 std::string EscalationStep::ToString() const {
-  return signal == 0 ? "close stdin"
-                     : absl::StrCat("signal ", signal, " (",
-                                    SignalDescription(signal), ")");
+  return signal == 0 ? "close stdin" : SignalDescription(signal);
 }
 
 Escalation Escalation::Standard(absl::Duration grace, TerminationScope scope) {

@@ -27,7 +27,7 @@ struct EscalationStep {
   int signal = 0;  // 0: close stdin.
   absl::Duration grace;
 
-  // "close stdin", "signal 15 (Terminated)".
+  // "close stdin", "SIGTERM (terminated)".
   std::string ToString() const;
 };
 

@@ -48,7 +48,7 @@ std::string TranscriptEvent::ToString() const {
     case Kind::kErrClosed:
       return "the end of stderr";
     case Kind::kSignal:
-      return absl::StrCat("signal ", signal, " to ", NameOf(scope));
+      return absl::StrCat(SignalDescription(signal), " to ", NameOf(scope));
     case Kind::kResize:
       return absl::StrCat("a terminal of ", size.rows, " rows and ",
                           size.columns, " columns");

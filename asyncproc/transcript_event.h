@@ -41,7 +41,7 @@ struct TranscriptEvent {
   // Nothing when other code has taken the status; `data` then has the reason.
   std::optional<ExitStatus> status;
 
-  // "in \"1+1\\n\"", "signal 2 to the child", for messages.
+  // "in \"1+1\\n\"", "SIGINT (interrupt) to the child", for messages.
   std::string ToString() const;
 
   friend bool operator==(const TranscriptEvent& a, const TranscriptEvent& b);

@@ -207,8 +207,8 @@ TEST(CliOutputTest, ListsTheJobsThatHaveFailedAtTheEnd) {
   const size_t summary = result.err.find("asyncproc pool: 2 of 4 jobs failed");
   ASSERT_NE(summary, std::string::npos) << result.err;
   const std::string text = result.err.substr(summary);
-  EXPECT_THAT(text, AllOf(HasSubstr("job 2: exit status 3"),
-                          HasSubstr("job 4: exit status 1"),
+  EXPECT_THAT(text, AllOf(HasSubstr("job 2: exited with status 3"),
+                          HasSubstr("job 4: exited with status 1"),
                           HasSubstr(": exit 3\n"), Not(HasSubstr("job 1"))));
 }
 
@@ -242,7 +242,7 @@ TEST(CliOutputTest, ShowsTheValuesInThePanelAndTheFailuresBehindIt) {
   directory.Write("go", "");
 
   ASSERT_TRUE(window.AwaitText("over")) << window.Text();
-  EXPECT_THAT(window.Text(), HasSubstr("job 1: exit status 7"));
+  EXPECT_THAT(window.Text(), HasSubstr("job 1: exited with status 7"));
 }
 
 // A check of the whole tool: all output goes through Output.

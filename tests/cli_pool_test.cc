@@ -121,10 +121,11 @@ TEST(CliPoolTest, TellsOfEachJobByALineWhereThereIsNoTerminal) {
       Lines(outcome.err),
       UnorderedElementsAre(
           AllOf(StartsWith("asyncproc pool: 1/2: ok, "), EndsWith("exit 0")),
-          AllOf(StartsWith("asyncproc pool: 2/2: exit status 3, "),
+          AllOf(StartsWith("asyncproc pool: 2/2: exited with status 3, "),
                 EndsWith("exit 3")),
           "asyncproc pool: 1 of 2 jobs failed:",
-          AllOf(StartsWith("  job 2: exit status 3, "), EndsWith("exit 3"))));
+          AllOf(StartsWith("  job 2: exited with status 3, "),
+                EndsWith("exit 3"))));
   EXPECT_EQ(RunPool({"--display=none", "true", ":::", "0"}).err, "");
 }
 

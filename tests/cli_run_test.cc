@@ -290,7 +290,7 @@ TEST(CliRunTest, ReportsAsTextToo) {
       ResultOf(RunOfShell({"--report", "text"}, "exit 7"));
 
   EXPECT_EQ(result.code, 7);
-  EXPECT_THAT(result.err, HasSubstr("exit status 7"));
+  EXPECT_THAT(result.err, HasSubstr("exited with status 7"));
 }
 
 TEST(CliRunTest, ReportsACommandThatIsNoUtf8) {

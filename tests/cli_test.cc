@@ -368,7 +368,7 @@ TEST(CommandLineTest, DoesAsTimeoutDoes) {
           .code,
       128 + SIGTERM);
   EXPECT_THAT(RunTool({"run", "-s", "HUH", "true"}).err,
-              HasSubstr("'HUH' is not a signal"));
+              HasSubstr("'HUH' is not a value of --signal"));
 }
 
 TEST(CommandLineTest, LeavesToTheCommandWhatIsBehindItsName) {

@@ -38,11 +38,12 @@ Said SaidBy(absl::string_view example) {
 }
 
 TEST(ExamplesTest, ServerOutputIsAllThereAtTheEnd) {
-  EXPECT_THAT(SaidBy("server_output").out,
-              MatchesRegex("a page of [0-9]+ bytes\n"
-                           "ended by signal 15 \\(Terminated\\), having said:\n"
-                           "Serving HTTP on 127.0.0.1 port [0-9]+ [^\n]*\n"
-                           "127.0.0.1 [^\n]*\"GET / HTTP/1.0\" 200 -\n"));
+  EXPECT_THAT(
+      SaidBy("server_output").out,
+      MatchesRegex("a page of [0-9]+ bytes\n"
+                   "the end: killed by SIGTERM \\(terminated\\); it has said:\n"
+                   "Serving HTTP on 127.0.0.1 port [0-9]+ [^\n]*\n"
+                   "127.0.0.1 [^\n]*\"GET / HTTP/1.0\" 200 -\n"));
 }
 
 TEST(ExamplesTest, ServerLiveShowsEachLineAsItComes) {
@@ -50,7 +51,7 @@ TEST(ExamplesTest, ServerLiveShowsEachLineAsItComes) {
               AllOf(ContainsRegex("^> Serving HTTP on 127.0.0.1 port [0-9]+"),
                     ContainsRegex("\n> 127.0.0.1 .*visit=1.*\n> 127.0.0.1 "
                                   ".*visit=2.*\n> 127.0.0.1 .*visit=3"),
-                    EndsWith("\nended by signal 15 (Terminated)\n")));
+                    EndsWith("\nthe end: killed by SIGTERM (terminated)\n")));
 }
 
 TEST(ExamplesTest, LineQueueIsReadWithoutWaiting) {
@@ -61,7 +62,7 @@ TEST(ExamplesTest, LineQueueIsReadWithoutWaiting) {
 TEST(ExamplesTest, InterpreterAnswersInTurn) {
   EXPECT_EQ(SaidBy("interpreter").out,
             "3 * 14 = 42\n42 + len('42') = 44\n44 + len('44') = 46\n"
-            "46 + len('46') = 48\nended by exit status 0\n");
+            "46 + len('46') = 48\nthe end: exited with status 0\n");
 }
 
 TEST(ExamplesTest, DebuggerIsAskedWhatItFound) {
@@ -76,7 +77,7 @@ TEST(ExamplesTest, DebuggerIsAskedWhatItFound) {
           "\\(gdb\\) print sum\n\\$1 = 0\n"
           "\\(gdb\\) print count\n\\$2 = 0\n"
           "\\(gdb\\) continue\n(.|\n)*42\n-1\n(.|\n)*"
-          "gdb: exit status 0\n"));
+          "gdb: exited with status 0\n"));
 }
 
 TEST(ExamplesTest, GuessFindsTheNumber) {
@@ -90,7 +91,7 @@ TEST(ExamplesTest, GuessFindsTheNumber) {
 TEST(ExamplesTest, SocketReaderIsStopped) {
   EXPECT_EQ(SaidBy("socket_reader").out,
             "hello -> HELLO\nsocket -> SOCKET\nserver: client has left\n"
-            "ended by exit status 0\n");
+            "the end: exited with status 0\n");
 }
 
 TEST(ExamplesTest, BackupIsWatched) {

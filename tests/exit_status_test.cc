@@ -1,9 +1,14 @@
 #include "asyncproc/exit_status.h"
 
 #include <signal.h>
+#include <string.h>
 
 #include <sstream>
+#include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
@@ -63,32 +68,56 @@ TEST(ExitStatusTest, IsEqualWhateverWasUsed) {
 }
 
 TEST(ExitStatusTest, PrintsItself) {
-  EXPECT_EQ(ExitStatus::Exited(3).ToString(), "exit status 3");
-  EXPECT_EQ(ExitStatus::Signaled(SIGKILL).ToString(), "signal 9 (Killed)");
+  EXPECT_EQ(ExitStatus::Exited(3).ToString(), "exited with status 3");
+  EXPECT_EQ(ExitStatus::Signaled(SIGKILL).ToString(),
+            "killed by SIGKILL (killed)");
   EXPECT_EQ(ExitStatus::Signaled(SIGSEGV, true).ToString(),
-            "signal 11 (Segmentation fault, core dumped)");
+            "killed by SIGSEGV (segmentation fault), core dumped");
   std::ostringstream stream;
   stream << ExitStatus::Exited(255);
-  EXPECT_EQ(stream.str(), "exit status 255");
+  EXPECT_EQ(stream.str(), "exited with status 255");
 }
 
 TEST(ExitStatusDeathTest, HasNoCodeOfASignal) {
   EXPECT_DEATH(ExitStatus::Signaled(SIGTERM).exit_code(),
-               "no exit code: signal 15");
+               "no exit code: killed by SIGTERM");
 }
 
 TEST(ExitStatusDeathTest, HasNoSignalOfACode) {
-  EXPECT_DEATH(ExitStatus::Exited(2).term_signal(), "no signal: exit status 2");
+  EXPECT_DEATH(ExitStatus::Exited(2).term_signal(),
+               "no signal: exited with status 2");
 }
 
-TEST(SignalDescriptionTest, KnowsRealTimeSignals) {
+TEST(SignalTest, HasTheNameAndTheWordsOfGlibc) {
+  for (int signal = 1; signal < 32; ++signal) {
+    const std::string name = absl::StrCat("SIG", sigabbrev_np(signal));
+    const std::string words =
+        absl::StrReplaceAll(sigdescr_np(signal), {{" (", ", "}, {")", ""}});
+
+    EXPECT_EQ(SignalName(signal), name);
+    EXPECT_TRUE(absl::EqualsIgnoreCase(SignalDescription(signal),
+                                       absl::StrCat(name, " (", words, ")")))
+        << SignalDescription(signal);
+  }
+}
+
+TEST(SignalTest, IsDescribedInLowerCase) {
+  EXPECT_EQ(SignalDescription(SIGTERM), "SIGTERM (terminated)");
+  EXPECT_EQ(SignalDescription(SIGSTOP), "SIGSTOP (stopped, signal)");
+  EXPECT_EQ(SignalDescription(SIGXCPU), "SIGXCPU (CPU time limit exceeded)");
+}
+
+TEST(SignalTest, OfRealTimeIsCountedFromTheFirst) {
   EXPECT_EQ(SignalDescription(SIGRTMIN), "SIGRTMIN");
-  EXPECT_EQ(SignalDescription(SIGRTMIN + 2), "SIGRTMIN+2");
+  EXPECT_EQ(SignalDescription(SIGRTMIN + 3), "SIGRTMIN+3");
+  EXPECT_EQ(SignalName(SIGRTMAX), "SIGRTMIN+30");
 }
 
-TEST(SignalDescriptionTest, SaysWhatItDoesNotKnow) {
-  EXPECT_EQ(SignalDescription(99), "unknown signal 99");
-  EXPECT_EQ(SignalDescription(-1), "unknown signal -1");
+TEST(SignalTest, WithoutANameIsANumber) {
+  for (const int signal : {-1, 0, SIGRTMIN - 1, SIGRTMAX + 1, 99}) {
+    EXPECT_EQ(SignalName(signal), absl::StrCat("signal ", signal));
+    EXPECT_EQ(SignalDescription(signal), absl::StrCat("signal ", signal));
+  }
 }
 
 }  // namespace

@@ -117,8 +117,9 @@ TEST_F(ExpectTest, TellsTheEndAtOnceAsAnErrorUnlessItIsExpected) {
 
   auto failed = expect_.Await(Pattern::Literal("_Z_"), kNeverReached);
   EXPECT_THAT(failed, HasCode(absl::StatusCode::kOutOfRange));
-  EXPECT_THAT(failed.status().message(),
-              AllOf(HasSubstr("last words"), HasSubstr("exit status 0")));
+  EXPECT_THAT(
+      failed.status().message(),
+      AllOf(HasSubstr("last words"), HasSubstr("exited with status 0")));
   EXPECT_EQ(expect_.buffer(), "last words");
 
   auto end = expect_.Await(

@@ -146,7 +146,7 @@ absl::Status TalkToProcess() {
   auto written = (*process)->Write("6 * 7\n");
   if (!written.ok()) return written;
   auto answer = (*process)->out().ReadLine(absl::Seconds(5));  // "42"
-  auto end = (*process)->Terminate();  // "exit status 0"
+  auto end = (*process)->Terminate();  // "exited with status 0"
   // end
   EXPECT_EQ(answer.value_or(""), "42");
   return end.status();
@@ -311,7 +311,7 @@ absl::Status PollPrinter() {
   status.Update(printer.CloseInput("sums"));
   status.Update(printer.Poll());  // OK: all have ended.
   if (!status.ok()) return status;
-  std::cout << *printer.results().at("sums");  // exit status 0
+  std::cout << *printer.results().at("sums");  // exited with status 0
   // end
   return absl::OkStatus();
 }
@@ -711,7 +711,7 @@ TEST(HeaderExamplesTest, PrintWhatTheySay) {
 
   EXPECT_THAT(polled, IsOk());
   EXPECT_THAT(printed, HasSubstr("sums: 42\n"));
-  EXPECT_THAT(printed, HasSubstr("exit status 0"));
+  EXPECT_THAT(printed, HasSubstr("exited with status 0"));
   EXPECT_THAT(buffered, IsOk());
   EXPECT_THAT(printed, HasSubstr("first\n"));
   EXPECT_THAT(reacted, IsOk());

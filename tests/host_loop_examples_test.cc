@@ -37,10 +37,11 @@ TEST_P(HostLoopExamplesTest, RunsChildrenInTheLoopOfTheLibrary) {
   const std::string out(result->out);
   EXPECT_THAT(
       std::vector<std::string>(absl::StrSplit(out, '\n')),
-      UnorderedElementsAre(
-          "sum: '42', exit status 0", "upper: 'WORD', exit status 0",
-          "fails: '', exit status 1", "hangs: '', signal 15 (Terminated)",
-          "the loop did other work meanwhile", "Poll: OK", ""))
+      UnorderedElementsAre("sum: '42', exited with status 0",
+                           "upper: 'WORD', exited with status 0",
+                           "fails: '', exited with status 1",
+                           "hangs: '', killed by SIGTERM (terminated)",
+                           "the loop did other work meanwhile", "Poll: OK", ""))
       << out;
 }
 

@@ -514,7 +514,8 @@ TEST(SessionTest, HasNoTerminal) {
     return seen;
   });
 
-  EXPECT_THAT(seen, testing::StartsWith("exit status 0, then exit status 2"));
+  EXPECT_THAT(seen, testing::StartsWith(
+                        "exited with status 0, then exited with status 2"));
   EXPECT_THAT(seen, HasSubstr("/dev/tty: No such device or address"));
 }
 

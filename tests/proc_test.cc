@@ -130,7 +130,7 @@ TEST_P(NoProcTest, AGroupThatMayHaveSurvivedIsAnError) {
 
   EXPECT_THAT(termination, HasCode(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(termination.status().message(),
-              AllOf(HasSubstr("has ended, by signal 15"),
+              AllOf(HasSubstr("has ended: killed by SIGTERM"),
                     HasSubstr("could not be searched for, and may live"),
                     HasSubstr("/proc/self/status")));
   EXPECT_TRUE(ProcessLives(second));
@@ -159,7 +159,7 @@ TEST_P(NoProcTest, APollerTellsOfAGroupThatMayHaveSurvived) {
   EXPECT_THAT(poller.result(1), IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
   EXPECT_THAT(termination, HasCode(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(termination.status().message(),
-              AllOf(HasSubstr("has ended, by signal 15"),
+              AllOf(HasSubstr("has ended: killed by SIGTERM"),
                     HasSubstr("could not be searched for, and may live")));
   EXPECT_TRUE(ProcessLives(second));
   kill(second, SIGKILL);

@@ -154,7 +154,7 @@ TEST(ProcessPollerTest, TellsTheEndLastAndOnce) {
     ASSERT_THAT(poller.Run("A", Command::Shell("echo x; exit 3")), IsOk());
     ASSERT_THAT(poller.Poll(kNeverReached), IsOk());
     ASSERT_THAT(poller.log, ElementsAre("create A", "output A",
-                                        "terminate A: exit status 3"));
+                                        "terminate A: exited with status 3"));
     ASSERT_EQ(poller.output("A").out, "x\n");
   }
 }
@@ -174,7 +174,7 @@ TEST(ProcessPollerTest, IsIdleForAChildThatHasClosedItsOutput) {
   EXPECT_LT(absl::Now() - start, absl::Milliseconds(1500) * kSlowness);
   EXPECT_LT(CpuTime() - cpu, absl::Milliseconds(50) * kSlowness);
   EXPECT_THAT(poller.log, ElementsAre("create A", "output A",
-                                      "terminate A: exit status 0"));
+                                      "terminate A: exited with status 0"));
 }
 
 // POL-06
@@ -194,7 +194,7 @@ TEST(ProcessPollerTest, NoticesTheEndOfAChildWithoutPipes) {
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
   EXPECT_THAT(poller.log,
-              ElementsAre("create A", "terminate A: exit status 0"));
+              ElementsAre("create A", "terminate A: exited with status 0"));
 }
 
 // POL-08
@@ -617,8 +617,9 @@ TEST(ProcessPollerTest, EndsAChildThatTakesTooLong) {
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
-  EXPECT_THAT(poller.log, ElementsAre("create A", "timeout A",
-                                      "terminate A: signal 15 (Terminated)"));
+  EXPECT_THAT(poller.log,
+              ElementsAre("create A", "timeout A",
+                          "terminate A: killed by SIGTERM (terminated)"));
 }
 
 TEST(ProcessPollerTest, EndsAChildThatIsSilentForTooLong) {
@@ -648,7 +649,7 @@ TEST(ProcessPollerTest, LeavesAChildAloneThatIsWithinItsLimits) {
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
   EXPECT_THAT(poller.log,
-              ElementsAre("create A", "terminate A: exit status 0"));
+              ElementsAre("create A", "terminate A: exited with status 0"));
   limits.timeout = -kShort;
   EXPECT_THAT(poller.Run("B", Command({"true"}), std::nullopt, limits),
               HasCode(absl::StatusCode::kInvalidArgument));

@@ -493,7 +493,7 @@ TEST(ExampleTest, CountsTheLinesOfTenVerses) {
   std::vector<std::string> lines = absl::StrSplit(output, '\n');
   ASSERT_EQ(lines.size(), 9) << output;
   EXPECT_EQ(lines.front(), "connection made");
-  EXPECT_EQ(lines[7], "the end: exit status 0");
+  EXPECT_EQ(lines[7], "the end: exited with status 0");
   EXPECT_THAT(output, HasSubstr("out: 24 bytes"));
   EXPECT_THAT(output, HasSubstr("stdout is closed\nit has counted 40 lines\n"));
   EXPECT_THAT(output, HasSubstr("stdin is closed"));
@@ -502,12 +502,12 @@ TEST(ExampleTest, CountsTheLinesOfTenVerses) {
 
 TEST(ExampleTest, RunsThreeCommands) {
   EXPECT_EQ(OutputOfExample("three_commands"),
-            "sorter: exit status 0\n"
+            "sorter: exited with status 0\n"
             "sorter said: apple\nfig\npear\n"
-            "checker: exit status 3\n"
+            "checker: exited with status 3\n"
             "checker complained: no such page\n"
             "sleeper: takes too long\n"
-            "sleeper: signal 15 (Terminated)\n");
+            "sleeper: killed by SIGTERM (terminated)\n");
 }
 
 TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {

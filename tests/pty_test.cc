@@ -329,7 +329,7 @@ TEST(PtyTest, WorksInAHostWithoutStdinAndStdout) {
     return absl::StrCat((*process)->Read(), status->ToString());
   });
 
-  EXPECT_EQ(seen, "x\r\nexit status 0");
+  EXPECT_EQ(seen, "x\r\nexited with status 0");
 }
 
 TEST(PtyTest, LeavesNothingOfAFailedStart) {

@@ -370,7 +370,7 @@ TEST(WaitUntilReadyTest, FailsAtOnceWhenTheChildEndsFirst) {
 
   EXPECT_THAT(ready, HasCode(absl::StatusCode::kAborted));
   EXPECT_THAT(ready.status().message(),
-              AllOf(HasSubstr("exit status 3"), HasSubstr("'hello'"),
+              AllOf(HasSubstr("exited with status 3"), HasSubstr("'hello'"),
                     HasSubstr("'no such database'"), HasSubstr("127.0.0.1")));
 }
 

@@ -65,7 +65,7 @@ absl::StatusOr<std::string> Calculate(absl::string_view sum) {
   if (!answer.ok()) return answer.status();  // Has the last lines of stdout.
   auto end = (*bc)->Terminate();  // Closes stdin; then signals, if necessary.
   if (!end.ok()) return end.status();
-  std::cerr << "bc: " << *end << "\n";  // bc: exit status 0
+  std::cerr << "bc: " << *end << "\n";  // bc: exited with status 0
   return *answer;                       // Calculate("6*7"): "42"
 }
 // README: end
@@ -277,7 +277,8 @@ TEST_F(ReadmeTest, TheFirstExampleDoesWhatItsCommentsTell) {
 
   const auto answer = Calculate("6*7");
 
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "bc: exit status 0\n");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "bc: exited with status 0\n");
   EXPECT_THAT(answer, IsOkAndHolds("42"));
 }
 

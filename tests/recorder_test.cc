@@ -95,7 +95,7 @@ TEST(RecorderTest, HasAWholeConversationInItsOrder) {
   std::vector<std::string> events = Events(transcript);
   // The ends of stdout, stderr and stdin are recorded in any order.
   ASSERT_GE(events.size(), 9);
-  EXPECT_EQ(events.back(), "exit status 0");
+  EXPECT_EQ(events.back(), "exited with status 0");
   EXPECT_THAT(events, Contains("the end of stdout"));
   EXPECT_THAT(events, Contains("the end of stderr"));
   events.resize(6);
@@ -184,7 +184,7 @@ TEST(RecorderTest, HasTheEndOfAChildThatHadEndedBefore) {
 
   EXPECT_THAT(Events(recorder->transcript()),
               ElementsAre("out \"late\\n\"", "the end of stdout",
-                          "the end of stderr", "exit status 3"));
+                          "the end of stderr", "exited with status 3"));
 }
 
 TEST(RecorderTest, HasSignalsBeforeWhatComesOfThem) {
@@ -205,11 +205,12 @@ TEST(RecorderTest, HasSignalsBeforeWhatComesOfThem) {
 
   std::vector<std::string> events = Events(recorder->transcript());
   ASSERT_GE(events.size(), 4);
-  EXPECT_THAT(events, Contains("signal 9 (Killed)"));
+  EXPECT_THAT(events, Contains("killed by SIGKILL (killed)"));
   events.resize(4);
-  EXPECT_THAT(events,
-              ElementsAre("out \"ready\\n\"", "signal 2 to the child",
-                          "out \"got it\\n\"", "signal 9 to its group"));
+  EXPECT_THAT(
+      events,
+      ElementsAre("out \"ready\\n\"", "SIGINT (interrupt) to the child",
+                  "out \"got it\\n\"", "SIGKILL (killed) to its group"));
 }
 
 TEST(RecorderTest, HasTheStepsOfATermination) {
@@ -225,8 +226,9 @@ TEST(RecorderTest, HasTheStepsOfATermination) {
   EXPECT_THAT(Events(transcript, Kind::kInClosed),
               ElementsAre("the end of stdin"));
   EXPECT_THAT(Events(transcript, Kind::kSignal),
-              ElementsAre("signal 15 to the child", "signal 9 to the child"));
-  EXPECT_EQ(Events(transcript).back(), "signal 9 (Killed)");
+              ElementsAre("SIGTERM (terminated) to the child",
+                          "SIGKILL (killed) to the child"));
+  EXPECT_EQ(Events(transcript).back(), "killed by SIGKILL (killed)");
 }
 
 TEST(RecorderTest, HasTheEndThatTheDestructorMadeOf) {
@@ -239,7 +241,7 @@ TEST(RecorderTest, HasTheEndThatTheDestructorMadeOf) {
   process = nullptr;
 
   EXPECT_THAT(Events(recorder->transcript(), Kind::kExit),
-              ElementsAre("signal 9 (Killed)"));
+              ElementsAre("killed by SIGKILL (killed)"));
 }
 
 TEST(RecorderTest, HasWhatIsTypedAtATerminalAndItsSizes) {
@@ -310,7 +312,7 @@ TEST(RecorderTest, RecordsWhatRunDoes) {
   const Transcript transcript = recorder->transcript();
   EXPECT_EQ(transcript.BytesOf(Kind::kIn), "text");
   EXPECT_EQ(transcript.BytesOf(Kind::kOut), "text");
-  EXPECT_EQ(Events(transcript).back(), "exit status 0");
+  EXPECT_EQ(Events(transcript).back(), "exited with status 0");
 }
 
 TEST(RecorderTest, HasTheSignalsOfARunThatTimesOut) {
@@ -338,7 +340,7 @@ TEST(RecorderTest, HasAChildOfAPoller) {
   const Transcript transcript = recorder->transcript();
   EXPECT_EQ(transcript.BytesOf(Kind::kIn), "text");
   EXPECT_EQ(transcript.BytesOf(Kind::kOut), "text");
-  EXPECT_EQ(Events(transcript).back(), "exit status 0");
+  EXPECT_EQ(Events(transcript).back(), "exited with status 0");
 }
 
 // ---- To a file
@@ -361,7 +363,7 @@ TEST(RecorderFileTest, IsWhatWouldBeInMemory) {
   auto transcript = Transcript::Load(path);
   ASSERT_THAT(transcript, IsOk());
   std::vector<std::string> events = Events(*transcript);
-  EXPECT_EQ(events.back(), "exit status 0");
+  EXPECT_EQ(events.back(), "exited with status 0");
   events.resize(3);
   EXPECT_THAT(events, ElementsAre("in \"\\xff\\n\"", "out \"\\xff\\n\"",
                                   "the end of stdin"));
@@ -457,7 +459,7 @@ TEST(RecorderTest, HasASessionOfARepl) {
   EXPECT_EQ(Events(transcript, Kind::kLetters).size(), 2);
   EXPECT_THAT(transcript.BytesOf(Kind::kIn), HasSubstr("6*7\n"));
   EXPECT_THAT(transcript.BytesOf(Kind::kOut), HasSubstr("42\n"));
-  EXPECT_EQ(Events(transcript).back(), "exit status 0");
+  EXPECT_EQ(Events(transcript).back(), "exited with status 0");
 }
 
 TEST(RecorderFileTest, IsForNobodyElseToReadThoughItWasThere) {

@@ -262,7 +262,7 @@ INSTANTIATE_TEST_SUITE_P(
          },
          "expected in \"7\\n\", got the end of stdin"},
         {"ASignal", [](ReplayProcess& child) { return child.Signal(SIGINT); },
-         "got signal 2 to the child"},
+         "got SIGINT (interrupt) to the child"},
         {"ATermination",
          [](ReplayProcess& child) { return child.Terminate().status(); },
          "got its termination"},

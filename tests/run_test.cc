@@ -472,7 +472,7 @@ TEST(RunTest, ChecksTheExitStatus) {
   EXPECT_THAT(result, HasCode(absl::StatusCode::kAborted));
   EXPECT_THAT(result.status().message(),
               testing::AllOf(HasSubstr("'echo out; echo '\\''some stderr text"),
-                             HasSubstr("exit status 1"),
+                             HasSubstr("exited with status 1"),
                              HasSubstr("last of stdout: 'out'"),
                              HasSubstr("last of stderr: 'some stderr text'")));
   auto failure = GetRunFailure(result.status());
@@ -489,7 +489,7 @@ TEST(RunTest, NamesTheSignal) {
 
   EXPECT_THAT(
       RunInTime(Command::Shell("kill -KILL $$"), options).status().message(),
-      HasSubstr("signal 9 (Killed)"));
+      HasSubstr("killed by SIGKILL (killed)"));
 }
 
 TEST(RunTest, SharesItsOutputWithTheError) {

@@ -113,8 +113,9 @@ TEST(TestServerTest, SaysWhyTheServerIsNotReady) {
       [](int) { return Script("echo no database >&2; exit 7"); });
 
   EXPECT_THAT(server, HasCode(absl::StatusCode::kAborted));
-  EXPECT_THAT(server.status().ToString(),
-              AllOf(HasSubstr("exit status 7"), HasSubstr("no database")));
+  EXPECT_THAT(
+      server.status().ToString(),
+      AllOf(HasSubstr("exited with status 7"), HasSubstr("no database")));
 }
 
 TEST(TestServerTest, TriesAnotherPortWhereThatIsTaken) {
@@ -287,17 +288,17 @@ TEST(ServerFixtureTest, LetsATestEndTheServer) {
 }
 
 TEST(ServerFixtureTest, FailsForAServerThatIsNeverReady) {
-  EXPECT_THAT(
-      Report("NeverReady.Fails"),
-      AllOf(HasSubstr("the server of this test is not ready: ABORTED"),
-            HasSubstr("exit status 7"), HasSubstr("cannot open the database"),
-            Not(HasSubstr("the body ran"))));
+  EXPECT_THAT(Report("NeverReady.Fails"),
+              AllOf(HasSubstr("the server of this test is not ready: ABORTED"),
+                    HasSubstr("exited with status 7"),
+                    HasSubstr("cannot open the database"),
+                    Not(HasSubstr("the body ran"))));
 }
 
 TEST(ServerFixtureTest, FailsForAServerThatCrashes) {
   EXPECT_THAT(Report("Crashing.Fails"),
-              AllOf(HasSubstr("the server ended before the test did: signal 11 "
-                              "(Segmentation fault"),
+              AllOf(HasSubstr("the server ended before the test did: killed by "
+                              "SIGSEGV (segmentation fault)"),
                     HasSubstr("stdout: ready\n")));
 }
 
@@ -310,12 +311,13 @@ TEST(ServerFixtureTest, FailsForAServerThatDoesNotEnd) {
 TEST(MatchersTest, ExplainAnotherEnd) {
   EXPECT_THAT(
       Report("Matchers.EndDiffers"),
-      AllOf(HasSubstr("Expected: exits with a status that is equal to 3"),
-            HasSubstr("which ended by exit status 4; last of stdout: 'a "
-                      "clue'")));
+      AllOf(
+          HasSubstr("Expected: exits with a status that is equal to 3"),
+          HasSubstr("which has ended: exited with status 4; last of stdout: 'a "
+                    "clue'")));
   EXPECT_THAT(Report("Matchers.EndIsASignal"),
               AllOf(HasSubstr("Expected: exits with a status that is < 9"),
-                    HasSubstr("which ended by signal 9 (Killed)")));
+                    HasSubstr("which has ended: killed by SIGKILL (killed)")));
 }
 
 TEST(MatchersTest, ExplainWhatIsStillRunningAndWaitForItOnce) {

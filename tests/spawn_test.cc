@@ -237,7 +237,7 @@ TEST(SpawnTest, TakesNothingThatTheChildSaysForAnError) {
     return absl::StrCat(status->ToString(), ": ", (*process)->ReadErr());
   });
 
-  EXPECT_EQ(seen, "exit status 0: AssertionError:0:CLOEXEC failure.\n");
+  EXPECT_EQ(seen, "exited with status 0: AssertionError:0:CLOEXEC failure.\n");
 }
 
 // SPN-14

@@ -92,9 +92,9 @@ TEST(EscalationTest, StandardIsCloseStdinThenSigtermThenSigkill) {
   ASSERT_THAT(standard.steps, SizeIs(3));
   EXPECT_EQ(standard.steps[0].ToString(), "close stdin");
   EXPECT_EQ(standard.steps[0].grace, absl::Seconds(3));
-  EXPECT_EQ(standard.steps[1].ToString(), "signal 15 (Terminated)");
+  EXPECT_EQ(standard.steps[1].ToString(), "SIGTERM (terminated)");
   EXPECT_EQ(standard.steps[1].grace, absl::Seconds(3));
-  EXPECT_EQ(standard.steps[2].ToString(), "signal 9 (Killed)");
+  EXPECT_EQ(standard.steps[2].ToString(), "SIGKILL (killed)");
   EXPECT_EQ(standard.scope, TerminationScope::kChild);
   EXPECT_THAT(standard.Validate(), IsOk());
 }

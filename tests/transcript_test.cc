@@ -448,10 +448,12 @@ TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
       testing::ElementsAre(
           "letters \"abcd\"", "out \"\\xe2\\x82\"", "out \"\\xac\"",
           "err \"\\x00\\\"\\\\\\n\\x7f\"", "mark \"half way\"",
-          "a terminal of 24 rows and 80 columns", "signal 2 to the child",
-          "signal 15 to its group", "signal 64 to its tree", "the end of stdin",
-          "stdin closed by the child", "the end of stdout", "the end of stderr",
-          "exit status 255", "signal 11 (Segmentation fault, core dumped)",
+          "a terminal of 24 rows and 80 columns",
+          "SIGINT (interrupt) to the child",
+          "SIGTERM (terminated) to its group", "SIGRTMIN+30 to its tree",
+          "the end of stdin", "stdin closed by the child", "the end of stdout",
+          "the end of stderr", "exited with status 255",
+          "killed by SIGSEGV (segmentation fault), core dumped",
           "an unknown end: taken by someone else"));
 }
 

@@ -213,9 +213,9 @@ TEST(WaitTest, LeavesThePidAsItWas) {
 
 // WST-10
 TEST(WaitTest, NamesTheEndForPeople) {
-  EXPECT_EQ(EndOf(Command::Shell("exit 1")).ToString(), "exit status 1");
+  EXPECT_EQ(EndOf(Command::Shell("exit 1")).ToString(), "exited with status 1");
   EXPECT_EQ(EndOf(Command::Shell("kill -9 $$")).ToString(),
-            "signal 9 (Killed)");
+            "killed by SIGKILL (killed)");
   EXPECT_THAT(ExitStatus::Signaled(99).ToString(), HasSubstr("99"));
 }
 

@@ -157,11 +157,11 @@ bool EndMatcher::MatchChild(const absl::StatusOr<Child*>& child,
                    &mismatch_);
   }
   if (accepts_(*end)) {
-    *listener << "which ended by " << *end;
+    *listener << "which has ended: " << *end;
     return true;
   }
   return Explain(*child,
-                 absl::StrCat("which ended by ", end->ToString(),
+                 absl::StrCat("which has ended: ", end->ToString(),
                               (*child)->out().LastLines("stdout"),
                               (*child)->err().LastLines("stderr")),
                  listener, &mismatch_);
@@ -213,8 +213,7 @@ testing::PolymorphicMatcher<EndMatcher> ExitsWithCode(
 
 testing::PolymorphicMatcher<internal::EndMatcher> IsKilledBy(
     int signal, absl::Duration timeout) {
-  const std::string which =
-      absl::StrCat("signal ", signal, " (", SignalDescription(signal), ")");
+  const std::string which = SignalDescription(signal);
   return testing::MakePolymorphicMatcher(internal::EndMatcher(
       [signal](const ExitStatus& end) {
         return end.signaled() && end.term_signal() == signal;

@@ -1,7 +1,6 @@
 #include "tools/asyncproc/flags.h"
 
 #include <signal.h>
-#include <string.h>
 
 #include <cmath>
 
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "asyncproc/exit_status.h"
 
 ABSL_FLAG(asyncproc::cli::TimeLimit, timeout, {},
           "End a command that has run for this long; 0 is no limit.");
@@ -240,16 +240,6 @@ std::string AbslUnparseFlag(const Scope& scope) {
       return "tree";
   }
   return "";
-}
-
-std::string SignalName(int signal) {
-  if (signal >= SIGRTMIN && signal <= SIGRTMAX) {
-    return signal == SIGRTMIN ? "SIGRTMIN"
-                              : absl::StrCat("SIGRTMIN+", signal - SIGRTMIN);
-  }
-  const char* const name = sigabbrev_np(signal);
-  return name != nullptr ? absl::StrCat("SIG", name)
-                         : absl::StrCat("signal ", signal);
 }
 
 int SignalByName(absl::string_view name) {

@@ -65,8 +65,6 @@ struct Scope {
 bool AbslParseFlag(absl::string_view text, Scope* scope, std::string* error);
 std::string AbslUnparseFlag(const Scope& scope);
 
-// "SIGTERM", "SIGRTMIN+2"; "signal 99" for a number without a name.
-std::string SignalName(int signal);
 // "TERM", "SIGTERM", "15", "RTMIN+2". Returns 0 for any other text.
 int SignalByName(absl::string_view name);
 

@@ -36,7 +36,9 @@ Output& Output::Stderr() {
 
 absl::StatusOr<Output> Output::Open(const std::string& path, int flags) {
   UniqueFd fd = OpenFile(path.c_str(), flags | O_CREAT, 0666);
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
+  if (!fd.valid()) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  }
   Output output(fd.get(), path);
   output.owned_ = std::move(fd);
   return output;

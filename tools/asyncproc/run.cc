@@ -187,7 +187,9 @@ absl::Status CheckFlags(const std::vector<std::string>& words) {
   const std::string signal = absl::GetFlag(FLAGS_signal);
   if (!signal.empty() && SignalByName(signal) == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--signal: '", signal, "' is not a signal"));
+        absl::StrCat("'", signal,
+                     "' is not a value of --signal: it is a "
+                     "signal, like TERM, SIGTERM or 15"));
   }
   if (!absl::GetFlag(FLAGS_then).empty() &&
       absl::GetFlag(FLAGS_ready_line).empty()) {

@@ -224,7 +224,8 @@ absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
       } else if (!word.value.has_value()) {
         if (i + 1 == arguments.size()) {
           return absl::InvalidArgumentError(
-              absl::StrCat(option->Name(), " needs a value"));
+              absl::StrCat(option->Name(), " needs a value; see asyncproc ",
+                           subcommand.name, " --help"));
         }
         word.value = arguments[++i];
       }

@@ -38,7 +38,7 @@ absl::Status Example() {
   // The end of the input ends Python. No signal is necessary.
   auto status = (*python)->Terminate();
   if (!status.ok()) return status.status();
-  std::cout << "ended by " << *status << "\n";
+  std::cout << "the end: " << *status << "\n";
   return absl::OkStatus();
 }
 

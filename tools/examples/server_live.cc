@@ -40,7 +40,7 @@ absl::Status Example() {
   auto status = (*server)->Terminate(absl::Milliseconds(200));
   if (!status.ok()) return status.status();
   log->Finish();  // Waits until the last line is printed.
-  std::cout << "ended by " << *status << "\n";
+  std::cout << "the end: " << *status << "\n";
   return absl::OkStatus();
 }
 

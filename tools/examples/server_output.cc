@@ -35,7 +35,7 @@ absl::Status Example() {
 
   auto status = (*server)->Terminate(absl::Milliseconds(200));
   if (!status.ok()) return status.status();
-  std::cout << "ended by " << *status << ", having said:\n"
+  std::cout << "the end: " << *status << "; it has said:\n"
             << (*server)->Read();
   return absl::OkStatus();
 }

@@ -108,7 +108,7 @@ absl::Status Example() {
   std::cout << "server: " << *line << "\n";
   auto status = (*server)->Terminate();
   if (!status.ok()) return status.status();
-  std::cout << "ended by " << *status << "\n";
+  std::cout << "the end: " << *status << "\n";
   return absl::OkStatus();
 }
 

@@ -20,6 +20,13 @@
 namespace asyncproc::internal {
 namespace {
 
+absl::Status HasEnded() { return absl::NotFoundError("it has ended"); }
+
+// By errno.
+absl::Status SignalError() {
+  return errno == ESRCH ? HasEnded() : absl::ErrnoToStatus(errno, "kill");
+}
+
 ExitStatus ToExitStatus(const siginfo_t& info, const rusage& usage,
                         absl::Duration wall_time) {
   ExitStatus status =
@@ -218,16 +225,7 @@ std::optional<absl::StatusOr<ExitStatus>> Reaper::TryReapLocked(Group group) {
 
 absl::Status Reaper::CheckRunning() {
   if (!TryReapLocked().has_value()) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
-}
-
-absl::Status Reaper::SignalError(int signal) const {
-  const int error = errno;
-  if (error == ESRCH) {
-    return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
-  }
-  return absl::ErrnoToStatus(
-      error, absl::StrCat("cannot send signal ", signal, " to process ", pid_));
+  return HasEnded();
 }
 
 absl::Status Reaper::Signal(int signal) {
@@ -237,13 +235,13 @@ absl::Status Reaper::Signal(int signal) {
   if (pidfd_.valid()) {
     result = GetOs().PidfdSendSignal(pidfd_.get(), signal);
     if (result < 0 && errno != ENOSYS && errno != EPERM) {
-      return SignalError(signal);
+      return SignalError();
     }
   }
   // There is no pidfd, or a seccomp filter allows clone but not this call. The
   // child has not been reaped, so the number is still its own.
   if (result < 0) result = GetOs().Kill(pid_, signal);
-  return result < 0 ? SignalError(signal) : absl::OkStatus();
+  return result < 0 ? SignalError() : absl::OkStatus();
 }
 
 absl::Status Reaper::SignalGroup(int signal) {
@@ -256,8 +254,7 @@ absl::Status Reaper::SignalGroup(int signal) {
     return absl::NotFoundError(
         absl::StrCat("process ", pid_, " leads no group any more"));
   }
-  return GetOs().Kill(-pid_, signal) < 0 ? SignalError(signal)
-                                         : absl::OkStatus();
+  return GetOs().Kill(-pid_, signal) < 0 ? SignalError() : absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<ProcessStat>> Reaper::GroupLeftBehind() {

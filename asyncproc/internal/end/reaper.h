@@ -86,8 +86,9 @@ class Reaper {
       Group group = Group::kRemember) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends `signal` to the child.
-  // Errors: kNotFound once the child has ended; kPermissionDenied when it has
-  // changed its identity; kInvalidArgument for an invalid signal number.
+  // Errors, without the name of the child: kNotFound once the child has ended;
+  // kPermissionDenied when it has changed its identity; kInvalidArgument for an
+  // invalid signal number.
   absl::Status Signal(int signal) ABSL_LOCKS_EXCLUDED(mu_);
 
   bool leads_group() const { return leads_group_; }
@@ -130,7 +131,6 @@ class Reaper {
   // The result when another part of the program has reaped the child.
   absl::Status StatusTaken() const;
   absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status SignalError(int signal) const;
 
   const bool leads_group_;
   std::shared_ptr<Waiting> waiting_;  // Null where the kernel has pidfds.

@@ -13,15 +13,28 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/spawn_error.h"
 
 namespace asyncproc::internal {
 namespace {
 
+// The maximum number of bytes of a name in a message.
+constexpr size_t kMostShown = 100;
+
 // The interval between attempts when poll itself fails, for example without
 // memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
+
+// Of an output, for messages.
+std::string NameOf(const Command& command, size_t output) {
+  const char* const name = output == ChildProcess::kOut   ? "stdout"
+                           : output == ChildProcess::kErr ? "stderr"
+                                                          : "a further output";
+  return absl::StrCat(name, " of ", PrintableWord(command.argv[0], kMostShown));
+}
 
 bool LeadsGroup(const Command& command) {
   return command.process_group.is_new() || command.new_session ||
@@ -66,7 +79,8 @@ ChildProcess::ChildProcess(const Command& command,
   reading.before_close = options_.before_close;
   const size_t count = kUsualStreams + options_.further_pipes.size();
   for (size_t i = 0; i < count; ++i) {
-    buffers_.push_back(std::make_shared<OutputBuffer>(options_.bound));
+    buffers_.push_back(
+        std::make_shared<OutputBuffer>(options_.bound, NameOf(command, i)));
     if (options_.wake != nullptr) buffers_[i]->SetWake(options_.wake);
     outputs_.push_back(
         std::make_unique<OutputReader>(buffers_[i], end_, reading));

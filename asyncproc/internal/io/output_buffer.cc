@@ -32,8 +32,11 @@ constexpr size_t kLastLines = 5;
 
 }  // namespace
 
-OutputBuffer::OutputBuffer(OutputBound bound)
-    : bound_(bound), segments_(1), read_size_(kFirstReadSize) {}
+OutputBuffer::OutputBuffer(OutputBound bound, std::string name)
+    : bound_(bound),
+      name_(std::move(name)),
+      segments_(1),
+      read_size_(kFirstReadSize) {}
 
 void OutputBuffer::SetWake(std::function<void()> wake) {
   MutexLock lock(mu_);

@@ -66,7 +66,10 @@ class OutputBuffer {
     size_t high_water = 0;
   };
 
-  explicit OutputBuffer(OutputBound bound);
+  // `name`: for messages, as "stdout of cat".
+  explicit OutputBuffer(OutputBound bound, std::string name = "the output");
+
+  const std::string& name() const { return name_; }
 
   // ---- For the producer.
 
@@ -272,6 +275,7 @@ class OutputBuffer {
 
   const ForkStamp stamp_;
   const OutputBound bound_;
+  const std::string name_;
 
   mutable absl::Mutex mu_;
   std::function<void()> wake_ ABSL_GUARDED_BY(mu_);               // Or null.

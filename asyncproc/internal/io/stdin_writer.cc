@@ -145,9 +145,10 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, bool is_control) {
   }
   if (closing_) return absl::FailedPreconditionError("stdin has been closed");
   if (options_.limit > 0 && queue_.size() + data.size() > options_.limit) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        queue_.size(), " bytes wait to be written to stdin; ", data.size(),
-        " more would exceed the limit of ", options_.limit));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(queue_.size(), " bytes wait to be written to stdin; ",
+                     data.size(), " more would exceed the limit of ",
+                     options_.limit, " (Command::input_limit)"));
   }
   if (!is_control || !queue_.empty()) {
     if (absl::Status status = EnsureThread(); !status.ok()) return status;

@@ -12,6 +12,7 @@
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/spawn/launch.h"
 #include "asyncproc/internal/terminate/child_inspector.h"
+#include "asyncproc/internal/text/prefixed.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -179,6 +180,12 @@ void PolledChild::CloseOutputs() {
   }
 }
 
+absl::Status PolledChild::Signal(int signal) {
+  return Prefixed(absl::StrCat("cannot send ", SignalDescription(signal),
+                               " to process ", reaper().pid()),
+                  reaper().Signal(signal));
+}
+
 absl::Status PolledChild::Terminate(Escalation escalation) {
   if (absl::Status status = escalation.Validate(); !status.ok()) return status;
   if (ended_told_) return absl::OkStatus();
@@ -199,10 +206,10 @@ absl::StatusOr<Termination> PolledChild::termination() {
   absl::StatusOr<ExitStatus> status = this->status();
   if (!status.ok()) return status.status();
   if (!outcome_->search.ok()) {
-    return absl::Status(
-        outcome_->search.code(),
-        absl::StrCat("process ", reaper().pid(), " has ended, by ",
-                     status->ToString(), ", but ", outcome_->search.message()));
+    return absl::Status(outcome_->search.code(),
+                        absl::StrCat("process ", reaper().pid(),
+                                     " has ended: ", status->ToString(),
+                                     ", but ", outcome_->search.message()));
   }
   Termination termination = outcome_->termination;
   termination.status = *std::move(status);

@@ -101,6 +101,9 @@ class PolledChild final : public EventLoop::Watcher {
   // Stops reading all outputs.
   void CloseOutputs();
 
+  // Errors: as Reaper::Signal, with the number of the child.
+  absl::Status Signal(int signal);
+
   // Starts to end the child; this escalation replaces one that is under way.
   // Errors: kInvalidArgument.
   absl::Status Terminate(Escalation escalation);

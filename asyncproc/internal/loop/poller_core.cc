@@ -145,7 +145,7 @@ absl::Status PollerCore::CloseInput(Id id) {
 
 absl::Status PollerCore::SendSignal(Id id, int signal) {
   const Entry& entry = entries_[id];
-  if (entry.child != nullptr) return entry.child->reaper().Signal(signal);
+  if (entry.child != nullptr) return entry.child->Signal(signal);
   if (!entry.failure.ok()) return entry.failure;
   return absl::FailedPreconditionError("the child has not been started yet");
 }

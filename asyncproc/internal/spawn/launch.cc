@@ -83,15 +83,31 @@ std::string ShownPath(absl::string_view path) {
                       ":... (", count, " directories)");
 }
 
+// What the user can do about a failure of the limits; empty for another one.
+absl::string_view Remedy(int error_number) {
+  switch (error_number) {
+    case EAGAIN:
+      return "; end other processes or threads, or raise the limit of them "
+             "(ulimit -u)";
+    case EMFILE:
+      return "; close other descriptors, or raise the limit of them (ulimit "
+             "-n)";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 absl::Status CannotStart(const Command& command, const absl::Status& why) {
+  const std::optional<SpawnFailure> failure = GetSpawnFailure(why);
   absl::Status status(
-      why.code(), absl::StrCat("cannot start ", Shown(command.argv[0]), ": ",
-                               why.message()));
-  if (std::optional<SpawnFailure> failure = GetSpawnFailure(why)) {
-    SetSpawnFailure(*failure, &status);
-  }
+      why.code(),
+      absl::StrCat("cannot start ",
+                   command.argv.empty() ? "a command" : Shown(command.argv[0]),
+                   ": ", why.message(),
+                   failure.has_value() ? Remedy(failure->error_number) : ""));
+  if (failure.has_value()) SetSpawnFailure(*failure, &status);
   return status;
 }
 
@@ -101,13 +117,15 @@ void ParentThreadDeleter::operator()(ParentThread* thread) const {
 
 namespace {
 
+// `remedy`: what the user can do about it, after "; ".
 absl::Status Failed(const Command& command, SpawnFailure failure,
-                    absl::string_view action) {
-  absl::Status status = absl::ErrnoToStatus(failure.error_number, action);
+                    absl::string_view action, absl::string_view remedy = "") {
+  const absl::Status why = absl::ErrnoToStatus(failure.error_number, action);
   // EAGAIN: the limit of processes. absl would return kUnavailable.
-  if (failure.error_number == EAGAIN) {
-    status = absl::ResourceExhaustedError(status.message());
-  }
+  absl::Status status(failure.error_number == EAGAIN
+                          ? absl::StatusCode::kResourceExhausted
+                          : why.code(),
+                      absl::StrCat(why.message(), remedy));
   SetSpawnFailure(failure, &status);
   return CannotStart(command, status);
 }
@@ -173,6 +191,24 @@ std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
     absl::StrAppend(&what, MissingInterpreter(command, request.candidates));
   }
   return what;
+}
+
+// What the user can do about it when exec refuses a program.
+absl::string_view RemedyOfExec(const Command& command,
+                               const SpawnRequest& request,
+                               const SpawnResult& result) {
+  if (result.failure.stage != SpawnStage::kExec) return "";
+  switch (result.failure.error_number) {
+    case ENOENT:
+      return absl::StrContains(ProgramOf(command), '/') ||
+                     !MissingInterpreter(command, request.candidates).empty()
+                 ? ""
+                 : "; install it, or add its folder to PATH";
+    case EACCES:
+      return "; is it an executable file (chmod +x)?";
+    default:
+      return "";
+  }
 }
 
 std::string ResourceName(int resource) {
@@ -584,6 +620,7 @@ absl::Status ValidateFurther(const Command& command,
 
 absl::Status CheckCommand(const Command& command) {
   absl::Status status = command.Validate();
+  if (!status.ok()) return CannotStart(command, status);
   int number = STDIN_FILENO;
   for (const Stdio* stream : {&command.in, &command.out, &command.err}) {
     if (status.ok() && stream->kind() == Stdio::Kind::kFd) {
@@ -628,7 +665,8 @@ absl::StatusOr<Launched> Launch(const Command& command,
   }
   if (result.pid < 0) {
     return Failed(command, result.failure,
-                  WhatFailedInChild(command, *request, result, path));
+                  WhatFailedInChild(command, *request, result, path),
+                  RemedyOfExec(command, *request, result));
   }
   launched.pid = result.pid;
   launched.pidfd = std::move(result.pidfd);

@@ -47,7 +47,7 @@ struct EndedRun {
   size_t host = 0;
   bool ok = false;
   int code = 0;       // As an exit status of the tool.
-  std::string words;  // "ok", "exit status 3", "timed out"
+  std::string words;  // "ok", "exited with status 3", "timed out"
   JobRecord record;
 };
 

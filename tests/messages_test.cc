@@ -1,0 +1,537 @@
+// What a user reads when something fails: the whole text of each message. It
+// says what failed, on which command, why, and what helps, where that is known.
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
+#include "asyncproc/diagnose.h"
+#include "asyncproc/expect.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/pipeline.h"
+#include "asyncproc/process.h"
+#include "asyncproc/readiness.h"
+#include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
+#include "asyncproc/run.h"
+#include "asyncproc/termination.h"
+#include "asyncproc/with_timeout.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "re2/re2.h"
+#include "tests/cli_testing.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using absl::StatusCode;
+
+struct Message {
+  const char* name;  // Of the call that fails.
+  StatusCode code;
+  const char* text;  // See Steady.
+};
+
+constexpr Message kMessages[] = {
+    {"MissingProgram", StatusCode::kNotFound,
+     "cannot start no-such-program: exec of no-such-program, searched for in "
+     "PATH=/usr/bin:/bin: No such file or directory; install it, or add its "
+     "folder to PATH"},
+    {"MissingPath", StatusCode::kNotFound,
+     "cannot start /no/such/program: exec of /no/such/program: No such file or "
+     "directory"},
+    {"MissingInterpreter", StatusCode::kNotFound,
+     "cannot start /folder/script: exec of /folder/script (/folder/script is "
+     "there, but its interpreter \"/no/such/sh\" is not): No such file or "
+     "directory"},
+    {"NotExecutable", StatusCode::kPermissionDenied,
+     "cannot start /etc/passwd: exec of /etc/passwd: Permission denied; is it "
+     "an executable file (chmod +x)?"},
+    {"MissingDirectory", StatusCode::kNotFound,
+     "cannot start ls: chdir to /no/such/folder: No such file or directory"},
+    {"MissingFile", StatusCode::kNotFound,
+     "cannot start sort: open /no/such/words: No such file or directory"},
+    {"EmptyArgv", StatusCode::kInvalidArgument,
+     "cannot start a command: argv is empty"},
+    {"BadVariable", StatusCode::kInvalidArgument,
+     "cannot start env: the name of variable \"A=B\" has a '='"},
+    {"BadSignal", StatusCode::kInvalidArgument,
+     "cannot start cat: blocked_signals has SIGKILL, which is no signal that "
+     "can be blocked"},
+    {"NoDescriptor", StatusCode::kResourceExhausted,
+     "cannot start cat: cannot make a pipe: Too many open files; close other "
+     "descriptors, or raise the limit of them (ulimit -n)"},
+    {"NoThread", StatusCode::kResourceExhausted,
+     "cannot start cat: cannot start a thread: pthread_create: Resource "
+     "temporarily unavailable; end other processes or threads, or raise the "
+     "limit of them (ulimit -u)"},
+    {"Wait", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) still runs after TIME: it sleeps for a set time"},
+    {"WaitNoHang", StatusCode::kUnavailable, "sleep 1000 (pid N) still runs"},
+    {"WaitFlags", StatusCode::kInvalidArgument,
+     "cannot wait for sleep 1000 (pid N): the flags are 2, not 0 or WNOHANG"},
+    {"WaitAny", StatusCode::kDeadlineExceeded,
+     "none of these has ended after TIME: sleep 1000 (pid N), cat (pid N)"},
+    {"SignalAfterEnd", StatusCode::kNotFound,
+     "cannot send SIGTERM (terminated) to true (pid N): it has ended"},
+    {"SignalNumber", StatusCode::kInvalidArgument,
+     "cannot send signal 99 to sleep 1000 (pid N): kill: Invalid argument"},
+    {"EmptyEscalation", StatusCode::kInvalidArgument,
+     "cannot end sleep 1000 (pid N): an escalation needs a step"},
+    {"BadEscalation", StatusCode::kInvalidArgument,
+     "cannot end sleep 1000 (pid N): step 0 of the escalation: the grace of "
+     "-50ms is negative"},
+    {"EscalationTooWeak", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) could not be ended by SIGWINCH (window changed) after "
+     "TIME: it sleeps for a set time"},
+    {"WriteAfterClose", StatusCode::kFailedPrecondition,
+     "cannot write to sleep 1000 (pid N): stdin has been closed"},
+    {"WriteAfterEnd", StatusCode::kFailedPrecondition,
+     "cannot write to true (pid N): the child no longer reads its stdin: 4 "
+     "bytes were not delivered: Broken pipe"},
+    {"WriteWithoutPipe", StatusCode::kFailedPrecondition,
+     "cannot write to sleep 1000 (pid N): its stdin is not a pipe: it is "
+     "/dev/null"},
+    {"WriteTooMuch", StatusCode::kResourceExhausted,
+     "cannot write to sleep 1000 (pid N): N bytes wait to be written to stdin; "
+     "90000 more would exceed the limit of 100000 (Command::input_limit)"},
+    {"Flush", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) has not read its stdin, of which N bytes wait, after "
+     "TIME: it sleeps for a set time"},
+    {"ReadLine", StatusCode::kDeadlineExceeded,
+     "cannot read a line from stdout of sleep: time is up"},
+    {"ReadLineAtEnd", StatusCode::kOutOfRange,
+     "cannot read a line from stdout of true: end of the output"},
+    {"Expect", StatusCode::kDeadlineExceeded,
+     "nothing matched in 50ms; waited for \"login:\"; 0 bytes that came: \"\"; "
+     "/bin/sh -c 'echo hello; sleep 1000' (pid N) is running"},
+    {"ExpectAtEnd", StatusCode::kOutOfRange,
+     "end of the output; waited for \"login:\"; 6 bytes that came: "
+     "\"hello\\n\"; /bin/sh -c 'echo hello; exit 3' (pid N) has ended: exited "
+     "with status 3"},
+    {"ExpectBadPattern", StatusCode::kInvalidArgument,
+     "cannot wait for /(a/: missing ): (a"},
+    {"ReplProgramMissing", StatusCode::kNotFound,
+     "cannot start no-such-calculator: exec of no-such-calculator, searched "
+     "for in PATH=/usr/bin:/bin: No such file or directory; install it, or add "
+     "its folder to PATH"},
+    {"ReplProgramFails", StatusCode::kFailedPrecondition,
+     "/bin/sh (pid N) has ended at its start: exited with status 3; last of "
+     "stderr: 'no license'"},
+    {"EvalTimeout", StatusCode::kDeadlineExceeded,
+     "python3 (pid N): \"while True: pass\" was not done after TIME; it had "
+     "written nothing; it was interrupted, and the session goes on"},
+    {"EvalIncomplete", StatusCode::kInvalidArgument,
+     "python3 (pid N): \"print(\" is not complete; the session goes on"},
+    {"EvalEnds", StatusCode::kFailedPrecondition,
+     "sh (pid N) has ended at \"kill -KILL $$\": killed by SIGKILL (killed)"},
+    {"EvalAfterClose", StatusCode::kFailedPrecondition,
+     "the session with sh (pid N) has been closed"},
+    {"ReadyTimeout", StatusCode::kDeadlineExceeded,
+     "/bin/sh -c 'echo hello; exec cat' (pid N) is not ready (a line that "
+     "matches /listening/ on stdout or stderr): not after TIME; cat (pid N): "
+     "it waits for input on its stdin; last of stdout: 'hello'"},
+    {"ReadyEnded", StatusCode::kAborted,
+     "/bin/sh -c 'echo '\\''port in use'\\'' >&2; exit 3' (pid N) is not ready "
+     "(a line that matches /listening/ on stdout or stderr): it has ended: "
+     "exited with status 3; last of stderr: 'port in use'"},
+    {"RunTimeout", StatusCode::kDeadlineExceeded,
+     "sleep 1000 did not end within its timeout of 50ms; it has ended: killed "
+     "by SIGTERM (terminated) after TIME"},
+    {"RunIdle", StatusCode::kDeadlineExceeded,
+     "sleep 1000 said nothing for its idle timeout of 50ms; it has ended: "
+     "killed by SIGTERM (terminated) after TIME"},
+    {"RunExit", StatusCode::kAborted,
+     "/bin/sh -c 'echo '\\''no disk'\\'' >&2; exit 3': exited with status 3 "
+     "after TIME; last of stderr: 'no disk'"},
+    {"RunSignal", StatusCode::kAborted,
+     "/bin/sh -c 'kill -TERM $$': killed by SIGTERM (terminated) after TIME"},
+    {"RunInput", StatusCode::kInvalidArgument,
+     "cannot run sort: there is input for a stdin that is not a pipe: it is "
+     "/dev/null"},
+    {"Pipeline", StatusCode::kNotFound,
+     "stage 2 of sleep 1000 | /no/such/filter: cannot start /no/such/filter: "
+     "exec of /no/such/filter: No such file or directory"},
+    {"WithTimeout", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) still runs after TIME: it sleeps for a set time"},
+};
+
+struct ToolMessage {
+  const char* words;  // After "asyncproc".
+  int code;
+  const char* text;  // On stderr.
+};
+
+constexpr ToolMessage kToolMessages[] = {
+    {"", 125, "asyncproc: no subcommand is given; see asyncproc --help"},
+    {"frob", 125,
+     "asyncproc: there is no subcommand 'frob'; see asyncproc --help, and "
+     "asyncproc run to run a command"},
+    {"run", 125,
+     "asyncproc run: no command is given; see asyncproc run --help"},
+    {"run --timout 3 true", 125,
+     "asyncproc run: there is no option --timout; did you mean --timeout? See "
+     "asyncproc run --help"},
+    {"run --timeout soon true", 125,
+     "asyncproc run: 'soon' is not a value of --timeout: a time is a number of "
+     "seconds, or like 500ms, 30s, 1h30m"},
+    {"run --timeout", 125,
+     "asyncproc run: --timeout needs a value; see asyncproc run --help"},
+    {"run --signal NOPE true", 125,
+     "asyncproc run: 'NOPE' is not a value of --signal: it is a signal, like "
+     "TERM, SIGTERM or 15"},
+    {"run --escalate NOPE true", 125,
+     "asyncproc run: 'NOPE' is not a value of --escalate: 'NOPE' is neither "
+     "'close' nor a signal"},
+    {"run --report jason true", 125,
+     "asyncproc run: 'jason' is not a value of --report: it is json or text; "
+     "did you mean json?"},
+    {"run no-such-program", 127,
+     "asyncproc run: cannot start no-such-program: exec of no-such-program, "
+     "searched for in PATH=/usr/bin:/bin: No such file or directory; install "
+     "it, or add its folder to PATH"},
+    {"run --record /no/such/folder/a.cast true", 125,
+     "asyncproc run: cannot record to /no/such/folder/a.cast: No such file or "
+     "directory"},
+    {"run --via nice --hosts a,b true", 125,
+     "asyncproc run: --via has no {host} for --hosts"},
+    {"pool --joblog /no/such/folder/log true ::: 1", 125,
+     "asyncproc pool: cannot open /no/such/folder/log: No such file or "
+     "directory"},
+    {"pool --jobs many true ::: 1", 125,
+     "asyncproc pool: 'many' is not a value of --jobs: it is N, +N, -N, N% or "
+     "0"},
+    {"repl", 125,
+     "asyncproc repl: no program is given: use --preset, --dialect, or "
+     "--prompt and a command"},
+    {"replay /no/such/file", 125,
+     "asyncproc replay: cannot open /no/such/file: No such file or directory"},
+};
+
+// Without what differs from one run to the next.
+std::string Steady(absl::string_view message) {
+  std::string text(message);
+  RE2::GlobalReplace(&text, "\\(pid [0-9]+\\)", "(pid N)");
+  RE2::GlobalReplace(&text, "after [0-9.]+(us|ms|s)\\b", "after TIME");
+  RE2::GlobalReplace(&text, "\\b[0-9]+ bytes wait", "N bytes wait");
+  RE2::GlobalReplace(&text, "/[^ ]*/script\\b", "/folder/script");
+  return text;
+}
+
+Command Late() { return Command({"sleep", "1000"}); }
+
+constexpr absl::string_view kSleeps = "it sleeps for a set time";
+constexpr absl::string_view kReadsStdin = "it waits for input on its stdin";
+
+// A child of `command` that does what `explanation` says.
+std::unique_ptr<Process> Settled(const Command& command,
+                                 absl::string_view explanation) {
+  std::unique_ptr<Process> process = MustSpawn(command);
+  const absl::Time deadline = absl::Now() + kNeverReached;
+  while (Diagnose(*process).explanation != explanation &&
+         absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return process;
+}
+
+absl::Status Spawned(const Command& command) {
+  return Process::Spawn(command).status();
+}
+
+// A kernel that has no descriptor or no thread left.
+class PoorOs : public internal::Os {
+ public:
+  int Pipe2(int* fds, int flags) override {
+    if (descriptors) return Os::Pipe2(fds, flags);
+    errno = EMFILE;
+    return -1;
+  }
+  int ThreadCreate(pthread_t* thread, const pthread_attr_t* attributes,
+                   void* (*entry)(void*), void* arg) override {
+    return threads ? Os::ThreadCreate(thread, attributes, entry, arg) : EAGAIN;
+  }
+
+  bool descriptors = true;
+  bool threads = true;
+};
+
+absl::Status SpawnedWithout(bool PoorOs::*resource) {
+  PoorOs os;
+  os.*resource = false;
+  const internal::ScopedOs scoped(&os);
+  return Spawned(Command({"cat"}));
+}
+
+using Call = std::function<absl::Status()>;
+
+const std::map<absl::string_view, Call>& Calls() {
+  static const auto* const kCalls = new std::map<absl::string_view, Call>{
+      {"MissingProgram",
+       [] {
+         Command command({"no-such-program", "--fast"});
+         command.env = Environment::Only({{"PATH", "/usr/bin:/bin"}});
+         return Spawned(command);
+       }},
+      {"MissingPath", [] { return Spawned(Command({"/no/such/program"})); }},
+      {"MissingInterpreter",
+       [] {
+         const TemporaryDirectory directory;
+         Command command({directory.Write("script", "#!/no/such/sh\n", 0755)});
+         return Spawned(command);
+       }},
+      {"NotExecutable", [] { return Spawned(Command({"/etc/passwd"})); }},
+      {"MissingDirectory",
+       [] {
+         Command command({"ls"});
+         command.working_directory = "/no/such/folder";
+         return Spawned(command);
+       }},
+      {"MissingFile",
+       [] {
+         Command command({"sort"});
+         command.in = Stdio::File("/no/such/words", Stdio::FileMode::kRead);
+         return Spawned(command);
+       }},
+      {"EmptyArgv", [] { return Spawned(Command({})); }},
+      {"BadVariable",
+       [] {
+         Command command({"env"});
+         command.env.Set("A=B", "c");
+         return Spawned(command);
+       }},
+      {"BadSignal",
+       [] {
+         Command command({"cat"});
+         command.blocked_signals = {SIGKILL};
+         return Spawned(command);
+       }},
+      {"NoDescriptor", [] { return SpawnedWithout(&PoorOs::descriptors); }},
+      {"NoThread", [] { return SpawnedWithout(&PoorOs::threads); }},
+      {"Wait",
+       [] { return Settled(Late(), kSleeps)->WaitFor(kShort).status(); }},
+      {"WaitNoHang", [] { return MustSpawn(Late())->Wait(WNOHANG).status(); }},
+      {"WaitFlags", [] { return MustSpawn(Late())->Wait(WUNTRACED).status(); }},
+      {"WaitAny",
+       [] {
+         auto one = MustSpawn(Late());
+         auto two = MustSpawn(Command({"cat"}));
+         return WaitAny({one.get(), two.get()}, kShort).status();
+       }},
+      {"SignalAfterEnd",
+       [] {
+         auto process = MustSpawn(Command({"true"}));
+         process->Wait().IgnoreError();
+         return process->Signal(SIGTERM);
+       }},
+      {"SignalNumber", [] { return MustSpawn(Late())->Signal(99); }},
+      {"EmptyEscalation",
+       [] { return MustSpawn(Late())->Terminate(Escalation()).status(); }},
+      {"BadEscalation",
+       [] {
+         Escalation escalation;
+         escalation.steps = {EscalationStep::Signal(SIGTERM, -kShort)};
+         return MustSpawn(Late())->Terminate(escalation).status();
+       }},
+      {"EscalationTooWeak",
+       [] {
+         Escalation escalation;
+         escalation.steps = {EscalationStep::Signal(SIGWINCH, kShort)};
+         return Settled(Late(), kSleeps)->Terminate(escalation).status();
+       }},
+      {"WriteAfterClose",
+       [] {
+         auto process = MustSpawn(Late());
+         process->CloseStdin().IgnoreError();
+         return process->Write("more");
+       }},
+      {"WriteAfterEnd",
+       [] {
+         auto process = MustSpawn(Command({"true"}));
+         process->Wait().IgnoreError();
+         return process->Write("more");
+       }},
+      {"WriteWithoutPipe",
+       [] {
+         Command command = Late();
+         command.in = Stdio::Null();
+         return MustSpawn(command)->Write("more");
+       }},
+      {"WriteTooMuch",
+       [] {
+         Command command = Late();
+         command.input_limit = 100000;
+         auto process = MustSpawn(command);
+         process->Write(std::string(90000, 'x')).IgnoreError();
+         return process->Write(std::string(90000, 'x'));
+       }},
+      {"Flush",
+       [] {
+         auto process = Settled(Late(), kSleeps);
+         process->Write(std::string(1000000, 'x')).IgnoreError();
+         return process->Flush(kShort);
+       }},
+      {"ReadLine",
+       [] { return MustSpawn(Late())->out().ReadLine(kShort).status(); }},
+      {"ReadLineAtEnd",
+       [] {
+         return MustSpawn(Command({"true"}))
+             ->out()
+             .ReadLine(kNeverReached)
+             .status();
+       }},
+      {"Expect",
+       [] {
+         auto process = MustSpawn(Command::Shell("echo hello; sleep 1000"));
+         AwaitLine(*process, "hello");
+         Expect expect(process.get());
+         return expect.Await(Pattern::Literal("login:"), kShort).status();
+       }},
+      {"ExpectAtEnd",
+       [] {
+         auto process = MustSpawn(Command::Shell("echo hello; exit 3"));
+         process->Wait().IgnoreError();
+         Expect expect(process.get());
+         return expect.Await(Pattern::Literal("login:"), kNeverReached)
+             .status();
+       }},
+      {"ExpectBadPattern",
+       [] {
+         auto process = MustSpawn(Late());
+         Expect expect(process.get());
+         return expect.Await(Pattern::Regex("(a"), kShort).status();
+       }},
+      {"ReplProgramMissing",
+       [] {
+         ReplDialect dialect = BcDialect();
+         dialect.command.argv[0] = "no-such-calculator";
+         dialect.command.env.Set("PATH", "/usr/bin:/bin");
+         return Repl::Start(dialect, kNeverReached).status();
+       }},
+      {"ReplProgramFails",
+       [] {
+         ReplDialect dialect = ShDialect();
+         dialect.command = Command::Shell("echo 'no license' >&2; exit 3");
+         return Repl::Start(dialect, kNeverReached).status();
+       }},
+      {"EvalTimeout",
+       [] {
+         auto repl = Repl::Start(PythonDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         return (*repl)->Eval("while True: pass", kShort).status();
+       }},
+      {"EvalIncomplete",
+       [] {
+         auto repl = Repl::Start(PythonDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         return (*repl)->Eval("print(", kNeverReached).status();
+       }},
+      {"EvalEnds",
+       [] {
+         auto repl = Repl::Start(ShDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         return (*repl)->Eval("kill -KILL $$", kNeverReached).status();
+       }},
+      {"EvalAfterClose",
+       [] {
+         auto repl = Repl::Start(ShDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         (*repl)->Close().IgnoreError();
+         return (*repl)->Eval("echo", kNeverReached).status();
+       }},
+      {"ReadyTimeout",
+       [] {
+         auto process =
+             Settled(Command::Shell("echo hello; exec cat"), kReadsStdin);
+         return WaitUntilReady(*process, ReadyCondition::Line("listening"),
+                               kShort)
+             .status();
+       }},
+      {"ReadyEnded",
+       [] {
+         auto process =
+             MustSpawn(Command::Shell("echo 'port in use' >&2; exit 3"));
+         return WaitUntilReady(*process, ReadyCondition::Line("listening"),
+                               kNeverReached)
+             .status();
+       }},
+      {"RunTimeout",
+       [] {
+         RunOptions options;
+         options.timeout = kShort;
+         return Run(Late(), options).status();
+       }},
+      {"RunIdle",
+       [] {
+         RunOptions options;
+         options.idle_timeout = kShort;
+         return Run(Late(), options).status();
+       }},
+      {"RunExit",
+       [] { return Check(Command::Shell("echo 'no disk' >&2; exit 3")); }},
+      {"RunSignal", [] { return Check(Command::Shell("kill -TERM $$")); }},
+      {"RunInput",
+       [] {
+         RunOptions options;
+         options.input = "words";
+         Command command({"sort"});
+         command.in = Stdio::Null();
+         return Run(command, options).status();
+       }},
+      {"Pipeline",
+       [] {
+         return Pipeline::Spawn({Late(), Command({"/no/such/filter"})})
+             .status();
+       }},
+      {"WithTimeout",
+       [] {
+         auto process = Settled(Late(), kSleeps);
+         return WithTimeout(kShort, [&] { return process->Wait().status(); });
+       }},
+  };
+  return *kCalls;
+}
+
+class MessagesTest : public testing::TestWithParam<Message> {};
+
+TEST_P(MessagesTest, SaysWhatFailedAndWhy) {
+  const absl::Status status = Calls().at(GetParam().name)();
+
+  EXPECT_EQ(status.code(), GetParam().code);
+  EXPECT_EQ(Steady(status.message()), GetParam().text);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MessagesTest, testing::ValuesIn(kMessages),
+                         [](const testing::TestParamInfo<Message>& info) {
+                           return std::string(info.param.name);
+                         });
+
+TEST(ToolMessagesTest, SayWhatFailedAndWhy) {
+  for (const ToolMessage& message : kToolMessages) {
+    Command tool = Tool(absl::StrSplit(message.words, ' ', absl::SkipEmpty()));
+    tool.env.Set("PATH", "/usr/bin:/bin");
+
+    const ToolResult result = ResultOf(tool);
+
+    EXPECT_EQ(result.code, message.code) << message.words;
+    EXPECT_EQ(result.err, absl::StrCat(message.text, "\n")) << message.words;
+  }
+}
+
+}  // namespace
+}  // namespace asyncproc
