@@ -76,7 +76,7 @@ int ExitStatus::term_signal() const {
 
 std::string ExitStatus::ToString() const {
   if (exited()) return absl::StrCat("exited with status ", code_);
-  return absl::StrCat("killed by ", SignalDescription(signal_),
+  return absl::StrCat("killed by ", SignalName(signal_),
                       core_dumped_ ? ", core dumped" : "");
 }
 

@@ -22,7 +22,7 @@ struct ResourceUsage {
 // never confused: exit(9), exit(137) and SIGKILL are three different things.
 //
 //   if (status->ok()) ...
-//   else std::cerr << *status;    // "killed by SIGKILL (killed)"
+//   else std::cerr << *status;    // "killed by SIGKILL"
 //
 // A value: copy it freely. Thread safety: as an int.
 class ExitStatus {
@@ -54,7 +54,7 @@ class ExitStatus {
   const ResourceUsage& usage() const { return usage_; }
   void set_usage(const ResourceUsage& usage) { usage_ = usage; }
 
-  // "exited with status 3", "killed by SIGKILL (killed)", "killed by SIGSEGV
+  // "exited with status 3", "killed by SIGKILL", "killed by SIGSEGV
   // (segmentation fault), core dumped", "killed by SIGRTMIN+2".
   std::string ToString() const;
 

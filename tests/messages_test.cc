@@ -139,7 +139,7 @@ constexpr Message kMessages[] = {
     {"EvalIncomplete", StatusCode::kInvalidArgument,
      "python3 (pid N): \"print(\" is not complete; the session goes on"},
     {"EvalEnds", StatusCode::kFailedPrecondition,
-     "sh (pid N) has ended at \"kill -KILL $$\": killed by SIGKILL (killed)"},
+     "sh (pid N) has ended at \"kill -KILL $$\": killed by SIGKILL"},
     {"EvalAfterClose", StatusCode::kFailedPrecondition,
      "the session with sh (pid N) has been closed"},
     {"ReadyTimeout", StatusCode::kDeadlineExceeded,
@@ -152,15 +152,15 @@ constexpr Message kMessages[] = {
      "exited with status 3; last of stderr: 'port in use'"},
     {"RunTimeout", StatusCode::kDeadlineExceeded,
      "sleep 1000 did not end within its timeout of 50ms; it has ended: killed "
-     "by SIGTERM (terminated) after TIME"},
+     "by SIGTERM after TIME"},
     {"RunIdle", StatusCode::kDeadlineExceeded,
      "sleep 1000 said nothing for its idle timeout of 50ms; it has ended: "
-     "killed by SIGTERM (terminated) after TIME"},
+     "killed by SIGTERM after TIME"},
     {"RunExit", StatusCode::kAborted,
      "/bin/sh -c 'echo '\\''no disk'\\'' >&2; exit 3': exited with status 3 "
      "after TIME; last of stderr: 'no disk'"},
     {"RunSignal", StatusCode::kAborted,
-     "/bin/sh -c 'kill -TERM $$': killed by SIGTERM (terminated) after TIME"},
+     "/bin/sh -c 'kill -TERM $$': killed by SIGTERM after TIME"},
     {"RunInput", StatusCode::kInvalidArgument,
      "cannot run sort: there is input for a stdin that is not a pipe: it is "
      "/dev/null"},

@@ -507,7 +507,7 @@ TEST(ExampleTest, RunsThreeCommands) {
             "checker: exited with status 3\n"
             "checker complained: no such page\n"
             "sleeper: takes too long\n"
-            "sleeper: killed by SIGTERM (terminated)\n");
+            "sleeper: killed by SIGTERM\n");
 }
 
 TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {

@@ -298,7 +298,7 @@ TEST(ServerFixtureTest, FailsForAServerThatIsNeverReady) {
 TEST(ServerFixtureTest, FailsForAServerThatCrashes) {
   EXPECT_THAT(Report("Crashing.Fails"),
               AllOf(HasSubstr("the server ended before the test did: killed by "
-                              "SIGSEGV (segmentation fault)"),
+                              "SIGSEGV"),
                     HasSubstr("stdout: ready\n")));
 }
 
@@ -317,7 +317,7 @@ TEST(MatchersTest, ExplainAnotherEnd) {
                     "clue'")));
   EXPECT_THAT(Report("Matchers.EndIsASignal"),
               AllOf(HasSubstr("Expected: exits with a status that is < 9"),
-                    HasSubstr("which has ended: killed by SIGKILL (killed)")));
+                    HasSubstr("which has ended: killed by SIGKILL")));
 }
 
 TEST(MatchersTest, ExplainWhatIsStillRunningAndWaitForItOnce) {

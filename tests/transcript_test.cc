@@ -453,7 +453,7 @@ TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
           "SIGTERM (terminated) to its group", "SIGRTMIN+30 to its tree",
           "the end of stdin", "stdin closed by the child", "the end of stdout",
           "the end of stderr", "exited with status 255",
-          "killed by SIGSEGV (segmentation fault), core dumped",
+          "killed by SIGSEGV, core dumped",
           "an unknown end: taken by someone else"));
 }
 

@@ -213,7 +213,7 @@ testing::PolymorphicMatcher<EndMatcher> ExitsWithCode(
 
 testing::PolymorphicMatcher<internal::EndMatcher> IsKilledBy(
     int signal, absl::Duration timeout) {
-  const std::string which = SignalDescription(signal);
+  const std::string which = SignalName(signal);
   return testing::MakePolymorphicMatcher(internal::EndMatcher(
       [signal](const ExitStatus& end) {
         return end.signaled() && end.term_signal() == signal;
