@@ -1,6 +1,5 @@
 #include "asyncproc/output_stream.h"
 
-#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -46,23 +45,31 @@ absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
 }
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
-  if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
-    return *std::move(line);
-  }
-  absl::StatusOr<std::string> line =
-      buffer_->ReadLine(cursor_, absl::InfinitePast());
-  if (absl::IsDeadlineExceeded(line.status())) {
+  std::string line;
+  absl::Status status =
+      buffer_->ReadLine(cursor_, &line, absl::InfinitePast());
+  if (status.ok()) return line;
+  if (absl::IsDeadlineExceeded(status)) {
     return absl::UnavailableError("no line yet");
   }
-  return line;
+  return status;
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
+  std::string line;
+  absl::Status status = ReadLine(&line, timeout);
+  if (!status.ok()) return status;
+  return line;
+}
+
+absl::Status OutputCursor::ReadLine(std::string* line, absl::Duration timeout) {
   // A line that has arrived needs no deadline.
-  if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
-    return *std::move(line);
-  }
-  return buffer_->ReadLine(cursor_, DeadlineAfter(timeout));
+  if (buffer_->TryReadLine(cursor_, line)) return absl::OkStatus();
+  return buffer_->ReadLine(cursor_, line, DeadlineAfter(timeout));
+}
+
+LineRange OutputCursor::Lines(absl::Duration timeout) {
+  return LineRange(this, timeout);
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
@@ -73,6 +80,10 @@ absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
 absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
                                                       absl::Duration timeout) {
   return buffer_->ReadExactly(cursor_, size, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadToEnd(absl::Duration timeout) {
+  return buffer_->ReadToEnd(cursor_, DeadlineAfter(timeout));
 }
 
 std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }
@@ -89,17 +100,21 @@ absl::StatusOr<int> OutputCursor::ReadyFd() {
 
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
 
+bool LineRange::Next() {
+  status_ = cursor_->ReadLine(&line_, timeout_);
+  if (status_.ok()) return true;
+  if (absl::IsOutOfRange(status_)) status_ = absl::OkStatus();
+  return false;
+}
+
 // Shared by the handle and the thread, which ends by itself if it is detached.
 struct TapHandle::Runner {
   Runner(OutputCursor cursor, Tap tap, TapUnit unit)
       : cursor(std::move(cursor)), tap(std::move(tap)), unit(unit) {}
 
   void Run() {
-    for (;;) {
-      absl::StatusOr<std::string> piece = Next();
-      if (!piece.ok()) break;
-      tap(*piece);
-    }
+    std::string piece;
+    while (Next(&piece).ok()) tap(piece);
     internal::MutexLock lock(mu);
     done = true;
   }
@@ -110,13 +125,17 @@ struct TapHandle::Runner {
         .ok();
   }
 
-  absl::StatusOr<std::string> Next() {
+  absl::Status Next(std::string* piece) {
     if (unit == TapUnit::kChunk) {
-      return cursor.ReadSome(absl::InfiniteDuration());
+      absl::StatusOr<std::string> some =
+          cursor.ReadSome(absl::InfiniteDuration());
+      if (some.ok()) *piece = *std::move(some);
+      return some.status();
     }
     // A line longer than the bound is split into pieces: otherwise the child
     // would wait forever.
-    return cursor.buffer_->ReadLine(cursor.cursor_, absl::InfiniteFuture(),
+    return cursor.buffer_->ReadLine(cursor.cursor_, piece,
+                                    absl::InfiniteFuture(),
                                     OutputBuffer::LongLine::kSplit);
   }
 

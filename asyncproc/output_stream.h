@@ -3,8 +3,10 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +20,7 @@
 namespace asyncproc {
 
 class Expect;
+class LineRange;
 
 namespace internal {
 struct BufferCursor;
@@ -35,12 +38,9 @@ enum class From {
 // in the stream: bytes that one reader takes remain for the others.
 // OutputStream is a reader itself; OutputStream::NewCursor makes more.
 //
-//   while (true) {
-//     absl::StatusOr<std::string> line = cursor.ReadLine(absl::Seconds(5));
-//     if (absl::IsOutOfRange(line.status())) break;  // The child is done.
-//     if (!line.ok()) return line.status();
-//     Use(*line);
-//   }
+//   asyncproc::LineRange lines = cursor.Lines(absl::Seconds(5));
+//   for (absl::string_view line : lines) Use(line);
+//   if (!lines.status().ok()) return lines.status();  // No line for 5 seconds.
 //
 // Lines: "\n" or "\r\n" ends a line, and is not part of it. The last line is
 // returned at the end of the stream even without a line end. A line may contain
@@ -78,6 +78,13 @@ class OutputCursor {
   // yet.
   absl::StatusOr<std::string> TryReadLine();
   absl::StatusOr<std::string> ReadLine(absl::Duration timeout);
+  // The same, into `*line`, whose memory is reused: for loops over many lines.
+  // At an error, `*line` is unchanged.
+  absl::Status ReadLine(std::string* line, absl::Duration timeout);
+
+  // Returns a range over the lines up to the end of the stream, for a range-for
+  // loop. It waits for each line up to `timeout`.
+  LineRange Lines(absl::Duration timeout);
 
   // Takes the bytes up to the next `delimiter`, and the delimiter, which is not
   // returned. kOutOfRange: the stream has ended without a delimiter; nothing is
@@ -88,6 +95,23 @@ class OutputCursor {
   // Takes exactly `size` bytes. kOutOfRange: the stream has ended with fewer,
   // which are not taken.
   absl::StatusOr<std::string> ReadExactly(size_t size, absl::Duration timeout);
+
+  // Waits for the end of the stream, and takes all bytes up to it, possibly
+  // none. At an error nothing is taken, and Read takes the bytes that have
+  // arrived:
+  //
+  //   absl::StatusOr<std::string> rest =
+  //       process->out().ReadToEnd(absl::Seconds(5));
+  //   if (!rest.ok()) return rest.status();
+  //
+  // kResourceExhausted: more has arrived than fits into the bound of
+  // OutputBound::BlockChild. A stream that broke off: its error.
+  //
+  // Also for all output: Run starts a command, and returns all of its output
+  // when the command has ended. Read after Process::Wait returns the output of
+  // a child that may leave other processes behind: they can keep the stream
+  // open, and ReadToEnd waits for them.
+  absl::StatusOr<std::string> ReadToEnd(absl::Duration timeout);
 
   // Returns the same bytes as Read, without taking them.
   std::string Peek() const;
@@ -139,6 +163,81 @@ class OutputCursor {
 
   std::shared_ptr<internal::OutputBuffer> buffer_;  // Null: moved from.
   internal::BufferCursor* cursor_;
+};
+
+// The lines of a stream, from OutputCursor::Lines:
+//
+//   asyncproc::LineRange lines = process->out().Lines(absl::Seconds(5));
+//   for (absl::string_view line : lines) {
+//     if (line == "ready") break;
+//   }
+//   if (!lines.status().ok()) return lines.status();
+//
+// The loop ends at the end of the stream, and then status() is OK; or where
+// ReadLine returns another error, which is then status(). The timeout is for
+// each line; a WithTimeout around the loop limits the time of all lines.
+//
+// Each line is taken when the loop gets to it. So a loop that is left by
+// `break` has taken the lines that it saw, and the next reader, or another
+// range, goes on behind them. The line is valid until the next step of the
+// loop.
+//
+// Thread safety: for use by one thread. Other threads may use the cursor.
+// Ownership: the cursor must outlive the range.
+// Blocking: begin() and the ++ of an iterator wait, as ReadLine does.
+class LineRange {
+ public:
+  // An input iterator: all copies of it stand at the same line.
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = std::string;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const std::string*;
+    using reference = absl::string_view;
+
+    iterator() = default;  // The end.
+    reference operator*() const { return range_->line_; }
+    iterator& operator++() {
+      if (!range_->Next()) range_ = nullptr;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(iterator a, iterator b) {
+      return a.range_ == b.range_;
+    }
+    friend bool operator!=(iterator a, iterator b) { return !(a == b); }
+
+   private:
+    friend class LineRange;
+    explicit iterator(LineRange* range) : range_(range) {}
+
+    LineRange* range_ = nullptr;
+  };
+
+  LineRange(const LineRange&) = delete;
+  LineRange& operator=(const LineRange&) = delete;
+
+  // Takes the first line.
+  iterator begin() { return ++iterator(this); }
+  iterator end() { return iterator(); }
+
+  // The reason for the end of the loop; OK at the end of the stream, and before
+  // the end of the loop.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  friend class OutputCursor;
+  LineRange(OutputCursor* cursor, absl::Duration timeout)
+      : cursor_(cursor), timeout_(timeout) {}
+
+  // Takes the next line. False: there is none.
+  bool Next();
+
+  OutputCursor* const cursor_;
+  const absl::Duration timeout_;
+  std::string line_;
+  absl::Status status_;
 };
 
 // Called with a piece of output, or a line of it.

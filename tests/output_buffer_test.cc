@@ -40,8 +40,16 @@ class Buffered {
   explicit Buffered(OutputBound bound = OutputBound::Unbounded())
       : buffer(bound), reader(buffer.AddCursor(/*at_oldest=*/true)) {}
 
-  absl::StatusOr<std::string> Line() {
-    return buffer.ReadLine(reader, absl::InfinitePast());
+  absl::StatusOr<std::string> Line(
+      absl::Time deadline = absl::InfinitePast(),
+      OutputBuffer::LongLine long_line = OutputBuffer::LongLine::kRefuse) {
+    std::string line;
+    absl::Status status = buffer.ReadLine(reader, &line, deadline, long_line);
+    if (!status.ok()) return status;
+    return line;
+  }
+  absl::StatusOr<std::string> ToEnd() {
+    return buffer.ReadToEnd(reader, absl::InfinitePast());
   }
   absl::StatusOr<std::string> Until(absl::string_view delimiter) {
     return buffer.ReadUntil(reader, delimiter, absl::InfinitePast());
@@ -370,8 +378,7 @@ TEST(OutputBufferTest, WakesWhoeverWaitsForALine) {
     b.buffer.Append("c\n");
   });
 
-  EXPECT_THAT(b.buffer.ReadLine(b.reader, DeadlineAfter(kNeverReached)),
-              IsOkAndHolds("abc"));
+  EXPECT_THAT(b.Line(DeadlineAfter(kNeverReached)), IsOkAndHolds("abc"));
   producer.join();
 }
 
@@ -776,8 +783,7 @@ TEST_F(BoundTest, SplitsALineThatIsLongerThanTheBoundWhereThatIsAskedFor) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789\nx\n");
   const auto piece = [&b] {
-    return b.buffer.ReadLine(b.reader, absl::InfinitePast(),
-                             OutputBuffer::LongLine::kSplit);
+    return b.Line(absl::InfinitePast(), OutputBuffer::LongLine::kSplit);
   };
 
   Drive(b.buffer);
