@@ -299,10 +299,7 @@ void OutputBuffer::CancelCursor(CursorRef cursor) {
   if (wake_ != nullptr) wake_();
 }
 
-const OutputBuffer::Segment& OutputBuffer::SegmentOf(BufferCursor& cursor) {
-  if (segments_.size() == 1 && cursor.position >= segments_.front().start) {
-    return segments_.front();
-  }
+const OutputBuffer::Segment& OutputBuffer::SkipGap(BufferCursor& cursor) {
   size_t i = 0;
   while (i + 1 < segments_.size() && cursor.position >= segments_[i].end()) {
     ++i;

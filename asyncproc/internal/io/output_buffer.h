@@ -237,6 +237,12 @@ class OutputBuffer {
 
   // The segment at the cursor, after the cursor has skipped a gap.
   const Segment& SegmentOf(BufferCursor& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const Segment& front = segments_.front();
+    const bool is_only = segments_.size() == 1;
+    return is_only && cursor.position >= front.start ? front : SkipGap(cursor);
+  }
+  const Segment& SkipGap(BufferCursor& cursor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Find(BufferCursor& cursor, absl::string_view delimiter, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
