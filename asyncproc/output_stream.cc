@@ -46,8 +46,7 @@ absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
   std::string line;
-  absl::Status status =
-      buffer_->ReadLine(cursor_, &line, absl::InfinitePast());
+  absl::Status status = buffer_->ReadLine(cursor_, &line, absl::InfinitePast());
   if (status.ok()) return line;
   if (absl::IsDeadlineExceeded(status)) {
     return absl::UnavailableError("no line yet");

@@ -78,12 +78,18 @@ class OutputCursor {
   // yet.
   absl::StatusOr<std::string> TryReadLine();
   absl::StatusOr<std::string> ReadLine(absl::Duration timeout);
-  // The same, into `*line`, whose memory is reused: for loops over many lines.
-  // At an error, `*line` is unchanged.
+  // The same, into `*line`, reusing its memory: the fastest form for many
+  // lines. At an error, `*line` is unchanged.
+  //
+  //   asyncproc::OutputStream& out = process->out();
+  //   std::string line;
+  //   absl::Status status;
+  //   while ((status = out.ReadLine(&line, absl::Seconds(5))).ok()) Use(line);
+  //   if (!absl::IsOutOfRange(status)) return status;
   absl::Status ReadLine(std::string* line, absl::Duration timeout);
 
-  // Returns a range over the lines up to the end of the stream, for a range-for
-  // loop. It waits for each line up to `timeout`.
+  // Returns a range for a loop over the lines up to the end of the stream,
+  // which waits for each line up to `timeout`. It calls the ReadLine above.
   LineRange Lines(absl::Duration timeout);
 
   // Takes the bytes up to the next `delimiter`, and the delimiter, which is not
@@ -97,20 +103,20 @@ class OutputCursor {
   absl::StatusOr<std::string> ReadExactly(size_t size, absl::Duration timeout);
 
   // Waits for the end of the stream, and takes all bytes up to it, possibly
-  // none. At an error nothing is taken, and Read takes the bytes that have
-  // arrived:
+  // none. The end itself is not an error: at the end, returns "".
   //
-  //   absl::StatusOr<std::string> rest =
-  //       process->out().ReadToEnd(absl::Seconds(5));
-  //   if (!rest.ok()) return rest.status();
+  //   asyncproc::OutputStream& out = process->out();
+  //   absl::StatusOr<std::string> title = out.ReadLine(absl::Seconds(5));
+  //   absl::StatusOr<std::string> text = out.ReadToEnd(absl::Seconds(5));
   //
-  // kResourceExhausted: more has arrived than fits into the bound of
-  // OutputBound::BlockChild. A stream that broke off: its error.
+  // Errors: nothing is taken; Read takes the bytes that have arrived.
+  // kResourceExhausted when OutputBound::BlockChild has stopped the child; the
+  // error of the stream when a read of the pipe has failed.
   //
-  // Also for all output: Run starts a command, and returns all of its output
-  // when the command has ended. Read after Process::Wait returns the output of
-  // a child that may leave other processes behind: they can keep the stream
-  // open, and ReadToEnd waits for them.
+  // Other calls that return the whole output: Run, for a command that needs no
+  // conversation; Process::Wait and then Read, for a child that leaves other
+  // processes behind, which hold the stream open, so that ReadToEnd waits for
+  // them.
   absl::StatusOr<std::string> ReadToEnd(absl::Duration timeout);
 
   // Returns the same bytes as Read, without taking them.
@@ -173,27 +179,26 @@ class OutputCursor {
 //   }
 //   if (!lines.status().ok()) return lines.status();
 //
-// The loop ends at the end of the stream, and then status() is OK; or where
-// ReadLine returns another error, which is then status(). The timeout is for
-// each line; a WithTimeout around the loop limits the time of all lines.
+// The loop ends at the end of the stream, with status() OK, or at any other
+// error of ReadLine, with that status(). The timeout is for each line; a
+// WithTimeout around the loop limits the time of the whole loop.
 //
-// Each line is taken when the loop gets to it. So a loop that is left by
-// `break` has taken the lines that it saw, and the next reader, or another
-// range, goes on behind them. The line is valid until the next step of the
-// loop.
+// Each step of the loop takes one line, which is valid until the next step.
+// After a `break`, the next read by the cursor, or the next loop, continues
+// after that line.
 //
-// Thread safety: for use by one thread. Other threads may use the cursor.
-// Ownership: the cursor must outlive the range.
+// Thread safety: one thread at a time may use the range; other threads may use
+// the cursor. Ownership: the cursor must outlive the range.
 // Blocking: begin() and the ++ of an iterator wait, as ReadLine does.
 class LineRange {
  public:
-  // An input iterator: all copies of it stand at the same line.
+  // An input iterator: all copies have the same current line.
   class iterator {
    public:
     using iterator_category = std::input_iterator_tag;
     using value_type = std::string;
     using difference_type = std::ptrdiff_t;
-    using pointer = const std::string*;
+    using pointer = void;
     using reference = absl::string_view;
 
     iterator() = default;  // The end.

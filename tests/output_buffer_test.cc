@@ -263,6 +263,30 @@ TEST(OutputBufferTest, GivesExactlySoManyBytesOrNone) {
   EXPECT_THAT(b.Exactly(2), IsOkAndHolds("ef"));
 }
 
+TEST(OutputBufferTest, ReadsToTheEndOrTakesNothing) {
+  Buffered b;
+  b.buffer.Append("a\r\nb");
+
+  EXPECT_THAT(b.ToEnd(), HasCode(kNotYet));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("a"));
+  b.buffer.Append("c");
+  EXPECT_THAT(b.ToEnd(), HasCode(kNotYet));
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("bc"));
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds(""));
+}
+
+TEST(OutputBufferTest, RefusesToReadToAnEndThatIsAFailure) {
+  Buffered b;
+  b.buffer.Append("abc");
+  b.buffer.Finish(absl::DataLossError("broken"));
+
+  EXPECT_THAT(b.ToEnd(), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(b.All(), "abc");
+  EXPECT_THAT(b.ToEnd(), HasCode(absl::StatusCode::kDataLoss));
+}
+
 // RDL-08
 TEST(OutputBufferTest, GivesThePartOfALineToWhoeverTakesEverything) {
   Buffered b;
@@ -483,6 +507,17 @@ TEST(DropOldestTest, FindsADelimiterBehindWhatWasDroppedWhileItSearched) {
   EXPECT_EQ(b.Dropped(), 6);
 }
 
+TEST(DropOldestTest, ReadsToTheEndTheBytesThatAreKept) {
+  Buffered b(OutputBound::DropOldest(4));
+  b.buffer.Append("abcdefg");
+  EXPECT_THAT(b.ToEnd(), HasCode(kNotYet));
+  b.buffer.Append("h");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("efgh"));
+  EXPECT_EQ(b.Dropped(), 4);
+}
+
 TEST(DropOldestTest, RefusesToWaitForMoreThanItKeeps) {
   Buffered b(OutputBound::DropOldest(4));
 
@@ -525,6 +560,15 @@ TEST(HeadAndTailTest, EndsALineAtTheGap) {
   EXPECT_THAT(b.Line(), IsOkAndHolds("ail"));
   EXPECT_THAT(b.Line(), IsOkAndHolds("two"));
   EXPECT_THAT(b.Line(), HasCode(kNotYet));
+}
+
+TEST(HeadAndTailTest, ReadsToTheEndAcrossTheGap) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abcd.........wxyz");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("abcdwxyz"));
+  EXPECT_EQ(b.Dropped(), 9);
 }
 
 TEST(HeadAndTailTest, ReadsUntilADelimiterAcrossTheGap) {
