@@ -46,7 +46,7 @@ absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
   std::string line;
-  absl::Status status = buffer_->ReadLine(cursor_, &line, absl::InfinitePast());
+  absl::Status status = ReadLine(&line, absl::ZeroDuration());
   if (status.ok()) return line;
   if (absl::IsDeadlineExceeded(status)) {
     return absl::UnavailableError("no line yet");
@@ -67,7 +67,7 @@ absl::Status OutputCursor::ReadLine(std::string* line, absl::Duration timeout) {
   return buffer_->ReadLine(cursor_, line, DeadlineAfter(timeout));
 }
 
-LineRange OutputCursor::Lines(absl::Duration timeout) {
+LineRange OutputCursor::Lines(absl::Duration timeout) & {
   return LineRange(this, timeout);
 }
 

@@ -90,7 +90,7 @@ class OutputCursor {
 
   // Returns a range for a loop over the lines up to the end of the stream,
   // which waits for each line up to `timeout`. It calls the ReadLine above.
-  LineRange Lines(absl::Duration timeout);
+  LineRange Lines(absl::Duration timeout) &;
 
   // Takes the bytes up to the next `delimiter`, and the delimiter, which is not
   // returned. kOutOfRange: the stream has ended without a delimiter; nothing is
@@ -110,8 +110,9 @@ class OutputCursor {
   //   absl::StatusOr<std::string> text = out.ReadToEnd(absl::Seconds(5));
   //
   // Errors: nothing is taken; Read takes the bytes that have arrived.
-  // kResourceExhausted when OutputBound::BlockChild has stopped the child; the
-  // error of the stream when a read of the pipe has failed.
+  // kResourceExhausted when the bytes fill the bound of
+  // OutputBound::BlockChild; the error of the pipe when a read of it has
+  // failed.
   //
   // Other calls that return the whole output: Run, for a command that needs no
   // conversation; Process::Wait and then Read, for a child that leaves other
@@ -188,7 +189,7 @@ class OutputCursor {
 // after that line.
 //
 // Thread safety: one thread at a time may use the range; other threads may use
-// the cursor. Ownership: the cursor must outlive the range.
+// the cursor. Ownership: the cursor must outlive the range, and stay in place.
 // Blocking: begin() and the ++ of an iterator wait, as ReadLine does.
 class LineRange {
  public:
