@@ -112,8 +112,11 @@ struct TapHandle::Runner {
       : cursor(std::move(cursor)), tap(std::move(tap)), unit(unit) {}
 
   void Run() {
-    std::string piece;
-    while (Next(&piece).ok()) tap(piece);
+    for (;;) {
+      absl::StatusOr<std::string> piece = Next();
+      if (!piece.ok()) break;
+      tap(*piece);
+    }
     internal::MutexLock lock(mu);
     done = true;
   }
@@ -124,18 +127,19 @@ struct TapHandle::Runner {
         .ok();
   }
 
-  absl::Status Next(std::string* piece) {
+  // Each piece has its own memory, so that an idle tap keeps none.
+  absl::StatusOr<std::string> Next() {
     if (unit == TapUnit::kChunk) {
-      absl::StatusOr<std::string> some =
-          cursor.ReadSome(absl::InfiniteDuration());
-      if (some.ok()) *piece = *std::move(some);
-      return some.status();
+      return cursor.ReadSome(absl::InfiniteDuration());
     }
     // A line longer than the bound is split into pieces: otherwise the child
     // would wait forever.
-    return cursor.buffer_->ReadLine(cursor.cursor_, piece,
-                                    absl::InfiniteFuture(),
-                                    OutputBuffer::LongLine::kSplit);
+    std::string line;
+    absl::Status status =
+        cursor.buffer_->ReadLine(cursor.cursor_, &line, absl::InfiniteFuture(),
+                                 OutputBuffer::LongLine::kSplit);
+    if (!status.ok()) return status;
+    return line;
   }
 
   OutputCursor cursor;

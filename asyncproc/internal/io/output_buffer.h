@@ -235,7 +235,8 @@ class OutputBuffer {
   // for that reader.
   void Resume(bool wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // The segment at the cursor, after the cursor has skipped a gap.
+  // The segment at the cursor, after the cursor has skipped a gap. SkipGap is
+  // the rare case of it.
   const Segment& SegmentOf(BufferCursor& cursor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     const Segment& front = segments_.front();
