@@ -24,8 +24,8 @@ namespace asyncproc {
 
 class ChildObserver;
 
-// The initial state of a child's terminal; see Command::pty. Terminal changes
-// it later. A value.
+// The initial state of a child's terminal; see Command::pty. The methods of
+// Terminal can change it later. A value.
 struct Pty {
   int rows = 24;
   int columns = 80;
@@ -152,7 +152,8 @@ class ProcessGroup {
   // starts can be signalled together, and Ctrl-C at the host's terminal does
   // not reach them.
   static ProcessGroup New() { return ProcessGroup(kNew); }
-  // The group of another child, its leader, in the same session.
+  // The group that another child, with the pid `leader`, leads in the same
+  // session.
   static ProcessGroup Join(pid_t leader) {
     return ProcessGroup(leader > 0 ? leader : kNone);
   }
@@ -227,8 +228,9 @@ struct Command {
   //   asyncproc::Command hostname({"hostname"});
   //   auto process = asyncproc::Process::Spawn(hostname.Via({"srun", "-n1"}));
   //
-  // A signal reaches the command only if that program forwards it, as srun
-  // does. `executable`, if set, replaces argv[0].
+  // Whether a signal reaches the command depends on that program: nice and env
+  // become the command, and srun forwards signals. `executable`, if set,
+  // replaces argv[0].
   Command Via(std::vector<std::string> prefix) const;
 
   // This command, run on `machine` ("build1", "me@build1") by OpenSSH:
@@ -247,8 +249,9 @@ struct Command {
   // terminal there too.
   //
   // The exit status is the command's; 128 + n if signal n killed the command
-  // there; 127 if there is no such program; 126 if there is no such directory;
-  // 255 if ssh failed, or if the command itself returned 255.
+  // there; 127 if there is no such program; 126 if there is no such directory,
+  // or the program cannot be executed; 255 if ssh failed, or if the command
+  // itself returned 255.
   //
   // When the local ssh or the connection ends, for any reason, the command and
   // all processes of its group there get SIGTERM, and SIGKILL after
@@ -346,7 +349,8 @@ struct Command {
 
   // For a child that has ended while another process still holds its output
   // open: how long the output must be silent before the library stops waiting
-  // for more. Each chunk restarts this time, at most twenty times.
+  // for more. Each chunk restarts this time; the whole wait takes at most 20
+  // times drain_grace.
   absl::Duration drain_grace = absl::Milliseconds(50);
 
   // For example a Recorder, which then records everything from the first byte
@@ -360,9 +364,9 @@ struct Command {
   // Checks the command without any effect.
   // Errors: kInvalidArgument, naming the fault: no argv; a NUL byte; a variable
   // with an empty name or a name with '='; a stream with a setting that it
-  // cannot have; a number that is set twice; a file that stdout and stderr open
-  // in two modes; a signal that cannot be blocked; a negative or excessive
-  // number.
+  // cannot have; a pass_fds entry for the child's stdin, stdout or stderr; a
+  // file that stdout and stderr open in two modes; a signal that cannot be
+  // blocked; a negative or excessive number.
   absl::Status Validate() const;
 
   // The command line for people, quoted for a shell; a word with control

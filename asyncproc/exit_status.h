@@ -54,12 +54,12 @@ class ExitStatus {
   const ResourceUsage& usage() const { return usage_; }
   void set_usage(const ResourceUsage& usage) { usage_ = usage; }
 
-  // "exited with status 3", "killed by SIGKILL", "killed by SIGSEGV
-  // (segmentation fault), core dumped", "killed by SIGRTMIN+2".
+  // "exited with status 3", "killed by SIGKILL", "killed by SIGSEGV, core
+  // dumped", "killed by SIGRTMIN+2".
   std::string ToString() const;
 
-  // Whether both children ended in the same way. Ignores usage() and
-  // output_complete().
+  // Whether both children exited with the same code, or were killed by the same
+  // signal. Ignores core_dumped(), usage() and output_complete().
   friend bool operator==(const ExitStatus& a, const ExitStatus& b) {
     return a.code_ == b.code_ && a.signal_ == b.signal_;
   }

@@ -29,12 +29,12 @@ class Pattern {
   enum class Kind { kLiteral, kRegex, kEof, kTimeout };
 
   static Pattern Literal(std::string text);
-  // RE2's syntax (https://github.com/google/re2/wiki/Syntax). It is searched
-  // for in the output that has arrived and has not been taken: "^" matches at
-  // the beginning of this text, and "$" at its present end, which is seldom
-  // useful: write "\r?\n". With (?m) both match at lines, and with (?s) "."
-  // matches newlines too. The output is treated as bytes unless `encoding` says
-  // otherwise.
+  // `regex` has RE2's syntax (https://github.com/google/re2/wiki/Syntax), and
+  // is searched for in the output that has arrived and has not been taken: "^"
+  // matches at the beginning of this text, and "$" at its present end, which is
+  // seldom useful: write "\r?\n". With (?m) both match at lines, and with (?s)
+  // "." matches newlines too. The output is treated as bytes unless `encoding`
+  // says otherwise.
   static Pattern Regex(std::string regex,
                        RegexEncoding encoding = RegexEncoding::kBytes);
   // End-of-file of the output.
@@ -119,8 +119,9 @@ class Expect {
   // empty list, an empty literal or an invalid regular expression.
   // kResourceExhausted if the text without a match has reached the limit, or
   // there is no memory for more: nothing is lost, and the next call goes on
-  // once TakeBuffer or another pattern has taken some text. Errors of reading
-  // the output.
+  // once TakeBuffer or another pattern has taken some text. kDeadlineExceeded
+  // or kCancelled if a WithTimeout or CancellationScope ends the call, even
+  // with Timeout() among the patterns. Also the errors of reading the output.
   absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
                                  absl::Duration timeout);
   absl::StatusOr<Expected> Await(const Pattern& pattern,

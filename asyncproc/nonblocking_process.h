@@ -37,7 +37,8 @@ class NonblockingProcess {
   static absl::StatusOr<std::unique_ptr<NonblockingProcess>> Spawn(
       std::vector<std::string> argv, Environment environment = Environment());
 
-  // Errors: as Process::Write. A line must end with a newline.
+  // Adds no newline to `data`: a line needs one at its end.
+  // Errors: as Process::Write.
   absl::Status Write(absl::string_view data) { return process_->Write(data); }
 
   // Returns the next line of stdout, without its end, if it is complete, or if

@@ -24,7 +24,7 @@ class OutputBound {
   }
   // Stops reading at `bytes`, so that the child waits, as at a full pipe, until
   // a caller reads: nothing is lost, and the child is slowed down on purpose.
-  // The bytes in the pipe at the end of the child are always read.
+  // When the child ends, the bytes in its pipe are read even beyond `bytes`.
   static OutputBound BlockChild(size_t bytes) {
     return OutputBound(Policy::kBlockChild, bytes);
   }
@@ -32,8 +32,8 @@ class OutputBound {
   static OutputBound DropOldest(size_t bytes) {
     return OutputBound(Policy::kDropOldest, bytes);
   }
-  // Keeps the first half of `bytes` of the whole output, and the last half of
-  // the rest: its beginning and its end.
+  // Keeps the beginning and the end of the whole output: its first
+  // `bytes` / 2 bytes, and the last of the bytes after them, `bytes` in all.
   static OutputBound HeadAndTail(size_t bytes) {
     return OutputBound(Policy::kHeadAndTail, bytes);
   }

@@ -1,6 +1,5 @@
 #include "asyncproc/output_stream.h"
 
-#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -21,14 +20,18 @@ using internal::OutputBuffer;
 
 namespace {
 
-// `read`, or why `what` cannot be read.
+// `read`, or the reason why `what` cannot be read.
+absl::Status Named(const OutputBuffer& buffer, absl::string_view what,
+                   const absl::Status& read) {
+  if (read.ok()) return read;
+  return internal::Prefixed(
+      absl::StrCat("cannot read ", what, " from ", buffer.name()), read);
+}
 absl::StatusOr<std::string> Named(const OutputBuffer& buffer,
                                   absl::string_view what,
                                   absl::StatusOr<std::string> read) {
   if (read.ok()) return read;
-  return internal::Prefixed(
-      absl::StrCat("cannot read ", what, " from ", buffer.name()),
-      read.status());
+  return Named(buffer, what, read.status());
 }
 
 }  // namespace
@@ -62,24 +65,31 @@ absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
 }
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
-  if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
-    return *std::move(line);
-  }
-  absl::StatusOr<std::string> line =
-      buffer_->ReadLine(cursor_, absl::InfinitePast());
-  if (absl::IsDeadlineExceeded(line.status())) {
+  std::string line;
+  absl::Status status = ReadLine(&line, absl::ZeroDuration());
+  if (status.ok()) return line;
+  if (absl::IsDeadlineExceeded(status)) {
     return absl::UnavailableError("no line yet");
   }
-  return line;
+  return status;
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
+  std::string line;
+  absl::Status status = ReadLine(&line, timeout);
+  if (!status.ok()) return status;
+  return line;
+}
+
+absl::Status OutputCursor::ReadLine(std::string* line, absl::Duration timeout) {
   // A line that has arrived needs no deadline.
-  if (std::optional<std::string> line = buffer_->TryReadLine(cursor_)) {
-    return *std::move(line);
-  }
+  if (buffer_->TryReadLine(cursor_, line)) return absl::OkStatus();
   return Named(*buffer_, "a line",
-               buffer_->ReadLine(cursor_, DeadlineAfter(timeout)));
+               buffer_->ReadLine(cursor_, line, DeadlineAfter(timeout)));
+}
+
+LineRange OutputCursor::Lines(absl::Duration timeout) & {
+  return LineRange(this, timeout);
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
@@ -92,6 +102,11 @@ absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
                                                       absl::Duration timeout) {
   return Named(*buffer_, absl::StrCat(size, " bytes"),
                buffer_->ReadExactly(cursor_, size, DeadlineAfter(timeout)));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadToEnd(absl::Duration timeout) {
+  return Named(*buffer_, "all bytes",
+               buffer_->ReadToEnd(cursor_, DeadlineAfter(timeout)));
 }
 
 std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }
@@ -107,6 +122,13 @@ absl::StatusOr<int> OutputCursor::ReadyFd() {
 }
 
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
+
+bool LineRange::Next() {
+  status_ = cursor_->ReadLine(&line_, timeout_);
+  if (status_.ok()) return true;
+  if (absl::IsOutOfRange(status_)) status_ = absl::OkStatus();
+  return false;
+}
 
 // Shared by the handle and the thread, which ends by itself if it is detached.
 struct TapHandle::Runner {
@@ -129,14 +151,19 @@ struct TapHandle::Runner {
         .ok();
   }
 
+  // Each piece has its own memory, so that an idle tap keeps none.
   absl::StatusOr<std::string> Next() {
     if (unit == TapUnit::kChunk) {
       return cursor.ReadSome(absl::InfiniteDuration());
     }
     // A line longer than the bound is split into pieces: otherwise the child
     // would wait forever.
-    return cursor.buffer_->ReadLine(cursor.cursor_, absl::InfiniteFuture(),
-                                    OutputBuffer::LongLine::kSplit);
+    std::string line;
+    absl::Status status =
+        cursor.buffer_->ReadLine(cursor.cursor_, &line, absl::InfiniteFuture(),
+                                 OutputBuffer::LongLine::kSplit);
+    if (!status.ok()) return status;
+    return line;
   }
 
   OutputCursor cursor;

@@ -3,8 +3,10 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +20,7 @@
 namespace asyncproc {
 
 class Expect;
+class LineRange;
 
 namespace internal {
 struct BufferCursor;
@@ -35,12 +38,9 @@ enum class From {
 // in the stream: bytes that one reader takes remain for the others.
 // OutputStream is a reader itself; OutputStream::NewCursor makes more.
 //
-//   while (true) {
-//     absl::StatusOr<std::string> line = cursor.ReadLine(absl::Seconds(5));
-//     if (absl::IsOutOfRange(line.status())) break;  // The child is done.
-//     if (!line.ok()) return line.status();
-//     Use(*line);
-//   }
+//   asyncproc::LineRange lines = cursor.Lines(absl::Seconds(5));
+//   for (absl::string_view line : lines) Use(line);
+//   if (!lines.status().ok()) return lines.status();  // No line for 5 seconds.
 //
 // Lines: "\n" or "\r\n" ends a line, and is not part of it. The last line is
 // returned at the end of the stream even without a line end. A line may contain
@@ -55,8 +55,9 @@ enum class From {
 // that. With absl::InfiniteDuration() they wait for the end of the stream at
 // most.
 // Errors of methods that wait: kDeadlineExceeded, with nothing taken;
-// kOutOfRange at the end of the stream; kResourceExhausted when the requested
-// size exceeds the bound of the stream, or memory ran out; kInvalidArgument.
+// kOutOfRange at the end of the stream; kResourceExhausted when the line, the
+// text up to the delimiter or the number of bytes does not fit into the bound
+// of the stream, or memory ran out; kInvalidArgument.
 class OutputCursor {
  public:
   OutputCursor(OutputCursor&& other) noexcept;
@@ -78,6 +79,19 @@ class OutputCursor {
   // yet.
   absl::StatusOr<std::string> TryReadLine();
   absl::StatusOr<std::string> ReadLine(absl::Duration timeout);
+  // The same, into `*line`, reusing its memory: the fastest form for many
+  // lines. At an error, `*line` is unchanged.
+  //
+  //   asyncproc::OutputStream& out = process->out();
+  //   std::string line;
+  //   absl::Status status;
+  //   while ((status = out.ReadLine(&line, absl::Seconds(5))).ok()) Use(line);
+  //   if (!absl::IsOutOfRange(status)) return status;
+  absl::Status ReadLine(std::string* line, absl::Duration timeout);
+
+  // Returns a range for a loop over the lines up to the end of the stream,
+  // which waits for each line up to `timeout`. It calls the ReadLine above.
+  LineRange Lines(absl::Duration timeout) &;
 
   // Takes the bytes up to the next `delimiter`, and the delimiter, which is not
   // returned. kOutOfRange: the stream has ended without a delimiter; nothing is
@@ -88,6 +102,24 @@ class OutputCursor {
   // Takes exactly `size` bytes. kOutOfRange: the stream has ended with fewer,
   // which are not taken.
   absl::StatusOr<std::string> ReadExactly(size_t size, absl::Duration timeout);
+
+  // Waits for the end of the stream, and takes all bytes up to it, possibly
+  // none. The end itself is not an error: at the end, returns "".
+  //
+  //   asyncproc::OutputStream& out = process->out();
+  //   absl::StatusOr<std::string> title = out.ReadLine(absl::Seconds(5));
+  //   absl::StatusOr<std::string> text = out.ReadToEnd(absl::Seconds(5));
+  //
+  // Errors: nothing is taken; Read takes the bytes that have arrived.
+  // kResourceExhausted when the bytes fill the bound of
+  // OutputBound::BlockChild; the error of the pipe when a read of it has
+  // failed.
+  //
+  // Other calls that return the whole output: Run, for a command that needs no
+  // conversation; Process::Wait and then Read, for a child that leaves other
+  // processes behind, which hold the stream open, so that ReadToEnd waits for
+  // them.
+  absl::StatusOr<std::string> ReadToEnd(absl::Duration timeout);
 
   // Returns the same bytes as Read, without taking them.
   std::string Peek() const;
@@ -141,6 +173,80 @@ class OutputCursor {
   internal::BufferCursor* cursor_;
 };
 
+// The lines of a stream, from OutputCursor::Lines:
+//
+//   asyncproc::LineRange lines = process->out().Lines(absl::Seconds(5));
+//   for (absl::string_view line : lines) {
+//     if (line == "ready") break;
+//   }
+//   if (!lines.status().ok()) return lines.status();
+//
+// The loop ends at the end of the stream, with status() OK, or at any other
+// error of ReadLine, with that status(). The timeout is for each line; a
+// WithTimeout around the loop limits the time of the whole loop.
+//
+// Each step of the loop takes one line, which is valid until the next step.
+// After a `break`, the next read by the cursor, or the next loop, continues
+// after that line.
+//
+// Thread safety: one thread at a time may use the range; other threads may use
+// the cursor. Ownership: the cursor must outlive the range, and stay in place.
+// Blocking: begin() and the ++ of an iterator wait, as ReadLine does.
+class LineRange {
+ public:
+  // An input iterator: all copies have the same current line.
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = std::string;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = absl::string_view;
+
+    iterator() = default;  // The end.
+    reference operator*() const { return range_->line_; }
+    iterator& operator++() {
+      if (!range_->Next()) range_ = nullptr;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(iterator a, iterator b) {
+      return a.range_ == b.range_;
+    }
+    friend bool operator!=(iterator a, iterator b) { return !(a == b); }
+
+   private:
+    friend class LineRange;
+    explicit iterator(LineRange* range) : range_(range) {}
+
+    LineRange* range_ = nullptr;
+  };
+
+  LineRange(const LineRange&) = delete;
+  LineRange& operator=(const LineRange&) = delete;
+
+  // Takes the first line.
+  iterator begin() { return ++iterator(this); }
+  iterator end() { return iterator(); }
+
+  // The reason for the end of the loop; OK at the end of the stream, and before
+  // the end of the loop.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  friend class OutputCursor;
+  LineRange(OutputCursor* cursor, absl::Duration timeout)
+      : cursor_(cursor), timeout_(timeout) {}
+
+  // Takes the next line. False: there is none.
+  bool Next();
+
+  OutputCursor* const cursor_;
+  const absl::Duration timeout_;
+  std::string line_;
+  absl::Status status_;
+};
+
 // Called with a piece of output, or a line of it.
 using Tap = std::function<void(absl::string_view)>;
 
@@ -161,8 +267,9 @@ class [[nodiscard]] TapHandle {
   TapHandle& operator=(TapHandle&& other) noexcept;
   ~TapHandle() { Remove(); }
 
-  // On return, the tap is not running and will not be called again. When the
-  // tap itself calls Remove, the current call is the last.
+  // Waits for a running call of the tap, also after the deadline of a
+  // WithTimeout. On return, the tap is not running and will not be called
+  // again. When the tap itself calls Remove, the current call is the last.
   void Remove();
 
   // Waits until the tap has been called with all bytes up to the end of the

@@ -60,12 +60,13 @@ struct PipelineOptions {
 // Errors: as Process.
 class Pipeline final : public Child {
  public:
-  // Starts all of `commands`, or none.
+  // Starts all of `commands`, or none. The stdin of the first stage, the stdout
+  // of the last, the stderr of each and all other settings are those of its
+  // command.
   // Errors: as Process::Spawn, naming the stage. kInvalidArgument for an empty
   // list; for a stdin or stdout between two stages that is set to something
   // other than a pipe; for a terminal, a session or group of its own, or an
   // on_destroy that does not kill.
-  // or an on_destroy that does not kill.
   static absl::StatusOr<std::unique_ptr<Pipeline>> Spawn(
       std::vector<Command> commands, const PipelineOptions& options = {});
 
@@ -117,8 +118,9 @@ class Pipeline final : public Child {
   absl::Status Signal(int signal, TerminationScope scope) override;
   absl::Status Interrupt(TerminationScope scope) override;
 
-  // As the same methods of Process, for all stages; the first step closes the
-  // stdin of the first stage. The scope kChild means the same as kGroup here.
+  // As the same methods of Process, for all stages; a step that closes stdin
+  // closes that of the first stage. The scope kChild means the same as kGroup
+  // here.
   absl::StatusOr<ExitStatus> Terminate(
       absl::Duration grace = absl::Seconds(1)) override;
   absl::StatusOr<Termination> Terminate(const Escalation& escalation);

@@ -67,8 +67,9 @@ struct Output {
 // pthread_cancel: a thread must not be canceled while it is in a call of this
 // library, which may hold a lock: disable cancellation by
 // pthread_setcancelstate, and end waits by a CancellationScope.
-// Exceptions: no method throws. An exception from a tap or a ChildObserver ends
-// the program, since both are called on a thread of the library.
+// Exceptions: no method throws. A tap or a ChildObserver must not throw: most
+// of their calls come from a thread of the library, where an exception ends the
+// program.
 // Fork: in a copy of the host made by fork(), the destructor closes the
 // descriptors and does nothing else: it sends no signal, reaps no child and
 // joins no thread, since those belong to the original. A forked copy may only

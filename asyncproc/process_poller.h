@@ -81,7 +81,6 @@ struct PollerOptions {
 // Poll; another Poll goes on.
 // Blocking: the Poll methods. Remove and the destructor for as long as a killed
 // child takes to end. No other method.
-// child takes to end. Nothing else.
 template <typename Key, typename Hash = absl::Hash<Key>>
 class ProcessPoller : private internal::PollerCore::Client {
  public:
@@ -133,11 +132,12 @@ class ProcessPoller : private internal::PollerCore::Client {
   // kFailedPrecondition while the child is queued; as Process::Signal.
   absl::Status SendSignal(const Key& key, int signal);
 
-  // Begins to end the child, and returns at once: Poll takes the steps, and
-  // calls OnTerminate when the escalation is over; for a group or tree, when
-  // all of it has ended. `termination` lists the remaining processes. This
-  // escalation replaces one that is already in progress. A queued child is
-  // removed from the queue: OnFailure, kCancelled.
+  // Begins to end the child, and returns at once: Poll takes the steps. It
+  // calls OnTerminate when the child has ended and the escalation is over: all
+  // processes of the scope have ended, or the last grace period has passed;
+  // `termination` then lists the remaining processes. This escalation replaces
+  // one that is already in progress. A queued child is removed from the queue:
+  // OnFailure, kCancelled.
   // Errors: kNotFound; kInvalidArgument.
   absl::Status Terminate(const Key& key,
                          Escalation escalation = Escalation::Standard());

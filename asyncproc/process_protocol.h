@@ -33,7 +33,6 @@ class Reactor;
 //
 // Thread safety: none: it belongs to the thread of the reactor. Other threads
 // use Reactor::CallFromThread.
-// Reactor::CallFromThread.
 class ProcessTransport {
  public:
   // 0 before the child has been started. Stays the same after its end.
@@ -174,7 +173,7 @@ class ProcessProtocol {
 // Thread safety: it belongs to one thread, but Stop and CallFromThread may be
 // called from any thread.
 // Ownership: the destructor kills and reaps the children that still run, and
-// makes no call.
+// calls neither their protocols nor pending functions.
 // Fork, stack, pthread_cancel: as Process. An exception of a protocol leaves
 // Run; another Run goes on. The functions given to CallLater and CallFromThread
 // must not throw.
@@ -189,8 +188,9 @@ class Reactor {
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
-  // Starts `command` now; the calls of the protocol come from Run. Only streams
-  // that are pipes, as they are by default, have data or take it.
+  // Starts `command` now; the calls of the protocol come from Run. A stream has
+  // data, or takes it, if it is a pipe (the default), Stdio::LineBuffered or
+  // the terminal of Command::pty, whose output comes as that of stdout.
   // `further_pipes`: further descriptors of the child, from 3 on, to which it
   // writes; their data comes to ChildDataReceived.
   // Errors: as Process::Spawn; kFailedPrecondition for a protocol that has been

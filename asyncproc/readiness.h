@@ -119,13 +119,14 @@ struct Readiness {
 //
 // Thread safety: any thread may wait, also several for one process.
 // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten.
-// The condition is checked at least every 10 ms. Errors: kAborted as soon as
-// the child ends first, with its exit status; kDeadlineExceeded, with the
-// child's current activity (see Diagnose); both with the last lines of both
-// streams. A child that writes the line and then ends was ready.
-// kFailedPrecondition when no such line can come any more: the streams are at
-// their end, or were never pipes; and for the socket of a recording.
-// kInvalidArgument for an invalid pattern, or an impossible host, port or path.
+// Between two checks of the condition there is a pause of at most 10 ms.
+// Errors: kAborted as soon as the child ends first, with its exit status;
+// kDeadlineExceeded, with the child's current activity (see Diagnose); both
+// with the last lines of both streams. A child that writes the line and then
+// ends was ready. kFailedPrecondition when no such line can come any more: the
+// streams are at their end, or were never pipes; and for the socket of a
+// recording. kInvalidArgument for an invalid pattern, or an impossible host,
+// port or path.
 absl::StatusOr<Readiness> WaitUntilReady(Child& child,
                                          const ReadyCondition& condition,
                                          absl::Duration timeout);

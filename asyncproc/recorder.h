@@ -31,8 +31,9 @@ namespace asyncproc {
 // after the output that has arrived and that no reader has taken yet.
 //
 // Output is recorded before any reader can take it, and input before it is
-// written; so the order of the events is right, and their times are accurate to
-// that extent.
+// written; so the order of the events is right. The time of an output is that
+// of its read from the pipe, and the time of an input that of the call of
+// Write.
 //
 // Recording costs a copy of all bytes, and, to a file, one thread. Data that is
 // not on disk yet is kept in memory: the child never waits for the disk.

@@ -130,8 +130,8 @@ struct ReplDialect {
   ReplInterrupt interrupt;
 
   // The most bytes of one reply, of both streams together: Eval keeps no more
-  // in memory. It is also the bound of `command` if that has no bound for its
-  // output.
+  // in memory. If command.output_buffer is Unbounded, Start sets it to
+  // BlockChild(reply_limit).
   size_t reply_limit = 64 << 20;
 };
 
@@ -148,10 +148,13 @@ struct ReplDialect {
 //
 // Thread safety: one thread at a time.
 // Ownership: owns the child; the destructor does the same as that of Process.
-// Blocking: Start and Eval, up to their timeouts. After its timeout, Eval also
-// waits for the program to answer its interrupt, for ReplInterrupt::patience at
-// most. WithTimeout and CancellationScope end all of these waits; the next Eval
-// then goes on with the interrupt.
+// Blocking: Start, Attach and Eval, up to their timeouts. After its timeout, a
+// reply that is too long or an incomplete statement, Eval also waits for the
+// program to answer its interrupt, for ReplInterrupt::patience at most.
+// WithTimeout and CancellationScope end all of these waits; the next Eval then
+// goes on with the interrupt. Close waits as Process::Terminate, and for a
+// dialect with a channel one grace period longer. The destructor blocks as that
+// of Process.
 class Repl {
  public:
   // Errors: as Process::Spawn; kDeadlineExceeded when the program does not

@@ -110,8 +110,8 @@ struct RunOptions {
 
 struct RunResult {
   // ExitStatus::output_complete is false when a process that the child left
-  // behind still has its output open. Run waits for such a process for
-  // Command::drain_grace at most.
+  // behind still has its output open. Run waits for the output of such a
+  // process only as long as described at Command::drain_grace.
   ExitStatus status = ExitStatus::Exited(0);
   pid_t pid = 0;       // The child's; another process may have it by now.
   CapturedOutput out;  // Empty where the stream is not a pipe.
@@ -168,7 +168,7 @@ enum class RunFailureReason {
   kSink,         // on_out or on_err returned an error.
   kInput,        // A terminal does not take such input (see Terminal), or there
                  // is no memory for it.
-  kStatusLost,   // Other code has taken the status: result.status is void.
+  kStatusLost,   // Other code has taken the status: ignore result.status.
 };
 
 std::ostream& operator<<(std::ostream& out, RunFailureReason reason);

@@ -16,8 +16,9 @@ namespace asyncproc {
 
 // One means of ending a child, and the grace period that follows it.
 struct EscalationStep {
-  // Closes the child's stdin, and drops bytes still queued for it. Skipped,
-  // with its grace period, when stdin is not a pipe or is closed already.
+  // Closes the child's stdin, and drops bytes still queued for it. On a
+  // terminal, types end-of-file (^D) twice instead. Skipped, with its grace
+  // period, when stdin is neither a pipe nor a terminal, or is closed already.
   static EscalationStep CloseStdin(absl::Duration grace);
   // Sends `signal`; and SIGCONT, so that a stopped child takes it. The child
   // gets the signal last of its scope: a shell that waits for its children may
@@ -35,8 +36,8 @@ struct EscalationStep {
 enum class TerminationScope {
   kChild,
   // The child, and every process of the group that it leads
-  // (Command::process_group is New, or new_session is set; otherwise the same
-  // as kChild).
+  // (Command::process_group is New, or new_session or pty is set; otherwise the
+  // same as kChild).
   kGroup,
   // The child, and all its descendants, also outside of its group or session. A
   // descendant in another group is not found if its parent had ended before the
@@ -45,7 +46,8 @@ enum class TerminationScope {
 };
 
 // How to end a child, as data: each step is taken when the grace period of the
-// step before is over. The escalation is over when all its targets have ended.
+// step before is over. The escalation is over as soon as all its targets have
+// ended, and at the latest after the grace period of the last step.
 //
 //   using asyncproc::EscalationStep;
 //   asyncproc::Escalation gentle;
@@ -93,7 +95,8 @@ class OnDestroy {
 
   // Sends SIGKILL, and reaps the child at once.
   static OnDestroy Kill() { return OnDestroy(Policy::kKill, {}); }
-  // Blocks the destructor for the escalation; then sends SIGKILL if necessary.
+  // The destructor blocks for the escalation; all processes of its scope that
+  // are left then get SIGKILL, and up to one second to end.
   static OnDestroy Terminate(Escalation escalation) {
     return OnDestroy(Policy::kTerminate, std::move(escalation));
   }
@@ -113,8 +116,8 @@ class OnDestroy {
   Escalation escalation_;
 };
 
-// The limits of a child in an event loop of many. Plain fields; by default
-// there is no limit.
+// The time limits of a child of a ProcessPoller or Reactor, which ends the
+// child at the first limit. Plain fields; by default there is no limit.
 struct ChildLimits {
   // From the start of the child.
   absl::Duration timeout = absl::InfiniteDuration();

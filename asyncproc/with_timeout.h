@@ -105,14 +105,14 @@ using TimeoutResult = typename internal::TimeoutResultOf<
 // timeout adds nothing. Setting the system's clock has no effect.
 //
 // Signals: each call makes its own timer, which sends a real-time signal to the
-// calling thread alone. The first call takes the highest-numbered signal below
-// SIGRTMAX that has no handler, and sets a handler that does nothing; if the
-// program later sets its own handler for that signal, the next call takes
-// another. The handler stays: a late signal must not end the program. The
-// signal is unblocked in this thread only while `f` runs. SIGALRM, setitimer
-// and alarm are not used. This is the one place where this library changes a
-// signal disposition of the host, and only once WithTimeout is called; children
-// start without it.
+// calling thread alone. The first call takes the highest-numbered real-time
+// signal below SIGRTMAX that has the default action, and sets a handler that
+// does nothing; if the program later sets its own handler for that signal, the
+// next call takes another. The handler stays: a late signal must not end the
+// program. The signal is unblocked in this thread only while `f` runs. SIGALRM,
+// setitimer and alarm are not used. This is the one place where this library
+// changes a signal disposition of the host, and only once WithTimeout is
+// called; children start without it.
 //
 // Thread safety: may be called from any thread, and from many at once.
 template <typename F>

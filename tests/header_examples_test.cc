@@ -73,7 +73,7 @@ using OwnedProcess = std::unique_ptr<asyncproc::Process>;
 
 // ---- Names that the examples use.
 
-void Use(const std::string&) {}
+void Use(absl::string_view) {}
 void Use(const asyncproc::CapturedOutput&) {}
 void Show(const std::string&) {}
 void Show(const asyncproc::CapturedOutput&) {}
@@ -230,14 +230,47 @@ TEST_F(WebServerTest, LogsAVisit) {
 
 absl::Status ReadLines(asyncproc::OutputStream& cursor) {
   // output_stream.h: begin
-  while (true) {
-    absl::StatusOr<std::string> line = cursor.ReadLine(absl::Seconds(5));
-    if (absl::IsOutOfRange(line.status())) break;  // The child is done.
-    if (!line.ok()) return line.status();
-    Use(*line);
-  }
+  asyncproc::LineRange lines = cursor.Lines(absl::Seconds(5));
+  for (absl::string_view line : lines) Use(line);
+  if (!lines.status().ok()) return lines.status();  // No line for 5 seconds.
   // end
+  EXPECT_TRUE(cursor.AtEof());
   return absl::OkStatus();
+}
+
+absl::Status ReadLinesIntoOneString(const OwnedProcess& process) {
+  // output_stream.h: begin
+  asyncproc::OutputStream& out = process->out();
+  std::string line;
+  absl::Status status;
+  while ((status = out.ReadLine(&line, absl::Seconds(5))).ok()) Use(line);
+  if (!absl::IsOutOfRange(status)) return status;
+  // end
+  EXPECT_EQ(line, "b");
+  return absl::OkStatus();
+}
+
+absl::Status AwaitLine(const OwnedProcess& process) {
+  // output_stream.h: begin
+  asyncproc::LineRange lines = process->out().Lines(absl::Seconds(5));
+  for (absl::string_view line : lines) {
+    if (line == "ready") break;
+  }
+  if (!lines.status().ok()) return lines.status();
+  // end
+  EXPECT_THAT(process->out().ReadLine(absl::Seconds(5)),
+              asyncproc::IsOkAndHolds("next"));
+  return absl::OkStatus();
+}
+
+void ReadText(const OwnedProcess& process) {
+  // output_stream.h: begin
+  asyncproc::OutputStream& out = process->out();
+  absl::StatusOr<std::string> title = out.ReadLine(absl::Seconds(5));
+  absl::StatusOr<std::string> text = out.ReadToEnd(absl::Seconds(5));
+  // end
+  EXPECT_EQ(title.value_or(""), "title");
+  EXPECT_EQ(text.value_or(""), "text\n\n");
 }
 
 absl::Status AdoptOrphans() {
@@ -692,6 +725,12 @@ TEST(HeaderExamplesTest, TalkToTheirChildren) {
   LogDiagnosis(absl::DeadlineExceededError(""), asyncproc::MustSpawn({"cat"}));
   EXPECT_THAT(ReadLines(asyncproc::MustSpawn({"printf", "a\nb\n"})->out()),
               IsOk());
+  EXPECT_THAT(
+      ReadLinesIntoOneString(asyncproc::MustSpawn({"printf", "a\nb\n"})),
+      IsOk());
+  EXPECT_THAT(AwaitLine(asyncproc::MustSpawn({"printf", "a\nready\nnext\n"})),
+              IsOk());
+  ReadText(asyncproc::MustSpawn({"printf", "title\ntext\n\n"}));
   EXPECT_THAT(FollowProgress(asyncproc::MustSpawn({"true"})), IsOk());
   EXPECT_THAT(AwaitPrompt(asyncproc::MustSpawn({"echo", "password: "})),
               IsOk());

@@ -40,8 +40,16 @@ class Buffered {
   explicit Buffered(OutputBound bound = OutputBound::Unbounded())
       : buffer(bound), reader(buffer.AddCursor(/*at_oldest=*/true)) {}
 
-  absl::StatusOr<std::string> Line() {
-    return buffer.ReadLine(reader, absl::InfinitePast());
+  absl::StatusOr<std::string> Line(
+      absl::Time deadline = absl::InfinitePast(),
+      OutputBuffer::LongLine long_line = OutputBuffer::LongLine::kRefuse) {
+    std::string line;
+    absl::Status status = buffer.ReadLine(reader, &line, deadline, long_line);
+    if (!status.ok()) return status;
+    return line;
+  }
+  absl::StatusOr<std::string> ToEnd() {
+    return buffer.ReadToEnd(reader, absl::InfinitePast());
   }
   absl::StatusOr<std::string> Until(absl::string_view delimiter) {
     return buffer.ReadUntil(reader, delimiter, absl::InfinitePast());
@@ -255,6 +263,30 @@ TEST(OutputBufferTest, GivesExactlySoManyBytesOrNone) {
   EXPECT_THAT(b.Exactly(2), IsOkAndHolds("ef"));
 }
 
+TEST(OutputBufferTest, ReadsToTheEndOrTakesNothing) {
+  Buffered b;
+  b.buffer.Append("a\r\nb");
+
+  EXPECT_THAT(b.ToEnd(), HasCode(kNotYet));
+  EXPECT_THAT(b.Line(), IsOkAndHolds("a"));
+  b.buffer.Append("c");
+  EXPECT_THAT(b.ToEnd(), HasCode(kNotYet));
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("bc"));
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds(""));
+}
+
+TEST(OutputBufferTest, RefusesToReadToAnEndThatIsAFailure) {
+  Buffered b;
+  b.buffer.Append("abc");
+  b.buffer.Finish(absl::DataLossError("broken"));
+
+  EXPECT_THAT(b.ToEnd(), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(b.All(), "abc");
+  EXPECT_THAT(b.ToEnd(), HasCode(absl::StatusCode::kDataLoss));
+}
+
 // RDL-08
 TEST(OutputBufferTest, GivesThePartOfALineToWhoeverTakesEverything) {
   Buffered b;
@@ -370,8 +402,7 @@ TEST(OutputBufferTest, WakesWhoeverWaitsForALine) {
     b.buffer.Append("c\n");
   });
 
-  EXPECT_THAT(b.buffer.ReadLine(b.reader, DeadlineAfter(kNeverReached)),
-              IsOkAndHolds("abc"));
+  EXPECT_THAT(b.Line(DeadlineAfter(kNeverReached)), IsOkAndHolds("abc"));
   producer.join();
 }
 
@@ -476,6 +507,17 @@ TEST(DropOldestTest, FindsADelimiterBehindWhatWasDroppedWhileItSearched) {
   EXPECT_EQ(b.Dropped(), 6);
 }
 
+TEST(DropOldestTest, ReadsToTheEndTheBytesThatAreKept) {
+  Buffered b(OutputBound::DropOldest(4));
+  b.buffer.Append("abcdefg");
+  EXPECT_THAT(b.ToEnd(), HasCode(kNotYet));
+  b.buffer.Append("h");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("efgh"));
+  EXPECT_EQ(b.Dropped(), 4);
+}
+
 TEST(DropOldestTest, RefusesToWaitForMoreThanItKeeps) {
   Buffered b(OutputBound::DropOldest(4));
 
@@ -518,6 +560,15 @@ TEST(HeadAndTailTest, EndsALineAtTheGap) {
   EXPECT_THAT(b.Line(), IsOkAndHolds("ail"));
   EXPECT_THAT(b.Line(), IsOkAndHolds("two"));
   EXPECT_THAT(b.Line(), HasCode(kNotYet));
+}
+
+TEST(HeadAndTailTest, ReadsToTheEndAcrossTheGap) {
+  Buffered b(OutputBound::HeadAndTail(8));
+  b.buffer.Append("abcd.........wxyz");
+  b.buffer.Finish();
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("abcdwxyz"));
+  EXPECT_EQ(b.Dropped(), 9);
 }
 
 TEST(HeadAndTailTest, ReadsUntilADelimiterAcrossTheGap) {
@@ -764,8 +815,7 @@ TEST_F(BoundTest, SplitsALineThatIsLongerThanTheBoundWhereThatIsAskedFor) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789\nx\n");
   const auto piece = [&b] {
-    return b.buffer.ReadLine(b.reader, absl::InfinitePast(),
-                             OutputBuffer::LongLine::kSplit);
+    return b.Line(absl::InfinitePast(), OutputBuffer::LongLine::kSplit);
   };
 
   Drive(b.buffer);

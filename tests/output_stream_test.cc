@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,10 +19,12 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
 #include "asyncproc/command.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/process.h"
+#include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -33,6 +37,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr absl::StatusCode kEnd = absl::StatusCode::kOutOfRange;
+constexpr absl::StatusCode kNotYet = absl::StatusCode::kDeadlineExceeded;
+constexpr absl::StatusCode kTooLong = absl::StatusCode::kResourceExhausted;
+constexpr absl::StatusCode kCanceled = absl::StatusCode::kCancelled;
 
 // A tap that keeps the pieces it gets.
 class Recorder {
@@ -347,6 +354,322 @@ TEST(OutputCursorTest, KeepsItsPlaceWhenItIsMoved) {
   cursor = std::move(moved);
 
   EXPECT_THAT(cursor.TryReadLine(), IsOkAndHolds("3"));
+}
+
+// ---- ReadToEnd
+
+TEST(ReadToEndTest, ReturnsAllBytesInOneString) {
+  auto process = MustSpawn(Command({"printf", "a\\r\\n\\nb"}));
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached),
+              IsOkAndHolds("a\r\n\nb"));
+}
+
+TEST(ReadToEndTest, ReturnsNoBytesAtTheEnd) {
+  auto process = MustSpawn(Command({"true"}));
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOkAndHolds(""));
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOkAndHolds(""));
+  EXPECT_TRUE(process->out().AtEof());
+}
+
+TEST(ReadToEndTest, ReturnsTheBytesThatOtherReadsLeft) {
+  auto process = MustSpawn(Command({"seq", "1000000"}));
+  OutputCursor cursor = process->out().NewCursor();
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("1"));
+  auto rest = process->out().ReadToEnd(kNeverReached);
+  auto all = cursor.ReadToEnd(kNeverReached);
+
+  ASSERT_THAT(rest, IsOk());
+  ASSERT_THAT(all, IsOk());
+  EXPECT_EQ(all->size(), 6888896);
+  EXPECT_TRUE(*all == "1\n" + *rest);
+}
+
+TEST(ReadToEndTest, TakesNothingAtTheDeadline) {
+  auto process = MustSpawn(Command::Shell("printf a; read x; printf b"));
+  EXPECT_THAT(process->out().AwaitSome(kNeverReached), IsOk());
+
+  EXPECT_THAT(process->out().ReadToEnd(kShort), HasCode(kNotYet));
+  EXPECT_EQ(process->out().Peek(), "a");
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOkAndHolds("ab"));
+}
+
+TEST(ReadToEndTest, TakesNothingWhenItIsCanceled) {
+  auto process = MustSpawn(Command::Shell("printf a; read x; printf b"));
+  EXPECT_THAT(process->out().AwaitSome(kNeverReached), IsOk());
+  const CancellationToken token;
+
+  std::thread reader([&] {
+    CancellationScope scope(token);
+    EXPECT_THAT(process->out().ReadToEnd(kNeverReached), HasCode(kCanceled));
+  });
+  token.Cancel();
+  reader.join();
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOkAndHolds("ab"));
+}
+
+TEST(ReadToEndTest, RefusesMoreThanTheBoundAllows) {
+  Command command = Command::Shell("printf 0123456789; read x");
+  command.output_buffer = OutputBound::BlockChild(4);
+  auto process = MustSpawn(command);
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), HasCode(kTooLong));
+
+  EXPECT_THAT(process->out().ReadExactly(4, kNeverReached),
+              IsOkAndHolds("0123"));
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), HasCode(kTooLong));
+  EXPECT_THAT(process->out().ReadExactly(4, kNeverReached),
+              IsOkAndHolds("4567"));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOkAndHolds("89"));
+}
+
+// GRC-01
+TEST(ReadToEndTest, WaitsForAProcessThatKeepsTheStreamOpen) {
+  auto process = MustSpawn(Command::Shell("sleep 1000 2>&- & echo $!"));
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+
+  EXPECT_THAT(process->out().ReadToEnd(kShort), HasCode(kNotYet));
+  const std::string said = process->Read();
+  kill(std::stoi(said), SIGKILL);
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOkAndHolds(""));
+}
+
+// ---- ReadLine into a string
+
+TEST(ReadLineTest, PutsEachLineIntoTheString) {
+  auto process = MustSpawn(Command({"printf", "one\\n\\n1%%\\r2%%\\r\\nlast"}));
+  std::string line = "before";
+  std::vector<std::string> lines;
+
+  while (process->out().ReadLine(&line, kNeverReached).ok()) {
+    lines.push_back(line);
+  }
+
+  EXPECT_THAT(lines, ElementsAre("one", "", "1%\r2%", "last"));
+  EXPECT_EQ(process->out().stats().lines, 4);
+}
+
+TEST(ReadLineTest, ReusesTheMemoryOfTheString) {
+  auto process = MustSpawn(Command({"seq", "-f", "a long line %g", "1000"}));
+  std::string line(100, 'x');
+  const char* const memory = line.data();
+
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_THAT(process->out().ReadLine(&line, kNeverReached), IsOk());
+    ASSERT_EQ(static_cast<const void*>(line.data()), memory);
+  }
+
+  EXPECT_EQ(line, "a long line 1000");
+}
+
+TEST(ReadLineTest, LeavesTheStringUnchangedAtAnError) {
+  Command command = Command::Shell("read x; printf '0123456789'; read x");
+  command.output_buffer = OutputBound::BlockChild(4);
+  auto process = MustSpawn(command);
+  std::string line = "before";
+
+  EXPECT_THAT(process->out().ReadLine(&line, kShort), HasCode(kNotYet));
+  EXPECT_EQ(line, "before");
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->out().ReadLine(&line, kNeverReached), HasCode(kTooLong));
+  EXPECT_EQ(line, "before");
+  EXPECT_THAT(process->out().ReadExactly(4, kNeverReached), IsOk());
+  EXPECT_THAT(process->out().ReadExactly(4, kNeverReached), IsOk());
+  {
+    const CancellationToken token;
+    token.Cancel();
+    CancellationScope scope(token);
+    EXPECT_THAT(process->out().ReadLine(&line, kNeverReached),
+                HasCode(kCanceled));
+    EXPECT_EQ(line, "before");
+  }
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->out().ReadLine(&line, kNeverReached), IsOk());
+  EXPECT_EQ(line, "89");
+  EXPECT_THAT(process->out().ReadLine(&line, kNeverReached), HasCode(kEnd));
+  EXPECT_EQ(line, "89");
+}
+
+// ---- Lines
+
+// The lines of `range`, up to its end.
+std::vector<std::string> All(LineRange& range) {
+  return {range.begin(), range.end()};
+}
+
+TEST(LineRangeTest, GoesOverEachLineAndEndsWithTheStream) {
+  auto process = MustSpawn(Command({"printf", "one\\n\\n1%%\\r2%%\\r\\nlast"}));
+  std::vector<std::string> seen;
+
+  LineRange lines = process->out().Lines(kNeverReached);
+  for (absl::string_view line : lines) {
+    EXPECT_THAT(lines.status(), IsOk());
+    seen.push_back(std::string(line));
+  }
+
+  EXPECT_THAT(lines.status(), IsOk());
+  EXPECT_THAT(seen, ElementsAre("one", "", "1%\r2%", "last"));
+}
+
+TEST(LineRangeTest, HasNoLineInAnEmptyStream) {
+  auto process = MustSpawn(Command({"true"}));
+
+  LineRange lines = process->out().Lines(kNeverReached);
+
+  EXPECT_THAT(All(lines), IsEmpty());
+  EXPECT_THAT(lines.status(), IsOk());
+  EXPECT_THAT(All(lines), IsEmpty());
+  EXPECT_THAT(lines.status(), IsOk());
+}
+
+TEST(LineRangeTest, WorksWithTheStandardAlgorithms) {
+  auto process = MustSpawn(Command({"seq", "1000"}));
+
+  LineRange lines = process->out().Lines(kNeverReached);
+
+  EXPECT_TRUE(std::find(lines.begin(), lines.end(), "500") != lines.end());
+  EXPECT_EQ(std::distance(lines.begin(), lines.end()), 500);
+}
+
+TEST(LineRangeTest, HasLinesOfAnyLength) {
+  auto process = MustSpawn(Command::Shell(
+      "head -c 10000000 /dev/zero | tr '\\0' x; echo; echo short"));
+  std::vector<size_t> sizes;
+
+  LineRange lines = process->out().Lines(kNeverReached);
+  for (absl::string_view line : lines) sizes.push_back(line.size());
+
+  EXPECT_THAT(sizes, ElementsAre(10000000, 5));
+}
+
+TEST(LineRangeTest, EndsAtTheDeadlineOfALineAndTakesNoPartOfIt) {
+  auto process = MustSpawn(Command::Shell("printf 'a\\nb'; read x; echo c"));
+  OutputCursor watcher = process->out().NewCursor();
+  EXPECT_THAT(watcher.ReadExactly(3, kNeverReached), IsOk());
+
+  LineRange lines = process->out().Lines(kShort);
+  EXPECT_THAT(All(lines), ElementsAre("a"));
+  EXPECT_THAT(lines.status(), HasCode(kNotYet));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  LineRange rest = process->out().Lines(kNeverReached);
+
+  EXPECT_THAT(All(rest), ElementsAre("bc"));
+  EXPECT_THAT(rest.status(), IsOk());
+}
+
+TEST(LineRangeTest, GoesOnWhenALoopStartsAfterTheDeadline) {
+  auto process = MustSpawn(Command::Shell("read x; echo late"));
+
+  LineRange lines = process->out().Lines(kShort);
+  EXPECT_THAT(All(lines), IsEmpty());
+  EXPECT_THAT(lines.status(), HasCode(kNotYet));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->out().AwaitSome(kNeverReached), IsOk());
+  EXPECT_THAT(process->Wait(), IsOk());
+
+  EXPECT_THAT(All(lines), ElementsAre("late"));
+  EXPECT_THAT(lines.status(), IsOk());
+}
+
+TEST(LineRangeTest, EndsWhenItIsCanceled) {
+  auto process = MustSpawn(Command::Shell("echo a; read x; echo b"));
+  const CancellationToken token;
+
+  std::thread reader([&] {
+    CancellationScope scope(token);
+    LineRange lines = process->out().Lines(kNeverReached);
+    EXPECT_THAT(All(lines), ElementsAre("a"));
+    EXPECT_THAT(lines.status(), HasCode(kCanceled));
+  });
+  while (process->out().stats().lines == 0) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  token.Cancel();
+  reader.join();
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("b"));
+}
+
+TEST(LineRangeTest, EndsAtTheDeadlineAroundTheLoop) {
+  auto process = MustSpawn(Command({"cat"}));
+
+  const absl::Status status = WithTimeout(kShort, [&] {
+    LineRange lines = process->out().Lines(absl::InfiniteDuration());
+    EXPECT_THAT(All(lines), IsEmpty());
+    EXPECT_THAT(lines.status(), HasCode(kNotYet));
+    return lines.status();
+  });
+
+  EXPECT_THAT(status, HasCode(kNotYet));
+}
+
+TEST(LineRangeTest, EndsAtALineThatIsLongerThanTheBound) {
+  Command command = Command::Shell("printf 'a\\n0123456789'; read x");
+  command.output_buffer = OutputBound::BlockChild(4);
+  auto process = MustSpawn(command);
+
+  LineRange lines = process->out().Lines(kNeverReached);
+
+  EXPECT_THAT(All(lines), ElementsAre("a"));
+  EXPECT_THAT(lines.status(), HasCode(kTooLong));
+  EXPECT_THAT(process->out().ReadExactly(4, kNeverReached),
+              IsOkAndHolds("0123"));
+}
+
+TEST(LineRangeTest, LeavesTheLinesBehindABreakToTheNextReader) {
+  auto process = MustSpawn(Command({"seq", "5"}));
+  LineRange lines = process->out().Lines(kNeverReached);
+  for (absl::string_view line : lines) {
+    if (line == "2") break;
+  }
+
+  EXPECT_THAT(lines.status(), IsOk());
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("3"));
+  EXPECT_THAT(All(lines), ElementsAre("4", "5"));
+}
+
+TEST(LineRangeTest, TakesNoLineFromAnotherCursor) {
+  auto process = MustSpawn(Command({"seq", "3"}));
+  OutputCursor cursor = process->out().NewCursor();
+
+  LineRange lines = process->out().Lines(kNeverReached);
+  LineRange same_lines = cursor.Lines(kNeverReached);
+
+  EXPECT_THAT(All(lines), ElementsAre("1", "2", "3"));
+  EXPECT_THAT(All(same_lines), ElementsAre("1", "2", "3"));
+}
+
+TEST(LineRangeTest, DividesTheLinesOfACursorBetweenTwoThreads) {
+  constexpr int kLines = 100000;
+  auto process = MustSpawn(Command({"seq", absl::StrCat(kLines)}));
+  std::vector<std::string> seen[2];
+  std::vector<std::thread> threads;
+
+  for (std::vector<std::string>& mine : seen) {
+    threads.emplace_back([&process, &mine] {
+      LineRange lines = process->out().Lines(kNeverReached);
+      mine = All(lines);
+      EXPECT_THAT(lines.status(), IsOk());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  std::vector<int> numbers;
+  for (const std::vector<std::string>& lines : seen) {
+    for (const std::string& line : lines) numbers.push_back(std::stoi(line));
+  }
+  std::sort(numbers.begin(), numbers.end());
+  ASSERT_EQ(numbers.size(), kLines);
+  for (int i = 0; i < kLines; ++i) ASSERT_EQ(numbers[i], i + 1);
 }
 
 // ---- The stream

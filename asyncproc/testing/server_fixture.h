@@ -71,7 +71,7 @@ class TestServer {
 
   // The port passed to make_spec.
   int port() const { return port_; }
-  // For example, the line that showed that the server is ready.
+  // How the server became ready: for example, with the line that showed it.
   const Readiness& readiness() const { return readiness_; }
   Process& process() { return *process_; }
 

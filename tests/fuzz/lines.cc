@@ -43,15 +43,16 @@ void ReadLines(OutputBuffer& buffer, OutputBuffer::CursorRef cursor,
                std::vector<std::string>* lines) {
   for (;;) {
     const bool has_line = buffer.HasLine(cursor);
-    absl::StatusOr<std::string> line =
-        buffer.ReadLine(cursor, absl::InfinitePast());
-    CHECK_EQ(line.ok(), has_line);
+    std::string line;
+    const absl::Status status =
+        buffer.ReadLine(cursor, &line, absl::InfinitePast());
+    CHECK_EQ(status.ok(), has_line);
     if (!has_line) {
-      CHECK(buffer.AtEnd(cursor) ? absl::IsOutOfRange(line.status())
-                                 : absl::IsDeadlineExceeded(line.status()));
+      CHECK(buffer.AtEnd(cursor) ? absl::IsOutOfRange(status)
+                                 : absl::IsDeadlineExceeded(status));
       return;
     }
-    lines->push_back(*std::move(line));
+    lines->push_back(std::move(line));
   }
 }
 

@@ -198,6 +198,23 @@ void LinesByProcess(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(LinesByProcess, "lines/asyncproc");
 
+void LinesIntoOneString(benchmark::State& state) {
+  const int64_t lines = Scaled(kLines);
+  for (auto _ : state) {
+    auto process = Process::Spawn({Child("write_lines"), absl::StrCat(lines)});
+    CHECK_OK(process.status());
+    std::string line;
+    int64_t count = 0;
+    while ((*process)->out().ReadLine(&line, absl::InfiniteDuration()).ok()) {
+      count += line.size() == 79;
+    }
+    CHECK_EQ(count, lines);
+    MustEndWell(**process);
+  }
+  state.SetBytesProcessed(state.iterations() * lines * 80);
+}
+ASYNCPROC_BENCHMARK(LinesIntoOneString, "lines_reused/asyncproc");
+
 void LinesByGetline(benchmark::State& state) {
   const int64_t lines = Scaled(kLines);
   for (auto _ : state) {
@@ -216,6 +233,7 @@ void LinesByGetline(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * lines * 80);
 }
 ASYNCPROC_BENCHMARK(LinesByGetline, "lines/limit");
+ASYNCPROC_BENCHMARK(LinesByGetline, "lines_reused/limit");
 
 // --- feed: to a child that reads all of it.
 

@@ -302,10 +302,7 @@ void OutputBuffer::CancelCursor(CursorRef cursor) {
   if (wake_ != nullptr) wake_();
 }
 
-const OutputBuffer::Segment& OutputBuffer::SegmentOf(BufferCursor& cursor) {
-  if (segments_.size() == 1 && cursor.position >= segments_.front().start) {
-    return segments_.front();
-  }
+const OutputBuffer::Segment& OutputBuffer::SkipGap(BufferCursor& cursor) {
   size_t i = 0;
   while (i + 1 < segments_.size() && cursor.position >= segments_[i].end()) {
     ++i;
@@ -371,19 +368,27 @@ absl::string_view OutputBuffer::NextPiece(BufferCursor& cursor, uint64_t end) {
       static_cast<size_t>(cursor.position - begin));
 }
 
-std::string OutputBuffer::Take(BufferCursor& cursor, const Match& match) {
-  std::string taken(NextPiece(cursor, match.begin));  // Usually all of it.
+void OutputBuffer::TakeInto(std::string* taken, BufferCursor& cursor,
+                            const Match& match) {
+  const absl::string_view piece = NextPiece(cursor, match.begin);
+  taken->assign(piece.data(), piece.size());  // Usually all of it.
   while (cursor.position < match.begin) {
-    absl::StrAppend(&taken, NextPiece(cursor, match.begin));
+    absl::StrAppend(taken, NextPiece(cursor, match.begin));
   }
   cursor.position += match.length;
   Release();
+}
+
+std::string OutputBuffer::Take(BufferCursor& cursor, const Match& match) {
+  std::string taken;
+  TakeInto(&taken, cursor, match);
   return taken;
 }
 
-std::string OutputBuffer::TakeLine(BufferCursor& cursor, const Match& match) {
+void OutputBuffer::TakeLine(std::string* line, BufferCursor& cursor,
+                            const Match& match) {
   ++cursor.lines;
-  return Take(cursor, match);
+  TakeInto(line, cursor, match);
 }
 
 std::string OutputBuffer::TakeAll(BufferCursor& cursor) {
@@ -488,11 +493,12 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
   return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
 }
 
-std::optional<std::string> OutputBuffer::TryReadLine(CursorRef cursor) {
+bool OutputBuffer::TryReadLine(CursorRef cursor, std::string* line) {
   MutexLock lock(mu_);
   Match match;
-  if (cursor->canceled || !FindLine(*cursor, &match)) return std::nullopt;
-  return TakeLine(*cursor, match);
+  if (cursor->canceled || !FindLine(*cursor, &match)) return false;
+  TakeLine(line, *cursor, match);
+  return true;
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
@@ -516,9 +522,8 @@ absl::Status OutputBuffer::AwaitSome(CursorRef cursor, absl::Time deadline) {
                     });
 }
 
-absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
-                                                   absl::Time deadline,
-                                                   LongLine long_line) {
+absl::Status OutputBuffer::ReadLine(CursorRef cursor, std::string* line,
+                                    absl::Time deadline, LongLine long_line) {
   MutexLock lock(mu_);
   Match match;
   absl::Status status =
@@ -529,10 +534,11 @@ absl::StatusOr<std::string> OutputBuffer::ReadLine(CursorRef cursor,
   // are taken.
   if (absl::IsResourceExhausted(status) && !finished_ &&
       long_line == LongLine::kSplit) {
-    return TakeAll(*cursor);
+    TakeInto(line, *cursor, {end(), 0});
+    return absl::OkStatus();
   }
-  if (!status.ok()) return status;
-  return TakeLine(*cursor, match);
+  if (status.ok()) TakeLine(line, *cursor, match);
+  return status;
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
@@ -576,6 +582,17 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
       });
   if (!status.ok()) return status;
   return Take(*cursor, {PositionAfter(*cursor, size), 0});
+}
+
+absl::StatusOr<std::string> OutputBuffer::ReadToEnd(CursorRef cursor,
+                                                    absl::Time deadline) {
+  MutexLock lock(mu_);
+  absl::Status status =
+      AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return finished_ && failure_.ok();
+      });
+  if (!status.ok()) return status;
+  return TakeAll(*cursor);
 }
 
 absl::Status OutputBuffer::Sync(absl::Time deadline) {

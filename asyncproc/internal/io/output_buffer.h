@@ -7,7 +7,6 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -144,21 +143,23 @@ class OutputBuffer {
   size_t Available(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The next line if it is available; nothing otherwise, for any reason.
-  std::optional<std::string> TryReadLine(CursorRef cursor)
+  // Takes the next line if it is available. Otherwise, for any reason, returns
+  // false and leaves `line` unchanged.
+  bool TryReadLine(CursorRef cursor, std::string* line)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Each of these waits until `deadline` for its result. Errors:
   // kDeadlineExceeded, with nothing taken; kOutOfRange at the end, or the error
   // that was given to Finish; kResourceExhausted when the result cannot fit
-  // within the bound; kCancelled.
+  // within the bound; kCancelled. An error leaves `line` unchanged.
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline,
                                        size_t most = std::string::npos)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status AwaitSome(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<std::string> ReadLine(CursorRef cursor, absl::Time deadline,
-                                       LongLine long_line = LongLine::kRefuse)
+  absl::Status ReadLine(CursorRef cursor, std::string* line,
+                        absl::Time deadline,
+                        LongLine long_line = LongLine::kRefuse)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::string> ReadUntil(CursorRef cursor,
                                         absl::string_view delimiter,
@@ -166,6 +167,9 @@ class OutputBuffer {
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::string> ReadExactly(CursorRef cursor, size_t size,
                                           absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The end is not an error: takes the bytes before it, possibly none.
+  absl::StatusOr<std::string> ReadToEnd(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Waits until all bytes that are in the pipe now have been read from it.
@@ -234,8 +238,15 @@ class OutputBuffer {
   // for that reader.
   void Resume(bool wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // The segment at the cursor, after the cursor has skipped a gap.
+  // The segment at the cursor, after the cursor has skipped a gap. SkipGap is
+  // the rare case of it.
   const Segment& SegmentOf(BufferCursor& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const Segment& front = segments_.front();
+    const bool is_only = segments_.size() == 1;
+    return is_only && cursor.position >= front.start ? front : SkipGap(cursor);
+  }
+  const Segment& SkipGap(BufferCursor& cursor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Find(BufferCursor& cursor, absl::string_view delimiter, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -245,7 +256,9 @@ class OutputBuffer {
   // Takes the bytes before `end`, but stops at a gap.
   absl::string_view NextPiece(BufferCursor& cursor, uint64_t end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes the bytes before the match, and skips the match.
+  // Takes the bytes before the match into `taken`, and skips the match.
+  void TakeInto(std::string* taken, BufferCursor& cursor, const Match& match)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string Take(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The number of unread bytes at the cursor, and the cursor's position after
@@ -254,7 +267,7 @@ class OutputBuffer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PositionAfter(const BufferCursor& cursor, size_t size) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::string TakeLine(BufferCursor& cursor, const Match& match)
+  void TakeLine(std::string* line, BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The size of the head under HeadAndTail, and the most bytes that the bound
   // allows to be unread at a cursor.
