@@ -343,6 +343,17 @@ TEST(RecorderTest, HasAChildOfAPoller) {
   EXPECT_EQ(Events(transcript).back(), "exited with status 0");
 }
 
+TEST(RecorderTest, HasTheSignalsForAChildOfAPoller) {
+  const auto recorder = Recorder::InMemory();
+  ProcessPoller<int> poller;
+  ASSERT_THAT(poller.Run(1, Recorded(Command({"cat"}), recorder)), IsOk());
+  ASSERT_THAT(poller.SendSignal(1, SIGTERM), IsOk());
+  EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
+
+  EXPECT_THAT(Events(recorder->transcript()),
+              testing::Contains("SIGTERM (terminated) to the child"));
+}
+
 // ---- To a file
 
 TEST(RecorderFileTest, IsWhatWouldBeInMemory) {

@@ -425,11 +425,15 @@ class Session {
       case 14:
         CHECK_EQ(real_.HasLine(cursor.real), model_.HasLine(cursor));
         break;
-      default:
-        CheckSame(real_.ReadLine(cursor.real, now,
-                                 split ? OutputBuffer::LongLine::kSplit
-                                       : OutputBuffer::LongLine::kRefuse),
+      default: {
+        std::string line;
+        const absl::Status status =
+            real_.ReadLine(cursor.real, &line, now,
+                           split ? OutputBuffer::LongLine::kSplit
+                                 : OutputBuffer::LongLine::kRefuse);
+        CheckSame(status.ok() ? absl::StatusOr<std::string>(line) : status,
                   model_.ReadLine(cursor, split));
+      }
     }
     CheckCursor(cursor);
   }

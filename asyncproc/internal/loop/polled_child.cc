@@ -181,6 +181,7 @@ void PolledChild::CloseOutputs() {
 }
 
 absl::Status PolledChild::Signal(int signal) {
+  child_->NoteSignal(signal, TerminationScope::kChild);
   return Prefixed(absl::StrCat("cannot send ", SignalDescription(signal),
                                " to process ", reaper().pid()),
                   reaper().Signal(signal));
