@@ -410,12 +410,12 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       completion.out = std::exchange(taken_, "");
       completion.out.resize(completion.out.size() - kHalfMark);
       completion.status = std::string(absl::StripPrefix(*rest, " "));
-      // An incomplete statement has swallowed the head, or repeats it.
-      completion.incomplete = !absl::EndsWith(completion.out, head_);
-      if (!completion.incomplete) {
-        completion.out.resize(completion.out.size() - kHalfMark);
-        completion.incomplete = absl::StrContains(completion.out, head_);
-      }
+      // An incomplete statement has swallowed the head, or repeats it. Another
+      // process may have written between head and tail.
+      const size_t head = completion.out.find(head_);
+      if (head != std::string::npos) completion.out.erase(head, kHalfMark);
+      completion.incomplete =
+          head == std::string::npos || absl::StrContains(completion.out, head_);
       return completion;
     }
     if (absl::IsResourceExhausted(before.status())) {
