@@ -245,13 +245,16 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
           : absl::StrCat(" was not done after ", absl::FormatDuration(taken));
+  const bool stopped =
+      process_ != nullptr && Diagnose(*process_).activity == Activity::kStopped;
   const std::string written = Written();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
   return absl::Status(
       reply.status().code(),
       absl::StrCat(
-          Named(statement), happened, written, "; ",
+          Named(statement), happened,
+          stopped ? "; the program was stopped by a signal" : "", written, "; ",
           recovered.ok() ? "it was interrupted, and the session goes on"
           : broken_.ok()
               ? "it is being interrupted; the session goes on with the "
@@ -572,10 +575,8 @@ absl::Status Repl::Interrupt() {
     child_->Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
         .IgnoreError();
   }
-  // A stopped program cannot take a signal.
-  if (dialect_.interrupt.signal != 0) {
-    child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
-  }
+  // A stopped program can neither take a signal nor go on.
+  child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
   return Type(dialect_.interrupt.text);
 }
 

@@ -39,7 +39,7 @@ struct Reply {
 // How a statement that exceeds its time is stopped.
 struct ReplInterrupt {
   // The signal for the child's process group, followed by SIGCONT. On a
-  // terminal, SIGINT is typed as Ctrl-C. 0: no signal.
+  // terminal, SIGINT is typed as Ctrl-C. 0: SIGCONT alone.
   int signal = 2;  // SIGINT
   // Written to stdin after the signal.
   std::string text;
