@@ -216,6 +216,11 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   const absl::Time start = MonotonicNow();
   const absl::Time deadline = DeadlineAfter(timeout);
   if (!broken_.ok()) return broken_;
+  if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
+    return absl::Status(ended.code(),
+                        absl::StrCat(Named(statement), " was not sent: ",
+                                     ended.message(), "; the session goes on"));
+  }
   if (absl::Status status = CheckBytes(dialect_, statement); !status.ok()) {
     return status;
   }

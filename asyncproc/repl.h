@@ -182,7 +182,8 @@ class Repl {
   // incomplete statement (a `def` without its end): the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
   // kFailedPrecondition when the program has ended. kCancelled by a
-  // CancellationScope: the statement runs on, and the next Eval interrupts it.
+  // CancellationScope: the statement runs on, and the next Eval interrupts it;
+  // a scope that was canceled before the call sends nothing.
   absl::StatusOr<Reply> Eval(absl::string_view statement,
                              absl::Duration timeout);
 
