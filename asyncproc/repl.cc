@@ -216,6 +216,11 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   const absl::Time start = MonotonicNow();
   const absl::Time deadline = DeadlineAfter(timeout);
   if (!broken_.ok()) return broken_;
+  if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
+    return absl::Status(ended.code(),
+                        absl::StrCat(Named(statement), " was not sent: ",
+                                     ended.message(), "; the session goes on"));
+  }
   if (absl::Status status = CheckBytes(dialect_, statement); !status.ok()) {
     return status;
   }
@@ -245,14 +250,16 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
           : absl::StrCat(" was not done after ", absl::FormatDuration(taken));
+  const bool stopped =
+      process_ != nullptr && Diagnose(*process_).activity == Activity::kStopped;
   const std::string written = Written();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
   return absl::Status(
       reply.status().code(),
       absl::StrCat(
-          Named(process_, *child_), ": ", Named(statement), happened, written,
-          "; ",
+          Named(process_, *child_), ": ", Named(statement), happened,
+          stopped ? "; the program was stopped by a signal" : "", written, "; ",
           recovered.ok() ? "it was interrupted, and the session goes on"
           : broken_.ok()
               ? "it is being interrupted; the session goes on with the "
@@ -412,12 +419,12 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       completion.out = std::exchange(taken_, "");
       completion.out.resize(completion.out.size() - kHalfMark);
       completion.status = std::string(absl::StripPrefix(*rest, " "));
-      // An incomplete statement has swallowed the head, or repeats it.
-      completion.incomplete = !absl::EndsWith(completion.out, head_);
-      if (!completion.incomplete) {
-        completion.out.resize(completion.out.size() - kHalfMark);
-        completion.incomplete = absl::StrContains(completion.out, head_);
-      }
+      // An incomplete statement has swallowed the head, or repeats it. Another
+      // process may have written between head and tail.
+      const size_t head = completion.out.find(head_);
+      if (head != std::string::npos) completion.out.erase(head, kHalfMark);
+      completion.incomplete =
+          head == std::string::npos || absl::StrContains(completion.out, head_);
       return completion;
     }
     if (absl::IsResourceExhausted(before.status())) {
@@ -574,10 +581,8 @@ absl::Status Repl::Interrupt() {
     child_->Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
         .IgnoreError();
   }
-  // A stopped program cannot take a signal.
-  if (dialect_.interrupt.signal != 0) {
-    child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
-  }
+  // A stopped program can neither take a signal nor go on.
+  child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
   return Type(dialect_.interrupt.text);
 }
 

@@ -39,7 +39,7 @@ struct Reply {
 // How a statement that exceeds its time is stopped.
 struct ReplInterrupt {
   // The signal for the child's process group, followed by SIGCONT. On a
-  // terminal, SIGINT is typed as Ctrl-C. 0: no signal.
+  // terminal, SIGINT is typed as Ctrl-C. 0: SIGCONT alone.
   int signal = 2;  // SIGINT
   // Written to stdin after the signal.
   std::string text;
@@ -185,7 +185,8 @@ class Repl {
   // incomplete statement (a `def` without its end): the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
   // kFailedPrecondition when the program has ended. kCancelled by a
-  // CancellationScope: the statement runs on, and the next Eval interrupts it.
+  // CancellationScope: the statement runs on, and the next Eval interrupts it;
+  // a scope that was canceled before the call sends nothing.
   absl::StatusOr<Reply> Eval(absl::string_view statement,
                              absl::Duration timeout);
 

@@ -154,7 +154,9 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
 
 ReplDialect LuaDialect() {
   ReplDialect dialect;
-  dialect.command = InOwnGroup({"lua", "-i"});
+  // Its own prompt, "> ", may also be the end of a reply.
+  dialect.command = InOwnGroup(
+      {"lua", "-e", "_PROMPT, _PROMPT2 = '<lua> ', '<lua>> '", "-i"});
   dialect.command.env.Unset("LUA_INIT");
   // The line editing repeats each line, unchanged on a wide screen, and takes
   // control characters for commands.
@@ -166,8 +168,8 @@ ReplDialect LuaDialect() {
   }
   dialect.refused.push_back('\x7f');
   dialect.command.err = Stdio::ToStdout();
-  dialect.prompt = "(?m:^)> ";
-  dialect.continuation = "(?m:^)>> ";
+  dialect.prompt = "<lua> ";
+  dialect.continuation = "<lua>> ";
   dialect.abandon = {")\n", "]]\n)\n"};
   dialect.interrupt.repeated = false;  // A second one ends lua.
   return dialect;

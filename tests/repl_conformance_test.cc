@@ -1,118 +1,83 @@
-// The requirements for every dialect, in one table. The table also has the
-// limits of each program, with the reason.
+// The requirements for every dialect: statements and their replies. The table
+// in repl_conformance_rows.cc has the limits of each program, with the reason.
 
-#include <signal.h>
+#include <stdlib.h>
 
-#include <functional>
-#include <memory>
+#include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/notification.h"
 #include "asyncproc/process.h"
 #include "asyncproc/repl.h"
-#include "asyncproc/repl_dialects.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/repl_conformance_rows.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
 namespace {
 
-struct Row {
-  const char* name;
-  std::function<ReplDialect()> dialect;
-  // A statement that prints its argument, a number of digits, and a newline.
-  std::function<std::string(absl::string_view)> print;
-  // A statement that is a string or comment of any bytes and prints nothing.
-  std::function<std::string(absl::string_view)> string;
-  const char* reads_stdin;  // Null: the program has no such statement.
-  const char* wrong;        // A syntax error.
-  const char* sleeps;   // Sleeps in a child process; null: the program cannot.
-  const char* floods;   // Writes without end; null: see its row.
-  bool idle_interrupt;  // Whether an interrupt while idle is harmless.
-  std::string refused;  // Bytes that `string` may not contain.
-  std::string after = {};  // Written after the output of each `print`.
+// Variables of this process's own environment; the destructor restores them.
+class EnvironmentVariables {
+ public:
+  EnvironmentVariables() = default;
+  EnvironmentVariables(const EnvironmentVariables&) = delete;
+  EnvironmentVariables& operator=(const EnvironmentVariables&) = delete;
+  ~EnvironmentVariables() {
+    for (const auto& [name, value] : before_) {
+      if (value.has_value()) {
+        setenv(name.c_str(), value->c_str(), 1);
+      } else {
+        unsetenv(name.c_str());
+      }
+    }
+  }
+
+  void Set(const std::string& name, const std::string& value) {
+    const char* const before = getenv(name.c_str());
+    before_.emplace(name, before == nullptr
+                              ? std::nullopt
+                              : std::optional<std::string>(before));
+    setenv(name.c_str(), value.c_str(), 1);
+  }
+
+ private:
+  std::map<std::string, std::optional<std::string>> before_;
 };
 
-std::function<std::string(absl::string_view)> Around(std::string before,
-                                                     std::string after) {
-  return [before, after](absl::string_view text) {
-    return absl::StrCat(before, text, after);
-  };
-}
-
-std::vector<Row> Rows() {
-  return {
-      {"bc", BcDialect, Around("", ""), Around("/*", "*/"), "read()", "1 +* 2",
-       nullptr, "while (1) 1", true, ""},
-      // An interrupt ends dc. "[" and "]" must be balanced in a string.
-      {"dc", DcDialect, Around("", "p"), Around("[", "]s_"), nullptr, "Y",
-       nullptr, nullptr, false, "[]"},
-      {"python", PythonDialect, Around("print(", ")"), Around("# ", ""),
-       "try: input()\nexcept EOFError: pass", "1 +* 2",
-       "import os; _ = os.system('sleep 1000')", "while True: print('x' * 99)",
-       true, "\n\r"},
-      {"sh", ShDialect, Around("echo ", ""), Around(": '", "'"), "cat", "if ;",
-       "sleep 1000; sleep 1000", "yes", true, "'"},
-      {"bash", BashDialect, Around("echo ", ""), Around(": '", "'"), "cat",
-       "if ;", "sleep 1000; sleep 1000", "yes >&2", true, "'"},
-      {"sqlite3", [] { return Sqlite3Dialect(); }, Around("select ", ""),
-       Around("select '", "' where 0"), nullptr, "selec 1", ".shell sleep 1000",
-       "with recursive n(i) as (select 1 union all select i from n) "
-       "select i from n",
-       false, "'"},
-      {"gdb", [] { return GdbDialect(); }, Around("output ", "\necho \\n"),
-       Around("# ", ""), nullptr, "nonsense", "shell sleep 1000", "shell yes",
-       false, "\n\\\r"},
-      // node keeps the output of a loop in its memory until the loop ends.
-      {"node", NodeDialect, Around("console.log(", ")"), Around("/*", "*/0;"),
-       "require('fs').readFileSync(0)", "1 +* 2",
-       "require('child_process').execSync('sleep 1000')", nullptr, true, ""},
-      // The line editing of lua treats control characters as commands.
-      {"lua", LuaDialect, Around("print(", ")"), Around("_ = '", "'"), nullptr,
-       "1 +* 2", nullptr, "while true do print(1) end", false, "'\\\n"},
-      {"zsh", ZshDialect, Around("echo ", ""), Around(": '", "'"), "cat",
-       "if ;", "sleep 1000; sleep 1000", "yes", true, "'"},
-      {"ruby", RubyDialect, Around("puts ", ""), Around("# ", ""),
-       "$stdin.read", "1 +* 2", "system('sleep 1000')", "loop { puts 1 }", true,
-       "\n"},
-      {"perl", PerlDialect, Around("print ", ", qq(\n)"), Around("'", "'"),
-       "<STDIN>", "1 1", "system 'sleep 1000; sleep 1000'",
-       "print qq(1\n) while 1", true, "'\\"},
-      {"r", RDialect, Around("cat(", ", '\n', sep = '')"), Around("# ", ""),
-       "readLines('stdin')", "1 +* 2", "system('sleep 1000')",
-       "repeat cat(1, '\n')", true, "\n"},
-      {"prolog", PrologDialect, Around("writeln(", ")"), Around("/*", "*/"),
-       "read(_)", "1 + * 2", "shell('sleep 1000')", "repeat, writeln(1), fail",
-       true, "/", "true.\n"},
-      // An interrupt ends tclsh.
-      {"tcl", TclDialect, Around("puts ", ""), Around("# ", ""), "gets stdin",
-       "nonsense", nullptr, nullptr, false, "\\\n"},
-  };
-}
-
-class ConformanceTest : public testing::TestWithParam<Row> {
+class ReplyTest : public ConformanceTest {
  protected:
-  void SetUp() override {
-    auto repl = Repl::Start(GetParam().dialect(), kNeverReached);
-    if (absl::IsNotFound(repl.status())) GTEST_SKIP() << repl.status();
-    ASSERT_THAT(repl, IsOk());
-    repl_ = *std::move(repl);
+  void ExpectToWrite(absl::string_view text) {
+    auto reply = repl_->Eval(GetParam().write(text), kNeverReached);
+    ASSERT_THAT(reply.status(), IsOk()) << text;
+    EXPECT_EQ(reply->out, absl::StrCat(text, GetParam().after));
   }
 
-  void ExpectToWork() {
-    auto reply = repl_->Eval(GetParam().print("4711"), kNeverReached);
-    ASSERT_THAT(reply.status(), IsOk());
-    EXPECT_EQ(reply->out, "4711\n" + GetParam().after);
+  // Statements are executed and paired with their completions, whether or not
+  // their output arrives.
+  void ExpectToGoOnAfter(const char* statement) {
+    if (statement == nullptr) GTEST_SKIP() << "see its row";
+    EXPECT_THAT(repl_->Eval(statement, kNeverReached).status(), IsOk());
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_THAT(repl_->Eval(GetParam().print("1"), kNeverReached).status(),
+                  IsOk());
+      EXPECT_THAT(repl_->Eval(GetParam().incomplete, kNeverReached).status(),
+                  HasCode(absl::StatusCode::kInvalidArgument));
+    }
   }
-
-  std::unique_ptr<Repl> repl_;
 };
 
-TEST_P(ConformanceTest, TakesEveryByteOrRefusesIt) {
+TEST_P(ReplyTest, TakesEveryByteOrRefusesIt) {
   std::string refused = repl_ == nullptr ? "" : GetParam().refused;
   for (int byte = 1; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
@@ -129,7 +94,7 @@ TEST_P(ConformanceTest, TakesEveryByteOrRefusesIt) {
   ExpectToWork();
 }
 
-TEST_P(ConformanceTest, TakesAStatementOfAMegabyte) {
+TEST_P(ReplyTest, TakesAStatementOfAMegabyte) {
   EXPECT_THAT(
       repl_->Eval(GetParam().string(std::string(1'000'000, 'x')), kNeverReached)
           .status(),
@@ -137,7 +102,23 @@ TEST_P(ConformanceTest, TakesAStatementOfAMegabyte) {
   ExpectToWork();
 }
 
-TEST_P(ConformanceTest, TakesEmptyStatementsAndNewlinesAtTheEnd) {
+TEST_P(ReplyTest, TakesAStatementOfSeveralLines) {
+  auto reply = repl_->Eval(GetParam().lines, kNeverReached);
+
+  ASSERT_THAT(reply.status(), IsOk());
+  EXPECT_EQ(reply->out, "4711\n" + GetParam().after);
+  ExpectToWork();
+}
+
+TEST_P(ReplyTest, RefusesAStatementThatIsNotComplete) {
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(repl_->Eval(GetParam().incomplete, kNeverReached).status(),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    ExpectToWork();
+  }
+}
+
+TEST_P(ReplyTest, TakesEmptyStatementsAndNewlinesAtTheEnd) {
   EXPECT_THAT(repl_->Eval("", kNeverReached).status(), IsOk());
   EXPECT_THAT(repl_->Eval("\n", kNeverReached).status(), IsOk());
   auto reply =
@@ -147,7 +128,7 @@ TEST_P(ConformanceTest, TakesEmptyStatementsAndNewlinesAtTheEnd) {
   EXPECT_EQ(repl_->Eval("", kNeverReached)->out, "");
 }
 
-TEST_P(ConformanceTest, GoesOnAfterASyntaxError) {
+TEST_P(ReplyTest, GoesOnAfterASyntaxError) {
   for (int i = 0; i < 3; ++i) {
     auto reply = repl_->Eval(GetParam().wrong, kNeverReached);
     ASSERT_THAT(reply.status(), IsOk());
@@ -156,7 +137,81 @@ TEST_P(ConformanceTest, GoesOnAfterASyntaxError) {
   }
 }
 
-TEST_P(ConformanceTest, HasAnEmptyStdinForStatements) {
+TEST_P(ReplyTest, TakesAReplyOfAMegabyte) {
+  for (int i = 0; i < 2; ++i) {
+    auto reply = repl_->Eval(GetParam().megabyte, kNeverReached);
+    ASSERT_THAT(reply.status(), IsOk());
+    EXPECT_EQ(reply->out.size(), 1'000'001 + GetParam().after.size());
+    EXPECT_EQ(reply->out.find('\n'), 1'000'000);
+    ExpectToWork();
+  }
+}
+
+TEST_P(ReplyTest, TakesAReplyWithoutANewlineAtItsEnd) {
+  for (int i = 0; i < 2; ++i) {
+    ExpectToWrite("abc");
+    ExpectToWork();
+  }
+}
+
+TEST_P(ReplyTest, TakesAReplyThatLooksLikeAPrompt) {
+  for (const char* text :
+       {"> ", ">> ", ">>> ", "sqlite> ", "a\n> ", "> \n>> \n> ", "> a\n"}) {
+    ExpectToWrite(text);
+    ExpectToWork();
+  }
+}
+
+TEST_P(ReplyTest, TakesAReplyThatLooksLikeAnEarlierMark) {
+  const ReplDialect dialect = GetParam().dialect();
+  if (dialect.statement.empty() || dialect.channel) {
+    GTEST_SKIP() << "the dialect has no marks";
+  }
+  std::string mark;
+  absl::Notification complete;
+  auto tap = repl_->child().out().AddTap([&](absl::string_view piece) {
+    absl::StrAppend(&mark, piece);
+    if (absl::ConsumeSuffix(&piece, "\n")) complete.Notify();
+  });
+  ASSERT_THAT(tap, IsOk());
+  EXPECT_THAT(repl_->Eval("", kNeverReached).status(), IsOk());
+  complete.WaitForNotification();
+  tap->Remove();
+  absl::StripTrailingAsciiWhitespace(&mark);
+  ASSERT_EQ(mark.size(), 32);
+
+  ExpectToWrite(mark);
+  ExpectToWrite(mark + "\n");
+  ExpectToWrite(mark.substr(0, 16));
+  ExpectToWrite(mark.substr(16) + "\n");
+  ExpectToWork();
+}
+
+TEST_P(ReplyTest, GoesOnWithItsStdoutClosed) {
+  ExpectToGoOnAfter(GetParam().closes_stdout);
+}
+
+TEST_P(ReplyTest, GoesOnWithItsStdoutDiscarded) {
+  ExpectToGoOnAfter(GetParam().discards_stdout);
+}
+
+TEST_P(ReplyTest, PairsRepliesWhileABackgroundProcessWrites) {
+  if (GetParam().shell == nullptr) GTEST_SKIP() << "see its row";
+  // Each line is one write, which the lines of the program do not divide.
+  const std::string writer = GetParam().shell(
+      "(i=0; while [ $i -lt 500 ]; do echo noise; i=$((i+1)); done) &");
+
+  EXPECT_THAT(repl_->Eval(writer, kNeverReached).status(), IsOk());
+
+  for (int i = 1000; i < 1030; ++i) {
+    auto reply = repl_->Eval(GetParam().print(absl::StrCat(i)), kNeverReached);
+    ASSERT_THAT(reply.status(), IsOk());
+    ASSERT_EQ(absl::StrReplaceAll(reply->out, {{"noise\n", ""}}),
+              absl::StrCat(i, "\n", GetParam().after));
+  }
+}
+
+TEST_P(ReplyTest, HasAnEmptyStdinForStatements) {
   if (GetParam().reads_stdin == nullptr) GTEST_SKIP() << "nothing reads it";
   if (repl_->process().command().in.ToString() == Stdio::Pipe().ToString()) {
     GTEST_SKIP() << "statements come by stdin";
@@ -168,51 +223,7 @@ TEST_P(ConformanceTest, HasAnEmptyStdinForStatements) {
   ExpectToWork();
 }
 
-TEST_P(ConformanceTest, InterruptsWhatItsChildrenDo) {
-  if (GetParam().sleeps == nullptr) GTEST_SKIP() << "it starts none";
-
-  auto late = repl_->Eval(GetParam().sleeps, kShort);
-
-  EXPECT_THAT(late.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
-  EXPECT_THAT(late.status().message(), testing::HasSubstr("session goes on"));
-  ExpectToWork();
-}
-
-TEST_P(ConformanceTest, EndsAReplyThatIsTooLong) {
-  if (GetParam().floods == nullptr) GTEST_SKIP() << "see its row";
-  ReplDialect dialect = GetParam().dialect();
-  dialect.reply_limit = 1 << 20;
-  auto repl = Repl::Start(dialect, kNeverReached);
-  ASSERT_THAT(repl, IsOk());
-  repl_ = *std::move(repl);
-
-  auto reply = repl_->Eval(GetParam().floods, kNeverReached);
-
-  EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kResourceExhausted));
-  EXPECT_THAT(
-      reply.status().message(),
-      testing::AllOf(testing::HasSubstr("more than the 1048576 bytes"),
-                     testing::HasSubstr("it was interrupted, and the")));
-  for (OutputStream* stream :
-       {&repl_->process().out(), &repl_->process().err()}) {
-    EXPECT_LE(stream->stats().high_water, 2 << 20);
-  }
-  ExpectToWork();
-}
-
-TEST_P(ConformanceTest, TakesNoHarmFromAnInterruptWhileItIsIdle) {
-  if (!GetParam().idle_interrupt) GTEST_SKIP() << "the program ends by it";
-  ExpectToWork();
-
-  EXPECT_THAT(repl_->process().Signal(SIGINT), IsOk());
-
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_THAT(repl_->Eval("", kNeverReached).status(), IsOk());
-  }
-  ExpectToWork();
-}
-
-TEST_P(ConformanceTest, PairsTwoHundredStatementsWithTheirReplies) {
+TEST_P(ReplyTest, PairsTwoHundredStatementsWithTheirReplies) {
   for (int i = 1000; i < 1200; ++i) {
     auto reply = repl_->Eval(GetParam().print(absl::StrCat(i)), kNeverReached);
     ASSERT_THAT(reply.status(), IsOk());
@@ -220,7 +231,7 @@ TEST_P(ConformanceTest, PairsTwoHundredStatementsWithTheirReplies) {
   }
 }
 
-TEST_P(ConformanceTest, WorksWhateverTheTerminalIsSaidToBe) {
+TEST_P(ReplyTest, WorksWhateverTheTerminalIsSaidToBe) {
   for (const char* term : {"", "dumb", "xterm"}) {
     ReplDialect dialect = GetParam().dialect();
     if (*term == '\0') {
@@ -237,10 +248,102 @@ TEST_P(ConformanceTest, WorksWhateverTheTerminalIsSaidToBe) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ConformanceTest, testing::ValuesIn(Rows()),
-                         [](const testing::TestParamInfo<Row>& info) {
-                           return info.param.name;
-                         });
+TEST_P(ReplyTest, PairsTheRepliesOfTenSessionsAtOnce) {
+  std::vector<std::thread> sessions;
+  for (int first = 1000; first < 1200; first += 20) {
+    sessions.emplace_back([first] {
+      auto repl = Repl::Start(GetParam().dialect(), kNeverReached);
+      ASSERT_THAT(repl, IsOk());
+      for (int i = first; i < first + 20; ++i) {
+        auto reply =
+            (*repl)->Eval(GetParam().print(absl::StrCat(i)), kNeverReached);
+        ASSERT_THAT(reply.status(), IsOk());
+        ASSERT_EQ(reply->out, absl::StrCat(i, "\n", GetParam().after));
+      }
+    });
+  }
+  for (std::thread& session : sessions) session.join();
+}
+
+// Each start file writes "noise", and creates a file "read".
+const std::map<std::string, std::string>& StartFiles() {
+  const char* const shell = "echo noise; touch read\n";
+  const char* const gdb = "echo noise\nshell touch read\n";
+  const char* const sqlite = ".print noise\n.shell touch read\n";
+  static const auto* const files = new std::map<std::string, std::string>{
+      {".Renviron", "R_DEFAULT_PACKAGES=noise\n"},
+      {".Rprofile", "cat('noise'); file.create('read')\n"},
+      {".bash_profile", shell},
+      {".bashrc", shell},
+      {".bcrc", "print \"noise\"\n"},
+      {".config/gdb/gdbinit", gdb},
+      {".config/sqlite3/sqliterc", sqlite},
+      {".config/swi-prolog/init.pl", ":- shell('echo noise; touch read').\n"},
+      {".gdbearlyinit", "set startup-quietly off\n"},
+      {".gdbinit", gdb},
+      {".inputrc", "$include read\n"},
+      {".irbrc", "puts 'noise'; File.write('read', '')\n"},
+      {".lua", "print('noise'); io.open('read', 'w')\n"},
+      {".profile", shell},
+      {".python_history", ""},
+      {".pythonrc", "print('noise'); open('read', 'w')\n"},
+      {".sqliterc", sqlite},
+      {".tclshrc", "puts noise; close [open read w]\n"},
+      {".zlogin", shell},
+      {".zprofile", shell},
+      {".zshenv", shell},
+      {".zshrc", shell},
+  };
+  return *files;
+}
+
+// The files in `directory`, with their contents.
+std::map<std::string, std::string> FilesIn(
+    const TemporaryDirectory& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(directory.path())) {
+    if (entry.is_directory()) continue;
+    const std::string name =
+        entry.path().lexically_relative(directory.path()).string();
+    files[name] = directory.Read(name);
+  }
+  return files;
+}
+
+TEST_P(ReplyTest, ReadsNoStartFileAndWritesNoHistory) {
+  const TemporaryDirectory home;
+  for (const auto& [name, text] : StartFiles()) {
+    const std::filesystem::path path(home.path() + "/" + name);
+    std::filesystem::create_directories(path.parent_path());
+    home.Write(name, text);
+  }
+  EnvironmentVariables variables;
+  variables.Set("HOME", home.path());
+  variables.Set("ZDOTDIR", home.path());
+  variables.Set("XDG_CONFIG_HOME", home.path() + "/.config");
+  for (const char* name : {"HISTFILE", "NODE_REPL_HISTORY", "GDBHISTFILE",
+                           "SQLITE_HISTORY", "PYTHON_HISTORY"}) {
+    variables.Set(name, home.path() + "/history");
+  }
+  const auto& [variable, value] = GetParam().start_file;
+  if (!variable.empty()) variables.Set(variable, value);
+  ReplDialect dialect = GetParam().dialect();
+  dialect.command.working_directory = home.path();
+  auto repl = Repl::Start(dialect, kNeverReached);
+  ASSERT_THAT(repl, IsOk());
+
+  auto reply = (*repl)->Eval(GetParam().print("4711"), kNeverReached);
+
+  ASSERT_THAT(reply.status(), IsOk());
+  EXPECT_EQ(reply->out, "4711\n" + GetParam().after);
+  EXPECT_EQ(reply->err, "");
+  EXPECT_THAT((*repl)->Close(), IsOk());
+  EXPECT_EQ(FilesIn(home), StartFiles());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ReplyTest, testing::ValuesIn(ConformanceRows()),
+                         RowName);
 
 }  // namespace
 }  // namespace asyncproc

@@ -4,7 +4,7 @@ namespace asyncproc::internal {
 
 const absl::string_view kGdbProgram = R"python(
 def run():
-    import fcntl, os, sys, gdb
+    import fcntl, os, signal, sys, gdb
     statements = fcntl.fcntl(8, fcntl.F_DUPFD_CLOEXEC, 64)
     completions = fcntl.fcntl(9, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(8)
@@ -13,15 +13,23 @@ def run():
 
     def read_until(complete):
         while not complete():
-            try:
-                piece = os.read(statements, 1 << 16)
-            except KeyboardInterrupt:  # Between two statements.
-                continue
+            piece = os.read(statements, 1 << 16)
             if not piece:
                 os._exit(0)
             pending.extend(piece)
 
+    # An interrupt between two statements does nothing. It would also lose what
+    # os.read has read.
+    def hold_interrupts():
+        while True:
+            try:
+                return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            except KeyboardInterrupt:
+                pass
+
     def forget_interrupts():
+        while signal.sigtimedwait({signal.SIGINT}, 0):
+            pass
         for _ in range(3):
             try:
                 gdb.execute('echo')
@@ -61,6 +69,7 @@ def run():
             print('Quit', file=sys.stderr, flush=True)
             return 'done 1'
 
+    hold_interrupts()
     answer = '0 done 0'
     while True:
         gdb.flush(gdb.STDOUT)
@@ -74,7 +83,14 @@ def run():
         source = bytes(pending[:int(length)]).decode('utf-8', 'surrogateescape')
         del pending[:int(length)]
         forget_interrupts()
-        answer = number.decode() + ' ' + execute(source)
+        answer = 'done 1'
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            answer = execute(source)
+            hold_interrupts()
+        except KeyboardInterrupt:  # It came while an error was printed.
+            hold_interrupts()
+        answer = number.decode() + ' ' + answer
 
 run()
 )python";

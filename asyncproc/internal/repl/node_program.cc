@@ -14,6 +14,18 @@ const absl::string_view kNodeProgram = R"js(
   let pending = Buffer.alloc(0);
   globalThis.require = module.createRequire(process.cwd() + '/');
 
+  // Without this, a stream queues bytes while the pipe is full, and is stuck
+  // after an interrupt in the middle of a write.
+  for (const stream of [stdout, process.stderr]) {
+    stream._handle?.setBlocking?.(true);
+    stream.write = (data, encoding, done = encoding) => {
+      let rest = Buffer.from(data, typeof encoding === 'string' ? encoding : 'utf8');
+      while (rest.length > 0) rest = rest.subarray(write(stream.fd, rest));
+      if (typeof done === 'function') process.nextTick(done);
+      return true;
+    };
+  }
+
   // Without the frames of this program, which are behind that of node:vm.
   const shown = value =>
     inspect(value).replace(/\n *at sigintHandlersWrap .*(\n *at .*)*/g, '');
@@ -27,10 +39,13 @@ const absl::string_view kNodeProgram = R"js(
   process.on('unhandledRejection', report);
   process.on('SIGINT', () => {});
 
+  // A Repl sends an empty statement after its interrupts. A signal that node has
+  // counted, but not used, ends the next script that runs for a while.
+  const useUpSignals = new vm.Script('for (const end = Date.now() + 10; Date.now() < end;);');
   const execute = source => {
-    let script;
+    let script = useUpSignals;
     try {
-      script = new vm.Script(source, {filename: 'REPL'});
+      if (source !== '') script = new vm.Script(source, {filename: 'REPL'});
     } catch (error) {
       if (incomplete.test(error.message)) return 'incomplete';
       write(2, error.name + ': ' + error.message + '\n');

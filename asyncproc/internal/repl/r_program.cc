@@ -7,29 +7,25 @@ options(warn = 1)
 local({
   statements <- file("/dev/fd/8", "rb", raw = TRUE)
   completions <- file("/dev/fd/9", "wb", raw = TRUE)
-  # An interrupt between two statements does nothing.
-  without_interrupt <- function(expression)
-    tryCatch(suspendInterrupts(expression), interrupt = function(condition) NULL)
-  answer <- "0 done 0"
-  repeat {
-    without_interrupt({
-      flush(stdout()); flush(stderr())
-      writeLines(answer, completions); flush(completions)
-      header <- readLines(statements, 1)
-      if (length(header) == 0) quit("no")
-      header <- as.numeric(strsplit(header, " ")[[1]])
-      source <- readChar(statements, header[2], useBytes = TRUE)
-      if (length(source) == 0) source <- ""
-      Encoding(source) <- "UTF-8"
-    })
-    status <- tryCatch({
+  serve <- function(answer) {
+    flush(stdout()); flush(stderr())
+    writeLines(answer, completions); flush(completions)
+    header <- readLines(statements, 1)
+    if (length(header) == 0) quit("no")
+    header <- as.numeric(strsplit(header, " ")[[1]])
+    source <- readChar(statements, header[2], useBytes = TRUE)
+    if (length(source) == 0) source <- ""
+    Encoding(source) <- "UTF-8"
+    # An interrupt that came before the statement does nothing.
+    tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = function(condition) NULL)
+    status <- tryCatch(allowInterrupts({
       parsed <- parse(text = source, keep.source = FALSE)
       for (expression in parsed) {
         value <- withVisible(eval(expression, globalenv()))
         if (value$visible) print(value$value)
       }
       "done 0"
-    }, interrupt = function(condition) "done 1",
+    }), interrupt = function(condition) "done 1",
     error = function(condition) {
       message <- conditionMessage(condition)
       caller <- deparse(conditionCall(condition))[1]
@@ -43,8 +39,12 @@ local({
       cat("Error", where, if (where == "") ": " else " ", message, "\n", sep = "", file = stderr())
       "done 1"
     })
-    answer <- paste(format(header[1], scientific = FALSE), status)
+    paste(format(header[1], scientific = FALSE), status)
   }
+  suspendInterrupts({
+    answer <- "0 done 0"
+    repeat answer <- serve(answer)
+  })
 })
 )r";
 

@@ -18,8 +18,15 @@ lambda do
     error.set_backtrace(frames) if frames
     STDERR.write(error.full_message(highlight: false, order: :top))
   end
-  execute = lambda do |source|
+  # While $stdout is closed, ruby raises an IOError instead of a SyntaxError.
+  compile = lambda do |source|
+    out, $stdout = $stdout, STDERR
     RubyVM::InstructionSequence.compile(source, '(statement)')
+  ensure
+    $stdout = out
+  end
+  execute = lambda do |source|
+    compile.(source)
     value = TOPLEVEL_BINDING.eval(source, '(statement)', 1)
     $stdout.write("=> #{value.inspect}\n") unless value.nil?
     'done 0'

@@ -1,0 +1,370 @@
+#include "tests/repl_conformance_rows.h"
+
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "asyncproc/repl_dialects.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+StatementOf Around(std::string before, std::string after) {
+  return [before, after](absl::string_view text) {
+    return absl::StrCat(before, text, after);
+  };
+}
+
+// The same with each newline of the text written as \n.
+StatementOf AroundEscaped(std::string before, std::string after) {
+  return [before, after](absl::string_view text) {
+    return absl::StrCat(before, absl::StrReplaceAll(text, {{"\n", "\\n"}}),
+                        after);
+  };
+}
+
+Row Bc() {
+  Row row;
+  row.name = "bc";
+  row.dialect = BcDialect;
+  row.start_file = {"BC_ENV_ARGS", ".bcrc"};
+  row.print = Around("", "");
+  row.write = Around("print \"", "\"");
+  row.megabyte = "10^999999";
+  row.string = Around("/*", "*/");
+  row.lines = "define f() {\n  return 4711\n}\nf()";
+  row.wrong = "1 +* 2";
+  row.incomplete = "define f(x) {\nreturn x";
+  row.computes = "while (1) {}";
+  row.floods = "while (1) 1";
+  row.reads_stdin = "read()";
+  // bc starts no other program, and has no redirection.
+  return row;
+}
+
+Row Dc() {
+  Row row;
+  row.name = "dc";
+  row.dialect = DcDialect;
+  row.print = Around("", "p");
+  row.write = Around("[", "]n");
+  row.megabyte = "10 999999^p";
+  row.string = Around("[", "]s_");
+  row.refused = "[]";  // They must be balanced in a string.
+  row.lines = "4700\n11\n+p";
+  row.wrong = "Y";
+  row.incomplete = "[abc";
+  // "?", which reads stdin, takes the mark.
+  row.stops = "!kill -STOP $PPID";
+  row.shell = Around("!", "");
+  // An interrupt ends dc: so there is no statement without end.
+  row.idle_interrupt = false;
+  row.interrupts = false;
+  return row;
+}
+
+Row Python() {
+  Row row;
+  row.name = "python";
+  row.dialect = PythonDialect;
+  row.start_file = {"PYTHONSTARTUP", ".pythonrc"};
+  row.print = Around("print(", ")");
+  row.write = AroundEscaped("print('", "', end='')");
+  row.megabyte = "print('x' * 1000000)";
+  row.string = Around("# ", "");
+  row.refused = "\n\r";
+  row.lines = "def f():\n  return 4711\n\nprint(f())";
+  row.wrong = "1 +* 2";
+  row.incomplete = "def f():";
+  row.computes = "while True: pass";
+  row.floods = "while True: print('x' * 99)";
+  row.reads_stdin = "try: input()\nexcept EOFError: pass";
+  row.closes_stdout = "import os; os.close(1)";
+  row.discards_stdout = "import os; _ = os.dup2(os.open('/dev/null', 1), 1)";
+  row.stops = "import os; os.kill(os.getpid(), 19)";
+  row.shell = Around("import os; _ = os.system('", "')");
+  return row;
+}
+
+Row Shell(std::string name, ReplDialect (*dialect)()) {
+  Row row;
+  row.name = std::move(name);
+  row.dialect = dialect;
+  row.start_file = {"ENV", ".bashrc"};
+  row.print = Around("echo ", "");
+  row.write = Around("printf %s '", "'");
+  row.megabyte = "printf '%01000000d\\n' 0";
+  row.string = Around(": '", "'");
+  row.refused = "'";
+  row.lines = "for i in 4711\ndo\n  echo $i\ndone";
+  row.wrong = "if ;";
+  row.incomplete = "echo 'abc";
+  row.computes = "while :; do :; done";
+  row.floods = "yes";
+  row.reads_stdin = "cat";
+  row.closes_stdout = "exec >&-";
+  row.discards_stdout = "exec >/dev/null";
+  row.stops = "kill -STOP $$";
+  row.shell = Around("", "");
+  return row;
+}
+
+Row Bash() {
+  Row row = Shell("bash", BashDialect);
+  row.start_file = {"BASH_ENV", ".bashrc"};
+  row.floods = "yes >&2";
+  return row;
+}
+
+Row Sqlite3() {
+  Row row;
+  row.name = "sqlite3";
+  row.dialect = [] { return Sqlite3Dialect(); };
+  row.print = Around("select ", "");
+  row.write = AroundEscaped(".shell printf \"", "\"");
+  row.megabyte = "select hex(zeroblob(500000))";
+  row.string = Around("select '", "' where 0");
+  row.refused = "'";
+  row.lines = "select\n4711";
+  row.wrong = "selec 1";
+  row.incomplete = "select 'abc";
+  row.computes =
+      "with recursive c(x) as (select 1 union all select x+1 from c) "
+      "select count(*) from c";
+  row.floods =
+      "with recursive n(i) as (select 1 union all select i from n) "
+      "select i from n";
+  // sqlite3 reads stdin for nothing but its prompt.
+  // sqlite3 cannot close its stdout. `.output FILE` ends with its statement.
+  row.discards_stdout = ".output /dev/null";
+  row.stops = ".shell kill -STOP $PPID";
+  row.shell = Around(".shell ", "");
+  // At its prompt, sqlite3 ends by three interrupts.
+  row.idle_interrupt = false;
+  return row;
+}
+
+Row Gdb() {
+  Row row;
+  row.name = "gdb";
+  row.dialect = [] { return GdbDialect(); };
+  row.print = Around("output ", "\necho \\n");
+  row.write = AroundEscaped("printf \"", "\"");
+  row.megabyte = "python print('x' * 1000000)";
+  row.string = Around("# ", "");
+  row.refused = "\n\\\r";
+  row.lines = "if 1\n  output 4711\n  echo \\n\nend";
+  row.wrong = "nonsense";
+  row.incomplete = "define f\necho hi\\n";
+  row.computes = "while 1\nset $z = 1\nend";
+  row.floods = "shell yes";
+  // gdb itself reads stdin for nothing but its prompt.
+  row.closes_stdout = "python import os; os.close(1)";
+  row.discards_stdout = "python import os; os.dup2(os.open('/dev/null', 1), 1)";
+  row.stops = "shell kill -STOP $PPID";
+  row.shell = Around("shell ", "");
+  return row;
+}
+
+Row Node() {
+  Row row;
+  row.name = "node";
+  row.dialect = NodeDialect;
+  row.print = Around("console.log(", ")");
+  row.write = AroundEscaped("void process.stdout.write('", "')");
+  row.megabyte = "console.log('x'.repeat(1000000))";
+  row.string = Around("/*", "*/0;");
+  row.lines = "function f() {\n  return 4711;\n}\nconsole.log(f())";
+  row.wrong = "1 +* 2";
+  row.incomplete = "function f() {";
+  row.computes = "while (true) {}";
+  row.floods = "while (true) console.log(1)";
+  row.reads_stdin = "require('fs').readFileSync(0)";
+  row.closes_stdout = "require('fs').closeSync(1)";
+  // node has no redirection of its own stdout.
+  row.stops = "process.kill(process.pid, 'SIGSTOP')";
+  row.shell = Around("void require('child_process').execSync('",
+                     "', {stdio: 'inherit'})");
+  // As a script begins and ends, node has no handler for an interrupt.
+  row.survives_late_interrupt = false;
+  return row;
+}
+
+Row Lua() {
+  Row row;
+  row.name = "lua";
+  row.dialect = LuaDialect;
+  row.start_file = {"LUA_INIT", "@.lua"};
+  row.print = Around("print(", ")");
+  row.write = AroundEscaped("_ = io.write('", "')");
+  row.megabyte = "print(string.rep('x', 1000000))";
+  row.string = Around("_ = '", "'");
+  // The line editing of lua treats control characters as commands.
+  row.refused = "'\\\n";
+  row.lines = "do\n  local x = 4711\n  print(x)\nend";
+  row.wrong = "1 +* 2";
+  row.incomplete = "f = function()";
+  row.computes = "while true do end";
+  row.floods = "while true do print(1) end";
+  // A read of stdin takes the next statement.
+  row.closes_stdout = "_ = io.stdout:close()";
+  row.discards_stdout = "_ = io.output('/dev/null')";
+  // No `shell`: the prompt is not recognised while text of another process
+  // follows, and an interrupt of a child of lua may end lua.
+  // At its prompt, lua ends by an interrupt.
+  row.survives_late_interrupt = false;
+  row.idle_interrupt = false;
+  return row;
+}
+
+Row Ruby() {
+  Row row;
+  row.name = "ruby";
+  row.dialect = RubyDialect;
+  row.print = Around("puts ", "");
+  row.write = AroundEscaped("print \"", "\"");
+  row.megabyte = "puts 'x' * 1000000";
+  row.string = Around("# ", "");
+  row.refused = "\n";
+  row.lines = "def f\n  4711\nend\nputs f";
+  row.wrong = "1 +* 2";
+  row.incomplete = "def f";
+  row.computes = "loop {}";
+  row.floods = "loop { puts 1 }";
+  row.reads_stdin = "$stdin.read";
+  row.closes_stdout = "$stdout.close";
+  row.discards_stdout = "$stdout.reopen('/dev/null'); nil";
+  row.stops = "Process.kill(:STOP, Process.pid)";
+  row.shell = Around("system('", "'); nil");
+  return row;
+}
+
+Row Perl() {
+  Row row;
+  row.name = "perl";
+  row.dialect = PerlDialect;
+  row.print = Around("print ", ", qq(\n)");
+  row.write = AroundEscaped("print \"", "\"");
+  row.megabyte = "print 'x' x 1000000, qq(\n)";
+  row.string = Around("'", "'");
+  row.refused = "'\\";
+  row.lines = "sub f {\n  return 4711;\n}\nprint f(), qq(\n)";
+  row.wrong = "1 1";
+  row.incomplete = "sub f {";
+  row.computes = "1 while 1";
+  row.floods = "print qq(1\n) while 1";
+  row.reads_stdin = "<STDIN>";
+  row.closes_stdout = "close STDOUT";
+  row.discards_stdout = "open STDOUT, '>', '/dev/null'";
+  row.stops = "kill 'STOP', $$";
+  row.shell = Around("system '", "'");
+  return row;
+}
+
+Row R() {
+  Row row;
+  row.name = "r";
+  row.dialect = RDialect;
+  row.start_file = {"R_PROFILE_USER", ".Rprofile"};
+  row.print = Around("cat(", ", '\n', sep = '')");
+  row.write = AroundEscaped("cat('", "')");
+  row.megabyte = "cat(strrep('x', 1000000), '\n', sep = '')";
+  row.string = Around("# ", "");
+  row.refused = "\n";
+  row.lines = "f <- function() {\n  4711\n}\ncat(f(), '\n', sep = '')";
+  row.wrong = "1 +* 2";
+  row.incomplete = "f <- function() {";
+  row.computes = "repeat {}";
+  row.floods = "repeat cat(1, '\n')";
+  row.reads_stdin = "readLines('stdin')";
+  row.interrupts_reads = false;  // R reads on after a signal.
+  // R does not close its stdout.
+  row.discards_stdout = "sink('/dev/null')";
+  row.stops = "invisible(tools::pskill(Sys.getpid(), 19))";
+  row.shell = Around("invisible(system('", "'))");
+  return row;
+}
+
+Row Prolog() {
+  Row row;
+  row.name = "prolog";
+  row.dialect = PrologDialect;
+  row.print = Around("writeln(", ")");
+  row.after = "true.\n";
+  row.write = AroundEscaped("write('", "')");
+  row.megabyte = "format('~*c~n', [1000000, 0'x])";
+  row.string = Around("/*", "*/");
+  row.refused = "/";
+  row.lines = "writeln(\n  4711\n)";
+  row.wrong = "1 + * 2";
+  row.incomplete = "writeln(";
+  row.computes = "repeat, fail";
+  row.floods = "repeat, writeln(1), fail";
+  // The first read after an interrupted one fails.
+  row.reads_stdin = "read(_)";
+  row.closes_stdout = "close(user_output)";
+  row.discards_stdout = "tell('/dev/null')";
+  row.stops = "shell('kill -STOP $PPID')";
+  row.shell = Around("shell('", "')");
+  return row;
+}
+
+Row Tcl() {
+  Row row;
+  row.name = "tcl";
+  row.dialect = TclDialect;
+  row.print = Around("puts ", "");
+  row.write = AroundEscaped("puts -nonewline \"", "\"");
+  row.megabyte = "puts [string repeat x 1000000]";
+  row.string = Around("# ", "");
+  row.refused = "\\\n";
+  row.lines = "proc f {} {\n  return 4711\n}\nputs [f]";
+  row.wrong = "nonsense";
+  row.incomplete = "proc f {} {";
+  row.reads_stdin = "gets stdin";
+  row.closes_stdout = "close stdout";
+  // tclsh has no redirection of its own stdout.
+  row.stops = "exec kill -STOP [pid]";
+  row.shell = Around("exec sh -c {", "} >@stdout");
+  // An interrupt ends tclsh: so there is no statement without end.
+  row.idle_interrupt = false;
+  row.interrupts = false;
+  return row;
+}
+
+}  // namespace
+
+std::vector<Row> ConformanceRows() {
+  return {
+      Bc(),  Dc(),     Python(), Shell("sh", ShDialect),   Bash(), Sqlite3(),
+      Gdb(), Node(),   Lua(),    Shell("zsh", ZshDialect), Ruby(), Perl(),
+      R(),   Prolog(), Tcl()};
+}
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+
+void ConformanceTest::SetUp() {
+  auto repl = Repl::Start(GetParam().dialect(), kNeverReached);
+  if (absl::IsNotFound(repl.status())) GTEST_SKIP() << repl.status();
+  ASSERT_THAT(repl, IsOk());
+  repl_ = *std::move(repl);
+}
+
+void ConformanceTest::ExpectToWork(Repl& repl) {
+  auto reply = repl.Eval(GetParam().print("4711"), kNeverReached);
+  ASSERT_THAT(reply.status(), IsOk());
+  EXPECT_EQ(reply->out, "4711\n" + GetParam().after);
+}
+
+std::string RowName(const testing::TestParamInfo<Row>& info) {
+  return info.param.name;
+}
+
+}  // namespace asyncproc

@@ -1,0 +1,191 @@
+// The requirements for every dialect: statements that are ended early. The
+// table in repl_conformance_rows.cc has the limits of each program, with the
+// reason.
+
+#include <signal.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
+#include "asyncproc/output_stream.h"
+#include "asyncproc/process.h"
+#include "asyncproc/repl.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/repl_conformance_rows.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+using testing::HasSubstr;
+
+class InterruptionTest : public ConformanceTest {
+ protected:
+  void ExpectToTimeOut(absl::string_view statement,
+                       absl::string_view reason = "") {
+    auto late = repl_->Eval(statement, kShort);
+
+    EXPECT_THAT(late.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
+    EXPECT_THAT(late.status().message(), HasSubstr(reason));
+    EXPECT_THAT(late.status().message(), HasSubstr("session goes on"));
+    ExpectToWork();
+  }
+
+  void ExpectNextReply(int number) {
+    auto reply =
+        repl_->Eval(GetParam().print(absl::StrCat(number)), kNeverReached);
+    ASSERT_THAT(reply.status(), IsOk());
+    ASSERT_EQ(reply->out, absl::StrCat(number, "\n", GetParam().after));
+  }
+};
+
+TEST_P(InterruptionTest, InterruptsAComputation) {
+  if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
+
+  for (int i = 0; i < 3; ++i) ExpectToTimeOut(GetParam().computes);
+}
+
+TEST_P(InterruptionTest, InterruptsAReadOfStdin) {
+  if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
+  if (GetParam().reads_stdin == nullptr) GTEST_SKIP() << "nothing reads it";
+  if (!GetParam().interrupts_reads) GTEST_SKIP() << "see its row";
+  ReplDialect dialect = GetParam().dialect();
+  if (dialect.command.in.ToString() == Stdio::Pipe().ToString()) {
+    GTEST_SKIP() << "statements come by stdin";
+  }
+  dialect.command.in = Stdio::Pipe();
+  auto repl = Repl::Start(dialect, kNeverReached);
+  ASSERT_THAT(repl, IsOk());
+  repl_ = *std::move(repl);
+
+  ExpectToTimeOut(GetParam().reads_stdin);
+}
+
+TEST_P(InterruptionTest, InterruptsWhatItsChildrenDo) {
+  if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
+  if (GetParam().shell == nullptr) GTEST_SKIP() << "see its row";
+
+  ExpectToTimeOut(GetParam().shell("sleep 1000; sleep 1000"));
+}
+
+TEST_P(InterruptionTest, EndsAReplyThatIsTooLong) {
+  if (GetParam().floods == nullptr) GTEST_SKIP() << "see its row";
+  ReplDialect dialect = GetParam().dialect();
+  dialect.reply_limit = 1 << 20;
+  auto repl = Repl::Start(dialect, kNeverReached);
+  ASSERT_THAT(repl, IsOk());
+  repl_ = *std::move(repl);
+
+  auto reply = repl_->Eval(GetParam().floods, kNeverReached);
+
+  EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(reply.status().message(),
+              testing::AllOf(HasSubstr("more than the 1048576 bytes"),
+                             HasSubstr("it was interrupted, and the")));
+  for (OutputStream* stream :
+       {&repl_->process().out(), &repl_->process().err()}) {
+    EXPECT_LE(stream->stats().high_water, 2 << 20);
+  }
+  ExpectToWork();
+}
+
+TEST_P(InterruptionTest, TakesNoHarmFromAnInterruptWhileItIsIdle) {
+  if (!GetParam().idle_interrupt) GTEST_SKIP() << "the program ends by it";
+  ExpectToWork();
+
+  EXPECT_THAT(repl_->process().Signal(SIGINT), IsOk());
+
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(repl_->Eval("", kNeverReached).status(), IsOk());
+  }
+  ExpectToWork();
+}
+
+// The time of a statement is up at any step of its execution.
+TEST_P(InterruptionTest, PairsRepliesWhateverTheTimeOfTheStatementBefore) {
+  if (!GetParam().survives_late_interrupt) GTEST_SKIP() << "see its row";
+  for (int i = 0; i < 12; ++i) {
+    const int number = 1000 + i;
+    auto reply = repl_->Eval(GetParam().print(absl::StrCat(number)),
+                             absl::Microseconds(1 << i));
+    if (reply.ok()) {
+      EXPECT_EQ(reply->out, absl::StrCat(number, "\n", GetParam().after));
+    } else {
+      EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
+    }
+    ExpectNextReply(2000 + i);
+  }
+}
+
+TEST_P(InterruptionTest, DoesNothingForAStatementThatIsCanceledBefore) {
+  for (int i = 0; i < 3; ++i) {
+    {
+      const CancellationToken token;
+      token.Cancel();
+      const CancellationScope scope(token);
+      EXPECT_THAT(repl_->Eval(GetParam().print("1"), kNeverReached).status(),
+                  HasCode(absl::StatusCode::kCancelled));
+    }
+    ExpectToWork();
+  }
+}
+
+TEST_P(InterruptionTest, GoesOnAfterAStatementThatIsCanceled) {
+  if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
+  const bool starts = GetParam().shell != nullptr;
+  const std::string statement =
+      starts ? GetParam().shell("echo started; sleep 1000; sleep 1000")
+             : GetParam().floods;
+  const std::string sign = starts ? "started" : "1";
+  for (int i = 0; i < 3; ++i) {
+    const CancellationToken token;
+    auto tap = repl_->child().out().AddTap([&](absl::string_view piece) {
+      if (absl::StrContains(piece, sign)) token.Cancel();
+    });
+    ASSERT_THAT(tap, IsOk());
+    {
+      const CancellationScope scope(token);
+      EXPECT_THAT(repl_->Eval(statement, kNeverReached).status(),
+                  HasCode(absl::StatusCode::kCancelled));
+    }
+    tap->Remove();
+    ExpectToWork();
+  }
+}
+
+TEST_P(InterruptionTest, KeepsTheReplyOfAStatementThatIsCanceledAfterwards) {
+  const CancellationToken token;
+  {
+    const CancellationScope scope(token);
+    ExpectToWork();
+    token.Cancel();
+  }
+  ExpectToWork();
+}
+
+TEST_P(InterruptionTest, GoesOnAfterTheProgramStopsItself) {
+  if (GetParam().stops == nullptr) GTEST_SKIP() << "see its row";
+
+  for (int i = 0; i < 2; ++i)
+    ExpectToTimeOut(GetParam().stops, "stopped by a signal");
+}
+
+TEST_P(InterruptionTest, GoesOnAfterTheProgramIsStopped) {
+  if (!GetParam().survives_late_interrupt) GTEST_SKIP() << "see its row";
+  EXPECT_THAT(repl_->process().Signal(SIGSTOP), IsOk());
+
+  ExpectToTimeOut(GetParam().print("1"), "stopped by a signal");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, InterruptionTest,
+                         testing::ValuesIn(ConformanceRows()), RowName);
+
+}  // namespace
+}  // namespace asyncproc
