@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -181,13 +182,13 @@ TEST(ReaderThreadsTest, GoOnWhileACallersSignalHandlerRuns) {
   sigaction(SIGUSR1, &action, &before);
   auto process = MustSpawn(Command::Shell(
       "read x; head -c 1000000 /dev/zero; echo done >&2; read x"));
-  std::atomic<pthread_t> waiting{};
+  std::atomic<pid_t> waiting{0};
   std::thread caller([&] {
-    waiting = pthread_self();
+    waiting = gettid();
     EXPECT_THAT(process->out().ReadExactly(1000000, kNeverReached), IsOk());
   });
-  while (waiting == pthread_t{}) absl::SleepFor(absl::Milliseconds(1));
-  pthread_kill(waiting, SIGUSR1);
+  AwaitSleep(waiting);
+  pthread_kill(caller.native_handle(), SIGUSR1);
 
   EXPECT_THAT(process->Write("\n"), IsOk());
   EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("done"));

@@ -23,6 +23,9 @@ class RedisTest : public testing::Test {
     // By its name alone: the whole path is too long for a socket.
     Command command({"redis-server", "--port", "0", "--unixsocket", "socket",
                      "--save", ""});
+    // The server's program under the name that it has in redis-tools: the
+    // package redis-server would start a server of the machine.
+    command.executable = "redis-check-rdb";
     command.working_directory = directory_.path();
     auto server = Process::Spawn(command);
     if (absl::IsNotFound(server.status())) GTEST_SKIP() << server.status();
