@@ -346,7 +346,8 @@ TEST(RecorderTest, HasAChildOfAPoller) {
 TEST(RecorderTest, HasTheSignalsForAChildOfAPoller) {
   const auto recorder = Recorder::InMemory();
   ProcessPoller<int> poller;
-  ASSERT_THAT(poller.Run(1, Recorded(Command({"cat"}), recorder)), IsOk());
+  ASSERT_THAT(poller.Run(1, Recorded(Command({"sleep", "1000"}), recorder)),
+              IsOk());
   ASSERT_THAT(poller.SendSignal(1, SIGTERM), IsOk());
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
