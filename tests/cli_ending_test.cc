@@ -327,10 +327,13 @@ TEST(CliEndingTest, LetsADaemonWriteOnWithKeepOutput) {
               HasSubstr("not with --prefix"));
 }
 
+// In this test and the next, the shell starts no program when the stop comes: a
+// shell whose vfork child is stopped before its exec waits in state D, not T.
 TEST(CliEndingTest, StopsAndContinuesTheCommand) {
   const Scene scene;
-  const auto tool = MustSpawn(Tool(
-      {"run", "--", "sh", "-c", scene.Script("echo $$ >pids; sleep 1000")}));
+  const auto tool =
+      MustSpawn(Tool({"run", "--", "sh", "-c",
+                      scene.Script("echo $$ >pids; exec sleep 1000")}));
   const std::vector<pid_t> pids = scene.AwaitPids(1);
 
   ASSERT_THAT(tool->Signal(SIGTSTP), IsOk());
@@ -354,8 +357,8 @@ TEST(CliEndingTest, StopsAndContinuesTheJobsOfAPool) {
   window.SendKeys(
       {absl::StrCat("cd ", scene.directory().path(), "; ",
                     ShellQuote(ToolPath()),
-                    " pool 'echo $$ >pids; until [ -e {} ]; do sleep 0.01; "
-                    "done' ::: go"),
+                    " pool 'mkfifo {}; echo $$ >pids; read x <{}; true' ::: "
+                    "go"),
        "Enter"});
   const std::vector<pid_t> pids = scene.AwaitPids(1);
 
