@@ -92,6 +92,7 @@ RunReport RunJob::Run() {
   {
     MutexLock lock(mu_);
     process_ = main_.process.get();
+    if (suspended_) Forward(SIGTSTP);
   }
   if (settings_.pump_stdin) {
     auto pump = StdinPump::Start(main_.process.get());
@@ -466,6 +467,7 @@ void RunJob::OnSignal(const ReceivedSignal& signal) {
   if (process_ == nullptr &&
       (signal.number == SIGWINCH || signal.number == SIGTSTP ||
        signal.number == SIGCONT)) {
+    if (signal.number != SIGWINCH) suspended_ = signal.number == SIGTSTP;
     return;
   }
   if (ends || process_ == nullptr) {
@@ -478,14 +480,17 @@ void RunJob::OnSignal(const ReceivedSignal& signal) {
     return;
   }
   if (has_it && signal.number != SIGCONT) return;
+  Forward(signal.number);
+}
+
+void RunJob::Forward(int signal) {
   // With --pty the command is in another session, whose process groups ignore a
   // SIGTSTP from here.
-  const int number = signal.number == SIGTSTP && command_.pty.has_value()
-                         ? SIGSTOP
-                         : signal.number;
+  const int number =
+      signal == SIGTSTP && command_.pty.has_value() ? SIGSTOP : signal;
   for (Process* process : {process_, then_process_}) {
     if (process == nullptr) continue;
-    const TerminationScope scope = signal.number == SIGWINCH
+    const TerminationScope scope = signal == SIGWINCH
                                        ? TerminationScope::kChild
                                        : settings_.limits.escalation.scope;
     process->Signal(number, scope).IgnoreError();

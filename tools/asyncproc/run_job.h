@@ -102,6 +102,8 @@ class RunJob {
   void RunThen();
   int ExitCode(Why why, RunReport* report);
   Escalation EscalationFor(Why why) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Sends `signal` to the commands that run.
+  void Forward(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Explain(absl::string_view what) const;
   bool FollowTerminal();
   void StopWithCommand();
@@ -137,6 +139,8 @@ class RunJob {
   // The signal that is to end the command.
   int asked_by_ ABSL_GUARDED_BY(mu_) = 0;
   bool asked_twice_ ABSL_GUARDED_BY(mu_) = false;
+  // A SIGTSTP came while the command was being started.
+  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
   bool then_ended_ ABSL_GUARDED_BY(mu_) = false;
   // It is too late to start --then.
   bool no_then_ ABSL_GUARDED_BY(mu_) = false;
