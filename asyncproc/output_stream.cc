@@ -20,7 +20,7 @@ using internal::OutputBuffer;
 
 namespace {
 
-// `read`, or the reason why `what` cannot be read.
+// Returns `read`; puts the unread part, `what`, before an error.
 absl::Status Named(const OutputBuffer& buffer, absl::string_view what,
                    const absl::Status& read) {
   if (read.ok()) return read;

@@ -55,10 +55,11 @@ namespace asyncproc {
 //                  text, and no other process may write to its output.
 //
 // An interrupt that arrives just as a statement begins or ends, or while lua
-// waits for a child of its own, may end lua and node. sqlite3 is interrupted only once. A read of stdin in R does not end by
-// an interrupt: if stdin is a pipe, such a statement may end the session. In
-// swipl, the first read of stdin after an interrupted one fails. bc and dc have
-// no stdin for statements: a read takes the mark.
+// waits for a child of its own, may end lua and node. sqlite3 is interrupted
+// only once. A read of stdin in R does not end by an interrupt: if stdin is a
+// pipe, such a statement may end the session. In swipl, the first read of stdin
+// after an interrupted one fails. bc and dc have no stdin for statements: a
+// read takes the mark.
 //
 // A program that a statement of R, swipl or tclsh starts inherits the private
 // channel. If that program outlives the session, the end of the session is

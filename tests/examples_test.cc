@@ -38,12 +38,11 @@ Said SaidBy(absl::string_view example) {
 }
 
 TEST(ExamplesTest, ServerOutputIsAllThereAtTheEnd) {
-  EXPECT_THAT(
-      SaidBy("server_output").out,
-      MatchesRegex("a page of [0-9]+ bytes\n"
-                   "the end: killed by SIGTERM; it has said:\n"
-                   "Serving HTTP on 127.0.0.1 port [0-9]+ [^\n]*\n"
-                   "127.0.0.1 [^\n]*\"GET / HTTP/1.0\" 200 -\n"));
+  EXPECT_THAT(SaidBy("server_output").out,
+              MatchesRegex("a page of [0-9]+ bytes\n"
+                           "the end: killed by SIGTERM; it has said:\n"
+                           "Serving HTTP on 127.0.0.1 port [0-9]+ [^\n]*\n"
+                           "127.0.0.1 [^\n]*\"GET / HTTP/1.0\" 200 -\n"));
 }
 
 TEST(ExamplesTest, ServerLiveShowsEachLineAsItComes) {

@@ -69,8 +69,7 @@ TEST(ExitStatusTest, IsEqualWhateverWasUsed) {
 
 TEST(ExitStatusTest, PrintsItself) {
   EXPECT_EQ(ExitStatus::Exited(3).ToString(), "exited with status 3");
-  EXPECT_EQ(ExitStatus::Signaled(SIGKILL).ToString(),
-            "killed by SIGKILL");
+  EXPECT_EQ(ExitStatus::Signaled(SIGKILL).ToString(), "killed by SIGKILL");
   EXPECT_EQ(ExitStatus::Signaled(SIGSEGV, true).ToString(),
             "killed by SIGSEGV, core dumped");
   std::ostringstream stream;

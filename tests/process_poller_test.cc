@@ -617,9 +617,8 @@ TEST(ProcessPollerTest, EndsAChildThatTakesTooLong) {
 
   EXPECT_THAT(poller.Poll(kNeverReached), IsOk());
 
-  EXPECT_THAT(poller.log,
-              ElementsAre("create A", "timeout A",
-                          "terminate A: killed by SIGTERM"));
+  EXPECT_THAT(poller.log, ElementsAre("create A", "timeout A",
+                                      "terminate A: killed by SIGTERM"));
 }
 
 TEST(ProcessPollerTest, EndsAChildThatIsSilentForTooLong) {

@@ -169,8 +169,7 @@ TEST_P(DialectTest, SaysSoWhenTheProgramIsKilled) {
   auto reply = repl->Eval(GetParam().sum, kNeverReached);
 
   EXPECT_THAT(reply, HasCode(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(reply.status().message(),
-              HasSubstr("killed by SIGKILL"));
+  EXPECT_THAT(reply.status().message(), HasSubstr("killed by SIGKILL"));
 }
 
 TEST_P(DialectTest, EndsInOrder) {

@@ -444,17 +444,16 @@ TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
   shown.erase(shown.begin() + 1);  // The event with all bytes.
 
   EXPECT_THAT(
-      shown,
-      testing::ElementsAre(
-          "letters \"abcd\"", "out \"\\xe2\\x82\"", "out \"\\xac\"",
-          "err \"\\x00\\\"\\\\\\n\\x7f\"", "mark \"half way\"",
-          "a terminal of 24 rows and 80 columns",
-          "SIGINT (interrupt) to the child",
-          "SIGTERM (terminated) to its group", "SIGRTMIN+30 to its tree",
-          "the end of stdin", "stdin closed by the child", "the end of stdout",
-          "the end of stderr", "exited with status 255",
-          "killed by SIGSEGV, core dumped",
-          "an unknown end: taken by someone else"));
+      shown, testing::ElementsAre(
+                 "letters \"abcd\"", "out \"\\xe2\\x82\"", "out \"\\xac\"",
+                 "err \"\\x00\\\"\\\\\\n\\x7f\"", "mark \"half way\"",
+                 "a terminal of 24 rows and 80 columns",
+                 "SIGINT (interrupt) to the child",
+                 "SIGTERM (terminated) to its group", "SIGRTMIN+30 to its tree",
+                 "the end of stdin", "stdin closed by the child",
+                 "the end of stdout", "the end of stderr",
+                 "exited with status 255", "killed by SIGSEGV, core dumped",
+                 "an unknown end: taken by someone else"));
 }
 
 TEST(TranscriptEventTest, IsAnotherWhereAnyPartDiffers) {

@@ -29,8 +29,8 @@ std::vector<std::string> Tree() {
   return {Child("grow_tree"), absl::StrCat(kTree)};
 }
 
-// Orphans become children of this process, and Reap reaps them: not every system
-// has an init that does.
+// Orphans become children of this process, and Reap reaps them: not every
+// system has an init that does.
 void AdoptOrphans() { PCHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0); }
 
 void Reap(const std::vector<pid_t>& pids, pid_t root) {

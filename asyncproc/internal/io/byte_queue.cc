@@ -36,8 +36,8 @@ ByteQueue::~ByteQueue() { free(data_); }
 
 char* ByteQueue::Reserve(size_t size) {
   if (capacity_ - end_ >= size) return data_ + end_;
-  // Moving the bytes to the front costs at most two copies of each byte taken. A
-  // queue whose size stays the same so needs at most twice that size.
+  // Moving the bytes to the front costs at most two copies of each byte taken.
+  // A queue whose size stays the same so needs at most twice that size.
   if (begin_ >= this->size() / 2 && capacity_ - this->size() >= size) {
     memmove(data_, data_ + begin_, this->size());
     end_ -= std::exchange(begin_, 0);

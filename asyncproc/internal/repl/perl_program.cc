@@ -4,7 +4,7 @@ namespace asyncproc::internal {
 
 const absl::string_view kPerlProgram = R"perl(
 package asyncproc;
-# No lexical variable may be seen by the statements.
+# Defined before all lexical variables, so that statements see none of them.
 sub execute { package main; eval $asyncproc::source }
 {
   my ($statements, $completions, $handler, $answer);

@@ -40,7 +40,8 @@ builtin printf '{id} done %d : %q' "${asyncproc[0]-130}" "${asyncproc[1]}" >&9; 
 
 // An error or an interrupt ends the statement, and the `always` block lets the
 // script go on.
-const absl::string_view kZshSetup = R"sh(TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
+const absl::string_view kZshSetup =
+    R"sh(TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
 )sh";
 
 const absl::string_view kZshStatement = R"sh((exit {status})

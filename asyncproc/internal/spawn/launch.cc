@@ -83,7 +83,7 @@ std::string ShownPath(absl::string_view path) {
                       ":... (", count, " directories)");
 }
 
-// What the user can do about a failure of the limits; empty for another one.
+// The remedy for a failure by a limit; empty for any other failure.
 absl::string_view Remedy(int error_number) {
   switch (error_number) {
     case EAGAIN:
@@ -117,7 +117,7 @@ void ParentThreadDeleter::operator()(ParentThread* thread) const {
 
 namespace {
 
-// `remedy`: what the user can do about it, after "; ".
+// `remedy`: the user's remedy, after "; "; or empty.
 absl::Status Failed(const Command& command, SpawnFailure failure,
                     absl::string_view action, absl::string_view remedy = "") {
   const absl::Status why = absl::ErrnoToStatus(failure.error_number, action);
@@ -193,7 +193,7 @@ std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
   return what;
 }
 
-// What the user can do about it when exec refuses a program.
+// The user's remedy when exec refuses a program; empty when there is none.
 absl::string_view RemedyOfExec(const Command& command,
                                const SpawnRequest& request,
                                const SpawnResult& result) {
