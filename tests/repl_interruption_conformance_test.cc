@@ -16,6 +16,7 @@
 #include "asyncproc/output_stream.h"
 #include "asyncproc/process.h"
 #include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/repl_conformance_rows.h"
@@ -182,6 +183,30 @@ TEST_P(InterruptionTest, GoesOnAfterTheProgramIsStopped) {
   EXPECT_THAT(repl_->process().Signal(SIGSTOP), IsOk());
 
   ExpectToTimeOut(GetParam().print("1"), "stopped by a signal");
+}
+
+TEST(ShellInterruptionTest, EndsLoopsThatStartAfterAnInterrupt) {
+  const std::string loops[] = {
+      "while :; do :; done",
+      "until false; do :; done",
+      "for i in 1 2; do while :; do :; done; done",
+      "f() { while :; do :; done; }; f; f",
+      "(while :; do :; done); : $(while :; do :; done)",
+  };
+  for (ReplDialect dialect : {ShDialect(), BashDialect(), ZshDialect()}) {
+    const std::string shell = dialect.command.argv[0];
+    auto repl = Repl::Start(std::move(dialect), kNeverReached);
+    ASSERT_THAT(repl, IsOk());
+    for (const std::string& loop : loops) {
+      SCOPED_TRACE(absl::StrCat(shell, ": ", loop));
+      auto interrupted = (*repl)->Eval(
+          absl::StrCat("kill -INT $$; ", loop, "; ", loop), kNeverReached);
+      ASSERT_THAT(interrupted.status(), IsOk());
+      auto next = (*repl)->Eval("echo 4711", kNeverReached);
+      ASSERT_THAT(next.status(), IsOk());
+      EXPECT_EQ(next->out, "4711\n");
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, InterruptionTest,

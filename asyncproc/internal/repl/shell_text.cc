@@ -18,10 +18,11 @@ command printf '{id} done %d\n' "$?" >&9
 )sh";
 
 // bash continues after a failed redirection. So an interrupt during a statement
-// ends its loops, and sets a DEBUG trap that skips all further commands until
-// the statement has ended and descriptor 9 is open again.
+// sets a DEBUG trap that skips all further commands, and leaves the loops that
+// they are in, until the statement has ended and descriptor 9 is open again.
+// (`break 0` leaves all loops and fails; outside a loop it succeeds.)
 const absl::string_view kBashSetup =
-    R"sh(trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "if { : >&9; } 2>/dev/null; then shopt -u extdebug; trap - DEBUG; else [[ \$BASH_COMMAND == break\ 1000 ]]; fi" DEBUG; break 1000; } 2>/dev/null' INT
+    R"sh(trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then shopt -u extdebug; trap - DEBUG; else break 0 && false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
