@@ -99,11 +99,11 @@ class Capture {
 };
 
 // One child from start to end, driven by the calling thread.
-class Session {
+class ChildRun {
  public:
-  Session(const Command& command, const RunOptions& options, absl::Time start,
-          std::optional<OutputBound> kept_bound,
-          std::shared_ptr<ChildProcess> child)
+  ChildRun(const Command& command, const RunOptions& options, absl::Time start,
+           std::optional<OutputBound> kept_bound,
+           std::shared_ptr<ChildProcess> child)
       : command_(command),
         options_(options),
         start_(start),
@@ -114,7 +114,7 @@ class Session {
                                          : absl::string_view()) {}
 
   // A sink may have thrown: the child must not outlive the call.
-  ~Session() {
+  ~ChildRun() {
     if (child_->end().IsSettled() || left_behind_) return;
     const internal::WaitShield shield;
     unwinding_ = true;
@@ -363,9 +363,9 @@ absl::Cord Encode(const RunFailure& failure) {
   return payload;
 }
 
-absl::Status Session::Failed(const absl::Status& why,
-                             const absl::StatusOr<ExitStatus>& status,
-                             absl::string_view last, RunResult result) {
+absl::Status ChildRun::Failed(const absl::Status& why,
+                              const absl::StatusOr<ExitStatus>& status,
+                              absl::string_view last, RunResult result) {
   std::string message = command_.DebugString();
   if (reason_ == RunFailureReason::kExit) {
     absl::StrAppend(&message, ": ", status->ToString());
@@ -458,7 +458,7 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
   absl::StatusOr<std::shared_ptr<ChildProcess>> child =
       ChildProcess::Start(command, std::move(child_options));
   if (!child.ok()) return child.status();
-  return Session(command, options, start, kept_bound, *std::move(child)).Run();
+  return ChildRun(command, options, start, kept_bound, *std::move(child)).Run();
 }
 
 std::ostream& operator<<(std::ostream& out, RunFailureReason reason) {
