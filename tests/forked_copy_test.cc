@@ -6,9 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +24,8 @@
 #include "asyncproc/process_poller.h"
 #include "asyncproc/process_protocol.h"
 #include "asyncproc/recorder.h"
+#include "asyncproc/testing/replay_process.h"
+#include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -34,7 +38,7 @@ namespace {
 bool InForkedCopy(const std::function<void()>& body) {
   const pid_t copy = fork();
   if (copy == 0) {
-    alarm(30);  // A copy that hangs fails the test instead of blocking it.
+    alarm(10);  // A copy that hangs fails the test instead of blocking it.
     body();
     _exit(0);
   }
@@ -146,6 +150,31 @@ TEST(ForkedCopyTest, LeavesTheOriginalsRecordingAlone) {
 
   EXPECT_THAT((*recorder)->Close(), IsOk());
   remove(path.c_str());
+}
+
+// Another thread may hold the replay's mutex at the fork.
+TEST(ForkedCopyTest, DestroysAReplayThatOtherThreadsUse) {
+  for (ReplayProcess::Pace pace :
+       {ReplayProcess::Pace::kAtOnce, ReplayProcess::Pace::kRealTime}) {
+    auto replay = ReplayProcess::Start(Transcript(), pace);
+    ASSERT_THAT(replay, IsOk());
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> users;
+    for (int i = 0; i < 2; ++i) {
+      users.emplace_back([&] {
+        while (!stop) (*replay)->state();
+      });
+    }
+
+    bool held = true;
+    for (int i = 0; held && i < 30; ++i) {
+      held = InForkedCopy([&] { *replay = nullptr; });
+    }
+
+    stop = true;
+    for (std::thread& user : users) user.join();
+    EXPECT_TRUE(held);
+  }
 }
 
 }  // namespace

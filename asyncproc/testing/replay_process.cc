@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<ReplayProcess>> ReplayProcess::Start(
     if (!thread.ok()) return thread.status();
     replay->thread_ = std::make_unique<internal::Thread>(*std::move(thread));
   } else {
-    internal::MutexLock lock(replay->mu_);
+    internal::MutexLock lock(*replay->mu_);
     replay->Happen();
   }
   return replay;
@@ -82,11 +82,19 @@ ReplayProcess::ReplayProcess(Transcript transcript, Pace pace)
       err_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded())),
       out_(out_buffer_, 0),
       err_(err_buffer_, 0),
+      mu_(std::make_unique<absl::Mutex>()),
       asked_(MonotonicNow()) {}
 
 ReplayProcess::~ReplayProcess() {
+  if (out_buffer_->IsForkedCopy()) {
+    // Their mutexes may be locked forever.
+    mu_.release();
+    new std::shared_ptr<OutputBuffer>(out_buffer_);
+    new std::shared_ptr<OutputBuffer>(err_buffer_);
+    return;
+  }
   {
-    internal::MutexLock lock(mu_);
+    internal::MutexLock lock(*mu_);
     stop_ = true;
   }
   thread_ = nullptr;
@@ -193,7 +201,7 @@ absl::Status ReplayProcess::Diverge(absl::string_view instead) {
 }
 
 absl::Status ReplayProcess::Write(absl::string_view data) {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   return WriteLocked(data);
 }
 
@@ -225,12 +233,12 @@ absl::Status ReplayProcess::WriteLocked(absl::string_view data) {
 }
 
 absl::Status ReplayProcess::Flush(absl::Duration /*timeout*/) {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   return diverged_;
 }
 
 absl::Status ReplayProcess::CloseStdin() {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!diverged_.ok() || in_closed_) return diverged_;
   Happen();
   const TranscriptEvent* const next = Next();
@@ -252,18 +260,18 @@ absl::StatusOr<ExitStatus> ReplayProcess::Wait(int flags) {
         absl::StrCat("Wait knows no flags but WNOHANG: ", flags));
   }
   if ((flags & WNOHANG) == 0) return WaitFor(absl::InfiniteDuration());
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!diverged_.ok()) return diverged_;
   return exit_.value_or(absl::UnavailableError("the process still runs"));
 }
 
 absl::StatusOr<ExitStatus> ReplayProcess::WaitFor(absl::Duration timeout) {
-  internal::MutexLock lock(mu_);
-  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  internal::MutexLock lock(*mu_);
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_) {
     return exit_.has_value() || !diverged_.ok();
   };
   const absl::Status waited =
-      internal::Await(mu_, absl::Condition(&done), DeadlineAfter(timeout));
+      internal::Await(*mu_, absl::Condition(&done), DeadlineAfter(timeout));
   if (!diverged_.ok()) return diverged_;
   if (waited.ok()) return *exit_;
   return absl::Status(
@@ -279,7 +287,7 @@ absl::Status ReplayProcess::Signal(int signal) {
 }
 
 absl::Status ReplayProcess::Signal(int signal, TerminationScope scope) {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   return SignalLocked(signal, scope);
 }
 
@@ -308,7 +316,7 @@ absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
 }
 
 absl::Status ReplayProcess::Interrupt(TerminationScope scope) {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!diverged_.ok()) return diverged_;
   if (!transcript_.header.terminal.has_value()) {
     return SignalLocked(SIGINT, scope);
@@ -325,8 +333,8 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
   if (grace < absl::ZeroDuration()) {
     return absl::InvalidArgumentError("the grace is negative");
   }
-  internal::MutexLock lock(mu_);
-  const auto asking = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  internal::MutexLock lock(*mu_);
+  const auto asking = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_) {
     return exit_.has_value() || IsAsking();
   };
   Happen();
@@ -342,7 +350,7 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
     in_closed_ = true;
     Pass();
     absl::Status status =
-        internal::Await(mu_, absl::Condition(&asking), absl::InfiniteFuture());
+        internal::Await(*mu_, absl::Condition(&asking), absl::InfiniteFuture());
     if (!status.ok()) return status;
   }
   if (!diverged_.ok()) return diverged_;
@@ -350,12 +358,12 @@ absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
 }
 
 bool ReplayProcess::IsAlive() {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   return !exit_.has_value();
 }
 
 ProcessState ReplayProcess::state() {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!exit_.has_value()) return ProcessState::kRunning;
   return out_buffer_->IsFinished() && err_buffer_->IsFinished()
              ? ProcessState::kDrained
@@ -368,7 +376,7 @@ std::string ReplayProcess::DebugString() const {
 }
 
 absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!diverged_.ok()) return diverged_;
   Happen();
   const TranscriptEvent* const next = Next();
@@ -382,7 +390,7 @@ absl::StatusOr<std::string> ReplayProcess::DrawLetters(size_t count) {
 }
 
 absl::Status ReplayProcess::NoteSent(absl::string_view bytes) {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!diverged_.ok()) return diverged_;
   Happen();
   const TranscriptEvent* const next = Next();
@@ -395,19 +403,19 @@ absl::Status ReplayProcess::NoteSent(absl::string_view bytes) {
 
 absl::StatusOr<std::string> ReplayProcess::NoteReceived(
     absl::string_view /*bytes*/, absl::Duration timeout) {
-  internal::MutexLock lock(mu_);
-  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  internal::MutexLock lock(*mu_);
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_) {
     return !received_.empty() || exit_.has_value() || !diverged_.ok();
   };
   const absl::Status waited =
-      internal::Await(mu_, absl::Condition(&done), DeadlineAfter(timeout));
+      internal::Await(*mu_, absl::Condition(&done), DeadlineAfter(timeout));
   if (!diverged_.ok()) return diverged_;
   if (!waited.ok()) return waited;
   return std::exchange(received_, "");
 }
 
 absl::Status ReplayProcess::CheckComplete() const {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   if (!diverged_.ok()) return diverged_;
   for (size_t i = next_; i < transcript_.events.size(); ++i) {
     const TranscriptEvent& event = transcript_.events[i];
@@ -421,7 +429,7 @@ absl::Status ReplayProcess::CheckComplete() const {
 }
 
 void ReplayProcess::Run() {
-  internal::MutexLock lock(mu_);
+  internal::MutexLock lock(*mu_);
   while (!stop_) {
     absl::Time due = absl::InfiniteFuture();
     if (!IsAsking()) due = asked_ + (Next()->time - asked_then_);
@@ -431,10 +439,10 @@ void ReplayProcess::Run() {
       continue;
     }
     const size_t next = next_;
-    const auto changed = [this, next]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const auto changed = [this, next]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_) {
       return stop_ || next_ != next;
     };
-    internal::Await(mu_, absl::Condition(&changed), due).IgnoreError();
+    internal::Await(*mu_, absl::Condition(&changed), due).IgnoreError();
   }
 }
 

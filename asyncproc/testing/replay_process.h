@@ -70,9 +70,9 @@ class ReplayProcess final : public Child {
 
   // Errors: as Process, where the recorded child had closed its stdin or ended;
   // kAborted.
-  absl::Status Write(absl::string_view data) override ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Flush(absl::Duration timeout) override ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status CloseStdin() override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Write(absl::string_view data) override ABSL_LOCKS_EXCLUDED(*mu_);
+  absl::Status Flush(absl::Duration timeout) override ABSL_LOCKS_EXCLUDED(*mu_);
+  absl::Status CloseStdin() override ABSL_LOCKS_EXCLUDED(*mu_);
 
   OutputStream& out() override { return out_; }
   OutputStream& err() override { return err_; }
@@ -82,61 +82,62 @@ class ReplayProcess final : public Child {
   // does not have the status.
   absl::StatusOr<ExitStatus> Wait(int flags = 0) override;
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(*mu_);
 
   // Signal 0 is not a signal, and not recorded.
   absl::Status Signal(int signal) override;
   absl::Status Signal(int signal, TerminationScope scope) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(*mu_);
   absl::Status Interrupt(TerminationScope scope) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(*mu_);
 
   // Takes the recorded steps, without waiting for a grace period to pass.
   // Errors: kAborted when the recording has more input before the end.
   absl::StatusOr<ExitStatus> Terminate(absl::Duration grace = absl::Seconds(1))
-      override ABSL_LOCKS_EXCLUDED(mu_);
+      override ABSL_LOCKS_EXCLUDED(*mu_);
 
-  bool IsAlive() override ABSL_LOCKS_EXCLUDED(mu_);
-  ProcessState state() override ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsAlive() override ABSL_LOCKS_EXCLUDED(*mu_);
+  ProcessState state() override ABSL_LOCKS_EXCLUDED(*mu_);
   std::string DebugString() const override;
   absl::StatusOr<std::string> DrawLetters(size_t count) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(*mu_);
   absl::Status NoteSent(absl::string_view bytes) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(*mu_);
   absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
                                            absl::Duration timeout) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(*mu_);
 
   // Whether all recorded requests have been made. Errors: kFailedPrecondition,
   // with the next request; kAborted.
-  absl::Status CheckComplete() const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CheckComplete() const ABSL_LOCKS_EXCLUDED(*mu_);
 
  private:
   ReplayProcess(Transcript transcript, Pace pace);
 
   // The next event; null at the end.
-  const TranscriptEvent* Next() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  const TranscriptEvent* Next() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // Whether the next event waits for a request, or there is none.
-  bool IsAsking() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsAsking() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // Delivers the events before the next request; with `until`, only events
   // recorded by then.
   void Happen(absl::Duration until = absl::InfiniteDuration())
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Deliver(const TranscriptEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
+  void Deliver(const TranscriptEvent& event)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
+  void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // Advances past the next event, which has been requested.
-  void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // Ends the replay; returns the reason.
   absl::Status Diverge(absl::string_view instead)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   absl::Status WriteLocked(absl::string_view data)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   absl::Status SignalLocked(int signal, TerminationScope scope)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // The next event of the recording, for messages.
-  std::string Awaited() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string Awaited() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // The thread of kRealTime.
-  void Run() ABSL_LOCKS_EXCLUDED(mu_);
+  void Run() ABSL_LOCKS_EXCLUDED(*mu_);
 
   const Transcript transcript_;
   const Pace pace_;
@@ -145,18 +146,18 @@ class ReplayProcess final : public Child {
   OutputStream out_;
   OutputStream err_;
 
-  mutable absl::Mutex mu_;
-  size_t next_ ABSL_GUARDED_BY(mu_) = 0;       // Index of the next event.
-  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;      // Its bytes taken, if it is kIn.
-  std::string received_ ABSL_GUARDED_BY(mu_);  // By a private channel.
+  std::unique_ptr<absl::Mutex> mu_;         // Never null before the destructor.
+  size_t next_ ABSL_GUARDED_BY(*mu_) = 0;   // Index of the next event.
+  size_t taken_ ABSL_GUARDED_BY(*mu_) = 0;  // Its bytes taken, if it is kIn.
+  std::string received_ ABSL_GUARDED_BY(*mu_);  // By a private channel.
   // The time of the last request, and its time in the recording.
-  absl::Time asked_ ABSL_GUARDED_BY(mu_);
-  absl::Duration asked_then_ ABSL_GUARDED_BY(mu_);
-  bool in_closed_ ABSL_GUARDED_BY(mu_) = false;
-  bool in_broken_ ABSL_GUARDED_BY(mu_) = false;
-  std::optional<absl::StatusOr<ExitStatus>> exit_ ABSL_GUARDED_BY(mu_);
-  absl::Status diverged_ ABSL_GUARDED_BY(mu_);
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Time asked_ ABSL_GUARDED_BY(*mu_);
+  absl::Duration asked_then_ ABSL_GUARDED_BY(*mu_);
+  bool in_closed_ ABSL_GUARDED_BY(*mu_) = false;
+  bool in_broken_ ABSL_GUARDED_BY(*mu_) = false;
+  std::optional<absl::StatusOr<ExitStatus>> exit_ ABSL_GUARDED_BY(*mu_);
+  absl::Status diverged_ ABSL_GUARDED_BY(*mu_);
+  bool stop_ ABSL_GUARDED_BY(*mu_) = false;
 
   std::unique_ptr<internal::Thread> thread_;  // Null: no thread.
 };
