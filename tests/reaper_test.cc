@@ -400,7 +400,8 @@ void ExpectDataLossWhenStolen() {
   auto status = process->WaitFor(kNeverReached);
 
   EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(status.status().message(), HasSubstr("taken by someone else"));
+  EXPECT_THAT(status.status().message(),
+              HasSubstr("is lost: this program ignores SIGCHLD"));
   EXPECT_THAT(process->Wait(), HasCode(absl::StatusCode::kDataLoss));
   EXPECT_THAT(process->Terminate(), HasCode(absl::StatusCode::kDataLoss));
   EXPECT_THAT(process->Signal(SIGKILL), HasCode(absl::StatusCode::kNotFound));

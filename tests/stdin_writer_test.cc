@@ -218,7 +218,7 @@ class StdinWriterTest : public testing::Test {
     ASSERT_THAT(SetNonblocking(pipe->write_end), IsOk());
     reader_ = std::move(pipe->read_end);
     absl::StatusOr<std::unique_ptr<Reaper>> reaper =
-        Reaper::Create(/*leads_group=*/false, [] {});
+        Reaper::Create(Command({"cat"}), /*leads_group=*/false, [] {});
     ASSERT_THAT(reaper, IsOk());
     writer_ = nullptr;
     end_ = std::make_unique<ChildEnd>(*std::move(reaper));
