@@ -364,7 +364,7 @@ absl::Status PollBuffering(const std::vector<asyncproc::Command>& commands) {
 // process_protocol.h: begin
 class Counter : public asyncproc::ProcessProtocol {
   void ConnectionMade() override {
-    // That it reads nothing, its status will say.
+    // If wc cannot read, its exit status shows that.
     transport().Write("how many words are these\n").IgnoreError();
     transport().CloseStdin().IgnoreError();
   }
@@ -423,7 +423,7 @@ absl::Status AwaitPrompt(const OwnedProcess& process) {
       {asyncproc::Pattern::Literal("password: "),
        asyncproc::Pattern::Regex("(?m)^(\\w+)\\$ "), asyncproc::Pattern::Eof()},
       absl::Seconds(10));
-  if (!prompt.ok()) return prompt.status();  // It says what came instead.
+  if (!prompt.ok()) return prompt.status();  // Has the text that came.
   switch (prompt->index) {                   // ...
     // end
     default:

@@ -226,7 +226,8 @@ TEST(PollerFdTest, ShowsThatAQueuedChildCanBeStarted) {
   ASSERT_THAT(poller.Terminate("third"), IsOk());
   EXPECT_TRUE(IsReadable(fd));
   poller.PollUntilIdle();
-  EXPECT_EQ(poller.log.back(), "third: terminated before it was started");
+  EXPECT_EQ(poller.log.back(),
+            "third: sleep 1000 was terminated before it was started");
 
   ASSERT_THAT(poller.Remove("first"), IsOk());
   EXPECT_TRUE(IsReadable(fd));

@@ -581,7 +581,7 @@ TEST(ReactorTest, EndsWithTheTimeOfItsThread) {
               HasCode(absl::StatusCode::kDeadlineExceeded));
   const absl::Status late = reactor->RunUntilAllEnded(kShort);
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
-  EXPECT_THAT(late.message(), HasSubstr("children still run"));
+  EXPECT_THAT(late.message(), HasSubstr(") still runs after "));
   EXPECT_THAT(WithTimeout(kShort, [&] { return reactor->Run(); }),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   const CancellationToken token;
