@@ -399,7 +399,7 @@ TEST_F(InteractTest, RestoresTheTerminalWhenItFails) {
   auto result = interacting.Result();
 
   EXPECT_FALSE(result.ok());
-  EXPECT_THAT(result.status().message(), HasSubstr("what the user types"));
+  EXPECT_THAT(result.status().message(), HasSubstr("the input of the user"));
   EXPECT_TRUE(user_.IsAsBefore());
 }
 

@@ -234,8 +234,8 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   for (const std::string* regex :
        {&dialect.prompt, &dialect.continuation, &dialect.incomplete}) {
     if (const RE2 parsed(*regex, RE2::Quiet); !parsed.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", *regex, "\": ", parsed.error()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", *regex, "\" is not a regular expression: ", parsed.error()));
     }
   }
   if (dialect.command.argv.empty()) {
@@ -280,7 +280,8 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   }
   if (const RE2 regex(prompt, ByteRegexOptions()); !regex.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--prompt: ", regex.error()));
+        absl::StrCat("--prompt: '", prompt,
+                     "' is not a regular expression: ", regex.error()));
   }
   return Prompted(prompt, words);
 }
