@@ -696,7 +696,7 @@ TEST(HeaderExamplesTest, MatchAChild) {
   MatchChild(asyncproc::Command::Shell("echo ready; cat"));
 }
 
-TEST(HeaderExamplesTest, DoWhatTheySay) {
+TEST(HeaderExamplesTest, BehaveAsTheirCommentsDescribe) {
   EXPECT_THAT(TalkToProcess(), IsOk());
   EXPECT_THAT(RunNonblocking(/*running=*/false), IsOk());
   EXPECT_THAT(RunPipeline(), IsOk());
@@ -739,7 +739,7 @@ TEST(HeaderExamplesTest, TalkToTheirChildren) {
               IsOk());
 }
 
-TEST(HeaderExamplesTest, PrintWhatTheySay) {
+TEST(HeaderExamplesTest, PrintTheOutputOfTheirComments) {
   testing::internal::CaptureStdout();
   const absl::Status polled = PollPrinter();
   const absl::Status buffered =

@@ -272,7 +272,7 @@ std::string Printed(const std::function<void()>& function) {
   return testing::internal::GetCapturedStdout();
 }
 
-TEST_F(ReadmeTest, TheFirstExampleDoesWhatItsCommentsTell) {
+TEST_F(ReadmeTest, TheFirstExampleDoesAsItsCommentsDescribe) {
   testing::internal::CaptureStderr();
 
   const auto answer = Calculate("6*7");

@@ -94,7 +94,7 @@ std::vector<TranscriptEvent> Question() {
 
 // ---- The test repeats the recorded input.
 
-TEST(ReplayProcessTest, SaysWhatWasSaidWhenItIsAskedTheSame) {
+TEST(ReplayProcessTest, RepeatsTheRecordedOutputForTheSameInput) {
   auto child = MustReplay(Question());
 
   EXPECT_EQ(child->out().Read(), "? ");
@@ -150,7 +150,7 @@ TEST(ReplayProcessTest, TakesTheSameSignals) {
   EXPECT_THAT(child->Wait(), IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
 }
 
-TEST(ReplayProcessTest, TakesWhatIsTypedAtATerminalForAnInterrupt) {
+TEST(ReplayProcessTest, TakesATypedCtrlCForAnInterrupt) {
   Transcript transcript = Of({Data(Kind::kIn, "\x07"), Data(Kind::kOut, "^G")});
   transcript.header.terminal = TerminalSize();
   auto child = MustReplay(transcript);
@@ -174,7 +174,7 @@ TEST(ReplayProcessTest, IsTerminatedByTheStepsThatWereRecorded) {
   EXPECT_THAT(child->Terminate(), IsOkAndHolds(ExitStatus::Signaled(9)));
 }
 
-TEST(ReplayProcessTest, HasNobodyWhoReadsItsInputWhereThereWasNobody) {
+TEST(ReplayProcessTest, RefusesInputWhereTheRecordingHasABrokenStdin) {
   auto child = MustReplay(
       {Data(Kind::kIn, "a"), Data(Kind::kInBroken, ""), Data(Kind::kOut, "b")});
 
@@ -195,7 +195,7 @@ TEST(ReplayProcessTest, DoesNotKnowTheEndThatWasNotRecorded) {
 
 // ---- The input differs from the recording.
 
-TEST(ReplayProcessTest, SaysWhatWasExpectedAndWhatCameInstead) {
+TEST(ReplayProcessTest, ReportsTheExpectedAndTheActualEvent) {
   auto child = MustReplay(Question());
 
   const absl::Status written = child->Write("6*8\n");
