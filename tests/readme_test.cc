@@ -62,7 +62,7 @@ absl::StatusOr<std::string> Calculate(absl::string_view sum) {
   absl::Status status = (*bc)->Write(absl::StrCat(sum, "\n"));  // Never blocks.
   if (!status.ok()) return status;
   auto answer = (*bc)->out().ReadLine(absl::Seconds(5));
-  if (!answer.ok()) return answer.status();  // Has the last lines of stdout.
+  if (!answer.ok()) return answer.status();  // Names the command and the time.
   auto end = (*bc)->Terminate();  // Closes stdin; then signals, if necessary.
   if (!end.ok()) return end.status();
   std::cerr << "bc: " << *end << "\n";  // bc: exited with status 0
