@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/text/required_text.h"
@@ -234,7 +235,10 @@ absl::Status Expect::Validate(const std::vector<Pattern>& patterns) {
 
 absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
                                        absl::Duration timeout) {
-  if (absl::Status status = Validate(patterns); !status.ok()) return status;
+  if (absl::Status status = Validate(patterns); !status.ok()) {
+    return internal::Prefixed(Name(), status);
+  }
+  const absl::Time start = MonotonicNow();
   const absl::Time deadline = DeadlineAfter(timeout);
   Search search(patterns, lookback_, window_);
   for (bool silent = false;;) {
@@ -255,17 +259,28 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
       if (status.ok() || silent || !internal::CheckWaitScopes().ok()) continue;
     }
     if (search.Next(buffer_->view(), /*whole=*/true)) return Take(search);
+    if (absl::IsOutOfRange(status)) {
+      return GiveUp(patterns, Pattern::Kind::kEof,
+                    absl::OutOfRangeError(" before the end of the output"));
+    }
     if (!status.ok() && !absl::IsDeadlineExceeded(status)) {
-      return GiveUp(patterns, Pattern::Kind::kEof, status);
+      return absl::Status(
+          status.code(),
+          Describe(patterns, absl::StrCat(": ", status.message())));
+    }
+    const std::string elapsed = absl::StrCat(
+        " after ",
+        absl::FormatDuration(absl::Trunc(
+            std::min(timeout, MonotonicNow() - start), absl::Microseconds(1))));
+    if (absl::IsCancelled(ended)) {
+      return absl::CancelledError(
+          Describe(patterns, absl::StrCat(elapsed, ": canceled")));
     }
     if (!ended.ok()) {
-      return absl::Status(ended.code(),
-                          absl::StrCat("nothing matched: ", ended.message(),
-                                       Describe(patterns)));
+      return absl::DeadlineExceededError(Describe(patterns, elapsed));
     }
     return GiveUp(patterns, Pattern::Kind::kTimeout,
-                  absl::DeadlineExceededError(absl::StrCat(
-                      "nothing matched in ", absl::FormatDuration(timeout))));
+                  absl::DeadlineExceededError(elapsed));
   }
 }
 
@@ -279,8 +294,7 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
       absl::Status status = cursor_->AwaitSome(timeout);
       if (!status.ok()) return status;
       return absl::ResourceExhaustedError(
-          absl::StrCat("nothing matched in ", buffer_->size(),
-                       " bytes, which is the limit of what is kept"));
+          absl::StrCat("the limit of ", limit_, " bytes is reached"));
     }
     absl::StatusOr<std::string> more =
         cursor_->ReadSome(timeout, std::min(room, most));
@@ -289,7 +303,7 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
   }
   if (!buffer_->Append(without_room_)) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "no memory to keep ", without_room_.size(), " bytes of output more"));
+        "no memory to keep ", without_room_.size(), " further bytes"));
   }
   without_room_ = std::string();  // Frees the memory, unlike clear().
   return absl::OkStatus();
@@ -337,11 +351,8 @@ std::string Expect::TakeBuffer(size_t keep) {
 
 absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
                                         Pattern::Kind outcome,
-                                        absl::Status why) {
-  // A failed read is not end-of-file.
-  const bool expectable =
-      outcome == Pattern::Kind::kTimeout || absl::IsOutOfRange(why);
-  for (size_t i = 0; expectable && i < patterns.size(); ++i) {
+                                        const absl::Status& why) {
+  for (size_t i = 0; i < patterns.size(); ++i) {
     if (patterns[i].kind() != outcome) continue;
     Expected expected;
     expected.index = i;
@@ -351,17 +362,21 @@ absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
                           : std::string(buffer_->view());
     return expected;
   }
-  return absl::Status(why.code(),
-                      absl::StrCat(why.message(), Describe(patterns)));
+  return absl::Status(why.code(), Describe(patterns, why.message()));
 }
 
-std::string Expect::Describe(const std::vector<Pattern>& patterns) const {
+std::string Expect::Name() const {
+  return child_ != nullptr ? child_->DebugString() : cursor_->name();
+}
+
+std::string Expect::Describe(const std::vector<Pattern>& patterns,
+                             absl::string_view why) const {
   const absl::string_view text = buffer_->view();
   const absl::string_view last =
       text.substr(text.size() - std::min(text.size(), kShown));
   std::ostringstream child;
   if (child_ != nullptr) {
-    child << "; " << child_->DebugString() << " ";
+    child << "; it ";
     const absl::StatusOr<ExitStatus> status = child_->Wait(WNOHANG);
     if (status.ok()) {
       child << "has ended: " << *status;
@@ -370,13 +385,13 @@ std::string Expect::Describe(const std::vector<Pattern>& patterns) const {
     }
   }
   return absl::StrCat(
-      "; waited for ",
+      Name(), ": no match of ",
       absl::StrJoin(patterns, ", ",
                     [](std::string* out, const Pattern& pattern) {
                       out->append(pattern.ToString());
                     }),
-      "; ", last.size() < text.size() ? "the last of " : "", text.size(),
-      " bytes that came: \"", absl::CHexEscape(last), "\"", child.str());
+      why, child.str(), "; ", last.size() < text.size() ? "the last of " : "",
+      text.size(), " unmatched bytes: \"", absl::CHexEscape(last), "\"");
 }
 
 }  // namespace asyncproc

@@ -74,7 +74,7 @@ struct Expected {
 //                     asyncproc::Pattern::Regex("(?m)^(\\w+)\\$ "),
 //                     asyncproc::Pattern::Eof()},
 //                    absl::Seconds(10));
-//   if (!prompt.ok()) return prompt.status();   // It says what came instead.
+//   if (!prompt.ok()) return prompt.status();   // Has the text that came.
 //   switch (prompt->index) ...
 //
 // The match that begins first wins; among matches that begin together, the
@@ -114,8 +114,8 @@ class Expect {
 
   // Errors: kDeadlineExceeded if nothing has matched and Timeout() is not among
   // the patterns; kOutOfRange if the output has ended and Eof() is not among
-  // them. Both messages name the patterns, the text that arrived instead and
-  // the state of the child; neither takes any text. kInvalidArgument for an
+  // them. Both messages name the child, the patterns, its state and the text
+  // that arrived instead; neither takes any text. kInvalidArgument for an
   // empty list, an empty literal or an invalid regular expression.
   // kResourceExhausted if the text without a match has reached the limit, or
   // there is no memory for more: nothing is lost, and the next call goes on
@@ -153,8 +153,13 @@ class Expect {
   absl::Status FillLast();
   Expected Take(const Search& search);
   absl::StatusOr<Expected> GiveUp(const std::vector<Pattern>& patterns,
-                                  Pattern::Kind outcome, absl::Status why);
-  std::string Describe(const std::vector<Pattern>& patterns) const;
+                                  Pattern::Kind outcome,
+                                  const absl::Status& why);
+  // The child, or the stream, for messages.
+  std::string Name() const;
+  // The message of an Await that fails; `why` follows the patterns.
+  std::string Describe(const std::vector<Pattern>& patterns,
+                       absl::string_view why) const;
 
   Child* const child_;                // May be null.
   Process* const process_ = nullptr;  // The same child, or null.

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -111,7 +112,9 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
       // and a flood of lines has no end.
       absl::Status late = internal::CheckWaitScopes();
       if (MonotonicNow() >= deadline) {
-        late = absl::DeadlineExceededError("no complete message yet");
+        late = absl::DeadlineExceededError(
+            absl::StrCat("cannot read a message from ", cursor_.name(),
+                         ": none is complete at the deadline"));
       }
       if (!late.ok()) skipped_late += line->size() + 1;
       if (skipped_late > kMostSkippedLate) return late;
@@ -185,8 +188,9 @@ absl::Status MessageReader::CheckLength() {
   return absl::OkStatus();
 }
 
-absl::Status MessageReader::Broken(absl::Status status) {
-  broken_ = std::move(status);
+absl::Status MessageReader::Broken(const absl::Status& status) {
+  broken_ = internal::Prefixed(
+      absl::StrCat("cannot read a message from ", cursor_.name()), status);
   return broken_;
 }
 

@@ -93,7 +93,7 @@ class MessageReader {
   absl::Status ReadHeaders(absl::Time deadline);
   absl::Status AddHeader(absl::string_view line);
   absl::Status CheckLength();
-  absl::Status Broken(absl::Status status);
+  absl::Status Broken(const absl::Status& status);
 
   // Passes `line`, or the part of it in front of a header, to on_other_text if
   // it is other text. Returns whether the whole line was; otherwise, `line`

@@ -249,9 +249,9 @@ class InteractionRun {
     // Continuous input or output must not delay the deadline.
     if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
     if (MonotonicNow() >= deadline_) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("the interaction still goes on after ",
-                       absl::FormatDuration(options_.timeout)));
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the interaction with ", process_.DebugString(),
+          " still goes on after ", absl::FormatDuration(options_.timeout)));
     }
     if (ready <= 0) return absl::OkStatus();
     if (((fds[0].revents | fds[2].revents) & POLLNVAL) != 0) {
@@ -272,7 +272,7 @@ class InteractionRun {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
     // EIO: the terminal is gone.
     if (count < 0 && errno != EIO) {
-      return absl::ErrnoToStatus(errno, "cannot read what the user types");
+      return absl::ErrnoToStatus(errno, "cannot read the input of the user");
     }
     if (count <= 0) return Interaction{InteractionEnd::kUserEnded, ""};
     const absl::string_view typed(bytes, static_cast<size_t>(count));
@@ -315,15 +315,20 @@ class InteractionRun {
 
 absl::StatusOr<Interaction> Interact(Expect& expect,
                                      const InteractOptions& options) {
-  if (expect.process() == nullptr || expect.process()->pty() == nullptr) {
+  if (expect.process() == nullptr) {
     return absl::FailedPreconditionError(
-        "only a child that has a terminal (Command::pty) can be handed over, "
-        "by an Expect of its Process");
+        "cannot hand over the child: the Expect was not made from a Process");
+  }
+  const std::string child = expect.process()->DebugString();
+  if (expect.process()->pty() == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot hand over ", child, ": it has no terminal (Command::pty)"));
   }
   for (const int fd : {options.in, options.out}) {
     if (fcntl(fd, F_GETFD) < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "descriptor ", fd, " of the user's terminal is not open"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot hand over ", child, ": descriptor ", fd,
+                       " of the user's terminal is not open"));
     }
   }
   return internal::InteractionRun(expect, options).Run();

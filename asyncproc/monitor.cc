@@ -46,7 +46,7 @@ absl::StatusOr<std::unique_ptr<ProgressParser>> ProgressParser::Create(
   if (!parser->pattern_.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the pattern of progress lines, \"", internal::Printable(pattern),
-        "\", is none: ", parser->pattern_.error()));
+        "\", is not a regular expression: ", parser->pattern_.error()));
   }
   return parser;
 }

@@ -1,5 +1,6 @@
 #include "asyncproc/output_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -16,22 +17,14 @@
 namespace asyncproc {
 
 using internal::DeadlineAfter;
+using internal::MonotonicNow;
 using internal::OutputBuffer;
 
 namespace {
 
-// Returns `read`; puts the unread part, `what`, before an error.
-absl::Status Named(const OutputBuffer& buffer, absl::string_view what,
-                   const absl::Status& read) {
-  if (read.ok()) return read;
-  return internal::Prefixed(
-      absl::StrCat("cannot read ", what, " from ", buffer.name()), read);
-}
-absl::StatusOr<std::string> Named(const OutputBuffer& buffer,
-                                  absl::string_view what,
-                                  absl::StatusOr<std::string> read) {
-  if (read.ok()) return read;
-  return Named(buffer, what, read.status());
+const absl::Status& StatusOf(const absl::Status& status) { return status; }
+const absl::Status& StatusOf(const absl::StatusOr<std::string>& read) {
+  return read.status();
 }
 
 }  // namespace
@@ -55,13 +48,35 @@ OutputCursor::~OutputCursor() {
 
 std::string OutputCursor::Read() { return buffer_->Read(cursor_); }
 
+template <typename Wait>
+auto OutputCursor::ReadPart(absl::string_view part, absl::Duration timeout,
+                            Wait wait) -> decltype(wait(absl::Time())) {
+  const absl::Time start = MonotonicNow();
+  auto result = wait(DeadlineAfter(timeout));
+  if (result.ok()) return result;
+  absl::Status why = StatusOf(result);
+  if (absl::IsDeadlineExceeded(why)) {
+    // A WithTimeout may end the call before its own timeout.
+    const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
+    why = absl::DeadlineExceededError(absl::StrCat(
+        "only ", Available(), " unread bytes after ",
+        absl::FormatDuration(absl::Trunc(elapsed, absl::Microseconds(1)))));
+  }
+  return internal::Prefixed(
+      absl::StrCat("cannot read ", part, " from ", buffer_->name()), why);
+}
+
 absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout,
                                                    size_t most) {
-  return buffer_->ReadSome(cursor_, DeadlineAfter(timeout), most);
+  return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
+    return buffer_->ReadSome(cursor_, deadline, most);
+  });
 }
 
 absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
-  return buffer_->AwaitSome(cursor_, DeadlineAfter(timeout));
+  return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
+    return buffer_->AwaitSome(cursor_, deadline);
+  });
 }
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
@@ -69,7 +84,9 @@ absl::StatusOr<std::string> OutputCursor::TryReadLine() {
   absl::Status status = ReadLine(&line, absl::ZeroDuration());
   if (status.ok()) return line;
   if (absl::IsDeadlineExceeded(status)) {
-    return absl::UnavailableError("no line yet");
+    return absl::UnavailableError(
+        absl::StrCat("cannot read a line from ", buffer_->name(), ": only ",
+                     Available(), " unread bytes yet"));
   }
   return status;
 }
@@ -84,8 +101,9 @@ absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
 absl::Status OutputCursor::ReadLine(std::string* line, absl::Duration timeout) {
   // A line that has arrived needs no deadline.
   if (buffer_->TryReadLine(cursor_, line)) return absl::OkStatus();
-  return Named(*buffer_, "a line",
-               buffer_->ReadLine(cursor_, line, DeadlineAfter(timeout)));
+  return ReadPart("a line", timeout, [&](absl::Time deadline) {
+    return buffer_->ReadLine(cursor_, line, deadline);
+  });
 }
 
 LineRange OutputCursor::Lines(absl::Duration timeout) & {
@@ -94,19 +112,23 @@ LineRange OutputCursor::Lines(absl::Duration timeout) & {
 
 absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
                                                     absl::Duration timeout) {
-  return Named(*buffer_, "up to the delimiter",
-               buffer_->ReadUntil(cursor_, delimiter, DeadlineAfter(timeout)));
+  return ReadPart("up to the delimiter", timeout, [&](absl::Time deadline) {
+    return buffer_->ReadUntil(cursor_, delimiter, deadline);
+  });
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
                                                       absl::Duration timeout) {
-  return Named(*buffer_, absl::StrCat(size, " bytes"),
-               buffer_->ReadExactly(cursor_, size, DeadlineAfter(timeout)));
+  return ReadPart(absl::StrCat(size, " bytes"), timeout,
+                  [&](absl::Time deadline) {
+                    return buffer_->ReadExactly(cursor_, size, deadline);
+                  });
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadToEnd(absl::Duration timeout) {
-  return Named(*buffer_, "all bytes",
-               buffer_->ReadToEnd(cursor_, DeadlineAfter(timeout)));
+  return ReadPart("all bytes", timeout, [&](absl::Time deadline) {
+    return buffer_->ReadToEnd(cursor_, deadline);
+  });
 }
 
 std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }
@@ -120,6 +142,8 @@ size_t OutputCursor::Available() const { return buffer_->Available(cursor_); }
 absl::StatusOr<int> OutputCursor::ReadyFd() {
   return buffer_->ReadyFd(cursor_);
 }
+
+const std::string& OutputCursor::name() const { return buffer_->name(); }
 
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
 
@@ -231,7 +255,12 @@ absl::StatusOr<TapHandle> OutputStream::AddTap(Tap tap, TapUnit unit,
 }
 
 absl::Status OutputStream::Sync(absl::Duration timeout) {
-  return buffer_->Sync(DeadlineAfter(timeout));
+  absl::Status status = buffer_->Sync(DeadlineAfter(timeout));
+  if (status.ok()) return status;
+  return internal::Prefixed(
+      absl::StrCat("cannot read all bytes that are in the pipe of ",
+                   buffer_->name(), " within ", absl::FormatDuration(timeout)),
+      status);
 }
 
 void OutputStream::Close() {

@@ -159,6 +159,9 @@ class OutputCursor {
   // Errors: kResourceExhausted when no descriptor is available.
   absl::StatusOr<int> ReadyFd();
 
+  // The name of the stream, for messages: "stdout of cat".
+  const std::string& name() const;
+
  private:
   friend class Expect;
   friend class OutputStream;
@@ -168,6 +171,11 @@ class OutputCursor {
 
   // How many bytes Read would return.
   size_t Available() const;
+  // Calls `wait` with the deadline. An error then begins with `part`, such as
+  // "a line", and the name of the stream.
+  template <typename Wait>
+  auto ReadPart(absl::string_view part, absl::Duration timeout, Wait wait)
+      -> decltype(wait(absl::Time()));
 
   std::shared_ptr<internal::OutputBuffer> buffer_;  // Null: moved from.
   internal::BufferCursor* cursor_;

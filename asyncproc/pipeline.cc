@@ -10,6 +10,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
@@ -44,10 +45,10 @@ absl::Status ValidateStage(const std::vector<Command>& commands, size_t i) {
   const bool last = i + 1 == commands.size();
   std::string why;
   if (!first && command.in.kind() != Stdio::Kind::kPipe) {
-    why = absl::StrCat("stdin comes from the stage before, not from ",
+    why = absl::StrCat("stdin comes from the previous stage, not from ",
                        command.in.ToString());
   } else if (!last && command.out.kind() != Stdio::Kind::kPipe) {
-    why = absl::StrCat("stdout goes to the stage behind, not to ",
+    why = absl::StrCat("stdout goes to the next stage, not to ",
                        command.out.ToString());
   } else if (command.pty.has_value()) {
     why = "a pipeline has no terminal";
@@ -71,7 +72,8 @@ bool CouldNotJoin(const absl::Status& status) {
 
 absl::Status Validate(const std::vector<Command>& commands) {
   if (commands.empty()) {
-    return absl::InvalidArgumentError("a pipeline needs a command");
+    return absl::InvalidArgumentError(
+        "cannot start a pipeline: it has no command");
   }
   for (size_t i = 0; i < commands.size(); ++i) {
     if (absl::Status status = ValidateStage(commands, i); !status.ok()) {
@@ -203,8 +205,9 @@ std::vector<std::optional<ExitStatus>> Pipeline::statuses() {
 }
 
 absl::Status Pipeline::Signal(int signal) {
-  absl::Status result =
-      absl::NotFoundError(absl::StrCat(DebugString(), " has ended"));
+  absl::Status result = absl::NotFoundError(
+      absl::StrCat("cannot send ", SignalDescription(signal), " to ",
+                   DebugString(), ": it has ended"));
   for (const std::unique_ptr<Process>& stage : stages_) {
     absl::Status status = stage->Signal(signal);
     // The end of one stage does not decide the result of the others.
@@ -259,7 +262,10 @@ absl::StatusOr<Termination> Pipeline::Terminate(const Escalation& escalation) {
   if (for_all.scope == TerminationScope::kChild) {
     for_all.scope = TerminationScope::kGroup;
   }
-  if (absl::Status status = for_all.Validate(); !status.ok()) return status;
+  if (absl::Status status = for_all.Validate(); !status.ok()) {
+    return internal::Prefixed(absl::StrCat("cannot end ", DebugString()),
+                              status);
+  }
   absl::StatusOr<Termination> termination = stages_.front()->Terminate(for_all);
   for (size_t i = 1; i < stages_.size(); ++i) {
     // A stage that has left the group by itself, or leads another.

@@ -119,7 +119,8 @@ struct Process::Core {
         err(this->child->buffer(ChildProcess::kErr),
             this->child->output(ChildProcess::kErr).pipe_inode()) {
     if (this->child->terminal() >= 0) {
-      terminal.emplace(Terminal(this->child->terminal(), this->child->input()));
+      terminal.emplace(Terminal(this->child->terminal(), this->child->input(),
+                                this->child->reaper().Name()));
     }
   }
 
@@ -199,7 +200,9 @@ void Process::Detach() { core_->child->Detach(); }
 absl::Status Process::set_on_destroy(OnDestroy on_destroy) {
   Command changed = command();
   changed.on_destroy = on_destroy;
-  if (absl::Status status = changed.Validate(); !status.ok()) return status;
+  if (absl::Status status = changed.Validate(); !status.ok()) {
+    return Cannot("set on_destroy of", status);
+  }
   internal::MutexLock lock(core_->mu);
   core_->on_destroy = std::move(on_destroy);
   return absl::OkStatus();
@@ -288,11 +291,12 @@ absl::StatusOr<ExitStatus> Process::WaitFor(absl::Duration timeout) {
 absl::Status Process::OnEnd(
     std::function<void(const absl::StatusOr<ExitStatus>&)> callback) {
   if (callback == nullptr) {
-    return absl::InvalidArgumentError("the callback for the end is null");
+    return Cannot("watch the end of",
+                  absl::InvalidArgumentError("the callback is null"));
   }
   absl::StatusOr<std::unique_ptr<EndCallback>> started =
       EndCallback::Start(core_->child, std::move(callback));
-  if (!started.ok()) return started.status();
+  if (!started.ok()) return Cannot("watch the end of", started.status());
   const std::shared_ptr<absl::Notification> kept = (*started)->kept();
   {
     internal::MutexLock lock(core_->mu);
@@ -405,7 +409,10 @@ absl::StatusOr<std::string> Process::DrawLetters(size_t count) {
   for (size_t done = 0; done < bytes.size();) {
     const ssize_t got = getrandom(&bytes[done], bytes.size() - done, 0);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::ErrnoToStatus(errno, "no random bytes");
+    if (got < 0) {
+      return Cannot("draw letters for",
+                    absl::ErrnoToStatus(errno, "getrandom"));
+    }
     done += static_cast<size_t>(got);
   }
   std::string letters;
@@ -432,12 +439,12 @@ absl::StatusOr<std::string> Process::NoteReceived(absl::string_view bytes,
 
 absl::Status Process::Observe(std::shared_ptr<ChildObserver> observer) {
   if (absl::Status status = observer->OnStart(command()); !status.ok()) {
-    return status;
+    return Cannot("record", status);
   }
   if (core_->child->Observe(observer)) return absl::OkStatus();
   observer->OnStartFailed();
-  return absl::FailedPreconditionError(
-      absl::StrCat(DebugString(), " is being recorded already"));
+  return Cannot("record",
+                absl::FailedPreconditionError("it is being recorded already"));
 }
 
 absl::StatusOr<ExitStatus> Process::Terminate(absl::Duration grace) {

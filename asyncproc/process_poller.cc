@@ -36,12 +36,14 @@ bool FindAcross(absl::string_view text, absl::string_view data,
   return false;
 }
 
-absl::Status NotEnded() {
-  return absl::UnavailableError("the child has not ended");
+absl::Status KeyInUse(const Command& command) {
+  return absl::AlreadyExistsError(
+      absl::StrCat("cannot run ", command.DebugString(),
+                   ": the last child of this key has not ended"));
 }
 
 absl::Status NoSuchChild() {
-  return absl::NotFoundError("no child of this key is there");
+  return absl::NotFoundError("there is no child of this key");
 }
 
 }  // namespace asyncproc::internal

@@ -357,8 +357,8 @@ void CutToBound(size_t max_bytes, std::string* text, uint64_t* dropped);
 bool FindAcross(absl::string_view text, absl::string_view data,
                 std::string* tail);
 
+absl::Status KeyInUse(const Command& command);
 absl::Status NoSuchChild();
-absl::Status NotEnded();
 
 }  // namespace internal
 
@@ -366,14 +366,12 @@ template <typename Key, typename Hash>
 absl::Status ProcessPoller<Key, Hash>::Run(const Key& key, Command command,
                                            std::optional<std::string> input,
                                            const ChildLimits& limits) {
-  if (ids_.contains(key)) {
-    return absl::AlreadyExistsError("a child of this key has not ended");
-  }
+  if (ids_.contains(key)) return internal::KeyInUse(command);
   absl::StatusOr<Id> id =
       core_.Run(std::move(command), std::move(input), limits);
   if (!id.ok()) return id.status();
   const auto result =
-      results_.insert_or_assign(key, Result(internal::NotEnded())).first;
+      results_.insert_or_assign(key, Result(core_.NotEnded(*id))).first;
   terminations_.erase(key);
   ids_[key] = *id;
   keys_[*id] = &result->first;

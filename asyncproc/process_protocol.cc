@@ -8,6 +8,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "asyncproc/internal/loop/child_set.h"
 #include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/loop/poll_children.h"
@@ -15,7 +16,6 @@
 #include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
@@ -23,17 +23,22 @@ using internal::ChildEvent;
 using internal::EventLoop;
 using internal::PolledChild;
 
-absl::StatusOr<PolledChild*> ProcessTransport::Child() const {
+absl::StatusOr<PolledChild*> ProcessTransport::ChildFor(
+    absl::string_view call) const {
   if (child_ != nullptr) return child_;
-  if (pid_ != 0) return absl::NotFoundError("the child has ended");
-  return absl::FailedPreconditionError("the child has not been started");
+  if (pid_ != 0) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot ", call, " ", name_, ": it has ended"));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot ", call,
+                   " the child of this protocol: it has not been started "
+                   "(Reactor::Spawn)"));
 }
 
 absl::Status ProcessTransport::Write(absl::string_view data) {
-  absl::StatusOr<PolledChild*> child = Child();
-  if (!child.ok()) return child.status();
-  if ((*child)->input() != nullptr) return (*child)->input()->Write(data);
-  return absl::FailedPreconditionError("stdin of the child is not a pipe");
+  absl::StatusOr<PolledChild*> child = ChildFor("write to");
+  return child.ok() ? (*child)->Write(data) : child.status();
 }
 
 absl::Status ProcessTransport::WriteSequence(
@@ -45,51 +50,51 @@ absl::Status ProcessTransport::WriteSequence(
 }
 
 absl::Status ProcessTransport::CloseStdin() {
-  absl::StatusOr<PolledChild*> child = Child();
-  if (!child.ok()) return child.status();
-  if ((*child)->input() != nullptr) return (*child)->input()->Close();
-  return absl::FailedPreconditionError("stdin of the child is not a pipe");
+  absl::StatusOr<PolledChild*> child = ChildFor("close stdin of");
+  return child.ok() ? (*child)->CloseInput() : child.status();
 }
 
 absl::Status ProcessTransport::CloseChildFd(int fd) {
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child =
+      ChildFor(absl::StrCat("close descriptor ", fd, " of"));
   return child.ok() ? (*child)->CloseOutput(fd) : child.status();
 }
 
 absl::Status ProcessTransport::LoseConnection() {
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = ChildFor("close the pipes of");
   if (!child.ok()) return child.status();
-  if ((*child)->input() != nullptr) (*child)->input()->Close().IgnoreError();
+  (*child)->CloseInput().IgnoreError();
   (*child)->CloseOutputs();
   return absl::OkStatus();
 }
 
 absl::Status ProcessTransport::SignalProcess(int signal) {
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child =
+      ChildFor(absl::StrCat("send ", SignalDescription(signal), " to"));
   return child.ok() ? (*child)->Signal(signal) : child.status();
 }
 
 absl::Status ProcessTransport::Terminate(Escalation escalation) {
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = ChildFor("end");
   return child.ok() ? (*child)->Terminate(std::move(escalation))
                     : child.status();
 }
 
 absl::StatusOr<Termination> ProcessTransport::termination() const {
   if (child_ == nullptr && pid_ != 0) return termination_;
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = ChildFor("get the termination of");
   if (!child.ok()) return child.status();
   return (*child)->termination();
 }
 
 absl::Status ProcessTransport::PauseProducing() {
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = ChildFor("pause");
   if (child.ok()) (*child)->Pause();
   return child.status();
 }
 
 absl::Status ProcessTransport::ResumeProducing() {
-  absl::StatusOr<PolledChild*> child = Child();
+  absl::StatusOr<PolledChild*> child = ChildFor("resume");
   if (child.ok()) (*child)->Resume();
   return child.status();
 }
@@ -145,8 +150,9 @@ Reactor::~Reactor() {
   // The transports may live on, with other owners of the protocols.
   for (const auto& [cookie, protocol] : core_->protocols) {
     protocol->transport_.child_ = nullptr;
-    protocol->transport_.termination_ =
-        absl::NotFoundError("the reactor is gone");
+    protocol->transport_.termination_ = absl::NotFoundError(
+        absl::StrCat(protocol->transport_.name_,
+                     " was killed by the destructor of its reactor"));
   }
 }
 
@@ -156,13 +162,16 @@ absl::Status Reactor::Spawn(std::shared_ptr<ProcessProtocol> protocol,
                             const ChildLimits& limits) {
   ProcessTransport& transport = protocol->transport_;
   if (transport.pid_ != 0) {
-    return absl::FailedPreconditionError("the protocol has been used already");
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot start ", command.DebugString(),
+                     ": its protocol already had a child, ", transport.name_));
   }
   absl::StatusOr<PolledChild*> child = core_->children.Start(
       core_->last_cookie + 1, command, further_pipes, limits);
   if (!child.ok()) return child.status();
   transport.child_ = *child;
   transport.pid_ = (*child)->reaper().pid();
+  transport.name_ = (*child)->Name();
   core_->protocols[++core_->last_cookie] = std::move(protocol);
   return absl::OkStatus();
 }
@@ -177,7 +186,8 @@ absl::Status Reactor::RunUntilAllEnded(absl::Duration timeout) {
 
 absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
   if (core_->running) {
-    return absl::FailedPreconditionError("the reactor is running");
+    return absl::FailedPreconditionError(
+        "Reactor::Run was called during another Run");
   }
   core_->running = true;
   core_->loop->BeginSteps();
@@ -186,7 +196,7 @@ absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
     core_->loop->EndSteps(core_->children.HasEvents());
   };
   return internal::PollChildren(
-      *core_->loop, internal::DeadlineAfter(timeout),
+      *core_->loop, timeout,
       [&]() -> std::optional<absl::Status> {
         for (;;) {
           if (core_->TakeStop()) return absl::OkStatus();
@@ -200,8 +210,9 @@ absl::Status Reactor::RunWhile(absl::Duration timeout, bool until_all_ended) {
         return std::nullopt;
       },
       [&] {
-        return core_->children.empty() ? "not stopped in time"
-                                       : "children still run";
+        return core_->children.empty()
+                   ? "the reactor was not stopped"
+                   : core_->children.StillRunning(/*queued=*/0);
       });
 }
 

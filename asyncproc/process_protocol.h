@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -80,11 +81,14 @@ class ProcessTransport {
  private:
   friend class Reactor;
 
-  absl::StatusOr<internal::PolledChild*> Child() const;
+  // Errors: kFailedPrecondition and kNotFound, with `call` before the child: a
+  // verb and a preposition.
+  absl::StatusOr<internal::PolledChild*> ChildFor(absl::string_view call) const;
 
   internal::PolledChild* child_ = nullptr;  // Null before the child's start and
                                             // after its end.
   pid_t pid_ = 0;
+  std::string name_;                         // Of the child, for messages.
   absl::StatusOr<Termination> termination_;  // From the child's end on.
 };
 
@@ -94,7 +98,7 @@ class ProcessTransport {
 //
 //   class Counter : public asyncproc::ProcessProtocol {
 //     void ConnectionMade() override {
-//       // That it reads nothing, its status will say.
+//       // If wc cannot read, its exit status shows that.
 //       transport().Write("how many words are these\n").IgnoreError();
 //       transport().CloseStdin().IgnoreError();
 //     }

@@ -84,19 +84,25 @@ std::string Named(const Process* process, const Child& child) {
                       ")");
 }
 
+std::string ProgramOf(const ReplDialect& dialect) {
+  return dialect.command.argv.empty() ? "a program" : dialect.command.argv[0];
+}
+
 absl::Status CheckDialect(const ReplDialect& dialect) {
   const int ways = (dialect.channel ? 1 : 0) + (dialect.prompt.empty() ? 0 : 1);
   if (ways > 1 || dialect.statement.empty() != !dialect.prompt.empty()) {
-    return absl::InvalidArgumentError(
-        "a dialect needs either a statement, maybe with a channel, or a "
-        "prompt");
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot drive ", ProgramOf(dialect),
+        ": a dialect needs either a statement, with or without a channel, or a "
+        "prompt"));
   }
   for (const std::string* regex :
        {&dialect.prompt, &dialect.continuation, &dialect.incomplete}) {
     const RE2 parsed(*regex, internal::RegexOptions(RegexEncoding::kBytes));
     if (!parsed.ok()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("\"", *regex, "\": ", parsed.error()));
+          absl::StrCat("cannot drive ", ProgramOf(dialect), ": \"", *regex,
+                       "\" is not a regular expression: ", parsed.error()));
     }
   }
   return absl::OkStatus();
@@ -107,7 +113,7 @@ absl::Status CheckBytes(const ReplDialect& dialect,
   const size_t at = statement.find_first_of(dialect.refused);
   if (at == absl::string_view::npos) return absl::OkStatus();
   return absl::UnimplementedError(absl::StrCat(
-      "the program cannot take the byte \"",
+      ProgramOf(dialect), " cannot take the byte \"",
       absl::CHexEscape(statement.substr(at, 1)), "\", which is at offset ", at,
       " of ", Named(statement), "; the session goes on"));
 }
@@ -158,7 +164,8 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
   auto* const process = dynamic_cast<Process*>(child.get());
   if (dialect.channel && process != nullptr) {
     return absl::InvalidArgumentError(
-        "a Process that has been started has no private channel");
+        absl::StrCat("cannot attach to ", process->DebugString(),
+                     ": a started Process has no private channel"));
   }
   auto repl = absl::WrapUnique(new Repl(std::move(dialect), std::move(child)));
   repl->process_ = process;
@@ -237,7 +244,7 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
     return absl::InvalidArgumentError(absl::StrCat(
         Named(process_, *child_), ": ", Named(statement), " is not complete",
         left.ok() || IsGivenUp(left) ? "; the session goes on"
-                                     : ", and the session is lost to it"));
+                                     : ", and the session is lost"));
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
@@ -516,7 +523,8 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   if (incomplete_ != nullptr && (RE2::PartialMatch(reply.err, *incomplete_) ||
                                  RE2::PartialMatch(reply.out, *incomplete_))) {
     return absl::InvalidArgumentError(
-        "the statement is not complete; the session goes on");
+        absl::StrCat(Named(process_, *child_),
+                     ": the statement is not complete; the session goes on"));
   }
   int number;
   bool failed;
@@ -638,8 +646,8 @@ absl::Status Repl::Recover(absl::Time deadline) {
   Failed(status, "its interrupt").IgnoreError();
   if (broken_.ok()) {
     broken_ = absl::FailedPreconditionError(
-        absl::StrCat("the session is lost: ", Named(process_, *child_),
-                     " did not answer an interrupt"));
+        absl::StrCat(Named(process_, *child_),
+                     " did not answer an interrupt: the session is lost"));
   }
   return broken_;
 }
@@ -672,8 +680,8 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
 }
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
-  broken_ = absl::FailedPreconditionError(absl::StrCat(
-      "the session with ", Named(process_, *child_), " has been closed"));
+  broken_ = absl::FailedPreconditionError(
+      absl::StrCat(Named(process_, *child_), ": the session has been closed"));
   if (dialect_.channel) {
     // End-of-file on the channel ends the program, or makes it read stdin
     // again.
@@ -694,7 +702,7 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
       child_->WaitFor(dialect_.interrupt.patience);
   if (!status.ok()) {
     broken_ = absl::FailedPreconditionError(
-        absl::StrCat("the session is lost: ", Named(process_, *child_), ", at ",
+        absl::StrCat(Named(process_, *child_), ": the session is lost at ",
                      where, ": ", why.message()));
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();

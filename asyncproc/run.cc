@@ -129,7 +129,7 @@ class ChildRun {
     result.pid = child_->reaper().pid();
     result.elapsed = MonotonicNow() - start_;
     const absl::StatusOr<ExitStatus> status = child_->end().result().value_or(
-        absl::PermissionDeniedError("it runs on"));
+        absl::PermissionDeniedError("it still runs"));
     if (status.ok()) result.status = *status;
     result.usage = result.status.usage();
     if (child_->input() != nullptr) {
@@ -226,7 +226,7 @@ class ChildRun {
         idle ? RunFailureReason::kIdleTimeout : RunFailureReason::kTimeout;
     limit_ = idle ? options_.idle_timeout : options_.timeout;
     return absl::DeadlineExceededError(
-        absl::StrCat(idle ? "said nothing for its idle timeout of "
+        absl::StrCat(idle ? "wrote nothing for its idle timeout of "
                           : "did not end within its timeout of ",
                      absl::FormatDuration(limit_)));
   }
@@ -367,7 +367,9 @@ absl::Status ChildRun::Failed(const absl::Status& why,
                               const absl::StatusOr<ExitStatus>& status,
                               absl::string_view last, RunResult result) {
   std::string message = command_.DebugString();
-  if (reason_ == RunFailureReason::kExit) {
+  if (reason_ == RunFailureReason::kStatusLost) {
+    message = std::string(why.message());  // Names the command.
+  } else if (reason_ == RunFailureReason::kExit) {
     absl::StrAppend(&message, ": ", status->ToString());
   } else {
     absl::StrAppend(&message, limit_ > absl::ZeroDuration() ? " " : ": ",
@@ -416,13 +418,15 @@ absl::Status Validate(const Command& command, const RunOptions& options) {
         command.pty.has_value() ? "the terminal" : command.err.ToString());
   }
   if (command.output_buffer.policy() == OutputBound::Policy::kBlockChild) {
-    return refuse("output_buffer is BlockChild, and nobody could unblock it");
+    return refuse(
+        "output_buffer is BlockChild, but no reader could unblock the child");
   }
   if (options.idle_timeout <= absl::ZeroDuration()) {
     return refuse("idle_timeout is not positive: ",
                   absl::FormatDuration(options.idle_timeout));
   }
-  return options.escalation.Validate();
+  absl::Status status = options.escalation.Validate();
+  return status.ok() ? status : refuse(status.message());
 }
 
 }  // namespace

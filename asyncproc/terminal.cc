@@ -6,10 +6,12 @@
 #include <termios.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -18,31 +20,36 @@ namespace {
 // The kernel does not report that a child changes its terminal.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
-absl::StatusOr<termios> Settings(int master) {
+}  // namespace
+
+Terminal::Terminal(int master, internal::StdinWriter* input, std::string child)
+    : master_(master), input_(input), child_(std::move(child)) {}
+
+absl::Status Terminal::Failed(absl::string_view call, int error) const {
+  return absl::ErrnoToStatus(
+      error, absl::StrCat("cannot ", call, " of the terminal of ", child_));
+}
+
+absl::StatusOr<termios> Terminal::Settings() const {
   termios settings;
-  if (tcgetattr(master, &settings) < 0) {
-    return absl::ErrnoToStatus(errno, "cannot read the terminal's settings");
+  if (tcgetattr(master_, &settings) < 0) {
+    return Failed("read the settings", errno);
   }
   return settings;
 }
 
-}  // namespace
-
-Terminal::Terminal(int master, internal::StdinWriter* input)
-    : master_(master), input_(input) {}
-
 absl::Status Terminal::SetSize(int rows, int columns) {
   if (rows < 0 || columns < 0 || rows > USHRT_MAX || columns > USHRT_MAX) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a terminal of ", rows, " rows and ", columns,
-                     " columns: both must be from 0 to ", USHRT_MAX));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot set the size of the terminal of ", child_, " to ", rows,
+        " rows and ", columns, " columns: both must be from 0 to ", USHRT_MAX));
   }
   winsize size = {};
   size.ws_row = static_cast<unsigned short>(rows);
   size.ws_col = static_cast<unsigned short>(columns);
   input_->NoteResize(rows, columns);
   if (ioctl(master_, TIOCSWINSZ, &size) < 0) {
-    return absl::ErrnoToStatus(errno, "cannot set the terminal's size");
+    return Failed("set the size", errno);
   }
   return absl::OkStatus();
 }
@@ -50,13 +57,13 @@ absl::Status Terminal::SetSize(int rows, int columns) {
 absl::StatusOr<TerminalSize> Terminal::GetSize() const {
   winsize size = {};
   if (ioctl(master_, TIOCGWINSZ, &size) < 0) {
-    return absl::ErrnoToStatus(errno, "cannot get the terminal's size");
+    return Failed("get the size", errno);
   }
   return TerminalSize{size.ws_row, size.ws_col};
 }
 
 absl::Status Terminal::SetEcho(bool echo) {
-  absl::StatusOr<termios> settings = Settings(master_);
+  absl::StatusOr<termios> settings = Settings();
   if (!settings.ok()) return settings.status();
   if (echo) {
     settings->c_lflag |= ECHO;
@@ -64,13 +71,13 @@ absl::Status Terminal::SetEcho(bool echo) {
     settings->c_lflag &= ~static_cast<tcflag_t>(ECHO);
   }
   if (tcsetattr(master_, TCSANOW, &*settings) < 0) {
-    return absl::ErrnoToStatus(errno, "cannot set the terminal's echo");
+    return Failed("set the echo", errno);
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Terminal::Echo() const {
-  absl::StatusOr<termios> settings = Settings(master_);
+  absl::StatusOr<termios> settings = Settings();
   if (!settings.ok()) return settings.status();
   return (settings->c_lflag & ECHO) != 0;
 }
@@ -83,9 +90,9 @@ absl::Status Terminal::AwaitEcho(bool echo, absl::Duration timeout) {
     if (*now == echo) return absl::OkStatus();
     const absl::Duration left = deadline - internal::MonotonicNow();
     if (left <= absl::ZeroDuration()) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("the terminal's echo is still ", *now ? "on" : "off",
-                       " after ", absl::FormatDuration(timeout)));
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the echo of the terminal of ", child_, " is still ",
+          *now ? "on" : "off", " after ", absl::FormatDuration(timeout)));
     }
     if (absl::Status status = internal::SleepUntil(
             internal::MonotonicNow() + std::min(left, kPollInterval));
@@ -95,7 +102,10 @@ absl::Status Terminal::AwaitEcho(bool echo, absl::Duration timeout) {
   }
 }
 
-absl::Status Terminal::SendEof() { return input_->TypeEof(); }
+absl::Status Terminal::SendEof() {
+  return internal::Prefixed(absl::StrCat("cannot type into ", child_),
+                            input_->TypeEof());
+}
 
 absl::Status Terminal::SendInterrupt() { return SendControl(VINTR); }
 
@@ -104,9 +114,11 @@ absl::Status Terminal::SendQuit() { return SendControl(VQUIT); }
 absl::Status Terminal::SendSuspend() { return SendControl(VSUSP); }
 
 absl::Status Terminal::SendControl(int index) {
-  absl::StatusOr<termios> settings = Settings(master_);
+  absl::StatusOr<termios> settings = Settings();
   if (!settings.ok()) return settings.status();
-  return input_->TypeControl(static_cast<char>(settings->c_cc[index]));
+  return internal::Prefixed(
+      absl::StrCat("cannot type into ", child_),
+      input_->TypeControl(static_cast<char>(settings->c_cc[index])));
 }
 
 }  // namespace asyncproc

@@ -1,8 +1,13 @@
 #ifndef ASYNCPROC_TERMINAL_H_
 #define ASYNCPROC_TERMINAL_H_
 
+#include <termios.h>
+
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/terminal_size.h"
 
@@ -57,13 +62,17 @@ class Terminal {
 
  private:
   friend class Process;
-  // `master` and `input` outlive this object.
-  Terminal(int master, internal::StdinWriter* input);
+  // `master` and `input` outlive this object. `child`: for messages.
+  Terminal(int master, internal::StdinWriter* input, std::string child);
 
+  // The error of a system call; `call`: the action, for the message.
+  absl::Status Failed(absl::string_view call, int error) const;
+  absl::StatusOr<termios> Settings() const;
   absl::Status SendControl(int index);
 
   const int master_;
   internal::StdinWriter* const input_;
+  const std::string child_;
 };
 
 }  // namespace asyncproc

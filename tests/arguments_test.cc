@@ -128,7 +128,7 @@ TEST(PathSearchTest, GoesByTheChildsPath) {
 }
 
 // ARG-07
-TEST(PathSearchTest, PassesOverWhatCannotBeExecuted) {
+TEST(PathSearchTest, SkipsFilesThatCannotBeExecuted) {
   TemporaryDirectory first, second;
   const std::string refused = first.Write("tool", "", 0644);
   second.Write("tool", "#!/bin/sh\necho two\n", 0755);
@@ -149,7 +149,7 @@ TEST(PathSearchTest, PassesOverWhatCannotBeExecuted) {
 }
 
 // ARG-08
-TEST(PathSearchTest, NeverFindsWhatLiesInTheCurrentDirectory) {
+TEST(PathSearchTest, NeverSearchesTheCurrentDirectory) {
   TemporaryDirectory directory;
   directory.Write("exec_me", "#!/bin/sh\n", 0755);
   Command command({"exec_me"});
@@ -265,7 +265,7 @@ TEST(DirectoryTest, IsNamedWhenItIsNone) {
 }
 
 // ARG-12
-TEST(EnvironmentOfChildTest, IsExactlyWhatIsSetAfterClear) {
+TEST(EnvironmentOfChildTest, HasOnlyTheVariablesSetAfterClear) {
   Command command;
   command.env.Clear().Set("A", "1").Set("B", "x=y");
 

@@ -85,7 +85,7 @@ TEST(BigDataTest, ArrivesLineForLine) {
 }
 
 // BIG-05
-TEST(BigDataTest, NeverHoldsUpAChildThatNobodyReads) {
+TEST(BigDataTest, NeverBlocksAChildWithoutAReader) {
   auto process =
       MustSpawn(Command::Shell("head -c 67108864 /dev/zero; echo done >&2"));
 

@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kMebibyte = 1024 * 1024;
 
-TEST(ByteQueueTest, TakesFromTheFrontWhatWasAddedAtTheEnd) {
+TEST(ByteQueueTest, TakesFromTheFrontAndAddsAtTheEnd) {
   ByteQueue queue;
 
   EXPECT_TRUE(queue.empty());
@@ -36,7 +36,7 @@ TEST(ByteQueueTest, TakesFromTheFrontWhatWasAddedAtTheEnd) {
   EXPECT_TRUE(queue.empty());
 }
 
-TEST(ByteQueueTest, HasNothingOfWhatWasReservedButNotCommitted) {
+TEST(ByteQueueTest, HasNoReservedBytesBeforeTheCommit) {
   ByteQueue queue;
 
   char* const room = queue.Reserve(1000);
@@ -100,7 +100,7 @@ TEST(ByteQueueTest, KeepsTheMemoryOfFewBytes) {
   EXPECT_EQ(queue.view().data(), data);
 }
 
-TEST(ByteQueueTest, KeepsWhatItHasWhenThereIsNoMemory) {
+TEST(ByteQueueTest, KeepsItsBytesWhenMemoryRunsOut) {
   ByteQueue queue;
   ASSERT_TRUE(queue.Append("abc"));
 

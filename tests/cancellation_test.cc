@@ -177,7 +177,7 @@ TEST(CancellationTest, EndsAWaitThatIsLongerThanADeadlineAndViceVersa) {
 
 // Waits end while other threads cancel them. After the wait, the caller may
 // destroy the Process at once.
-TEST(CancellationTest, MayRaceWithTheEndOfWhatIsWaitedFor) {
+TEST(CancellationTest, MayRaceWithTheAwaitedEnd) {
   for (int i = 0; i < 50; ++i) {
     CancellationToken token;
     auto process = MustSpawn(Command({"cat"}));
@@ -197,7 +197,7 @@ TEST(CancellationTest, MayRaceWithTheEndOfWhatIsWaitedFor) {
 }
 
 // TMO-11
-TEST(CancellationTest, WhatIsThereWinsOverTheCancellation) {
+TEST(CancellationTest, AnAvailableResultWinsOverTheCancellation) {
   auto process = MustSpawn(Command({"echo", "hello"}));
   ASSERT_THAT(process->Wait(), IsOk());
   CancellationToken token;
@@ -211,7 +211,7 @@ TEST(CancellationTest, WhatIsThereWinsOverTheCancellation) {
 }
 
 // TMO-11
-TEST(CancellationTest, TheWaitSaysCancelledAndTheEndHowItCameAbout) {
+TEST(CancellationTest, CancelsTheWaitAndKeepsTheExitStatus) {
   struct {
     const char* on_interrupt;
     ExitStatus expected;

@@ -65,7 +65,7 @@ class ChildProcessTest : public testing::Test {
 };
 
 // GRC-01
-TEST_F(ChildProcessTest, CountsAnEndOfFileThatCameWhileNobodyLooked) {
+TEST_F(ChildProcessTest, CountsAnEndOfFileThatCameBetweenTwoChecks) {
   Command command = Command::Shell("sleep 1000 & echo $!");
   command.drain_grace = absl::Milliseconds(1);
   Start(std::move(command));
@@ -102,7 +102,7 @@ TEST_F(ChildProcessTest, IsDrainedAfterAllWhenTheLastHolderLetsGo) {
 
 // To find the members of a group, the reaper reads all processes of the system.
 // It does not search when the list is not wanted.
-TEST_F(ChildProcessTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
+TEST_F(ChildProcessTest, ListsTheSurvivingGroupOnlyIfWanted) {
   Command command = Command::Shell("sleep 1000 >&- 2>&- & echo $!");
   command.process_group = ProcessGroup::New();
   for (const bool wanted : {true, false}) {
@@ -119,7 +119,7 @@ TEST_F(ChildProcessTest, RemembersWhatIsLeftOfItsGroupUnlessNobodyWantsIt) {
 }
 
 // The group may have to be ended later, as long as a member holds the output.
-TEST_F(ChildProcessTest, RemembersTheGroupThatHoldsItsOutput) {
+TEST_F(ChildProcessTest, ListsTheGroupThatHoldsItsOutput) {
   Command command = Command::Shell("sleep 1000 & echo $!");
   command.process_group = ProcessGroup::New();
   Start(command);

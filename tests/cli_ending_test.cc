@@ -83,7 +83,7 @@ std::string Guards(pid_t tool) {
       absl::StrCat("pgrep -P ", tool, " asyncproc-guard || true")));
 }
 
-TEST(CliEndingTest, EndsWhatAJobThatTakesTooLongLeavesBehind) {
+TEST(CliEndingTest, EndsTheOrphansOfAJobThatTimesOut) {
   const Scene scene;
 
   const ToolResult result =
@@ -94,7 +94,7 @@ TEST(CliEndingTest, EndsWhatAJobThatTakesTooLongLeavesBehind) {
   for (pid_t pid : scene.AwaitPids(3)) EXPECT_FALSE(ProcessLives(pid));
 }
 
-TEST(CliEndingTest, LeavesAloneWhatAJobThatEndsByItselfLeavesBehind) {
+TEST(CliEndingTest, LeavesTheOrphansOfAJobThatEndsByItself) {
   const Scene scene;
 
   const ToolResult result =
@@ -238,7 +238,7 @@ TEST(CliEndingTest, EndsThoughItsGuardIsStopped) {
   EXPECT_FALSE(ProcessLives(guard));
 }
 
-TEST(CliEndingTest, ResumesWhatWasCutOffWhenItWasKilled) {
+TEST(CliEndingTest, ResumesTheJobsOfAKilledPool) {
   const Scene scene;
   const std::string log = scene.directory().path() + "/log";
   const std::vector<std::string> words = {
@@ -278,7 +278,7 @@ TEST(CliEndingTest, KnowsHowCommandsEndThoughSigchldIsIgnored) {
   EXPECT_EQ(session("$A pool --display none 'exit {}' ::: 0 1 0"), 1);
 }
 
-TEST(CliEndingTest, SaysThatThereIsNoThreadToBeHad) {
+TEST(CliEndingTest, ReportsThatNoThreadCanBeStarted) {
   if (kSlowness != 1) GTEST_SKIP() << "sanitizers take all addresses";
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"run", "true"},

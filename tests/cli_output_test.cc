@@ -43,7 +43,7 @@ std::vector<std::string> Lines(absl::string_view text) {
   return absl::StrSplit(text, '\n', absl::SkipEmpty());
 }
 
-TEST(CliOutputTest, SaysThatTheDiskIsFullWhateverItWrites) {
+TEST(CliOutputTest, ReportsAFullDiskForEveryKindOfOutput) {
   for (const char* what :
        {"run -- seq 5", "run -- seq 100000", "run --pty -- seq 5",
         "run --prefix x -- seq 5", "run --keep-tail 4 -- seq 5",
@@ -126,7 +126,7 @@ TEST(CliOutputTest, LeavesTheStatusOfACommandThatFailsByItself) {
       3);
 }
 
-TEST(CliOutputTest, SaysNothingWhereNobodyReads) {
+TEST(CliOutputTest, EndsSilentlyWithoutAReader) {
   for (const char* what : {"run -- yes", "pool --display none 'yes {}' ::: 1 2",
                            "pool --display none --line-buffer 'yes {}' ::: 1 2",
                            "pool --display none -k 'yes {}' ::: 1 2"}) {

@@ -157,7 +157,7 @@ TEST(CliPoolTest, CombinesSeveralLists) {
   EXPECT_EQ(outcome.out, "1a\n2a\n1b\n2b\n");
 }
 
-TEST(CliPoolTest, KeepsTheOrderWhenItIsTold) {
+TEST(CliPoolTest, KeepsTheOrderOnRequest) {
   const TemporaryDirectory directory;
   // The first job waits for the last.
   const std::string script =
@@ -185,7 +185,7 @@ TEST(CliPoolTest, ExitsWithTheNumberOfThoseThatFailed) {
   EXPECT_EQ(RunPool(many).code, 101);
 }
 
-TEST(CliPoolTest, SaysWhatIsWrongWithItsOptions) {
+TEST(CliPoolTest, ReportsWrongOptions) {
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{
            {"--halt", "x", "true", ":::", "1"},
@@ -205,13 +205,13 @@ TEST(CliPoolTest, SaysWhatIsWrongWithItsOptions) {
   }
 }
 
-TEST(CliPoolTest, ShowsWhatItWouldRun) {
+TEST(CliPoolTest, ShowsTheCommandsOfADryRun) {
   EXPECT_EQ(RunPool({"--dry-run", "rm {}", ":::", "a b", "c"}).out,
             "rm 'a b'\nrm c\n");
   EXPECT_EQ(RunPool({"--dry-run", "rm"}, "a\nb").out, "rm a\nrm b\n");
 }
 
-TEST(CliPoolTest, HaltsNowAndEndsWhatRuns) {
+TEST(CliPoolTest, HaltsNowAndEndsTheRunningJobs) {
   const TemporaryDirectory directory;
   const std::string pid = directory.path() + "/pid";
   const absl::Time start = absl::Now();
@@ -232,7 +232,7 @@ TEST(CliPoolTest, HaltsNowAndEndsWhatRuns) {
   EXPECT_TRUE(AwaitProcessEnd(sleeper));
 }
 
-TEST(CliPoolTest, HaltsSoonAndWaitsForWhatRuns) {
+TEST(CliPoolTest, HaltsSoonAndWaitsForTheRunningJobs) {
   const TemporaryDirectory directory;
   const std::string script = absl::StrCat(
       "case {} in 1) touch ", directory.path(), "/go; exit 3;; 2) until [ -e ",
@@ -245,7 +245,7 @@ TEST(CliPoolTest, HaltsSoonAndWaitsForWhatRuns) {
   EXPECT_EQ(outcome.out, "2\n");
 }
 
-TEST(CliPoolTest, EndsWhatTakesTooLong) {
+TEST(CliPoolTest, EndsJobsThatTimeOut) {
   const TemporaryDirectory directory;
   const std::string log = directory.path() + "/log";
 
@@ -265,7 +265,7 @@ TEST(CliPoolTest, EndsWhatTakesTooLong) {
       124);
 }
 
-TEST(CliPoolTest, TriesAgainWhatFails) {
+TEST(CliPoolTest, RetriesFailedJobs) {
   const TemporaryDirectory directory;
   const std::string log = directory.path() + "/log";
   const std::string script = absl::StrCat(
@@ -402,7 +402,7 @@ TEST(CliPoolTest, EndsAtOnceWhenItIsTerminated) {
               IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
 }
 
-TEST(CliPoolTest, ResumesWithWhatFailedWhenItIsTold) {
+TEST(CliPoolTest, ResumesWithTheFailedJobsOnRequest) {
   const TemporaryDirectory directory;
   const std::string log = directory.path() + "/log";
   const std::vector<std::string> jobs = {"echo ran {}; exit {}", ":::", "0",
@@ -422,7 +422,7 @@ TEST(CliPoolTest, ResumesWithWhatFailedWhenItIsTold) {
   EXPECT_THAT(other.err, HasSubstr("not the jobs of that log"));
 }
 
-TEST(CliPoolTest, PrintsEachOutputWholeWhateverItsSize) {
+TEST(CliPoolTest, PrintsEachOutputWholeForAnySize) {
   std::vector<std::string> arguments = {"-j4", "--display=none",
                                         "yes {} | head -c {#}000000", ":::"};
   for (char c = 'a'; c < 'i'; ++c) arguments.push_back(std::string(1, c));
@@ -465,7 +465,7 @@ TEST(CliPoolTest, KeepsMuchOutputOutOfMemory) {
   EXPECT_LT(kib, kSlowness > 1 ? 400000 : 40000);
 }
 
-TEST(CliPoolTest, SaysThatOutputCannotBeKept) {
+TEST(CliPoolTest, ReportsThatOutputCannotBeKept) {
   Command pool =
       Pool({"--retries=2", "head -c 3000000 /dev/zero; : {}", ":::", "a"});
   pool.env.Set("TMPDIR", "/no/such/directory");
@@ -479,7 +479,7 @@ TEST(CliPoolTest, SaysThatOutputCannotBeKept) {
   EXPECT_THAT(std::string(result->err), HasSubstr("/no/such/directory"));
 }
 
-TEST(CliPoolTest, EndsWhenNobodyReadsAnyMore) {
+TEST(CliPoolTest, EndsWhenItsReaderHasGone) {
   RunOptions options;
   options.timeout = kNeverReached;
 
@@ -494,7 +494,7 @@ TEST(CliPoolTest, EndsWhenNobodyReadsAnyMore) {
   EXPECT_EQ(result->err, "141\n");
 }
 
-TEST(CliPoolTest, CanBeEndedWhileNobodyReads) {
+TEST(CliPoolTest, CanBeEndedWithoutAReader) {
   Command command = Pool({"-j2", "yes {} | head -c 10000000", ":::", "a"});
   command.output_buffer = OutputBound::BlockChild(1000);
   auto pool = MustSpawn(command);
@@ -538,7 +538,7 @@ TEST(CliPoolTest, WritesATrace) {
   for (int row : rows) EXPECT_THAT(row, testing::AnyOf(1, 2));
 }
 
-TEST(CliPoolTest, TellsWhatCouldNotBeRun) {
+TEST(CliPoolTest, ReportsCommandsThatCannotBeRun) {
   // The line is too long for a shell.
   const Outcome outcome =
       RunPool({"true"}, std::string(300000, 'x') + "\nshort\n");
@@ -591,7 +591,7 @@ TEST(CliPoolTest, RunsOverSsh) {
   EXPECT_EQ(outcome.out, "it's 127.0.0.1\n$(x) 127.0.0.1\n") << outcome.err;
 }
 
-TEST(CliPoolTest, EndsWhatRunsOverSsh) {
+TEST(CliPoolTest, EndsTheRemoteCommandOverSsh) {
   const TemporaryDirectory directory;
   const LoopbackSshd sshd;
   auto pool = MustSpawn(Pool({"--via", Via(sshd), "--hosts", "loopback",

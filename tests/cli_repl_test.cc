@@ -129,7 +129,7 @@ TEST(CliReplTest, ChecksASessionThatIsWrittenDown) {
   EXPECT_EQ(differs.code, 1);
 }
 
-TEST(CliReplTest, PrintsWhatItCanCheck) {
+TEST(CliReplTest, PrintsASessionThatItCanCheck) {
   const Said said = Repl({"--preset=python"},
                          "for i in range(2):\n  print(i, end='\\n\\n')\n"
                          "1/0\nx = '...'\nx\nprint('a\\n')\n");
@@ -236,7 +236,7 @@ TEST(CliReplTest, InterruptsACommandThatTakesTooLongAndGoesOn) {
   EXPECT_EQ(said.code, 124);
 }
 
-TEST(CliReplTest, EndsTheSessionAtTheFirstErrorWhenItIsTold) {
+TEST(CliReplTest, EndsTheSessionAtTheFirstErrorOnRequest) {
   const Said shell =
       Repl({"--preset=sh", "--stop-on-error"}, "true\n(exit 7)\necho after\n");
   EXPECT_EQ(shell.out, ">>> true\n>>> (exit 7)\n");
@@ -269,7 +269,7 @@ TEST(CliReplTest, EndsTheSessionAtTheFirstErrorWhenItIsTold) {
   EXPECT_EQ(same.code, 0);
 }
 
-TEST(CliReplTest, StopsAtTheFirstReplyThatDiffersWhenItIsTold) {
+TEST(CliReplTest, StopsAtTheFirstDifferentReplyOnRequest) {
   const Said said = Repl({"--preset=bc", "--check", "--stop-on-error"},
                          ">>> 1\n2\n>>> 3\n4\n");
 
@@ -278,7 +278,7 @@ TEST(CliReplTest, StopsAtTheFirstReplyThatDiffersWhenItIsTold) {
   EXPECT_EQ(said.code, 1);
 }
 
-TEST(CliReplTest, SaysThatTheSessionGoesOnAfterACommandThatIsRefused) {
+TEST(CliReplTest, ReportsThatTheSessionGoesOnAfterACommandThatIsRefused) {
   const Said said = Repl({"--preset=sh"}, "echo 1\necho a\0b\necho 2\n"s);
 
   EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo 2\n2\n");
@@ -371,7 +371,7 @@ TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_THAT(early.err, HasSubstr("line 1"));
 }
 
-TEST(CliReplTest, TellsWhyAProgramCannotBeRun) {
+TEST(CliReplTest, ReportsWhyAProgramCannotBeRun) {
   TemporaryDirectory directory;
 
   EXPECT_EQ(Repl({"--prompt=x", "no-such-program"}, "").code, 127);
@@ -379,7 +379,7 @@ TEST(CliReplTest, TellsWhyAProgramCannotBeRun) {
   EXPECT_EQ(Repl({"--prompt=x", "true"}, "").code, 125);
 }
 
-TEST(CliReplTest, RefusesWhatMakesNoSense) {
+TEST(CliReplTest, RefusesContradictoryOptions) {
   const std::vector<std::vector<std::string>> wrong = {
       {},
       {"--preset=bc", "--prompt=x", "cat"},
@@ -482,7 +482,7 @@ Said Replay(std::vector<std::string> arguments) {
           result->status.ShellCode()};
 }
 
-TEST(CliReplTest, RecordsWhatReplayShows) {
+TEST(CliReplTest, RecordsAFileThatReplayShows) {
   TemporaryDirectory directory;
   for (const char* name : {"session.cast", "session.jsonl"}) {
     const std::string path = absl::StrCat(directory.path(), "/", name);
@@ -532,7 +532,7 @@ TEST(CliReplayTest, TakesItsTimeOnATerminal) {
   }
 }
 
-TEST(CliReplayTest, RefusesWhatIsNoRecording) {
+TEST(CliReplayTest, RefusesAFileThatIsNoRecording) {
   TemporaryDirectory directory;
 
   EXPECT_EQ(Replay({}).code, 125);

@@ -45,7 +45,7 @@ TEST(CliReplayTest, ShowsAFileThatWasCutOffUpToThat) {
   EXPECT_EQ(result.out, "one\r\ntwo\r\n");
 }
 
-TEST(CliReplayTest, RecordsVersion3WhereTheNameSaysSo) {
+TEST(CliReplayTest, RecordsVersion3ForItsFileName) {
   const TemporaryDirectory directory;
   const std::string file = directory.path() + "/a.v3.cast";
 

@@ -182,7 +182,7 @@ TEST(CliRunTest, GivesUpAlsoWhereBothStreamsAreTheSame) {
               IsOkAndHolds(ExitStatus::Exited(124)));
 }
 
-TEST(CliRunTest, EndsWhenNobodyReadsAsHeadExpects) {
+TEST(CliRunTest, EndsWhenHeadClosesThePipe) {
   const std::string tool = ShellQuote(ToolPath());
 
   const ToolResult result =
@@ -267,7 +267,7 @@ TEST(CliRunTest, ReportsWhichStepEndedIt) {
   EXPECT_EQ(report["stdout"]["bytes"], 6);
 }
 
-TEST(CliRunTest, ReportsWhoHoldsTheOutputOpen) {
+TEST(CliRunTest, ReportsTheProcessesThatHoldTheOutputOpen) {
   const auto tool =
       MustSpawn(RunOf({"--report", "json"}, {Helper("hold_pipe"), "0", "12"}));
   const pid_t holder = ReadPid(*tool);
@@ -371,7 +371,7 @@ TEST(CliRunTest, PassesAnInterruptOn) {
   EXPECT_EQ(tool->Read(), "got it\n");
 }
 
-TEST(CliRunTest, KillsWhatIgnoresTheSignalThatEndsIt) {
+TEST(CliRunTest, KillsACommandThatIgnoresSigterm) {
   const auto tool = MustSpawn(
       RunOf({"--escalate", "INT,50ms:KILL"}, {Helper("ignore_sigterm")}));
   AwaitLine(*tool, "ready");
@@ -406,7 +406,7 @@ TEST(CliRunTest, TakesTheCommandWithItWhenItIsKilled) {
   EXPECT_TRUE(AwaitProcessEnd(pid));
 }
 
-TEST(CliRunTest, EndsWhatIsIdleAndOnlyThat) {
+TEST(CliRunTest, EndsOnlyAnIdleCommand) {
   const absl::Time start = absl::Now();
   const ToolResult silent = ResultOf(RunOfShell(
       {"--idle-timeout", "200ms", "--report", "json"}, "echo hi; sleep 1000"));
@@ -422,7 +422,7 @@ TEST(CliRunTest, EndsWhatIsIdleAndOnlyThat) {
   EXPECT_EQ(talks.code, 0);
 }
 
-TEST(CliRunTest, ShowsTheHeadAndTheTailAndWhatIsMissing) {
+TEST(CliRunTest, ShowsTheHeadTheTailAndTheSizeOfTheGap) {
   const ToolResult result = ResultOf(
       RunOf({"--keep-head", "6", "--keep-tail", "10", "--report", "json"},
             {"seq", "1000"}));
@@ -486,7 +486,7 @@ TEST(CliRunTest, FailsForAServerThatEndsBeforeItIsReady) {
   EXPECT_THAT(ended.err, HasSubstr("ended before it was ready"));
 }
 
-TEST(CliRunTest, EndsWhatRunsForTheServerWhenTimeIsUp) {
+TEST(CliRunTest, EndsTheThenCommandAtTheTimeout) {
   const auto tool =
       MustSpawn(RunOfShell({"--timeout", "1s", "--ready-line", "ready",
                             "--then", "echo $$; exec sleep 1000"},
@@ -499,7 +499,7 @@ TEST(CliRunTest, EndsWhatRunsForTheServerWhenTimeIsUp) {
   EXPECT_FALSE(ProcessLives(then));
 }
 
-TEST(CliRunTest, ExplainsWhatItRunsAndWhyItEnds) {
+TEST(CliRunTest, ExplainsTheCommandAndItsEnd) {
   const auto tool =
       MustSpawn(RunOf({"--explain", "--timeout", "500ms"}, {"cat"}));
 
@@ -586,7 +586,7 @@ TEST(CliRunTest, RunsOverSsh) {
                          "other: 127.0.0.1"));
 }
 
-TEST(CliRunTest, EndsWhatRunsOverSsh) {
+TEST(CliRunTest, EndsTheRemoteCommandOverSsh) {
   const LoopbackSshd sshd;
   for (int signal : {SIGTERM, SIGINT, SIGKILL}) {
     const auto tool =

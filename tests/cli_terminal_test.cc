@@ -106,7 +106,7 @@ TEST(CliTerminalTest, DrawsProgressAnewWhenTheTerminalIsResized) {
   EXPECT_TRUE(window.AwaitText("fills it (50%)")) << window.Text();
 }
 
-TEST(CliTerminalTest, ReadsWhatIsTyped) {
+TEST(CliTerminalTest, ReadsTypedLines) {
   const TerminalWindow window(
       ToolInShell({}, "printf 'name? '; read name; echo \"hello $name\""), 80,
       24);

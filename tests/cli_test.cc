@@ -212,7 +212,7 @@ TEST(CommandLineTest, CompletesSubcommandsOptionsAndCommands) {
   EXPECT_EQ(Complete({"asyncproc", "run", "ls", "--idle"}), "\n");
 }
 
-TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
+TEST(CommandLineTest, RefusesUnknownWords) {
   struct Case {
     std::vector<std::string> words;
     const char* error;
@@ -270,7 +270,7 @@ TEST(CommandLineTest, NamesItsCounterpartOfOtherPrograms) {
               Not(HasSubstr("use ")));
 }
 
-TEST(CommandLineTest, SuggestsWhatIsNearest) {
+TEST(CommandLineTest, SuggestsTheNearestWord) {
   struct Case {
     std::vector<std::string> words;
     const char* error;
@@ -371,7 +371,7 @@ TEST(CommandLineTest, DoesAsTimeoutDoes) {
               HasSubstr("'HUH' is not a value of --signal"));
 }
 
-TEST(CommandLineTest, LeavesToTheCommandWhatIsBehindItsName) {
+TEST(CommandLineTest, PassesTheWordsAfterTheCommandOn) {
   const std::string args = Helper("print_args");
   const std::vector<std::string> rest = {"-l", "--timeout=x", "--", "--help"};
   Command direct({args});

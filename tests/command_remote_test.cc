@@ -264,7 +264,7 @@ TEST_F(OverSshTest, SharesTheConnection) {
             first);
 }
 
-TEST_F(OverSshTest, LeavesNobodyThereWhenTheLocalSshIsTerminatedOrKilled) {
+TEST_F(OverSshTest, LeavesNoRemoteProcessWhenTheLocalSshEnds) {
   // This includes the first command, whose ssh opens the shared connection.
   for (int signal : {SIGTERM, SIGKILL, SIGTERM, SIGKILL}) {
     const auto process = MustSpawn(There(Family()));
@@ -278,7 +278,7 @@ TEST_F(OverSshTest, LeavesNobodyThereWhenTheLocalSshIsTerminatedOrKilled) {
   }
 }
 
-TEST_F(OverSshTest, LeavesNobodyThereWithoutASharedConnection) {
+TEST_F(OverSshTest, LeavesNoRemoteProcessWithoutASharedConnection) {
   SshOptions alone = sshd_.options();
   alone.share_connection = false;
   for (int signal : {SIGTERM, SIGKILL}) {
@@ -292,7 +292,7 @@ TEST_F(OverSshTest, LeavesNobodyThereWithoutASharedConnection) {
   }
 }
 
-TEST_F(OverSshTest, LeavesNobodyThereOfATerminal) {
+TEST_F(OverSshTest, LeavesNoRemoteProcessOfATerminal) {
   Command command = Family();
   command.pty = Pty();
   for (int signal : {SIGTERM, SIGKILL}) {

@@ -130,7 +130,7 @@ TEST(CommandTest, RefusesDescriptorsThatCannotBePassed) {
 }
 
 // SEC-04
-TEST(CommandTest, RefusesIdsThatNobodyHas) {
+TEST(CommandTest, RefusesImpossibleIds) {
   ExpectRefused({
       {[](Command& c) { c.user = -1; }, "user is -1"},
       {[](Command& c) { c.group = -1; }, "group is -1"},
@@ -179,7 +179,7 @@ TEST(CommandTest, RefusesNumbersOutOfRange) {
   });
 }
 
-TEST(CommandTest, RefusesWhatContradictsItself) {
+TEST(CommandTest, RefusesContradictions) {
   ExpectRefused({
       {[](Command& c) {
          c.new_session = true;
@@ -225,7 +225,7 @@ TEST(CommandTest, PrintsItselfAsALineForAShell) {
             "ls -l 'a b' '' 'don'\\''t'");
 }
 
-TEST(CommandTest, ShowsNoControlCharacterOfWhatItIsGiven) {
+TEST(CommandTest, ShowsNoControlCharacter) {
   const std::string evil = "\x1b]0;owned\a\r\xc2\x9b";
   Command command({evil, "a\nb"});
   command.executable = "/nowhere/" + evil;
@@ -250,7 +250,7 @@ TEST(CommandTest, NeverShowsTheValuesOfVariables) {
   EXPECT_THAT(command.Explain(), HasSubstr("TOKEN"));
 }
 
-TEST(CommandTest, ExplainsWhatWouldBeDone) {
+TEST(CommandTest, ExplainsTheStart) {
   TemporaryDirectory directory;
   const std::string tool = directory.Write("tool", "#!/bin/sh\n", 0755);
   Command command({"tool", "a b"});
@@ -287,7 +287,7 @@ TEST(CommandTest, ExplainsATerminal) {
   EXPECT_THAT(command.Explain(), HasSubstr("80 columns, no echo\n"));
 }
 
-TEST(CommandTest, ExplainsWhoItIsToBeAndWhatItMayUse) {
+TEST(CommandTest, ExplainsItsIdentityAndLimits) {
   Command command({"true"});
   command.group = 100;
   command.supplementary_groups = {10, 20};
@@ -349,7 +349,7 @@ TEST(EnvironmentTest, KeepsTheLastChangeToAVariable) {
   EXPECT_THAT(environment.ToVector(), ElementsAre("A=x=y", "B="));
 }
 
-TEST(EnvironmentTest, SetsAndUnsetsWhatTheHostHas) {
+TEST(EnvironmentTest, SetsAndUnsetsVariablesOfTheHost) {
   Environment environment;
   environment.Set("PATH", "/x").Unset("HOME");
 
@@ -360,7 +360,7 @@ TEST(EnvironmentTest, SetsAndUnsetsWhatTheHostHas) {
   EXPECT_THAT(entries, Not(Contains(testing::StartsWith("HOME="))));
 }
 
-TEST(StdioTest, SaysWhatItIs) {
+TEST(StdioTest, PrintsItself) {
   EXPECT_EQ(Stdio::Pipe().ToString(), "pipe");
   EXPECT_EQ(Stdio::LineBuffered().ToString(), "line-buffered");
   EXPECT_EQ(Stdio::Null().ToString(), "/dev/null");

@@ -135,7 +135,7 @@ TEST_P(ClosingTest, LeavesTheStandardStreamsAlone) {
 }
 
 // FDI-02
-TEST_P(ClosingTest, ClosesWhatIsAboveALoweredLimit) {
+TEST_P(ClosingTest, ClosesDescriptorsAboveALoweredLimit) {
   const std::string seen = InForkedHost([] {
     const int fd = open("/dev/null", O_RDWR);
     for (int number = 17; number <= 42; ++number) {
@@ -210,7 +210,7 @@ TEST_P(ClosingTest, TakesNoLongerWithAHugeLimit) {
 }
 
 // FDI-04
-TEST_P(ClosingTest, SparesWhatIsPassed) {
+TEST_P(ClosingTest, KeepsPassedDescriptors) {
   TemporaryDirectory directory;
   const UniqueFd a = Open(directory.path() + "/a");
   const UniqueFd b =
@@ -227,7 +227,7 @@ TEST_P(ClosingTest, SparesWhatIsPassed) {
 }
 
 // SEC-09
-TEST_P(ClosingTest, ClosesWhatOtherThreadsOpenMeanwhile) {
+TEST_P(ClosingTest, ClosesDescriptorsThatOtherThreadsOpenMeanwhile) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {

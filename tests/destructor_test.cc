@@ -96,7 +96,7 @@ TEST(DestructorTest, TerminatesIfAsked) {
 }
 
 // DTR-01
-TEST(DestructorTest, KillsWhatTerminateLeaves) {
+TEST(DestructorTest, KillsTheChildThatTerminateLeaves) {
   Command command({Helper("ignore_sigterm")});
   Escalation gentle;
   gentle.steps = {EscalationStep::Signal(SIGTERM, kShort)};
@@ -113,7 +113,7 @@ TEST(DestructorTest, KillsWhatTerminateLeaves) {
   EXPECT_LT(MonotonicNow() - start, kSoon);
 }
 
-TEST(DestructorTest, KillsWhatTerminateLeavesOfTheWholeScope) {
+TEST(DestructorTest, KillsTheSurvivorsOfTheWholeScope) {
   Command command = ShellWithStubbornChild();
   Escalation gentle;
   gentle.steps = {EscalationStep::Signal(SIGTERM, kShort)};
@@ -174,7 +174,7 @@ TEST(DestructorTest, LetsADetachedChildHaveAllThatWasWritten) {
 }
 
 // DTR-03
-TEST(DestructorTest, DoesNotWaitForWhatIsOnItsWay) {
+TEST(DestructorTest, DoesNotWaitForFurtherOutput) {
   const absl::Time start = MonotonicNow();
   MustSpawn(Command({"yes"})) = nullptr;
   for (int i = 0; i < 20; ++i) {
@@ -187,7 +187,7 @@ TEST(DestructorTest, DoesNotWaitForWhatIsOnItsWay) {
   EXPECT_LT(MonotonicNow() - start, kSoon * 2);
 }
 
-TEST(DestructorTest, LeavesWhatHasArrivedToACursor) {
+TEST(DestructorTest, LeavesTheArrivedOutputToACursor) {
   auto process = MustSpawn(Command::Shell("seq 1000; echo end; sleep 1000"));
   OutputCursor cursor = process->out().NewCursor();
   ASSERT_THAT(process->out().ReadUntil("end\n", kNeverReached), IsOk());
@@ -345,7 +345,7 @@ TEST(DestructorTest, EndsAllThreadsThatTheProcessHad) {
   AwaitNoLibraryThread();
 }
 
-TEST(DestructorTest, DoesWhatWasSetAfterTheStart) {
+TEST(DestructorTest, FollowsThePolicySetAfterTheStart) {
   auto process = MustSpawn(Command::Shell("echo ready >&2; exec sleep 1000"));
   EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("ready"));
   const pid_t pid = process->pid();
@@ -357,7 +357,7 @@ TEST(DestructorTest, DoesWhatWasSetAfterTheStart) {
   AwaitProcessEnd(pid);
 }
 
-TEST(DestructorTest, IsNotSetToWhatMakesNoSense) {
+TEST(DestructorTest, RefusesAnInvalidPolicy) {
   Command command({"cat"});
   command.die_with_parent = true;
   auto process = MustSpawn(command);

@@ -88,7 +88,7 @@ TEST(DiagnoseTest, SeesThatItPollsItsStdin) {
   AwaitActivity(*process, Activity::kReadingStdin);
 }
 
-TEST(DiagnoseTest, NamesWhoHoldsAStdinOpenThatIsClosedHere) {
+TEST(DiagnoseTest, NamesTheHoldersOfAStdinThatIsClosedHere) {
   auto reader = MustSpawn(Command({"cat"}));
   // The write end is not inherited, but /proc lets a process open it again.
   auto holder = MustSpawn(Command::Shell(absl::StrCat(
@@ -103,7 +103,7 @@ TEST(DiagnoseTest, NamesWhoHoldsAStdinOpenThatIsClosedHere) {
   EXPECT_EQ(found.activity, Activity::kReadingStdin);
 }
 
-TEST(DiagnoseTest, SeesThatNobodyReadsItsOutput) {
+TEST(DiagnoseTest, SeesThatItsOutputIsNotRead) {
   for (const char* script : {"yes", "yes >&2"}) {
     Command command = Command::Shell(absl::StrCat("exec ", script));
     command.output_buffer = OutputBound::BlockChild(4096);
@@ -140,7 +140,7 @@ TEST(DiagnoseTest, SeesThatOnlyItsMainThreadHasEnded) {
   EXPECT_THAT(found.explanation, HasSubstr("1 more run on"));
 }
 
-TEST(DiagnoseTest, SeesWhatTheChildThatItWaitsForDoes) {
+TEST(DiagnoseTest, SeesTheActivityOfTheChildThatItWaitsFor) {
   auto process = MustSpawn(Command::Shell("sh -c 'cat; true'; true"));
 
   const Diagnosis found =
@@ -170,7 +170,7 @@ TEST(DiagnoseTest, SeesThatItComputes) {
   AwaitActivity(*process, Activity::kRunning);
 }
 
-TEST(DiagnoseTest, SeesWhatItWaitsFor) {
+TEST(DiagnoseTest, SeesTheCauseOfItsWait) {
   const TemporaryDirectory directory;
   const std::string file = directory.Write("file", "");
   const std::string fifo = absl::StrCat(directory.path(), "/fifo");
@@ -309,7 +309,7 @@ TEST(DiagnoseTest, SeesThatItHasEnded) {
   EXPECT_EQ(found.pid, process->pid());
 }
 
-TEST(DiagnoseTest, NamesWhoHoldsItsOutputOpen) {
+TEST(DiagnoseTest, NamesTheHoldersOfItsOutput) {
   auto process = MustSpawn(Command::Shell("sleep 1000 & echo $!"));
   EXPECT_THAT(process->Wait(), IsOk());
   const absl::StatusOr<std::string> line =

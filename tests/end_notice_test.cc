@@ -245,7 +245,7 @@ struct Notice {
   std::atomic<int> calls{0};
 };
 
-TEST(OnEndTest, CallsOnAThreadOfItsOwnWithWhatWaitReturns) {
+TEST(OnEndTest, CallsOnAThreadOfItsOwnWithTheResultOfWait) {
   auto child = MustSpawn(Command::Shell("read line; echo said; exit 3"));
   Notice notice;
   ASSERT_THAT(child->OnEnd(notice.callback()), IsOk());
@@ -333,7 +333,7 @@ TEST(OnEndTest, IsWaitedForByTheDestructor) {
   EXPECT_TRUE(done);
 }
 
-TEST(OnEndTest, TellsWhoseStatusWasTaken) {
+TEST(OnEndTest, ReportsWhoseStatusWasTaken) {
   auto child = MustSpawn(Command({"cat"}));
   Notice notice;
   ASSERT_THAT(child->OnEnd(notice.callback()), IsOk());

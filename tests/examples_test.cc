@@ -64,7 +64,7 @@ TEST(ExamplesTest, InterpreterAnswersInTurn) {
             "46 + len('46') = 48\nthe end: exited with status 0\n");
 }
 
-TEST(ExamplesTest, DebuggerIsAskedWhatItFound) {
+TEST(ExamplesTest, DebuggerAnswersQuestions) {
   EXPECT_THAT(
       SaidBy("debugger").out,
       MatchesRegex(

@@ -45,14 +45,14 @@ TEST(ExitStatusTest, OfASignalIsNotOk) {
 }
 
 // WST-02 WST-03
-TEST(ExitStatusTest, TellsACodeFromASignal) {
+TEST(ExitStatusTest, DistinguishesACodeFromASignal) {
   EXPECT_NE(ExitStatus::Exited(9), ExitStatus::Signaled(9));
   EXPECT_NE(ExitStatus::Exited(137), ExitStatus::Signaled(9));
   EXPECT_NE(ExitStatus::Exited(9), ExitStatus::Exited(137));
   EXPECT_NE(ExitStatus::Exited(0), ExitStatus::Signaled(SIGTERM));
 }
 
-TEST(ExitStatusTest, IsEqualWhateverWasUsed) {
+TEST(ExitStatusTest, IsEqualForDifferentUsage) {
   ExitStatus a = ExitStatus::Exited(1);
   const ExitStatus b = ExitStatus::Exited(1);
   ResourceUsage usage;

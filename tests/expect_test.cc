@@ -48,7 +48,7 @@ class ExpectTest : public testing::Test {
   Expect expect_{cat_.get()};
 };
 
-TEST_F(ExpectTest, TellsWhatCameBeforeAndKeepsWhatFollows) {
+TEST_F(ExpectTest, ReturnsTheTextBeforeTheMatchAndKeepsTheRest) {
   Say("one two three four");
 
   auto two = expect_.Await(Pattern::Literal("two"), kNeverReached);
@@ -111,7 +111,7 @@ TEST_F(ExpectTest, FailsWithThePatternsTheTextAndTheChild) {
 }
 
 // EXP-04
-TEST_F(ExpectTest, TellsTheEndAtOnceAsAnErrorUnlessItIsExpected) {
+TEST_F(ExpectTest, ReportsTheEndAtOnceAsAnErrorUnlessItIsExpected) {
   Say("last words");
   End();
 
@@ -132,7 +132,7 @@ TEST_F(ExpectTest, TellsTheEndAtOnceAsAnErrorUnlessItIsExpected) {
 }
 
 // EXP-04
-TEST_F(ExpectTest, TellsTheTimeoutAsAnOutcomeWhenItIsExpected) {
+TEST_F(ExpectTest, ReturnsTheTimeoutAsAnOutcomeWhenItIsExpected) {
   Say("so far");
   AwaitArrival("so far");
 
@@ -186,7 +186,7 @@ TEST_F(ExpectTest, SearchesNoFurtherThanTheWindow) {
 }
 
 // EXP-07
-TEST_F(ExpectTest, TellsLiteralsFromRegexes) {
+TEST_F(ExpectTest, DistinguishesLiteralsFromRegexes) {
   Say("hello.?world");
 
   auto found = expect_.Await(Pattern::Literal(".?"), kNeverReached);
@@ -196,7 +196,7 @@ TEST_F(ExpectTest, TellsLiteralsFromRegexes) {
 }
 
 // EXP-07
-TEST_F(ExpectTest, RefusesWhatIsNoPattern) {
+TEST_F(ExpectTest, RefusesInvalidPatterns) {
   EXPECT_THAT(expect_.Await(Pattern::Regex("("), kNeverReached),
               HasCode(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(expect_.Await(Pattern::Literal(""), kNeverReached),
@@ -217,7 +217,7 @@ TEST_F(ExpectTest, AnchorsAtTheTextThatIsLeftAndWithMAtLines) {
   EXPECT_THAT(expect_.Await(Pattern::Regex("^\n$"), kNeverReached), IsOk());
 }
 
-TEST_F(ExpectTest, MatchesWhatHasArrivedThoughItMayStillGrow) {
+TEST_F(ExpectTest, MatchesArrivedTextThatMayStillGrow) {
   Say("12");
   AwaitArrival("12");
   auto number = expect_.Await(Pattern::Regex("[0-9]+"), kNeverReached);
@@ -425,7 +425,7 @@ TEST_F(ExpectTest, MatchesCharactersOfUtf8OnRequest) {
   EXPECT_THAT(character->groups, ElementsAre("\xc3\xa9"));
 }
 
-TEST(PatternTest, IsShownAsWhatItIs) {
+TEST(PatternTest, PrintsItself) {
   EXPECT_EQ(Pattern::Literal("a\n").ToString(), "\"a\\n\"");
   EXPECT_EQ(Pattern::Regex("a+").ToString(), "/a+/");
   EXPECT_EQ(Pattern::Regex("\x1b\\[").ToString(), "/\\x1b\\[/");

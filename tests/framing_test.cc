@@ -113,7 +113,7 @@ TEST(MessageReaderTest, DoesNotMindHowHeadersAreWritten) {
   EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "yes");
 }
 
-TEST(MessageReaderTest, QuotesWhatIsNoHeader) {
+TEST(MessageReaderTest, QuotesALineThatIsNoHeader) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"Starting server...\n", "not \"Starting server...\""},
       {"\r\nContent-Length: 1\r\n\r\nx", "not an empty line"},
@@ -140,7 +140,7 @@ TEST(MessageReaderTest, QuotesWhatIsNoHeader) {
   }
 }
 
-TEST(MessageReaderTest, TellsTheEndOfTheStreamFromALostMessage) {
+TEST(MessageReaderTest, ReportsTheEndOfTheStreamFromALostMessage) {
   for (absl::string_view text :
        {"Content-Length: 5\r\n", "Content-Length: 5\r\n\r\nhell",
         "Content-Length: 5"}) {
@@ -270,7 +270,7 @@ TEST(MessageReaderTest, EndsInTimeHoweverMuchOtherTextThereIs) {
   EXPECT_GT(skipping.count, 10);
 }
 
-TEST(MessageReaderTest, SaysWhenABodyIsLargerThanWhatTheBoundLetsArrive) {
+TEST(MessageReaderTest, ReportsABodyLargerThanTheBound) {
   Command command({"cat"});
   command.output_buffer = OutputBound::BlockChild(1000);
   auto process = MustSpawn(command);

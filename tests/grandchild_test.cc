@@ -126,7 +126,7 @@ TEST(GrandchildTest, MayHoldAFullStdin) {
 }
 
 // GRC-06
-TEST(GrandchildTest, GetsSigpipeOnceNobodyReads) {
+TEST(GrandchildTest, GetsSigpipeAfterTheLastReader) {
   auto process = MustSpawn(
       Command::Shell("(while echo still here >&2; do sleep .01; done) & "
                      "echo $!"));
@@ -138,7 +138,7 @@ TEST(GrandchildTest, GetsSigpipeOnceNobodyReads) {
   EXPECT_TRUE(AwaitProcessEnd(grandchild));
 }
 
-TEST(GrandchildTest, IsStillReadAfterNobodyWaitsForIt) {
+TEST(GrandchildTest, IsStillReadAfterTheWaitHasEnded) {
   TemporaryDirectory directory;
   const std::string fifo = absl::StrCat(directory.path(), "/fifo");
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);

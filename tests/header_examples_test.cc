@@ -364,7 +364,7 @@ absl::Status PollBuffering(const std::vector<asyncproc::Command>& commands) {
 // process_protocol.h: begin
 class Counter : public asyncproc::ProcessProtocol {
   void ConnectionMade() override {
-    // That it reads nothing, its status will say.
+    // If wc cannot read, its exit status shows that.
     transport().Write("how many words are these\n").IgnoreError();
     transport().CloseStdin().IgnoreError();
   }
@@ -423,7 +423,7 @@ absl::Status AwaitPrompt(const OwnedProcess& process) {
       {asyncproc::Pattern::Literal("password: "),
        asyncproc::Pattern::Regex("(?m)^(\\w+)\\$ "), asyncproc::Pattern::Eof()},
       absl::Seconds(10));
-  if (!prompt.ok()) return prompt.status();  // It says what came instead.
+  if (!prompt.ok()) return prompt.status();  // Has the text that came.
   switch (prompt->index) {                   // ...
     // end
     default:
@@ -696,7 +696,7 @@ TEST(HeaderExamplesTest, MatchAChild) {
   MatchChild(asyncproc::Command::Shell("echo ready; cat"));
 }
 
-TEST(HeaderExamplesTest, DoWhatTheySay) {
+TEST(HeaderExamplesTest, BehaveAsTheirCommentsDescribe) {
   EXPECT_THAT(TalkToProcess(), IsOk());
   EXPECT_THAT(RunNonblocking(/*running=*/false), IsOk());
   EXPECT_THAT(RunPipeline(), IsOk());
@@ -739,7 +739,7 @@ TEST(HeaderExamplesTest, TalkToTheirChildren) {
               IsOk());
 }
 
-TEST(HeaderExamplesTest, PrintWhatTheySay) {
+TEST(HeaderExamplesTest, PrintTheOutputOfTheirComments) {
   testing::internal::CaptureStdout();
   const absl::Status polled = PollPrinter();
   const absl::Status buffered =

@@ -133,7 +133,7 @@ TEST(PollerFdTest, ShowsThatAChildWasStarted) {
   EXPECT_EQ(poller.MustGetFd(), fd);
 }
 
-TEST(PollerFdTest, ShowsWhatHappenedBeforeItWasAskedFor) {
+TEST(PollerFdTest, ShowsEventsFromBeforeItWasMade) {
   Poller poller;
   ASSERT_THAT(poller.Run("cat", Echo(), ""), IsOk());
   EXPECT_TRUE(IsReadable(poller.MustGetFd()));
@@ -226,7 +226,8 @@ TEST(PollerFdTest, ShowsThatAQueuedChildCanBeStarted) {
   ASSERT_THAT(poller.Terminate("third"), IsOk());
   EXPECT_TRUE(IsReadable(fd));
   poller.PollUntilIdle();
-  EXPECT_EQ(poller.log.back(), "third: terminated before it was started");
+  EXPECT_EQ(poller.log.back(),
+            "third: sleep 1000 was terminated before it was started");
 
   ASSERT_THAT(poller.Remove("first"), IsOk());
   EXPECT_TRUE(IsReadable(fd));
@@ -500,7 +501,7 @@ TEST(ReactorFdTest, ShowsACallThatWasAskedForBeforeIt) {
   EXPECT_TRUE(called);
 }
 
-TEST(ReactorFdTest, ShowsWhatAPausedChildHasYetToTell) {
+TEST(ReactorFdTest, ShowsThePendingEventsOfAPausedChild) {
   const auto reactor = MustCreateReactor();
   const int fd = reactor->fd().value_or(-1);
   const auto cat = std::make_shared<Talker>();

@@ -255,7 +255,7 @@ TEST(UserTest, KeepsNothingOfTheHostsGroups) {
 }
 
 // SEC-02
-TEST(UserTest, IsRefusedWithoutAGroupWhenNobodyKnowsIt) {
+TEST(UserTest, IsRefusedWithoutAGroupForAnUnknownUser) {
   Command command({"true"});
   command.user = 123456789;
 
@@ -286,7 +286,7 @@ TEST(UserTest, DoesNotStartWithTheHostsGroups) {
 }
 
 // SEC-03
-TEST(UserTest, IsNotGivenByWhoMayNot) {
+TEST(UserTest, IsRefusedWithoutPrivileges) {
   SKIP_IF_PRIVILEGED_FOR_EVER();
   Command command({"true"});
   command.user = 0;
@@ -337,7 +337,7 @@ TEST(UserTest, IsReportedAsNotPermitted) {
               testing::StartsWith("PERMISSION_DENIED: cannot start true"));
 }
 
-TEST(UserTest, MayBeWhoTheHostIsAnyway) {
+TEST(UserTest, MayBeTheUserOfTheHost) {
   SKIP_IF_PRIVILEGED_FOR_EVER();
   const std::string seen = InForkedHost([] {
     GiveUpPrivileges();
@@ -424,7 +424,7 @@ TEST(NiceTest, IsTheChildsAlone) {
   EXPECT_EQ(getpriority(PRIO_PROCESS, 0), before);
 }
 
-TEST(NiceTest, IsNotLoweredForWhoMayNot) {
+TEST(NiceTest, IsNotLoweredWithoutPrivileges) {
   SKIP_IF_PRIVILEGED_FOR_EVER();
   Command command({"true"});
   command.nice = -20;
@@ -446,7 +446,7 @@ TEST(RlimitTest, IsTheChildsAlone) {
   EXPECT_EQ(after.rlim_max, before.rlim_max);
 }
 
-TEST(RlimitTest, IsNotRaisedForWhoMayNot) {
+TEST(RlimitTest, IsNotRaisedWithoutPrivileges) {
   SKIP_IF_PRIVILEGED_FOR_EVER();
   Command command({"true"});
   command.rlimits[RLIMIT_NOFILE] = {RLIM_INFINITY, RLIM_INFINITY};

@@ -181,7 +181,7 @@ TEST_F(InteractTest, PassesKeysToTheChildAndItsWordsToTheUser) {
   EXPECT_TRUE(cat->IsAlive());
 }
 
-TEST_F(InteractTest, ShowsFirstWhatExpectHasReadAndNotTaken) {
+TEST_F(InteractTest, ShowsFirstTheTextLeftInTheExpect) {
   auto child = MustSpawn(
       OnTerminal(Command::Shell("printf 'password: welcome\\n$ '; read line; "
                                 "echo \"got $line\""),
@@ -399,7 +399,7 @@ TEST_F(InteractTest, RestoresTheTerminalWhenItFails) {
   auto result = interacting.Result();
 
   EXPECT_FALSE(result.ok());
-  EXPECT_THAT(result.status().message(), HasSubstr("what the user types"));
+  EXPECT_THAT(result.status().message(), HasSubstr("the input of the user"));
   EXPECT_TRUE(user_.IsAsBefore());
 }
 
@@ -441,7 +441,7 @@ TEST_F(InteractTest, LetsTheUserOutOfAFlood) {
   EXPECT_TRUE(user_.IsAsBefore());
 }
 
-TEST_F(InteractTest, BeepsAtWhatTheChildsTerminalDoesNotTake) {
+TEST_F(InteractTest, BeepsAtKeysThatTheChildsTerminalRefuses) {
   auto cat = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
   Expect expect(cat.get());
   Interacting interacting(expect, user_.Options());

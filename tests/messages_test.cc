@@ -1,5 +1,5 @@
-// What a user reads when something fails: the whole text of each message. It
-// says what failed, on which command, why, and what helps, where that is known.
+// The whole text of each error message that a user can meet: the failure, the
+// command, the reason, and a remedy where one is known.
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,7 +9,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,17 +20,26 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
 #include "asyncproc/command.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/expect.h"
+#include "asyncproc/framing.h"
+#include "asyncproc/interact.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/pipeline.h"
 #include "asyncproc/process.h"
+#include "asyncproc/process_poller.h"
+#include "asyncproc/process_protocol.h"
 #include "asyncproc/readiness.h"
+#include "asyncproc/recorder.h"
 #include "asyncproc/repl.h"
 #include "asyncproc/repl_dialects.h"
 #include "asyncproc/run.h"
 #include "asyncproc/termination.h"
+#include "asyncproc/testing/replay_process.h"
+#include "asyncproc/transcript.h"
+#include "asyncproc/transcript_event.h"
 #include "asyncproc/with_timeout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -114,18 +125,46 @@ constexpr Message kMessages[] = {
      "sleep 1000 (pid N) has not read its stdin, of which N bytes wait, after "
      "TIME: it sleeps for a set time"},
     {"ReadLine", StatusCode::kDeadlineExceeded,
-     "cannot read a line from stdout of sleep: time is up"},
+     "cannot read a line from stdout of sleep: only 0 unread bytes after TIME"},
+    {"ReadPartOfLine", StatusCode::kDeadlineExceeded,
+     "cannot read a line from stdout of /bin/sh: only 4 unread bytes after "
+     "TIME"},
+    {"TryReadLine", StatusCode::kUnavailable,
+     "cannot read a line from stdout of sleep: only 0 unread bytes yet"},
+    {"ReadSome", StatusCode::kDeadlineExceeded,
+     "cannot read any bytes from stderr of sleep: only 0 unread bytes after "
+     "TIME"},
+    {"ReadExactly", StatusCode::kDeadlineExceeded,
+     "cannot read 10 bytes from stdout of sleep: only 0 unread bytes after "
+     "TIME"},
+    {"ReadUntil", StatusCode::kOutOfRange,
+     "cannot read up to the delimiter from stdout of true: end of the output"},
+    {"ReadLineTooLong", StatusCode::kResourceExhausted,
+     "cannot read a line from stdout of yes: it does not fit into the 1000 "
+     "bytes that are kept (Command::output_buffer)"},
+    {"ReadMessage", StatusCode::kInvalidArgument,
+     "cannot read a message from stdout of echo: a header of a message was "
+     "expected, not \"hello\""},
     {"ReadLineAtEnd", StatusCode::kOutOfRange,
      "cannot read a line from stdout of true: end of the output"},
     {"Expect", StatusCode::kDeadlineExceeded,
-     "nothing matched in 50ms; waited for \"login:\"; 0 bytes that came: \"\"; "
-     "/bin/sh -c 'echo hello; sleep 1000' (pid N) is running"},
+     "/bin/sh -c 'echo hello; sleep 1000' (pid N): no match of \"login:\" "
+     "after TIME; it is running; 0 unmatched bytes: \"\""},
     {"ExpectAtEnd", StatusCode::kOutOfRange,
-     "end of the output; waited for \"login:\"; 6 bytes that came: "
-     "\"hello\\n\"; /bin/sh -c 'echo hello; exit 3' (pid N) has ended: exited "
-     "with status 3"},
+     "/bin/sh -c 'echo hello; exit 3' (pid N): no match of \"login:\" before "
+     "the end of the output; it has ended: exited with status 3; 6 unmatched "
+     "bytes: \"hello\\n\""},
+    {"ExpectInCursor", StatusCode::kDeadlineExceeded,
+     "stderr of sleep: no match of /x+/, \"y\" after TIME; 0 unmatched bytes: "
+     "\"\""},
+    {"ExpectLimit", StatusCode::kResourceExhausted,
+     "yes (pid N): no match of \"login:\": the limit of 4 bytes is reached; it "
+     "is running; 4 unmatched bytes: \"y\\ny\\n\""},
+    {"ExpectCanceled", StatusCode::kCancelled,
+     "sleep 1000 (pid N): no match of \"login:\" after TIME: canceled; it is "
+     "running; 0 unmatched bytes: \"\""},
     {"ExpectBadPattern", StatusCode::kInvalidArgument,
-     "cannot wait for /(a/: missing ): (a"},
+     "sleep 1000 (pid N): cannot wait for /(a/: missing ): (a"},
     {"ReplProgramMissing", StatusCode::kNotFound,
      "cannot start no-such-calculator: exec of no-such-calculator, searched "
      "for in PATH=/usr/bin:/bin: No such file or directory; install it, or add "
@@ -141,7 +180,12 @@ constexpr Message kMessages[] = {
     {"EvalEnds", StatusCode::kFailedPrecondition,
      "sh (pid N) has ended at \"kill -KILL $$\": killed by SIGKILL"},
     {"EvalAfterClose", StatusCode::kFailedPrecondition,
-     "the session with sh (pid N) has been closed"},
+     "sh (pid N): the session has been closed"},
+    {"ReplBadDialect", StatusCode::kInvalidArgument,
+     "cannot drive bc: \"(a\" is not a regular expression: missing ): (a"},
+    {"EvalRefusedByte", StatusCode::kUnimplemented,
+     "bc cannot take the byte \"\\x00\", which is at offset 1 of "
+     "\"1\\x00\\x32\"; the session goes on"},
     {"ReadyTimeout", StatusCode::kDeadlineExceeded,
      "/bin/sh -c 'echo hello; exec cat' (pid N) is not ready (a line that "
      "matches /listening/ on stdout or stderr): not after TIME; cat (pid N): "
@@ -154,7 +198,7 @@ constexpr Message kMessages[] = {
      "sleep 1000 did not end within its timeout of 50ms; it has ended: killed "
      "by SIGTERM after TIME"},
     {"RunIdle", StatusCode::kDeadlineExceeded,
-     "sleep 1000 said nothing for its idle timeout of 50ms; it has ended: "
+     "sleep 1000 wrote nothing for its idle timeout of 50ms; it has ended: "
      "killed by SIGTERM after TIME"},
     {"RunExit", StatusCode::kAborted,
      "/bin/sh -c 'echo '\\''no disk'\\'' >&2; exit 3': exited with status 3 "
@@ -164,6 +208,79 @@ constexpr Message kMessages[] = {
     {"RunInput", StatusCode::kInvalidArgument,
      "cannot run sort: there is input for a stdin that is not a pipe: it is "
      "/dev/null"},
+    {"RunEscalation", StatusCode::kInvalidArgument,
+     "cannot run sleep 1000: an escalation needs a step"},
+    {"StatusLost", StatusCode::kDataLoss,
+     "the exit status of true (pid N) is lost: this program ignores SIGCHLD, "
+     "or waits for any child (waitpid(-1))"},
+    {"RunStatusLost", StatusCode::kDataLoss,
+     "the exit status of true (pid N) is lost: this program ignores SIGCHLD, "
+     "or waits for any child (waitpid(-1)) after TIME"},
+    {"SignalGroupAfterEnd", StatusCode::kNotFound,
+     "cannot send SIGTERM (terminated) to true (pid N): it has ended, like all "
+     "others of its group"},
+    {"OnEnd", StatusCode::kInvalidArgument,
+     "cannot watch the end of sleep 1000 (pid N): the callback is null"},
+    {"OnDestroy", StatusCode::kInvalidArgument,
+     "cannot set on_destroy of sleep 1000 (pid N): an escalation needs a step"},
+    {"RecordTwice", StatusCode::kFailedPrecondition,
+     "cannot record sleep 1000 (pid N): its recorder has recorded another "
+     "child: cat"},
+    {"TerminalSize", StatusCode::kInvalidArgument,
+     "cannot set the size of the terminal of cat (pid N) to -1 rows and 80 "
+     "columns: both must be from 0 to 65535"},
+    {"TerminalEcho", StatusCode::kDeadlineExceeded,
+     "the echo of the terminal of cat (pid N) is still on after TIME"},
+    {"InteractWithoutTerminal", StatusCode::kFailedPrecondition,
+     "cannot hand over cat (pid N): it has no terminal (Command::pty)"},
+    {"PollerRunTwice", StatusCode::kAlreadyExists,
+     "cannot run sleep 1000: the last child of this key has not ended"},
+    {"PollerInput", StatusCode::kInvalidArgument,
+     "cannot run sort: there is input for a stdin that is not a pipe: it is "
+     "/dev/null"},
+    {"PollerLimits", StatusCode::kInvalidArgument,
+     "cannot start sleep: the timeout of -1s is negative"},
+    {"PollerPoll", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) still runs after TIME"},
+    {"PollerPollMore", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) and 1 more still run after TIME"},
+    {"PollerResult", StatusCode::kUnavailable,
+     "sleep 1000 (pid N) has not ended"},
+    {"PollerSignalQueued", StatusCode::kFailedPrecondition,
+     "cannot send SIGTERM (terminated) to cat: it has not been started yet"},
+    {"PollerTerminateQueued", StatusCode::kCancelled,
+     "cat was terminated before it was started"},
+    {"PollerSendWithoutInput", StatusCode::kFailedPrecondition,
+     "cannot write to sleep 1000 (pid N): its stdin is not a pipe"},
+    {"PollerSendAfterClose", StatusCode::kFailedPrecondition,
+     "cannot write to cat (pid N): stdin has been closed"},
+    {"PollerTermination", StatusCode::kNotFound,
+     "sleep 1000 (pid N) was not ended by an escalation"},
+    {"PollerTimeout", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) still runs after TIME: it sleeps for a set time"},
+    {"PollerUnknownKey", StatusCode::kNotFound,
+     "there is no child of this key"},
+    {"ReactorWriteBeforeStart", StatusCode::kFailedPrecondition,
+     "cannot write to the child of this protocol: it has not been started "
+     "(Reactor::Spawn)"},
+    {"ReactorWriteAfterEnd", StatusCode::kNotFound,
+     "cannot write to true (pid N): it has ended"},
+    {"ReactorCloseTwice", StatusCode::kNotFound,
+     "cannot close descriptor 7 of sleep 1000 (pid N): it is not a pipe, or "
+     "has "
+     "been closed"},
+    {"ReactorSpawnTwice", StatusCode::kFailedPrecondition,
+     "cannot start cat: its protocol already had a child, sleep 1000 (pid N)"},
+    {"ReactorRun", StatusCode::kDeadlineExceeded,
+     "sleep 1000 (pid N) still runs after TIME"},
+    {"ReplayWrite", StatusCode::kFailedPrecondition,
+     "cannot write to the replay of true: the child has closed its stdin"},
+    {"PipelineEmpty", StatusCode::kInvalidArgument,
+     "cannot start a pipeline: it has no command"},
+    {"PipelineSignal", StatusCode::kNotFound,
+     "cannot send SIGTERM (terminated) to true | true: it has ended"},
+    {"PipelineEscalation", StatusCode::kInvalidArgument,
+     "cannot end sleep 1000 | cat: an escalation needs a step"},
     {"Pipeline", StatusCode::kNotFound,
      "stage 2 of sleep 1000 | /no/such/filter: cannot start /no/such/filter: "
      "exec of /no/such/filter: No such file or directory"},
@@ -223,7 +340,7 @@ constexpr ToolMessage kToolMessages[] = {
      "asyncproc replay: cannot open /no/such/file: No such file or directory"},
 };
 
-// Without what differs from one run to the next.
+// Replaces the parts that differ from one run to the next.
 std::string Steady(absl::string_view message) {
   std::string text(message);
   RE2::GlobalReplace(&text, "\\(pid [0-9]+\\)", "(pid N)");
@@ -238,7 +355,7 @@ Command Late() { return Command({"sleep", "1000"}); }
 constexpr absl::string_view kSleeps = "it sleeps for a set time";
 constexpr absl::string_view kReadsStdin = "it waits for input on its stdin";
 
-// A child of `command` that does what `explanation` says.
+// A child of `command` in the state of `explanation`.
 std::unique_ptr<Process> Settled(const Command& command,
                                  absl::string_view explanation) {
   std::unique_ptr<Process> process = MustSpawn(command);
@@ -277,6 +394,49 @@ absl::Status SpawnedWithout(bool PoorOs::*resource) {
   const internal::ScopedOs scoped(&os);
   return Spawned(Command({"cat"}));
 }
+
+// For as long as it lives, the kernel keeps no exit status of a child.
+class IgnoredChildren {
+ public:
+  IgnoredChildren() {
+    struct sigaction ignore = {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGCHLD, &ignore, &before_);
+  }
+  ~IgnoredChildren() { sigaction(SIGCHLD, &before_, nullptr); }
+
+ private:
+  struct sigaction before_;
+};
+
+Command InTerminal(std::vector<std::string> argv) {
+  Command command(std::move(argv));
+  command.pty = Pty();
+  return command;
+}
+
+// A poller that keeps the reason of the last OnTimeout.
+struct Poller : public ProcessPoller<int> {
+  using ProcessPoller<int>::ProcessPoller;
+  absl::Status OnTimeout(const int& /*key*/,
+                         const absl::Status& reason) override {
+    why = reason;
+    return absl::OkStatus();
+  }
+
+  absl::Status why;
+};
+
+// A reactor with one child.
+struct Reacting {
+  explicit Reacting(const Command& command) {
+    reactor->Spawn(protocol, command).IgnoreError();
+  }
+
+  const std::unique_ptr<Reactor> reactor = Reactor::Create().value();
+  const std::shared_ptr<ProcessProtocol> protocol =
+      std::make_shared<ProcessProtocol>();
+};
 
 using Call = std::function<absl::Status()>;
 
@@ -388,6 +548,42 @@ const std::map<absl::string_view, Call>& Calls() {
        }},
       {"ReadLine",
        [] { return MustSpawn(Late())->out().ReadLine(kShort).status(); }},
+      {"ReadPartOfLine",
+       [] {
+         auto process = MustSpawn(Command::Shell("printf more; sleep 1000"));
+         while (process->out().Peek().empty()) {
+           absl::SleepFor(absl::Milliseconds(1));
+         }
+         return process->out().ReadLine(kShort).status();
+       }},
+      {"TryReadLine",
+       [] { return MustSpawn(Late())->out().TryReadLine().status(); }},
+      {"ReadSome",
+       [] { return MustSpawn(Late())->err().ReadSome(kShort).status(); }},
+      {"ReadExactly",
+       [] {
+         return MustSpawn(Late())->out().ReadExactly(10, kShort).status();
+       }},
+      {"ReadUntil",
+       [] {
+         return MustSpawn(Command({"true"}))
+             ->out()
+             .ReadUntil(":", kNeverReached)
+             .status();
+       }},
+      {"ReadLineTooLong",
+       [] {
+         Command command({"yes", "-"});
+         command.argv = {"yes", std::string(2000, 'x')};
+         command.output_buffer = OutputBound::BlockChild(1000);
+         return MustSpawn(command)->out().ReadLine(kNeverReached).status();
+       }},
+      {"ReadMessage",
+       [] {
+         auto process = MustSpawn(Command({"echo", "hello"}));
+         MessageReader reader(&process->out());
+         return reader.Read(kNeverReached).status();
+       }},
       {"ReadLineAtEnd",
        [] {
          return MustSpawn(Command({"true"}))
@@ -407,6 +603,32 @@ const std::map<absl::string_view, Call>& Calls() {
          auto process = MustSpawn(Command::Shell("echo hello; exit 3"));
          process->Wait().IgnoreError();
          Expect expect(process.get());
+         return expect.Await(Pattern::Literal("login:"), kNeverReached)
+             .status();
+       }},
+      {"ExpectInCursor",
+       [] {
+         auto process = MustSpawn(Late());
+         Expect expect(&process->err());
+         return expect
+             .Await({Pattern::Regex("x+"), Pattern::Literal("y")}, kShort)
+             .status();
+       }},
+      {"ExpectLimit",
+       [] {
+         auto process = MustSpawn(Command({"yes"}));
+         Expect expect(process.get());
+         expect.set_limit(4);
+         return expect.Await(Pattern::Literal("login:"), kNeverReached)
+             .status();
+       }},
+      {"ExpectCanceled",
+       [] {
+         auto process = MustSpawn(Late());
+         Expect expect(process.get());
+         const CancellationToken token;
+         token.Cancel();
+         const CancellationScope scope(token);
          return expect.Await(Pattern::Literal("login:"), kNeverReached)
              .status();
        }},
@@ -454,6 +676,20 @@ const std::map<absl::string_view, Call>& Calls() {
          (*repl)->Close().IgnoreError();
          return (*repl)->Eval("echo", kNeverReached).status();
        }},
+      {"ReplBadDialect",
+       [] {
+         ReplDialect dialect = BcDialect();
+         dialect.incomplete = "(a";
+         return Repl::Start(dialect, kNeverReached).status();
+       }},
+      {"EvalRefusedByte",
+       [] {
+         auto repl = Repl::Start(BcDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         return (*repl)
+             ->Eval(absl::string_view("1\0002", 3), kNeverReached)
+             .status();
+       }},
       {"ReadyTimeout",
        [] {
          auto process =
@@ -493,6 +729,180 @@ const std::map<absl::string_view, Call>& Calls() {
          command.in = Stdio::Null();
          return Run(command, options).status();
        }},
+      {"RunEscalation",
+       [] {
+         RunOptions options;
+         options.escalation = Escalation();
+         return Run(Late(), options).status();
+       }},
+      {"StatusLost",
+       [] {
+         const IgnoredChildren ignored;
+         return MustSpawn(Command({"true"}))->Wait().status();
+       }},
+      {"RunStatusLost",
+       [] {
+         const IgnoredChildren ignored;
+         return Run(Command({"true"})).status();
+       }},
+      {"SignalGroupAfterEnd",
+       [] {
+         Command command({"true"});
+         command.process_group = ProcessGroup::New();
+         auto process = MustSpawn(command);
+         process->Wait().IgnoreError();
+         return process->Signal(SIGTERM, TerminationScope::kGroup);
+       }},
+      {"OnEnd", [] { return MustSpawn(Late())->OnEnd(nullptr); }},
+      {"OnDestroy",
+       [] {
+         return MustSpawn(Late())->set_on_destroy(
+             OnDestroy::Terminate(Escalation()));
+       }},
+      {"RecordTwice",
+       [] {
+         auto recorder = Recorder::InMemory();
+         auto other = MustSpawn(Command({"cat"}));
+         recorder->Attach(*other).IgnoreError();
+         return recorder->Attach(*MustSpawn(Late()));
+       }},
+      {"TerminalSize",
+       [] { return MustSpawn(InTerminal({"cat"}))->pty()->SetSize(-1, 80); }},
+      {"TerminalEcho",
+       [] {
+         return MustSpawn(InTerminal({"cat"}))
+             ->pty()
+             ->AwaitEcho(/*echo=*/false, kShort);
+       }},
+      {"InteractWithoutTerminal",
+       [] {
+         auto process = MustSpawn(Command({"cat"}));
+         Expect expect(process.get());
+         return Interact(expect, InteractOptions()).status();
+       }},
+      {"PollerRunTwice",
+       [] {
+         Poller poller;
+         poller.Run(1, Late()).IgnoreError();
+         return poller.Run(1, Late());
+       }},
+      {"PollerInput",
+       [] {
+         Command command({"sort"});
+         command.in = Stdio::Null();
+         return Poller().Run(1, command, "words");
+       }},
+      {"PollerLimits",
+       [] {
+         ChildLimits limits;
+         limits.timeout = absl::Seconds(-1);
+         return Poller().Run(1, Late(), std::nullopt, limits);
+       }},
+      {"PollerPoll",
+       [] {
+         Poller poller;
+         poller.Run(1, Late()).IgnoreError();
+         return poller.Poll(kShort);
+       }},
+      {"PollerPollMore",
+       [] {
+         Poller poller;
+         poller.Run(1, Late()).IgnoreError();
+         poller.Run(2, Late()).IgnoreError();
+         return WithTimeout(kShort, [&] { return poller.Poll(); });
+       }},
+      {"PollerResult",
+       [] {
+         Poller poller;
+         poller.Run(1, Late()).IgnoreError();
+         return poller.result(1).status();
+       }},
+      {"PollerSignalQueued",
+       [] {
+         Poller poller(PollerOptions{/*max_running=*/1});
+         poller.Run(1, Late()).IgnoreError();
+         poller.Run(2, Command({"cat"})).IgnoreError();
+         return poller.SendSignal(2, SIGTERM);
+       }},
+      {"PollerTerminateQueued",
+       [] {
+         Poller poller(PollerOptions{/*max_running=*/1});
+         poller.Run(1, Late()).IgnoreError();
+         poller.Run(2, Command({"cat"})).IgnoreError();
+         poller.Terminate(2).IgnoreError();
+         poller.Poll(absl::ZeroDuration()).IgnoreError();
+         return poller.result(2).status();
+       }},
+      {"PollerSendWithoutInput",
+       [] {
+         Poller poller;
+         poller.Run(1, Late()).IgnoreError();
+         return poller.SendInput(1, "more");
+       }},
+      {"PollerSendAfterClose",
+       [] {
+         Poller poller;
+         poller.Run(1, Command({"cat"}), "").IgnoreError();
+         poller.CloseInput(1).IgnoreError();
+         return poller.SendInput(1, "more");
+       }},
+      {"PollerTermination",
+       [] {
+         Poller poller;
+         poller.Run(1, Late()).IgnoreError();
+         return poller.termination(1).status();
+       }},
+      {"PollerTimeout",
+       [] {
+         Poller poller;
+         ChildLimits limits;
+         limits.timeout = absl::Milliseconds(200);  // Enough for the exec.
+         poller.Run(1, Late(), std::nullopt, limits).IgnoreError();
+         poller.Poll(kNeverReached).IgnoreError();
+         return poller.why;
+       }},
+      {"PollerUnknownKey", [] { return Poller().CloseInput(1); }},
+      {"ReactorWriteBeforeStart",
+       [] { return ProcessProtocol().transport().Write("more"); }},
+      {"ReactorWriteAfterEnd",
+       [] {
+         const Reacting reacting(Command({"true"}));
+         reacting.reactor->RunUntilAllEnded(kNeverReached).IgnoreError();
+         return reacting.protocol->transport().Write("more");
+       }},
+      {"ReactorCloseTwice",
+       [] { return Reacting(Late()).protocol->transport().CloseChildFd(7); }},
+      {"ReactorSpawnTwice",
+       [] {
+         const Reacting reacting(Late());
+         return reacting.reactor->Spawn(reacting.protocol, Command({"cat"}));
+       }},
+      {"ReactorRun",
+       [] { return Reacting(Late()).reactor->RunUntilAllEnded(kShort); }},
+      {"ReplayWrite",
+       [] {
+         Transcript transcript;
+         transcript.header.command = "true";
+         TranscriptEvent broken;
+         broken.kind = TranscriptEvent::Kind::kInBroken;
+         transcript.events = {broken};
+         return ReplayProcess::Start(transcript).value()->Write("more");
+       }},
+      {"PipelineEmpty", [] { return Pipeline::Spawn({}).status(); }},
+      {"PipelineSignal",
+       [] {
+         auto pipeline =
+             Pipeline::Spawn({Command({"true"}), Command({"true"})});
+         if (!pipeline.ok()) return pipeline.status();
+         (*pipeline)->Wait().IgnoreError();
+         return (*pipeline)->Signal(SIGTERM);
+       }},
+      {"PipelineEscalation",
+       [] {
+         auto pipeline = Pipeline::Spawn({Late(), Command({"cat"})});
+         if (!pipeline.ok()) return pipeline.status();
+         return (*pipeline)->Terminate(Escalation()).status();
+       }},
       {"Pipeline",
        [] {
          return Pipeline::Spawn({Late(), Command({"/no/such/filter"})})
@@ -509,7 +919,7 @@ const std::map<absl::string_view, Call>& Calls() {
 
 class MessagesTest : public testing::TestWithParam<Message> {};
 
-TEST_P(MessagesTest, SaysWhatFailedAndWhy) {
+TEST_P(MessagesTest, NameTheFailureTheCommandAndTheReason) {
   const absl::Status status = Calls().at(GetParam().name)();
 
   EXPECT_EQ(status.code(), GetParam().code);
@@ -521,7 +931,7 @@ INSTANTIATE_TEST_SUITE_P(All, MessagesTest, testing::ValuesIn(kMessages),
                            return std::string(info.param.name);
                          });
 
-TEST(ToolMessagesTest, SayWhatFailedAndWhy) {
+TEST(ToolMessagesTest, NameTheFailureAndTheReason) {
   for (const ToolMessage& message : kToolMessages) {
     Command tool = Tool(absl::StrSplit(message.words, ' ', absl::SkipEmpty()));
     tool.env.Set("PATH", "/usr/bin:/bin");

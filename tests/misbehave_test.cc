@@ -105,7 +105,7 @@ TEST(MisbehaviorTest, TakesTheEndOfItsInputForACue) {
   EXPECT_THAT(child->Wait(), IsOkAndHolds(ExitStatus::Exited(7)));
 }
 
-TEST(MisbehaviorTest, EchoesWhatIsBehindTheCue) {
+TEST(MisbehaviorTest, EchoesTheTextAfterTheCue) {
   auto child = MustSpawn(Misbehavior().AwaitCue().Echo().Say("end"));
 
   ASSERT_THAT(child->Write("cue\necho\n"), IsOk());
@@ -133,7 +133,7 @@ TEST(MisbehaviorTest, ClosesItsStreamsAndLivesOn) {
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST(MisbehaviorTest, LeavesSomebodyWhoHoldsItsPipe) {
+TEST(MisbehaviorTest, LeavesAProcessThatHoldsItsPipe) {
   auto child =
       MustSpawn(Misbehavior().LeavePipeHolder(20 * kShort).Say("gone"));
 
@@ -148,7 +148,7 @@ TEST(MisbehaviorTest, LeavesSomebodyWhoHoldsItsPipe) {
               HasCode(absl::StatusCode::kOutOfRange));
 }
 
-TEST(MisbehaviorTest, SaysWhatItCannotDo) {
+TEST(MisbehaviorTest, ReportsAnUnknownMisbehavior) {
   auto child = MustSpawn(Misbehavior().Exit(256));
 
   EXPECT_THAT(child->Wait(), IsOkAndHolds(ExitStatus::Exited(125)));

@@ -82,7 +82,7 @@ std::vector<std::string> Parse(absl::string_view pattern,
 
 constexpr char kPercent[] = R"(\((\d+)%\))";
 
-TEST(ProgressParserTest, PassesOnWhatIsNoProgress) {
+TEST(ProgressParserTest, PassesOtherTextOn) {
   EXPECT_THAT(
       Parse(kPercent,
             {"starting\n10/100 kB (10%), 0/1\n\n100/100 kB (100%)\n", "done"}),
@@ -172,7 +172,7 @@ TEST(ProgressParserTest, DoesNotWaitForTheNextUpdateToReportOne) {
   EXPECT_THAT(values, ElementsAre(7));
 }
 
-TEST(ProgressParserTest, ReportsAgainWhatTurnsOutToBeMore) {
+TEST(ProgressParserTest, ReportsALongerMatchAgain) {
   EXPECT_THAT(Parse(R"((\d+))", {"1", "0", "0\r"}),
               ElementsAre("[1]", "[100]"));
 }

@@ -136,7 +136,7 @@ TEST(NonblockingProcessTest, ReplacesTheEnvironmentWhenItIsCleared) {
 }
 
 // SPN-01
-TEST(NonblockingProcessTest, SaysThatThereIsNoSuchProgram) {
+TEST(NonblockingProcessTest, ReportsThatThereIsNoSuchProgram) {
   EXPECT_THAT(NonblockingProcess::Spawn({"/no/such/program"}),
               HasCode(absl::StatusCode::kNotFound));
   EXPECT_THAT(NonblockingProcess::Spawn({}),

@@ -234,7 +234,7 @@ TEST(OrphanAdoptionTest, EndsThoseThatHaveLeftGroupAndSession) {
   });
 }
 
-TEST(OrphanAdoptionTest, ReapsWhatStillLivesAfterItsEnd) {
+TEST(OrphanAdoptionTest, ReapsOrphansThatOutliveTheAdoption) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     auto adoption = OrphanAdoption::Start();
     ASSERT_THAT(adoption, IsOk());

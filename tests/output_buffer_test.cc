@@ -249,7 +249,7 @@ TEST(OutputBufferTest, RefusesToReadUntilNothing) {
   EXPECT_THAT(b.Until(""), HasCode(absl::StatusCode::kInvalidArgument));
 }
 
-TEST(OutputBufferTest, GivesExactlySoManyBytesOrNone) {
+TEST(OutputBufferTest, GivesExactlyTheGivenNumberOfBytesOrNone) {
   Buffered b;
 
   EXPECT_THAT(b.Exactly(0), IsOkAndHolds(""));
@@ -288,7 +288,7 @@ TEST(OutputBufferTest, RefusesToReadToAnEndThatIsAFailure) {
 }
 
 // RDL-08
-TEST(OutputBufferTest, GivesThePartOfALineToWhoeverTakesEverything) {
+TEST(OutputBufferTest, GivesAPartOfALineToRead) {
   Buffered b;
   b.buffer.Append("one\ntw");
 
@@ -323,7 +323,7 @@ TEST(OutputBufferTest, GivesEachCursorEverythingFromWhereItStarted) {
   EXPECT_EQ(b.buffer.Read(oldest), "old\nnew\n");
 }
 
-TEST(OutputBufferTest, ForgetsWhatEveryCursorHasTaken) {
+TEST(OutputBufferTest, FreesBytesThatEveryCursorHasTaken) {
   Buffered b;
   const auto other = b.buffer.AddCursor(/*at_oldest=*/true);
   b.buffer.Append("abcdef");
@@ -340,7 +340,7 @@ TEST(OutputBufferTest, ForgetsWhatEveryCursorHasTaken) {
 }
 
 // A slow reader keeps the head in place, so the buffer has more than the tail.
-TEST(OutputBufferTest, GivesExactlySoManyBytesThatAreThereBehindTheHead) {
+TEST(OutputBufferTest, GivesTheGivenNumberOfBytesAfterTheHead) {
   Buffered b(OutputBound::HeadAndTail(10));
   const auto slow = b.buffer.AddCursor(/*at_oldest=*/true);
   b.buffer.Append("01234");
@@ -395,7 +395,7 @@ TEST(OutputBufferTest, HandsOverManyBytesAndGoesOn) {
 }
 
 // RDL-14
-TEST(OutputBufferTest, WakesWhoeverWaitsForALine) {
+TEST(OutputBufferTest, WakesTheReaderThatWaitsForALine) {
   Buffered b;
   std::thread producer([&b] {
     b.buffer.Append("ab");
@@ -406,7 +406,7 @@ TEST(OutputBufferTest, WakesWhoeverWaitsForALine) {
   producer.join();
 }
 
-TEST(OutputBufferTest, WakesWhoeverWaitsWhenTheEndComes) {
+TEST(OutputBufferTest, WakesTheReaderAtTheEnd) {
   Buffered b;
   std::thread producer([&b] { b.buffer.Finish(); });
 
@@ -415,7 +415,7 @@ TEST(OutputBufferTest, WakesWhoeverWaitsWhenTheEndComes) {
   producer.join();
 }
 
-TEST(OutputBufferTest, WakesWhoeverWaitsByACursorThatIsCanceled) {
+TEST(OutputBufferTest, WakesTheReaderOfACanceledCursor) {
   Buffered b;
   std::thread canceler([&b] { b.buffer.CancelCursor(b.reader); });
 
@@ -426,7 +426,7 @@ TEST(OutputBufferTest, WakesWhoeverWaitsByACursorThatIsCanceled) {
   EXPECT_THAT(b.Line(), HasCode(absl::StatusCode::kCancelled));
 }
 
-TEST(OutputBufferTest, SaysWhyTheOutputEnded) {
+TEST(OutputBufferTest, ReportsWhyTheOutputEnded) {
   Buffered b;
   b.buffer.Append("abc");
   b.buffer.Finish(absl::DataLossError("the first"));
@@ -454,7 +454,7 @@ TEST(DropOldestTest, KeepsTheNewestBytesAndCountsTheOthers) {
   EXPECT_EQ(b.Dropped(), 3);
 }
 
-TEST(DropOldestTest, CountsWhatAReaderHasLostBeforeItReads) {
+TEST(DropOldestTest, CountsTheLostBytesOfAReaderBeforeItReads) {
   Buffered b(OutputBound::DropOldest(4));
   b.buffer.Append("ab");
   const auto late = b.buffer.AddCursor(/*at_oldest=*/false);
@@ -464,7 +464,7 @@ TEST(DropOldestTest, CountsWhatAReaderHasLostBeforeItReads) {
   EXPECT_EQ(b.buffer.dropped(late), 1);
 }
 
-TEST(DropOldestTest, CountsWhatAReaderOfManyBytesHasLost) {
+TEST(DropOldestTest, CountsTheLostBytesOfAReaderOfManyBytes) {
   constexpr size_t kKept = 100000;
   Buffered b(OutputBound::DropOldest(kKept));
   b.buffer.Append(std::string(kKept + 123, 'x'));
@@ -494,7 +494,7 @@ TEST(DropOldestTest, GivesTheRestOfALineWhoseStartWasDropped) {
   EXPECT_THAT(b.Line(), IsOkAndHolds("x"));
 }
 
-TEST(DropOldestTest, FindsADelimiterBehindWhatWasDroppedWhileItSearched) {
+TEST(DropOldestTest, FindsADelimiterAfterBytesDroppedDuringTheSearch) {
   Buffered b(OutputBound::DropOldest(5));
   b.buffer.Append("abcd");
   EXPECT_THAT(b.Until("--"), HasCode(kNotYet));
@@ -527,7 +527,7 @@ TEST(DropOldestTest, RefusesToWaitForMoreThanItKeeps) {
 
 // ---- HeadAndTail
 
-TEST(HeadAndTailTest, KeepsHowItBeganAndHowItEnded) {
+TEST(HeadAndTailTest, KeepsTheHeadAndTheTail) {
   Buffered b(OutputBound::HeadAndTail(6));
   for (char c = 'a'; c <= 'z'; ++c) b.buffer.Append(std::string(1, c));
   b.buffer.Finish();
@@ -588,7 +588,7 @@ TEST(HeadAndTailTest, DoesNotTakeTheEdgesOfTheGapForADelimiter) {
   EXPECT_EQ(b.All(), "abc--xyz");
 }
 
-TEST(HeadAndTailTest, ReadsExactlySoManyBytesAcrossTheGap) {
+TEST(HeadAndTailTest, ReadsTheGivenNumberOfBytesAcrossTheGap) {
   Buffered b(OutputBound::HeadAndTail(8));
   b.buffer.Append("abcd.........wxyz");
 
@@ -634,7 +634,7 @@ TEST(HeadAndTailTest, KeepsATailWhenTheHeadWasTaken) {
   EXPECT_EQ(b.Dropped(), 4);
 }
 
-TEST(HeadAndTailTest, GoesOnDroppingBehindAHeadThatNobodyTakes) {
+TEST(HeadAndTailTest, GoesOnDroppingAfterAHeadThatStays) {
   Buffered b(OutputBound::HeadAndTail(8));
   const auto other = b.buffer.AddCursor(/*at_oldest=*/true);
   for (int i = 0; i < 100; ++i) b.buffer.Append("0123456789");
@@ -795,7 +795,7 @@ TEST_F(BoundTest, TakesPendingBytesBeyondTheBound) {
   EXPECT_EQ(b.All(), "0123456789");
 }
 
-TEST_F(BoundTest, SaysThatALineIsLongerThanTheBound) {
+TEST_F(BoundTest, ReportsThatALineIsLongerThanTheBound) {
   Buffered b(OutputBound::BlockChild(4));
   Arrives("0123456789\n");
   Drive(b.buffer);

@@ -105,7 +105,7 @@ TEST(TapTest, IsCalledWithEachLine) {
   EXPECT_THAT(recorder.pieces(), ElementsAre("a", "", "b", "c"));
 }
 
-TEST(TapTest, SeesWhatHadArrivedOrOnlyWhatComesAsItIsTold) {
+TEST(TapTest, SeesArrivedBytesOnlyOnRequest) {
   auto process = MustSpawn(Command({"cat"}));
   EXPECT_THAT(process->Write("old\n"), IsOk());
   auto watcher = process->out().NewCursor();
@@ -205,7 +205,7 @@ TEST(TapTest, MayRemoveItself) {
 }
 
 // BIG-07
-TEST(TapTest, DelaysNobodyElseWhenItIsSlow) {
+TEST(TapTest, DelaysNoOtherReaderWhenItIsSlow) {
   auto process = MustSpawn(Command({"head", "-c", "10000000", "/dev/zero"}));
   absl::Notification go_on;
   size_t seen = 0;
@@ -247,7 +247,7 @@ TEST(TapTest, GetsALineThatTheBoundHasNoRoomForInPieces) {
 }
 
 // BIG-06
-TEST(TapTest, DoesNotLiftTheBoundForAStreamThatNobodyReads) {
+TEST(TapTest, DoesNotLiftTheBoundForAnUnreadStream) {
   Command command({"yes"});
   command.output_buffer = OutputBound::BlockChild(1000);
   auto process = MustSpawn(command);
@@ -318,7 +318,7 @@ TEST(OutputCursorTest, OutlivesItsProcess) {
 }
 
 // DTR-03
-TEST(OutputCursorTest, HasWhatAChildSaidThatWasKilledByTheDestructor) {
+TEST(OutputCursorTest, HasTheOutputOfAChildKilledByTheDestructor) {
   std::optional<OutputCursor> cursor;
   {
     auto process = MustSpawn(Command::Shell("echo said; exec sleep 1000"));
@@ -674,7 +674,7 @@ TEST(LineRangeTest, DividesTheLinesOfACursorBetweenTwoThreads) {
 
 // ---- The stream
 
-TEST(OutputStreamTest, CountsWhatItHas) {
+TEST(OutputStreamTest, CountsItsBytesAndLines) {
   auto process = MustSpawn(Command({"seq", "1000"}));
   EXPECT_THAT(process->Wait(), IsOk());
   EXPECT_EQ(process->out().stats().buffered, 3893);
@@ -691,7 +691,7 @@ TEST(OutputStreamTest, CountsWhatItHas) {
   EXPECT_EQ(stats.high_water, 3893);
 }
 
-TEST(OutputStreamTest, CountsWhatABoundDropped) {
+TEST(OutputStreamTest, CountsTheBytesThatABoundDropped) {
   for (OutputBound bound :
        {OutputBound::DropOldest(1000), OutputBound::HeadAndTail(1000)}) {
     Command command({"head", "-c", "1000000", "/dev/zero"});
@@ -709,7 +709,7 @@ TEST(OutputStreamTest, CountsWhatABoundDropped) {
   }
 }
 
-TEST(OutputStreamTest, KeepsHowItBeganAndHowItEnded) {
+TEST(OutputStreamTest, KeepsTheHeadAndTheTail) {
   Command command({"seq", "100000"});
   command.output_buffer = OutputBound::HeadAndTail(20);
   auto process = MustSpawn(command);
@@ -756,7 +756,7 @@ TEST(OutputStreamTest, IsClosedAlsoWhileABoundHoldsTheChildUp) {
               IsOkAndHolds(ExitStatus::Signaled(SIGPIPE)));
 }
 
-TEST(OutputStreamTest, EndsForWhoeverWaitsWhenItIsClosed) {
+TEST(OutputStreamTest, EndsTheWaitOfAReaderWhenItIsClosed) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   std::thread closer([&process] { process->out().Close(); });
 

@@ -98,7 +98,7 @@ TEST(PidTest, IsTheNumberOfTheProgramThatRuns) {
 }
 
 // PID-05
-TEST(PidTest, IsNobodysAfterWait) {
+TEST(PidTest, BelongsToNoProcessAfterWait) {
   auto process = MustSpawn(Command({"true"}));
   EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
 

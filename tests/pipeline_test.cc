@@ -36,7 +36,7 @@ std::unique_ptr<Pipeline> MustSpawnPipeline(std::vector<Command> commands,
 }
 
 // RED-11
-TEST(PipelineTest, PassesWhatIsWrittenThroughAllStages) {
+TEST(PipelineTest, PassesItsInputThroughAllStages) {
   auto pipeline = MustSpawnPipeline(
       {{"cat"}, {"grep", "--line-buffered", "zxcvbn"}, {"tr", "a-z", "A-Z"}});
 
@@ -86,7 +86,7 @@ TEST(PipelineTest, IsOneProcessGroup) {
 }
 
 // The leader of the group may end before the other stages start.
-TEST(PipelineTest, CanBeLedByWhatEndsAtOnce) {
+TEST(PipelineTest, CanBeLedByAChildThatEndsAtOnce) {
   for (int i = 0; i < 50; ++i) {
     auto pipeline = MustSpawnPipeline({{"true"}, {"true"}, {"echo", "x"}});
 
@@ -204,7 +204,7 @@ TEST(PipelineTest, RefusesContradictions) {
   }
 }
 
-TEST(PipelineTest, TellsWhichStagesStillRun) {
+TEST(PipelineTest, ReportsWhichStagesStillRun) {
   auto pipeline = MustSpawnPipeline({{"true"}, {"sleep", "1000"}});
 
   auto status = pipeline->WaitFor(kShort);
@@ -223,7 +223,7 @@ TEST(PipelineTest, TerminateEndsAllByTheEndOfTheInput) {
   EXPECT_FALSE(pipeline->IsAlive());
 }
 
-TEST(PipelineTest, TerminateEndsWhatIsLeftWhenTheLeaderHasEnded) {
+TEST(PipelineTest, TerminateEndsTheOtherStagesAfterTheLeader) {
   auto pipeline = MustSpawnPipeline(
       {{"true"}, Command::Shell("sleep 1000 & echo $! >&2; wait"), {"cat"}});
   auto grandchild = pipeline->err(1).ReadLine(kNeverReached);
@@ -275,7 +275,7 @@ TEST(PipelineTest, IsKilledByItsDestructor) {
   EXPECT_FALSE(ProcessLives(second));
 }
 
-TEST(PipelineTest, SaysByWhatAStartFailedThatHasNoPipesLeft) {
+TEST(PipelineTest, ReportsAStartThatHasNoPipesLeft) {
   class NoPipes : public internal::Os {
    public:
     int Pipe2(int*, int) override {

@@ -144,7 +144,7 @@ TEST(PlainTerminalTest, PythonsHelpWaitsForNoKey) {
   ExpectNoPager(help);
 }
 
-TEST(PlainTerminalTest, KeepsWhatTheCommandSaysItself) {
+TEST(PlainTerminalTest, KeepsTheVariablesOfTheCommand) {
   Command command = Command::Shell("echo $TERM $PAGER; stty size; stty -a");
   command.pty = Pty{50, 132, /*echo=*/true};
   command.env.Set("TERM", "vt100").Set("PAGER", "more");
@@ -199,7 +199,7 @@ TEST(PlainTerminalTest, WritesNoHistoryUnlessAsked) {
 }
 
 // A prompt in the output, at the end of a piece, would end a reply too early.
-TEST(PromptTest, APromptThatNobodyElsePrintsIsNotFoundInTheOutput) {
+TEST(PromptTest, AUniquePromptIsNotFoundInTheOutput) {
   ReplDialect dialect;
   dialect.command = OnPlainTerminal(Command({"python3", "-q"}));
   dialect.setup =

@@ -180,7 +180,7 @@ TEST_P(NoProcTest, ATreeThatMayHaveSurvivedIsAnErrorAndItsGroupIsEnded) {
   EXPECT_TRUE(AwaitProcessEnd(second));
 }
 
-TEST_P(NoProcTest, ASignalReachesTheGroupAndSaysWhatItMayHaveMissed) {
+TEST_P(NoProcTest, ASignalReachesTheGroupAndReportsPossibleSurvivors) {
   pid_t second;
   auto process = MustSpawnGroup("sleep 1000", &second);
   absl::Status group, tree;
@@ -210,7 +210,7 @@ TEST_P(NoProcTest, AChildAloneNeedsNoProc) {
               IsOk());
 }
 
-TEST_P(NoProcTest, TheTimeoutOfRunSaysWhatMayLiveOn) {
+TEST_P(NoProcTest, TheTimeoutOfRunReportsPossibleSurvivors) {
   ScopedOs scoped(&os_);
   RunOptions options;
   options.timeout = kShort;

@@ -90,7 +90,7 @@ testing::Matcher<const Recorder::Result&> EndedBy(const ExitStatus& status) {
 }
 
 // POL-01
-TEST(ProcessPollerTest, TellsOutputsAndResultsApartByKey) {
+TEST(ProcessPollerTest, SeparatesOutputsAndResultsByKey) {
   BufferingProcessPoller<std::string> poller;
   ASSERT_THAT(poller.Run("A", Command::Shell("echo a; echo ea >&2; exit 1")),
               IsOk());
@@ -111,7 +111,7 @@ TEST(ProcessPollerTest, TellsOutputsAndResultsApartByKey) {
 }
 
 // POL-02
-TEST(ProcessPollerTest, SaysWhatIsMisused) {
+TEST(ProcessPollerTest, ReportsMisuse) {
   Recorder poller;
   ASSERT_THAT(poller.Run("A", Command({"true"})), IsOk());
 
@@ -147,7 +147,7 @@ TEST(ProcessPollerTest, ReportsAProgramThatDoesNotExist) {
 }
 
 // POL-03
-TEST(ProcessPollerTest, TellsTheEndLastAndOnce) {
+TEST(ProcessPollerTest, ReportsTheEndLastAndOnce) {
   Recorder poller;
   for (int round = 0; round < 1000 / kSlowness; ++round) {
     poller.log.clear();
@@ -198,7 +198,7 @@ TEST(ProcessPollerTest, NoticesTheEndOfAChildWithoutPipes) {
 }
 
 // POL-08
-TEST(ProcessPollerTest, ThrowsAwayWhatNobodyWants) {
+TEST(ProcessPollerTest, DropsUnwantedOutput) {
   ProcessPoller<int> poller;
   ASSERT_THAT(poller.Run(1, Command::Shell("head -c 1048576 /dev/zero; "
                                            "head -c 1048576 /dev/zero >&2")),
@@ -423,7 +423,7 @@ TEST(ProcessPollerTest, GivesAChildWithoutInputAnEndOfFile) {
   EXPECT_EQ(poller.output(1).out, "0\n");
 }
 
-TEST(ProcessPollerTest, SaysWhenTimeIsUp) {
+TEST(ProcessPollerTest, ReportsWhenTimeIsUp) {
   Recorder poller;
   ASSERT_THAT(poller.Run("A", Sleeper()), IsOk());
 
@@ -460,7 +460,7 @@ TEST(ProcessPollerTest, IsStoppedByAnotherThread) {
   other.join();
 }
 
-TEST(ProcessPollerTest, KillsWhatStillRunsWhenItIsDestroyed) {
+TEST(ProcessPollerTest, KillsRunningChildrenWhenItIsDestroyed) {
   auto poller = std::make_unique<ProcessPoller<int>>();
   std::vector<pid_t> pids;
   for (int i = 0; i < 5; ++i) {
@@ -581,7 +581,7 @@ TEST(ProcessPollerTest, NamesTheProcessesThatSurvivedAnEscalation) {
   EXPECT_THAT(poller.termination("A"), HasCode(absl::StatusCode::kNotFound));
 }
 
-TEST(ProcessPollerTest, TellsWhatALimitDidToAChild) {
+TEST(ProcessPollerTest, ReportsTheEffectOfALimit) {
   Recorder poller;
   ChildLimits limits;
   limits.timeout = kShort;
@@ -827,7 +827,7 @@ TEST(ProcessPollerTest, FindsTheFirstToSaySomething) {
   EXPECT_EQ(poller.running(), 2);
 }
 
-TEST(ProcessPollerTest, ReportsAnErrorRatherThanWhatWasFound) {
+TEST(ProcessPollerTest, ReportsAnErrorRatherThanAMatch) {
   Recorder poller;
   poller.on_output = [](const std::string&) { return absl::AbortedError(""); };
   ASSERT_THAT(poller.Run("A", Command::Shell("echo ready")), IsOk());
@@ -877,7 +877,7 @@ TEST(BufferingProcessPollerTest, KeepsNoMoreThanItMay) {
   EXPECT_EQ(poller.output(1).dropped, 48894 - 10);
 }
 
-TEST(BufferingProcessPollerTest, ForgetsWhatIsTaken) {
+TEST(BufferingProcessPollerTest, ForgetsTakenOutput) {
   BufferingProcessPoller<int> poller;
   ASSERT_THAT(poller.Run(1, Command::Shell("echo x")), IsOk());
   ASSERT_THAT(poller.Poll(kNeverReached), IsOk());

@@ -88,7 +88,7 @@ std::shared_ptr<Recorder> Record(const Command& command,
   return recorder;
 }
 
-TEST(ProcessProtocolTest, IsToldEverythingOnce) {
+TEST(ProcessProtocolTest, GetsEachEventOnce) {
   const auto recorder = std::make_shared<Recorder>();
   recorder->on_made = [&] {
     EXPECT_THAT(recorder->transport().Write("hello"), IsOk());
@@ -109,7 +109,7 @@ TEST(ProcessProtocolTest, IsToldEverythingOnce) {
 }
 
 // POL-07
-TEST(ProcessProtocolTest, IsToldOfEachPipeThatIsClosed) {
+TEST(ProcessProtocolTest, GetsTheEndOfEachPipe) {
   const auto recorder = std::make_shared<Recorder>();
   const auto reactor = MustCreate();
   ASSERT_THAT(
@@ -140,7 +140,7 @@ TEST(ProcessProtocolTest, IsToldOfEachPipeThatIsClosed) {
 }
 
 // POL-08
-TEST(ProcessProtocolTest, ThrowsAwayWhatNobodyOverrides) {
+TEST(ProcessProtocolTest, DropsDataWithoutAnOverride) {
   const auto reactor = MustCreate();
   ASSERT_THAT(reactor->Spawn(std::make_shared<ProcessProtocol>(),
                              Command::Shell("head -c 1048576 /dev/zero; "
@@ -466,7 +466,7 @@ TEST(ReactorTest, EndsAChildThatTakesTooLong) {
   EXPECT_TRUE(recorder->ended.ok() && recorder->ended->signaled());
 }
 
-TEST(ReactorTest, KillsWhatStillRunsWhenItIsDestroyed) {
+TEST(ReactorTest, KillsRunningChildrenWhenItIsDestroyed) {
   auto reactor = MustCreate();
   const auto recorder = std::make_shared<Recorder>();
   ASSERT_THAT(reactor->Spawn(recorder, Command({"sleep", "1000"})), IsOk());
@@ -529,7 +529,7 @@ TEST(ProcessTransportTest, HasNoStdinWhereThatIsNoPipe) {
   EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
 }
 
-TEST(ProcessTransportTest, TellsWhatWasDoneToEndTheChild) {
+TEST(ProcessTransportTest, ReturnsTheTerminationOfTheChild) {
   auto reactor = MustCreate();
   auto ended = std::make_shared<Recorder>();
   absl::StatusOr<Termination> last;
@@ -581,7 +581,7 @@ TEST(ReactorTest, EndsWithTheTimeOfItsThread) {
               HasCode(absl::StatusCode::kDeadlineExceeded));
   const absl::Status late = reactor->RunUntilAllEnded(kShort);
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
-  EXPECT_THAT(late.message(), HasSubstr("children still run"));
+  EXPECT_THAT(late.message(), HasSubstr(") still runs after "));
   EXPECT_THAT(WithTimeout(kShort, [&] { return reactor->Run(); }),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   const CancellationToken token;

@@ -13,7 +13,7 @@
 namespace asyncproc {
 namespace {
 
-TEST(ProcessTest, AnswersWhatItIsAsked) {
+TEST(ProcessTest, AnswersQuestions) {
   auto bc = MustSpawn(Command({"bc", "-q"}));
 
   EXPECT_THAT(bc->out().TryReadLine(), HasCode(absl::StatusCode::kUnavailable));
@@ -24,7 +24,7 @@ TEST(ProcessTest, AnswersWhatItIsAsked) {
 }
 
 // REPL-02
-TEST(ProcessTest, SaysNothingOnAnUnfinishedLineAndDoesNotHang) {
+TEST(ProcessTest, WritesNothingOnAnUnfinishedLineAndDoesNotHang) {
   auto bc = MustSpawn(Command({"bc", "-q"}));
 
   EXPECT_THAT(bc->Write("1+1"), IsOk());

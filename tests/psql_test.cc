@@ -141,7 +141,7 @@ class PsqlTest : public testing::Test {
 };
 
 // A server takes a second to start, so one test covers a whole session.
-TEST_F(PsqlTest, RepliesToWhatItIsAskedAndRemembersIt) {
+TEST_F(PsqlTest, AnswersStatementsAndKeepsTables) {
   const Reply sum = Eval("select 20+22");
   EXPECT_EQ(sum.out, "42\n");
   EXPECT_EQ(sum.status, 0);
@@ -192,7 +192,7 @@ TEST_F(PsqlTest, GoesOnAfterAStatementThatTookTooLongOrIsNotComplete) {
   }
 }
 
-TEST_F(PsqlTest, SaysSoWhenTheServerIsGone) {
+TEST_F(PsqlTest, ReportsTheEndOfTheServer) {
   server_.reset();
 
   const auto reply = psql_->Eval("select 1", kNeverReached);
@@ -203,7 +203,7 @@ TEST_F(PsqlTest, SaysSoWhenTheServerIsGone) {
               HasSubstr("server closed the connection"));
 }
 
-TEST(PsqlWithoutServerTest, FailsToStartWithWhatItSaid) {
+TEST(PsqlWithoutServerTest, FailsToStartWithItsLastWords) {
   if (!HavePsql()) GTEST_SKIP() << "there is no psql";
   TemporaryDirectory directory;
 

@@ -70,7 +70,7 @@ TEST(PtyTest, GoesOnWhenTheChildOpensItsTerminalAgain) {
 }
 
 // PTY-03
-TEST(PtyTest, EchoesWhatIsTypedUnlessToldNotTo) {
+TEST(PtyTest, EchoesTypedTextUnlessEchoIsOff) {
   for (bool echo : {true, false}) {
     auto process = MustSpawn(OnTerminal(Command({"cat"}), echo));
 
@@ -110,7 +110,7 @@ TEST(PtyTest, SetEchoTurnsItOffAndOn) {
 }
 
 // PTY-03
-TEST(PtyTest, SetEchoComesTooLateForWhatHasBeenTyped) {
+TEST(PtyTest, SetEchoComesTooLateForTypedText) {
   auto process = MustSpawn(OnTerminal(
       Command::Shell("read first; read second; echo \"$first $second\"")));
 
@@ -210,7 +210,7 @@ TEST(PtyTest, SetSizeTellsTheChild) {
   EXPECT_EQ(AllOf(*process), "50 132\r\n");
 }
 
-TEST(PtyTest, GetSizeSeesWhatTheChildHasSet) {
+TEST(PtyTest, GetSizeSeesASizeSetByTheChild) {
   auto process = MustSpawn(OnTerminal(
       Command::Shell("read x; stty rows 7 cols 9; echo ready; read x"),
       /*echo=*/false));

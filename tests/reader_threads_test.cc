@@ -64,7 +64,7 @@ TEST(ReaderThreadsTest, DoNotLetTheChildWaitForACallerThatTakesLittle) {
   EXPECT_EQ(child->out().stats().bytes, kSize);
 }
 
-TEST(ReaderThreadsTest, ReadForCallersWhoNeverReadAPipe) {
+TEST(ReaderThreadsTest, ReadForCallersThatNeverReadAPipe) {
   CountsOwnReads os;
   const internal::ScopedOs scoped(&os);
   auto cat = MustSpawn(Command({"cat"}));

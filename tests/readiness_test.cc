@@ -151,7 +151,7 @@ TEST(WaitUntilReadyTest, TakesNothingFromOtherReaders) {
   AwaitLine(*process, "three");
 }
 
-TEST(WaitUntilReadyTest, LooksAtTheStreamsThatItIsTold) {
+TEST(WaitUntilReadyTest, ChecksOnlyTheGivenStreams) {
   auto process = MustSpawn(Command::Shell("echo ready >&2; exec sleep 1000"));
 
   EXPECT_THAT(
@@ -396,7 +396,7 @@ TEST(WaitUntilReadyTest, DoesNotWaitForAGrandchildThatHoldsTheOutput) {
   AwaitProcessEnd(grandchild);
 }
 
-TEST(WaitUntilReadyTest, SaysOnTimeoutWhatTheChildSaidAndDoes) {
+TEST(WaitUntilReadyTest, ReportsOutputAndActivityOnTimeout) {
   auto process =
       MustSpawn(Command::Shell("echo hello; echo warning >&2; exec cat"));
   // cat has started.
@@ -471,7 +471,7 @@ TEST(WaitUntilReadyTest, TriesAgainWhenAnAttemptToConnectGetsLost) {
               HasCode(kDeadlineExceeded));
 }
 
-TEST(WaitUntilReadyTest, RefusesWhatCannotBe) {
+TEST(WaitUntilReadyTest, RefusesInvalidConditions) {
   auto process = MustSpawn(Command({"cat"}));
   for (const ReadyCondition& condition : {
            ReadyCondition::Line("("),

@@ -62,7 +62,7 @@ absl::StatusOr<std::string> Calculate(absl::string_view sum) {
   absl::Status status = (*bc)->Write(absl::StrCat(sum, "\n"));  // Never blocks.
   if (!status.ok()) return status;
   auto answer = (*bc)->out().ReadLine(absl::Seconds(5));
-  if (!answer.ok()) return answer.status();  // Has the last lines of stdout.
+  if (!answer.ok()) return answer.status();  // Names the command and the time.
   auto end = (*bc)->Terminate();  // Closes stdin; then signals, if necessary.
   if (!end.ok()) return end.status();
   std::cerr << "bc: " << *end << "\n";  // bc: exited with status 0
@@ -272,7 +272,7 @@ std::string Printed(const std::function<void()>& function) {
   return testing::internal::GetCapturedStdout();
 }
 
-TEST_F(ReadmeTest, TheFirstExampleDoesWhatItsCommentsTell) {
+TEST_F(ReadmeTest, TheFirstExampleDoesAsItsCommentsDescribe) {
   testing::internal::CaptureStderr();
 
   const auto answer = Calculate("6*7");

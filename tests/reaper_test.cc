@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(WithAndWithoutPidfds, ReaperTest,
                                                         info.param));
                          });
 
-TEST_P(ReaperTest, TellsHowTheChildEnded) {
+TEST_P(ReaperTest, ReportsHowTheChildEnded) {
   auto exits = MustSpawn(Command::Shell("exit 7"));
   auto killed = MustSpawn(Command::Shell("kill -USR1 $$"));
 
@@ -256,7 +256,7 @@ TEST(ReaperTest, SignalsByPidWhereThePidfdIsRefused) {
 }
 
 // Another waiter has just reaped the child.
-TEST(ReaperTest, SaysThatTheChildHasEndedWhenASignalFindsNone) {
+TEST(ReaperTest, ReportsThatTheChildHasEndedWhenASignalFindsNone) {
   OsThatRefusesToSignal os(ESRCH);
   auto process = MustSpawn(Command({"cat"}));
   {
@@ -400,7 +400,8 @@ void ExpectDataLossWhenStolen() {
   auto status = process->WaitFor(kNeverReached);
 
   EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(status.status().message(), HasSubstr("taken by someone else"));
+  EXPECT_THAT(status.status().message(),
+              HasSubstr("is lost: this program ignores SIGCHLD"));
   EXPECT_THAT(process->Wait(), HasCode(absl::StatusCode::kDataLoss));
   EXPECT_THAT(process->Terminate(), HasCode(absl::StatusCode::kDataLoss));
   EXPECT_THAT(process->Signal(SIGKILL), HasCode(absl::StatusCode::kNotFound));
@@ -409,9 +410,11 @@ void ExpectDataLossWhenStolen() {
   EXPECT_EQ(process->Read(), "hello\n");
 }
 
-TEST(ReaperTest, SaysWhenTheStatusWasStolen) { ExpectDataLossWhenStolen<Os>(); }
+TEST(ReaperTest, ReportsWhenTheStatusWasStolen) {
+  ExpectDataLossWhenStolen<Os>();
+}
 
-TEST(ReaperFallbackTest, SaysWhenTheStatusWasStolen) {
+TEST(ReaperFallbackTest, ReportsWhenTheStatusWasStolen) {
   ExpectDataLossWhenStolen<OsWithoutPidfds>();
 }
 
@@ -440,11 +443,11 @@ TEST(ReaperTest, NeedsADescriptorForTheStart) {
   EXPECT_THAT(LibraryThreads(), testing::IsEmpty());
 }
 
-TEST(ReaperTest, SaysWhenSigchldIsIgnored) {
+TEST(ReaperTest, ReportsWhenSigchldIsIgnored) {
   EXPECT_HOLDS_IN_OWN_HOST(ExpectDataLossWhenSigchldIsIgnored);
 }
 
-TEST(ReaperFallbackTest, SaysWhenSigchldIsIgnored) {
+TEST(ReaperFallbackTest, ReportsWhenSigchldIsIgnored) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     OsWithoutPidfds os;
     ScopedOs scoped_os(&os);

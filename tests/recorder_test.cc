@@ -148,7 +148,7 @@ TEST(RecorderTest, HasEveryByteOfBothStreams) {
 }
 
 // The transcript has the bytes that a bound dropped for the readers.
-TEST(RecorderTest, HasWhatABoundDropped) {
+TEST(RecorderTest, HasTheBytesThatABoundDropped) {
   auto recorder = Recorder::InMemory();
   Command command({"seq", "100000"});
   command.output_buffer = OutputBound::DropOldest(10);
@@ -158,7 +158,7 @@ TEST(RecorderTest, HasWhatABoundDropped) {
   EXPECT_EQ(recorder->transcript().BytesOf(Kind::kOut).size(), 588'895);
 }
 
-TEST(RecorderTest, HasWhatWasSaidBeforeItWasAttachedAndNotTaken) {
+TEST(RecorderTest, HasUnreadOutputFromBeforeTheAttach) {
   auto process = MustSpawn(Command::Shell("echo one; echo two; exec cat"));
   AwaitLine(*process, "one");
   EXPECT_THAT(process->out().NewCursor().ReadLine(kNeverReached),
@@ -187,7 +187,7 @@ TEST(RecorderTest, HasTheEndOfAChildThatHadEndedBefore) {
                           "the end of stderr", "exited with status 3"));
 }
 
-TEST(RecorderTest, HasSignalsBeforeWhatComesOfThem) {
+TEST(RecorderTest, HasSignalsBeforeTheirEffects) {
   auto recorder = Recorder::InMemory();
   Command command = Command::Shell(
       "trap 'echo got it' INT; echo ready; while :; do sleep 0.01; done");
@@ -244,7 +244,7 @@ TEST(RecorderTest, HasTheEndThatTheDestructorMadeOf) {
               ElementsAre("killed by SIGKILL"));
 }
 
-TEST(RecorderTest, HasWhatIsTypedAtATerminalAndItsSizes) {
+TEST(RecorderTest, HasTheTypedTextAndTheSizesOfATerminal) {
   auto recorder = Recorder::InMemory();
   Command command({"cat"});
   command.pty = Pty{30, 90, /*echo=*/false};
@@ -266,7 +266,7 @@ TEST(RecorderTest, HasWhatIsTypedAtATerminalAndItsSizes) {
   EXPECT_THAT(Events(transcript, Kind::kInClosed), Not(IsEmpty()));
 }
 
-TEST(RecorderTest, HasThatNobodyReadsAnyMore) {
+TEST(RecorderTest, HasTheEndOfTheReader) {
   auto recorder = Recorder::InMemory();
   auto process =
       MustSpawn(Recorded(Command({Helper("close_stdin_and_wait")}), recorder));
@@ -302,7 +302,7 @@ TEST(RecorderTest, CanBeUsedAgainWhenNothingWasStarted) {
   EXPECT_EQ(recorder->transcript().header.command, "true");
 }
 
-TEST(RecorderTest, RecordsWhatRunDoes) {
+TEST(RecorderTest, RecordsRun) {
   auto recorder = Recorder::InMemory();
   RunOptions options;
   options.input = "text";
@@ -357,7 +357,7 @@ TEST(RecorderTest, HasTheSignalsForAChildOfAPoller) {
 
 // ---- To a file
 
-TEST(RecorderFileTest, IsWhatWouldBeInMemory) {
+TEST(RecorderFileTest, EqualsARecordingInMemory) {
   TemporaryDirectory directory;
   const std::string path = directory.path() + "/a.jsonl";
   auto recorder = Recorder::ToFile(path);
@@ -406,7 +406,7 @@ TEST(RecorderFileTest, IsWrittenAsItHappens) {
   EXPECT_THAT(Transcript::Load(path), IsOk());
 }
 
-TEST(RecorderFileTest, SaysThatTheDiskIsFull) {
+TEST(RecorderFileTest, ReportsThatTheDiskIsFull) {
   auto recorder = Recorder::ToFile("/dev/full");
   ASSERT_THAT(recorder, IsOk());
   auto process = MustSpawn(Recorded(Command({"true"}), *recorder));
@@ -474,7 +474,7 @@ TEST(RecorderTest, HasASessionOfARepl) {
   EXPECT_EQ(Events(transcript).back(), "exited with status 0");
 }
 
-TEST(RecorderFileTest, IsForNobodyElseToReadThoughItWasThere) {
+TEST(RecorderFileTest, IsReadableOnlyByTheOwnerThoughItExisted) {
   TemporaryDirectory directory;
   const std::string path =
       directory.Write("a.jsonl", "what was in the file", 0644);
@@ -515,7 +515,7 @@ TEST(RecorderFileTest, IsNoStandardStreamOfAChild) {
 }
 
 // WST-07
-TEST(RecorderTest, HasThatTheStatusWasTakenBySomebodyElse) {
+TEST(RecorderTest, HasTheLossOfTheStatus) {
   struct sigaction ignore = {}, before;
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGCHLD, &ignore, &before);
@@ -530,7 +530,7 @@ TEST(RecorderTest, HasThatTheStatusWasTakenBySomebodyElse) {
   const TranscriptEvent& last = transcript.events.back();
   EXPECT_EQ(last.kind, Kind::kExit);
   EXPECT_EQ(last.status, std::nullopt);
-  EXPECT_THAT(last.data, HasSubstr("taken by someone else"));
+  EXPECT_THAT(last.data, HasSubstr("is lost: this program ignores SIGCHLD"));
 }
 
 }  // namespace

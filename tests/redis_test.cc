@@ -70,7 +70,7 @@ TEST_F(RedisTest, GoesOnAfterAnError) {
   EXPECT_EQ(Eval("ECHO 4711"), "4711\n");
 }
 
-TEST_F(RedisTest, SaysThatACommandThatBlocksCostsTheSession) {
+TEST_F(RedisTest, ReportsThatACommandThatBlocksCostsTheSession) {
   auto reply = redis_->Eval("BLPOP nothing 0", kShort);
 
   EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kDeadlineExceeded));

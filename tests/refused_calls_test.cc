@@ -74,7 +74,7 @@ std::ostream& operator<<(std::ostream& out, const StartCase& test) {
 
 class RefusedStartTest : public testing::TestWithParam<StartCase> {};
 
-TEST_P(RefusedStartTest, IsAnErrorThatSaysWhatFailed) {
+TEST_P(RefusedStartTest, IsAnErrorThatNamesTheFailure) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     const StartCase& test = GetParam();
     const Command command = test.command();

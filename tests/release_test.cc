@@ -62,7 +62,7 @@ TEST_F(ReleaseTest, HasTheCommittedFilesAndNoOthers) {
       "committed\n");
 }
 
-TEST_F(ReleaseTest, IsTheSameForEveryoneWhoMakesIt) {
+TEST_F(ReleaseTest, IsReproducible) {
   Script("\"$1/tools/release\" \"$1/made\"");
   Script(
       "umask 077; git clone -q \"$1\" \"$1/clone\"; git -C \"$1/clone\" config "

@@ -231,7 +231,7 @@ TEST_P(ReplyTest, PairsTwoHundredStatementsWithTheirReplies) {
   }
 }
 
-TEST_P(ReplyTest, WorksWhateverTheTerminalIsSaidToBe) {
+TEST_P(ReplyTest, WorksForAnyValueOfTerm) {
   for (const char* term : {"", "dumb", "xterm"}) {
     ReplDialect dialect = GetParam().dialect();
     if (*term == '\0') {

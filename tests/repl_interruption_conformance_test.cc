@@ -69,7 +69,7 @@ TEST_P(InterruptionTest, InterruptsAReadOfStdin) {
   ExpectToTimeOut(GetParam().reads_stdin);
 }
 
-TEST_P(InterruptionTest, InterruptsWhatItsChildrenDo) {
+TEST_P(InterruptionTest, InterruptsItsChildren) {
   if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
   if (GetParam().shell == nullptr) GTEST_SKIP() << "see its row";
 
@@ -110,7 +110,7 @@ TEST_P(InterruptionTest, TakesNoHarmFromAnInterruptWhileItIsIdle) {
 }
 
 // The time of a statement is up at any step of its execution.
-TEST_P(InterruptionTest, PairsRepliesWhateverTheTimeOfTheStatementBefore) {
+TEST_P(InterruptionTest, PairsRepliesForAnyTimeOfThePreviousStatement) {
   if (!GetParam().survives_late_interrupt) GTEST_SKIP() << "see its row";
   for (int i = 0; i < 12; ++i) {
     const int number = 1000 + i;

@@ -89,7 +89,7 @@ std::vector<Case> Cases() {
 
 class DialectTest : public testing::TestWithParam<Case> {};
 
-TEST_P(DialectTest, RepliesToWhatItIsAsked) {
+TEST_P(DialectTest, AnswersStatements) {
   auto repl = MustStart(GetParam().dialect());
 
   const Reply reply = MustEval(*repl, GetParam().sum);
@@ -98,7 +98,7 @@ TEST_P(DialectTest, RepliesToWhatItIsAsked) {
   EXPECT_EQ(reply.err, "");
 }
 
-TEST_P(DialectTest, RemembersWhatItWasTold) {
+TEST_P(DialectTest, KeepsVariables) {
   auto repl = MustStart(GetParam().dialect());
 
   MustEval(*repl, GetParam().set);
@@ -106,7 +106,7 @@ TEST_P(DialectTest, RemembersWhatItWasTold) {
   EXPECT_EQ(MustEval(*repl, GetParam().get).out, GetParam().get_reply);
 }
 
-TEST_P(DialectTest, PairsWhatIsSaidOnStderrWithItsStatement) {
+TEST_P(DialectTest, PairsStderrWithItsStatement) {
   auto repl = MustStart(GetParam().dialect());
 
   EXPECT_THAT(MustEval(*repl, GetParam().failing).err,
@@ -152,7 +152,7 @@ TEST_P(DialectTest, RefusesAnIncompleteStatementAndGoesOn) {
 }
 
 // REPL-07
-TEST_P(DialectTest, SaysSoWhenTheProgramEnds) {
+TEST_P(DialectTest, ReportsTheEndOfTheProgram) {
   auto repl = MustStart(GetParam().dialect());
 
   EXPECT_THAT(repl->Eval(GetParam().exit, kNeverReached),
@@ -162,7 +162,7 @@ TEST_P(DialectTest, SaysSoWhenTheProgramEnds) {
 }
 
 // REPL-07
-TEST_P(DialectTest, SaysSoWhenTheProgramIsKilled) {
+TEST_P(DialectTest, ReportsTheSignalThatKilledTheProgram) {
   auto repl = MustStart(GetParam().dialect());
   EXPECT_THAT(repl->process().Signal(SIGKILL), IsOk());
 
@@ -219,7 +219,7 @@ TEST(PythonTest, RepliesWithoutANewlineAndWithPromptsAndStatementsInIt) {
   EXPECT_EQ(MustEval(*python, text).out, ">>> 1+1\n... ");
 }
 
-TEST(PythonTest, TellsWhetherTheStatementFailed) {
+TEST(PythonTest, ReportsWhetherTheStatementFailed) {
   auto python = MustStart(PythonDialect());
 
   EXPECT_EQ(MustEval(*python, "1+1").status, 0);
@@ -256,7 +256,7 @@ TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
 }
 
 // REPL-08
-TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
+TEST(ShTest, ReportsTheStatusAndIsNotFooledByItsInput) {
   for (const ReplDialect& dialect : {ShDialect(), BashDialect()}) {
     auto sh = MustStart(dialect);
 
@@ -278,7 +278,7 @@ TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
 
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
-TEST(IncompleteTest, IsToldFromWhatIsComplete) {
+TEST(IncompleteTest, DiffersFromACompleteStatement) {
   struct {
     ReplDialect dialect;
     std::vector<const char*> complete;
@@ -358,7 +358,7 @@ TEST(ReplTest, NeverTakesTheAnswerToACanceledStatementForTheNextOne) {
   EXPECT_EQ(next.err, "");
 }
 
-TEST(ReplTest, SaysWhenASessionIsLostToACanceledStatement) {
+TEST(ReplTest, ReportsWhenASessionIsLostToACanceledStatement) {
   auto python = MustStart(PythonDialect());
 
   EXPECT_THAT(
@@ -376,7 +376,7 @@ TEST(ReplTest, SaysWhenASessionIsLostToACanceledStatement) {
   }
 }
 
-TEST(ReplTest, ShowsWhatAStatementSaidAndNotItsOwnMarks) {
+TEST(ReplTest, ShowsTheOutputOfAStatementWithoutMarks) {
   auto sh = MustStart(ShDialect());
   MustEval(*sh, "echo earlier >&2");
 
@@ -390,7 +390,7 @@ TEST(ReplTest, ShowsWhatAStatementSaidAndNotItsOwnMarks) {
 
 // The program ignores the first interrupt, as when an interrupt arrives before
 // the statement runs.
-TEST(ReplTest, InterruptsAgainWhatOneInterruptDoesNotEnd) {
+TEST(ReplTest, InterruptsAgainWhenOneInterruptIsNotEnough) {
   auto python = MustStart(PythonDialect());
   MustEval(*python,
            "import signal, time\n"
@@ -405,7 +405,7 @@ TEST(ReplTest, InterruptsAgainWhatOneInterruptDoesNotEnd) {
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
 }
 
-TEST(ReplTest, SaysWhenASessionIsLost) {
+TEST(ReplTest, ReportsWhenASessionIsLost) {
   ReplDialect dialect = PythonDialect();
   auto python = MustStart(dialect);
   MustEval(*python,
@@ -420,7 +420,7 @@ TEST(ReplTest, SaysWhenASessionIsLost) {
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
+TEST(ReplTest, UsesThePromptWithoutAStatementTemplate) {
   ReplDialect dialect;
   dialect.command = Command({"python3", "-q"});
   dialect.command.env.Set("TERM", "dumb");
@@ -439,7 +439,7 @@ TEST(ReplTest, GoesByThePromptWhereNothingBetterIsToBeHad) {
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
 }
 
-TEST(ReplTest, SaysHowAProgramThatPromptsHasEnded) {
+TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
   ReplDialect dialect;
   dialect.command = Command::Shell("printf '> '; exit 3");
   dialect.prompt = "> ";
@@ -488,7 +488,7 @@ TEST(ReplTest, NewDialectsAreTenLines) {
   EXPECT_EQ(MustEval(*sed, "pizza").out, "piZZa\n");
 }
 
-TEST(ReplTest, FailsToStartWithWhatTheProgramSaid) {
+TEST(ReplTest, FailsToStartWithTheOutputOfTheProgram) {
   ReplDialect dialect = ShDialect();
   dialect.command = Command::Shell("echo no license >&2; exit 2");
 

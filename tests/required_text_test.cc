@@ -38,7 +38,7 @@ TEST(RequiredTextTest, IsEmptyWhereNoneIsToBeSeen) {
 }
 
 // Combines these pieces into regexes, and tries texts that are likely to match.
-TEST(RequiredTextTest, StandsInWhateverARegexMatches) {
+TEST(RequiredTextTest, IsInEveryMatchOfTheRegex) {
   const char* const pieces[] = {
       "a",        "b",    "c",       "ab",      "\\n",        "\\.",   "\\$",
       "\\\\",     "*",    "?",       "+",       "{2}",        "{0,1}", "{",

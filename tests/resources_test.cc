@@ -71,7 +71,7 @@ class NoThreadOs : public OsWithoutPidfds {
 };
 
 // RES-03: with die_with_parent and without pidfds a start needs four threads.
-TEST(ResourcesTest, AThreadThatIsNotToBeHadIsReported) {
+TEST(ResourcesTest, AMissingThreadIsReported) {
   for (int nth = 1; nth <= 5; ++nth) {
     NoThreadOs os(nth);
     ScopedOs scoped_os(&os);

@@ -66,7 +66,7 @@ TEST(TestServerTest, IsReadyAtItsPort) {
   EXPECT_THAT((*server)->Stop(), IsOk());
 }
 
-TEST(TestServerTest, TellsTheLineThatShowedThatItIsReady) {
+TEST(TestServerTest, ReturnsTheLineThatShowedThatItIsReady) {
   auto server = TestServer::Start(
       [](int) { return Script("echo ready at 4711; exec cat"); });
   ASSERT_THAT(server, IsOk());
@@ -77,7 +77,7 @@ TEST(TestServerTest, TellsTheLineThatShowedThatItIsReady) {
               IsOkAndHolds("ready at 4711"));
 }
 
-TEST(TestServerTest, KeepsWhatTheServerWrites) {
+TEST(TestServerTest, KeepsTheOutputOfTheServer) {
   auto server = TestServer::Start([](int) {
     return Script("echo one; echo two >&2; echo ready now; exec cat");
   });
@@ -94,7 +94,7 @@ TEST(TestServerTest, KeepsWhatTheServerWrites) {
             HasSubstr("stdout: ready now\n"), HasSubstr("stdout: last\n")));
 }
 
-TEST(TestServerTest, KeepsTheLastOfWhatIsTooMuch) {
+TEST(TestServerTest, KeepsTheEndOfALargeOutput) {
   auto server = TestServer::Start(
       [](int) { return Script("echo ready now; seq 100000; exec cat"); });
   ASSERT_THAT(server, IsOk());
@@ -108,7 +108,7 @@ TEST(TestServerTest, KeepsTheLastOfWhatIsTooMuch) {
                          testing::EndsWith("\nstdout: 100000\n")));
 }
 
-TEST(TestServerTest, SaysWhyTheServerIsNotReady) {
+TEST(TestServerTest, ReportsWhyTheServerIsNotReady) {
   auto server = TestServer::Start(
       [](int) { return Script("echo no database >&2; exit 7"); });
 
@@ -277,7 +277,7 @@ TEST(ServerFixtureTest, PrintsNothingOfTheServerWhenTheTestPasses) {
               Not(HasSubstr("about us")));
 }
 
-TEST(ServerFixtureTest, PrintsWhatTheServerWroteWhenTheTestFails) {
+TEST(ServerFixtureTest, PrintsTheOutputOfTheServerWhenTheTestFails) {
   EXPECT_THAT(Report("GoodServer.Fails"),
               AllOf(HasSubstr("1 + 1"), HasSubstr("stderr: about us\n"),
                     HasSubstr("stdout: ready\n")));
@@ -320,7 +320,7 @@ TEST(MatchersTest, ExplainAnotherEnd) {
                     HasSubstr("which has ended: killed by SIGKILL")));
 }
 
-TEST(MatchersTest, ExplainWhatIsStillRunningAndWaitForItOnce) {
+TEST(MatchersTest, ExplainARunningChildAndWaitForItOnce) {
   const absl::Time start = absl::Now();
 
   EXPECT_THAT(Report("Matchers.StillRuns"),
@@ -340,7 +340,7 @@ TEST(MatchersTest, ExplainWhichLinesThereWere) {
                         "up"));
 }
 
-TEST(MatchersTest, ExplainWhatIsNoChild) {
+TEST(MatchersTest, ExplainANullPointer) {
   EXPECT_THAT(Report("Matchers.NoChild"),
               AllOf(HasSubstr("which is no child: NOT_FOUND"),
                     HasSubstr("/no/such/program")));

@@ -201,7 +201,7 @@ TEST_P(CloneTest, MovesDescriptorsToAnyNumber) {
   EXPECT_EQ(read(pipe->read_end.get(), buffer, sizeof(buffer)), 2);
 }
 
-TEST_P(CloneTest, KeepsWhatIsNotToBeClosed) {
+TEST_P(CloneTest, KeepsDescriptorsOnRequest) {
   const UniqueFd kept(fcntl(STDERR_FILENO, F_DUPFD, 50));
   internal::SpawnRequest request;
   request.argv = {"sh", "-c",

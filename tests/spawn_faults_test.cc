@@ -136,7 +136,8 @@ TEST(SpawnTest, ReportsTheFirstCandidateThatIsThereButCannotBeRun) {
   EXPECT_EQ(result.failure.error_number, EACCES);
 }
 
-TEST(ProcessTest, SaysThatAProgramInPathIsNotExecutableThoughLaterOnesAreNot) {
+TEST(ProcessTest,
+     ReportsThatAProgramInPathIsNotExecutableThoughLaterOnesAreNot) {
   TemporaryDirectory directory;
   directory.Write("data", "text", 0644);
   Command command({"data"});

@@ -100,13 +100,13 @@ TEST(SpawnTest, ShowsNoControlCharacterAndNoMoreThanTheBeginningOfALongPath) {
 }
 
 // SPN-02
-TEST(SpawnTest, TellsWhatIsNotExecutableFromWhatIsNotThere) {
+TEST(SpawnTest, DistinguishesAFileThatIsNotExecutableFromAMissingOne) {
   ExpectFailure(Command({"/etc/passwd"}), SpawnStage::kExec, EACCES,
                 {"/etc/passwd"});
 }
 
 // SPN-03
-TEST(SpawnTest, TellsWhenThePathIsNoPath) {
+TEST(SpawnTest, ReportsWhenThePathIsNoPath) {
   ExpectFailure(Command({"/etc/passwd/not/a/file"}), SpawnStage::kExec, ENOTDIR,
                 {"/etc/passwd/not/a/file"});
 }
@@ -134,7 +134,7 @@ TEST(SpawnTest, NeverFallsBackToAShell) {
 }
 
 // SPN-05
-TEST(SpawnTest, SaysThatItIsTheInterpreterThatIsMissing) {
+TEST(SpawnTest, ReportsThatItIsTheInterpreterThatIsMissing) {
   TemporaryDirectory directory;
   const std::string script =
       directory.Write("tool", "#!/no/such/interp -x\n", 0755);

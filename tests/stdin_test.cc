@@ -64,7 +64,7 @@ void AwaitStopped(Process& process) {
 }
 
 // WRT-02
-TEST(StdinTest, NeverBlocksWhoeverWrites) {
+TEST(StdinTest, NeverBlocksTheWriter) {
   Command command = Command::Shell("kill -STOP $$; exec cat");
   auto process = MustSpawn(command);
   AwaitStopped(*process);
@@ -83,7 +83,7 @@ TEST(StdinTest, NeverBlocksWhoeverWrites) {
 }
 
 // WRT-03
-TEST(StdinTest, IsClosedBehindWhatWasWritten) {
+TEST(StdinTest, IsClosedAfterTheWrittenBytes) {
   auto process = MustSpawn(Command::Shell("kill -STOP $$; exec wc -c"));
   AwaitStopped(*process);
 
@@ -135,7 +135,7 @@ TEST(StdinTest, LeavesTheSignalsOfTheHostAloneWhenTheChildDies) {
 }
 
 // WRT-06
-TEST(StdinTest, SaysHowMuchTheChildDidNotTake) {
+TEST(StdinTest, ReportsHowMuchTheChildDidNotTake) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   EXPECT_THAT(process->Write(std::string(kMebibyte, 'x')), IsOk());
   EXPECT_THAT(process->Flush(kShort),
@@ -250,7 +250,7 @@ TEST(StdinTest, StaysOpenWhenNoBytesAreWritten) {
 }
 
 // WRT-10
-TEST(StdinTest, DoesNotDelayWaitByWhatIsStillWritten) {
+TEST(StdinTest, DoesNotDelayWaitByQueuedBytes) {
   auto process = MustSpawn(Command({"echo", "foo"}));
   std::thread writer([&process] {
     const std::string data(100000, 'x');
@@ -277,7 +277,7 @@ TEST(StdinTest, TakesAnyByte) {
   EXPECT_EQ(process->Read(), data);
 }
 
-TEST(StdinTest, RefusesWhatExceedsTheLimit) {
+TEST(StdinTest, RefusesBytesThatExceedTheLimit) {
   Command command = Command::Shell("kill -STOP $$; exec wc -c");
   command.input_limit = 100000;
   auto process = MustSpawn(command);

@@ -218,7 +218,7 @@ class StdinWriterTest : public testing::Test {
     ASSERT_THAT(SetNonblocking(pipe->write_end), IsOk());
     reader_ = std::move(pipe->read_end);
     absl::StatusOr<std::unique_ptr<Reaper>> reaper =
-        Reaper::Create(/*leads_group=*/false, [] {});
+        Reaper::Create(Command({"cat"}), /*leads_group=*/false, [] {});
     ASSERT_THAT(reaper, IsOk());
     writer_ = nullptr;
     end_ = std::make_unique<ChildEnd>(*std::move(reaper));
@@ -258,7 +258,7 @@ class StdinWriterTest : public testing::Test {
   std::shared_ptr<StdinWriter> writer_;
 };
 
-TEST_F(StdinWriterTest, WritesAtOnceWhatFits) {
+TEST_F(StdinWriterTest, WritesBytesThatFitAtOnce) {
   EXPECT_THAT(writer_->Write("abc"), IsOk());
 
   EXPECT_EQ(ReadSome(reader_, 10), "abc");
@@ -267,7 +267,7 @@ TEST_F(StdinWriterTest, WritesAtOnceWhatFits) {
 }
 
 // WRT-08
-TEST_F(StdinWriterTest, KeepsWhatDoesNotFitAndTheOrderOfAllOfIt) {
+TEST_F(StdinWriterTest, QueuesBytesThatDoNotFitInOrder) {
   std::string expected;
   for (int i = 0; expected.size() < 100000; ++i) {
     const std::string piece = std::to_string(i) + " ";
@@ -282,7 +282,7 @@ TEST_F(StdinWriterTest, KeepsWhatDoesNotFitAndTheOrderOfAllOfIt) {
 }
 
 // WRT-03
-TEST_F(StdinWriterTest, ClosesBehindWhatWaits) {
+TEST_F(StdinWriterTest, ClosesAfterTheQueuedBytes) {
   const std::string data(100000, 'x');
   EXPECT_THAT(writer_->Write(data), IsOk());
 
@@ -317,7 +317,7 @@ TEST_F(StdinWriterTest, DoesNothingForNoBytes) {
 }
 
 // WRT-06
-TEST_F(StdinWriterTest, CountsWhatABrokenPipeDidNotTake) {
+TEST_F(StdinWriterTest, CountsTheBytesThatABrokenPipeDidNotTake) {
   reader_.Reset();
 
   EXPECT_THAT(writer_->Write("12345"),
@@ -333,7 +333,7 @@ TEST_F(StdinWriterTest, CountsWhatABrokenPipeDidNotTake) {
 }
 
 // WRT-06
-TEST_F(StdinWriterTest, DropsWhatWaitsWhenNobodyReadsAnyMore) {
+TEST_F(StdinWriterTest, DropsTheQueuedBytesWhenTheReaderHasGone) {
   EXPECT_THAT(writer_->Write(std::string(100000, 'x')), IsOk());
   const size_t waiting = writer_->pending();
   reader_.Reset();
@@ -356,7 +356,7 @@ TEST_F(StdinWriterTest, RefusesToWriteToAPipeThatBrokeWithNothingLost) {
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST_F(StdinWriterTest, DropsWhatWaitsWhenItIsAborted) {
+TEST_F(StdinWriterTest, DropsTheQueuedBytesWhenItIsAborted) {
   EXPECT_THAT(writer_->Write(std::string(100000, 'x')), IsOk());
   const size_t waiting = writer_->pending();
 
@@ -388,7 +388,7 @@ TEST_F(StdinWriterTest, FlushesWhenThePipeHasTakenEverything) {
   driver.join();
 }
 
-TEST_F(StdinWriterTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
+TEST_F(StdinWriterTest, TakesAllBytesOrNoneAtTheLimit) {
   Open(/*limit=*/10000);
   EXPECT_THAT(writer_->Write(std::string(10000, 'a')), IsOk());
   const size_t room = 10000 - writer_->pending();
@@ -402,7 +402,7 @@ TEST_F(StdinWriterTest, TakesAllOrNothingOfWhatExceedsTheLimit) {
   EXPECT_EQ(writer_->undelivered(), 0);
 }
 
-TEST_F(StdinWriterTest, SaysHowMuchThereIsNoMemoryFor) {
+TEST_F(StdinWriterTest, ReportsHowMuchThereIsNoMemoryFor) {
   if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
   EXPECT_HOLDS_IN_OWN_HOST([this] {
     constexpr size_t kMuch = 8 * 1024 * 1024;
@@ -474,7 +474,7 @@ TEST_F(ThreadedStdinWriterTest, WritesTheQueuedBytesAndTheEnd) {
 }
 
 // WRT-06
-TEST_F(ThreadedStdinWriterTest, FindsOutThatNobodyReadsAnyMore) {
+TEST_F(ThreadedStdinWriterTest, NoticesThatTheReaderHasGone) {
   const std::string data(1000000, 'x');
   EXPECT_THAT(writer_->Write(data), IsOk());
 

@@ -136,7 +136,7 @@ TEST(EscalationTest, IsCheckedBeforeAnythingIsDone) {
   EXPECT_THAT(process->Write("still open"), IsOk());
 }
 
-TEST(SignalTest, RefusesWhatIsNoSignalInEachScope) {
+TEST(SignalTest, RefusesInvalidSignalsInEachScope) {
   auto process = MustSpawn(Command({"cat"}));
 
   for (int number : {-1, SIGRTMAX + 1}) {
@@ -339,7 +339,7 @@ TEST(TerminateGroupTest, LeavesNoneOfTheGroup) {
   EXPECT_TRUE(bystander->IsAlive());
 }
 
-TEST(TerminateGroupTest, EndsWhatTheLeaderLeftBehind) {
+TEST(TerminateGroupTest, EndsTheMembersThatTheLeaderLeft) {
   Command command = Command::Shell("sleep 1000 & echo $!");
   command.process_group = ProcessGroup::New();
   auto process = MustSpawn(command);
@@ -570,7 +570,7 @@ TEST(TerminateTreeTest, WakesStoppedDescendants) {
   for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << pid;
 }
 
-TEST(TerminateTreeTest, NamesWhoSurvived) {
+TEST(TerminateTreeTest, NamesTheSurvivors) {
   auto process = MustSpawn(ShellWithStubbornChild());
   const pid_t stubborn = ReadPid(*process);
   AwaitLine(*process, "ready");
@@ -655,7 +655,7 @@ class OsWithInterlude : public internal::Os {
   std::function<void()> interlude_;
 };
 
-TEST(TerminateTreeTest, FindsWhoComesAfterTheFirstLook) {
+TEST(TerminateTreeTest, FindsDescendantsThatStartAfterTheFirstLook) {
   auto process = MustSpawn(
       Command::Shell("trap 'sleep 1000 & echo $!' USR1; sleep 1000 & echo $!; "
                      "while :; do wait; done"));
@@ -675,7 +675,7 @@ TEST(TerminateTreeTest, FindsWhoComesAfterTheFirstLook) {
   for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << pid;
 }
 
-TEST(TerminateGroupTest, FindsWhoJoinsAfterTheFirstLook) {
+TEST(TerminateGroupTest, FindsMembersThatJoinAfterTheFirstLook) {
   const pid_t stranger = fork();
   ASSERT_GE(stranger, 0);
   if (stranger == 0) {
@@ -725,7 +725,7 @@ class OsWithSlowStop : public internal::Os {
   int pidfd_ = -1;
 };
 
-TEST(TerminateTreeTest, FindsWhoIsStartedBeforeItsParentStops) {
+TEST(TerminateTreeTest, FindsDescendantsStartedBeforeTheirParentStops) {
   auto process =
       MustSpawn(Command::Shell("trap 'sleep 1000 & echo $!' USR1; echo ready; "
                                "while :; do read line; done"));

@@ -9,7 +9,7 @@
 namespace asyncproc::internal {
 namespace {
 
-TEST(PrintableTest, EscapesWhatATerminalTakesForACommand) {
+TEST(PrintableTest, EscapesTerminalCommands) {
   EXPECT_EQ(Printable("a\x1b]0;title\a\r\n\t\x7f"),
             "a\\x1b]0;title\\x07\\r\\n\\t\\x7f");
   EXPECT_EQ(Printable(absl::string_view("nul\0", 4)), "nul\\x00");
@@ -53,7 +53,7 @@ TEST(PrintableWordTest, GivesBashTheSameTextInPrintableCharacters) {
   EXPECT_EQ(OutputOf(Command({"bash", "-c", "printf %s " + word})), all);
 }
 
-TEST(StripControlSequencesTest, LeavesWhatAPersonSees) {
+TEST(StripControlSequencesTest, KeepsTheVisibleText) {
   EXPECT_EQ(StripControlSequences(
                 "http://localhost:\x1b[1m5173\x1b[22m/\x1b[0;38;5;9m!\x1b[m"),
             "http://localhost:5173/!");

@@ -65,7 +65,7 @@ TEST(ThreadsTest, HoldManyConversationsAtOnce) {
 }
 
 // THR-02
-TEST(ThreadsTest, AllWhoWaitGetTheStatus) {
+TEST(ThreadsTest, AllWaitingThreadsGetTheStatus) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   std::thread killer([&] {
     EXPECT_THAT(process->WaitFor(kShort),

@@ -126,7 +126,7 @@ TEST(JsonLinesTest, BringBackEveryKindOfEventAsItWas) {
   EXPECT_THAT(parsed->events, testing::ElementsAreArray(transcript.events));
 }
 
-TEST(JsonLinesTest, BringBackWhatTheChildUsed) {
+TEST(JsonLinesTest, KeepTheUsageOfTheChild) {
   ExitStatus status = ExitStatus::Exited(0);
   ResourceUsage usage;
   usage.user_time = absl::Microseconds(1);
@@ -201,7 +201,7 @@ TEST(AsciinemaTest, JoinsACharacterThatCameInPieces) {
                           Data(Kind::kOut, 4, absl::StrCat(kEuro, "b"))));
 }
 
-TEST(AsciinemaTest, ReplacesWhatIsNoUtf8) {
+TEST(AsciinemaTest, ReplacesBytesThatAreNotUtf8) {
   Transcript transcript;
   transcript.header.terminal = TerminalSize();
   // A byte that starts no character; an overlong encoding; a surrogate; a
@@ -244,7 +244,7 @@ TEST(AsciinemaTest, KeepsAMarkThatLooksLikeOneOfItsOwn) {
               testing::ElementsAreArray(transcript.events));
 }
 
-TEST(AsciinemaTest, ReadsWhatAsciinemaRecorded) {
+TEST(AsciinemaTest, ReadsRecordingsOfAsciinema) {
   EXPECT_THAT(
       MustParse("{\"version\": 2, \"width\": 80, \"height\": 24, "
                 "\"timestamp\": 1504467315, \"env\": {\"SHELL\": \"sh\"}}\n"
@@ -434,7 +434,7 @@ TEST(TranscriptTest, LeavesOutALastLineThatIsCutOff) {
   }
 }
 
-TEST(TranscriptEventTest, IsShownWithWhatItIsAbout) {
+TEST(TranscriptEventTest, PrintsItself) {
   std::vector<std::string> shown;
   for (const TranscriptEvent& event : EveryKind().events) {
     std::ostringstream out;
@@ -465,11 +465,11 @@ TEST(TranscriptEventTest, IsAnotherWhereAnyPartDiffers) {
   EXPECT_NE(event, Data(Kind::kOut, 3, "y"));
 }
 
-TEST(TranscriptTest, RefusesWhatIsNestedWithoutEnd) {
+TEST(TranscriptTest, RefusesEndlessNesting) {
   EXPECT_THAT(Transcript::Parse(std::string(100'000, '[')), HasCode(kBad));
 }
 
-TEST(TranscriptTest, RefusesWhatIsNestedDeeplyToItsEnd) {
+TEST(TranscriptTest, RefusesDeepNesting) {
   const std::string deep =
       absl::StrCat(std::string(100'000, '['), std::string(100'000, ']'));
 
@@ -510,7 +510,7 @@ TEST(TranscriptTest, IsSavedAndLoadedByTheNameOfItsFile) {
   EXPECT_THAT(Transcript::Load(cast), IsOkAndHolds(transcript));
 }
 
-TEST(TranscriptTest, IsForNobodyElseToReadUnlessTheFileWas) {
+TEST(TranscriptTest, IsReadableOnlyByTheOwnerUnlessTheFileWas) {
   TemporaryDirectory directory;
   const std::string fresh = directory.path() + "/fresh.jsonl";
   const std::string open = directory.Write("open.jsonl", "old", 0644);
@@ -525,7 +525,7 @@ TEST(TranscriptTest, IsForNobodyElseToReadUnlessTheFileWas) {
   EXPECT_EQ(info.st_mode & 0777, 0644);
 }
 
-TEST(TranscriptTest, SavesAllOrLeavesWhatWasThere) {
+TEST(TranscriptTest, SavesAllOrKeepsTheOldFile) {
   TemporaryDirectory directory;
   // A folder, which a file cannot replace.
   const std::string path = directory.path() + "/folder.jsonl";

@@ -99,7 +99,7 @@ TEST(WaitTest, ReportsAShellsWordForASignalAsTheExitCodeThatItIs) {
 }
 
 // WST-04
-TEST(WaitTest, RemembersTheStatus) {
+TEST(WaitTest, KeepsTheStatus) {
   auto process = MustSpawn(Command::Shell("exit 1"));
 
   EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(1)));
@@ -138,7 +138,7 @@ TEST(WaitTest, KnowsNoOtherFlags) {
 }
 
 // WST-07
-TEST(WaitTest, SaysSoWhenTheHostIgnoresSigchld) {
+TEST(WaitTest, ReportsALostStatusWhenTheHostIgnoresSigchld) {
   struct sigaction before, ignore = {};
   ignore.sa_handler = SIG_IGN;
   ASSERT_EQ(sigaction(SIGCHLD, &ignore, &before), 0);
@@ -170,7 +170,7 @@ class ThiefOs : public internal::Os {
 };
 
 // WST-07
-TEST(WaitTest, SaysSoWhenTheHostHasTakenTheStatus) {
+TEST(WaitTest, ReportsALostStatusWhenTheHostHasTakenIt) {
   ThiefOs os;
   const internal::ScopedOs scoped(&os);
   auto process = MustSpawn(Command::Shell("echo said; exit 3"));
@@ -262,7 +262,7 @@ TEST(WaitForTest, GivesUpWhenItsTimeIsOverAndLeavesTheChildAlone) {
 }
 
 // TMO-01
-TEST(WaitForTest, SaysWhatItWaitedForAndWhatThatSaidLast) {
+TEST(WaitForTest, ReportsTheCommandAndItsLastOutput) {
   auto process =
       MustSpawn(Command::Shell("echo one; echo two >&2; echo ready; read x"));
   AwaitLine(*process, "one");
@@ -311,7 +311,7 @@ TEST(WaitForTest, DoesNotSpinThroughManyTinyTimeouts) {
 }
 
 // TMO-03
-TEST(WaitForTest, WaitsForAsLongAsItIsTold) {
+TEST(WaitForTest, WaitsForTheGivenTime) {
   for (absl::Duration timeout :
        {absl::Hours(24 * 25), absl::Hours(24 * 30), absl::Hours(24 * 366000),
         absl::Seconds(1e18), absl::InfiniteDuration()}) {
@@ -337,7 +337,7 @@ class WrongClock {
 };
 
 // TMO-07
-TEST(WaitForTest, GivesUpInTimeWhateverTheClockOnTheWallDoes) {
+TEST(WaitForTest, GivesUpInTimeThoughTheSystemClockIsSet) {
   auto process = MustSpawn(Command({"cat"}));
   const absl::Time true_time = absl::Now();
   for (absl::Duration error : {absl::Hours(-1), absl::Hours(1)}) {
@@ -361,7 +361,7 @@ TEST(WaitForTest, GivesUpInTimeWhateverTheClockOnTheWallDoes) {
 }
 
 // TMO-07
-TEST(WaitForTest, DoesNotGiveUpBecauseTheClockOnTheWallJumps) {
+TEST(WaitForTest, DoesNotGiveUpWhenTheSystemClockJumps) {
   for (absl::Duration error : {absl::Hours(-1), absl::Hours(1)}) {
     auto process = MustSpawn(Command({"cat"}));
     WrongClock clock(absl::ZeroDuration());

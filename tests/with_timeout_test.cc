@@ -63,7 +63,7 @@ std::string TimersOfThisProcess() {
 }
 
 // TMO-08
-TEST(WithTimeoutTest, ReturnsWhatTheFunctionReturnsInTime) {
+TEST(WithTimeoutTest, ReturnsTheValueOfTheFunction) {
   EXPECT_THAT(WithTimeout(kNeverReached, [] { return 42; }), IsOkAndHolds(42));
   EXPECT_THAT(
       WithTimeout(kNeverReached, [] { return absl::StatusOr<int>(42); }),
@@ -247,7 +247,7 @@ TEST(WithTimeoutTest, LeavesACallItsOwnNearerDeadline) {
   EXPECT_THAT(line, HasCode(kDeadlineExceeded));
 }
 
-TEST(WithTimeoutTest, ReturnsWhatIsThereEvenWhenTheTimeIsUp) {
+TEST(WithTimeoutTest, ReturnsAnAvailableValueAfterTheDeadline) {
   auto process = MustSpawn(Command({"echo", "hello"}));
   ASSERT_THAT(process->Wait(), IsOk());
   absl::StatusOr<std::string> line;
@@ -445,7 +445,7 @@ TEST_F(WithTimeoutSignalTest, TakesOneThatTheHostDoesNotUse) {
   EXPECT_EQ(signals_, 0);
 }
 
-TEST_F(WithTimeoutSignalTest, SaysSoWhenTheHostUsesAll) {
+TEST_F(WithTimeoutSignalTest, ReportsThatNoSignalIsFree) {
   TakeAllBut(0);
   bool called = false;
 

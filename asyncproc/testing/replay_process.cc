@@ -12,6 +12,7 @@
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/thread.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/output_bound.h"
@@ -53,10 +54,6 @@ std::string Describe(Kind kind, absl::string_view data) {
   return event.ToString();
 }
 
-absl::Status NobodyReads() {
-  return absl::FailedPreconditionError("the child has closed its stdin");
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ReplayProcess>> ReplayProcess::Start(
@@ -78,8 +75,10 @@ absl::StatusOr<std::unique_ptr<ReplayProcess>> ReplayProcess::Start(
 ReplayProcess::ReplayProcess(Transcript transcript, Pace pace)
     : transcript_(std::move(transcript)),
       pace_(pace),
-      out_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded())),
-      err_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded())),
+      out_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded(),
+                                                 "stdout of a replay")),
+      err_buffer_(std::make_shared<OutputBuffer>(OutputBound::Unbounded(),
+                                                 "stderr of a replay")),
       out_(out_buffer_, 0),
       err_(err_buffer_, 0),
       mu_(std::make_unique<absl::Mutex>()),
@@ -166,9 +165,9 @@ void ReplayProcess::End() {
   out_buffer_->Finish();
   err_buffer_->Finish();
   if (!exit_.has_value()) {
-    exit_ = absl::DataLossError(
-        absl::StrCat("how ", internal::Printable(transcript_.header.command),
-                     " ended was not recorded"));
+    exit_ = absl::DataLossError(absl::StrCat(
+        "the end of ", internal::Printable(transcript_.header.command),
+        " was not recorded"));
   }
 }
 
@@ -200,6 +199,12 @@ absl::Status ReplayProcess::Diverge(absl::string_view instead) {
   return diverged_;
 }
 
+absl::Status ReplayProcess::Cannot(absl::string_view call,
+                                   const absl::Status& why) const {
+  return internal::Prefixed(
+      absl::StrCat("cannot ", call, " the ", DebugString()), why);
+}
+
 absl::Status ReplayProcess::Write(absl::string_view data) {
   internal::MutexLock lock(*mu_);
   return WriteLocked(data);
@@ -208,13 +213,15 @@ absl::Status ReplayProcess::Write(absl::string_view data) {
 absl::Status ReplayProcess::WriteLocked(absl::string_view data) {
   if (!diverged_.ok() || data.empty()) return diverged_;
   if (in_closed_) {
-    return absl::FailedPreconditionError("stdin has been closed");
+    return Cannot("write to",
+                  absl::FailedPreconditionError("stdin has been closed"));
   }
   while (!data.empty()) {
     Happen();
     const TranscriptEvent* const next = Next();
     if (in_broken_ || (exit_.has_value() && next == nullptr)) {
-      return NobodyReads();
+      return Cannot("write to", absl::FailedPreconditionError(
+                                    "the child has closed its stdin"));
     }
     if (next == nullptr || next->kind != Kind::kIn) {
       return Diverge(Describe(Kind::kIn, data));
@@ -256,13 +263,15 @@ absl::Status ReplayProcess::CloseStdin() {
 
 absl::StatusOr<ExitStatus> ReplayProcess::Wait(int flags) {
   if ((flags & ~WNOHANG) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Wait knows no flags but WNOHANG: ", flags));
+    return Cannot("wait for",
+                  absl::InvalidArgumentError(absl::StrCat(
+                      "the flags are ", flags, ", not 0 or WNOHANG")));
   }
   if ((flags & WNOHANG) == 0) return WaitFor(absl::InfiniteDuration());
   internal::MutexLock lock(*mu_);
   if (!diverged_.ok()) return diverged_;
-  return exit_.value_or(absl::UnavailableError("the process still runs"));
+  return exit_.value_or(absl::UnavailableError(
+      absl::StrCat("the ", DebugString(), " still runs")));
 }
 
 absl::StatusOr<ExitStatus> ReplayProcess::WaitFor(absl::Duration timeout) {
@@ -277,7 +286,7 @@ absl::StatusOr<ExitStatus> ReplayProcess::WaitFor(absl::Duration timeout) {
   return absl::Status(
       waited.code(),
       absl::StrCat("the ", DebugString(), " still runs after ",
-                   absl::FormatDuration(timeout), "; what comes next is ",
+                   absl::FormatDuration(timeout), "; the next event is ",
                    Awaited(), out_.LastLines("stdout"),
                    err_.LastLines("stderr")));
 }
@@ -293,7 +302,8 @@ absl::Status ReplayProcess::Signal(int signal, TerminationScope scope) {
 
 absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
   if (signal < 0 || signal > SIGRTMAX) {
-    return absl::InvalidArgumentError(absl::StrCat(signal, " is not a signal"));
+    return Cannot(absl::StrCat("send ", SignalDescription(signal), " to"),
+                  absl::InvalidArgumentError("there is no such signal"));
   }
   if (!diverged_.ok()) return diverged_;
   if (signal != 0) Happen();
@@ -304,8 +314,8 @@ absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
     return absl::OkStatus();
   }
   if (exit_.has_value()) {
-    return absl::NotFoundError(
-        absl::StrCat("the ", DebugString(), " has ended"));
+    return Cannot(absl::StrCat("send ", SignalDescription(signal), " to"),
+                  absl::NotFoundError("it has ended"));
   }
   if (signal == 0) return absl::OkStatus();
   TranscriptEvent sent;
@@ -331,7 +341,9 @@ absl::Status ReplayProcess::Interrupt(TerminationScope scope) {
 
 absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {
   if (grace < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("the grace is negative");
+    return Cannot("end", absl::InvalidArgumentError(absl::StrCat(
+                             "the grace of ", absl::FormatDuration(grace),
+                             " is negative")));
   }
   internal::MutexLock lock(*mu_);
   const auto asking = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_) {
@@ -421,8 +433,8 @@ absl::Status ReplayProcess::CheckComplete() const {
     const TranscriptEvent& event = transcript_.events[i];
     if (!IsAsked(event)) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat("the recording goes on, at event ", i + 1, " (",
-                     absl::FormatDuration(event.time),
+        absl::StrCat("the ", DebugString(), " is not complete: event ", i + 1,
+                     " is still to come (", absl::FormatDuration(event.time),
                      "): ", i == next_ ? Awaited() : event.ToString()));
   }
   return absl::OkStatus();

@@ -128,6 +128,8 @@ class ReplayProcess final : public Child {
   // Advances past the next event, which has been requested.
   void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // Ends the replay; returns the reason.
+  // `why`, with the call and the replay before its message.
+  absl::Status Cannot(absl::string_view call, const absl::Status& why) const;
   absl::Status Diverge(absl::string_view instead)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   absl::Status WriteLocked(absl::string_view data)

@@ -79,7 +79,7 @@ TEST(CommandTemplateTest, TakesValuesForCommandsWhenItIsEmpty) {
   EXPECT_EQ(Fill("", {"echo a | wc -c"}), "echo a | wc -c");
 }
 
-TEST(CommandTemplateTest, LeavesWhatIsNoPlaceAlone) {
+TEST(CommandTemplateTest, KeepsBracesThatAreNoPlace) {
   EXPECT_EQ(Fill("echo {a} {0} {1x} { \\{} ${x} {}", {"v"}),
             "echo {a} {0} {1x} { \\{} ${x} v");
 }
@@ -112,7 +112,7 @@ TEST(CommandTemplateTest, KeepsHostileValuesWholeInAnyQuotes) {
   }
 }
 
-TEST(CommandTemplateTest, KeepsAValueFromChangingWhatIsBesideIt) {
+TEST(CommandTemplateTest, KeepsAValueFromChangingItsNeighbours) {
   EXPECT_EQ(Fill("echo $x{}", {"y"}), "echo $x'y'");
   EXPECT_EQ(Fill("echo {}>f", {"2"}), "echo '2'>f");
   EXPECT_EQ(Fill("{} x", {"if"}), "'if' x");

@@ -133,7 +133,7 @@ TEST(LineSourceTest, HasALineForEachJob) {
   EXPECT_THAT((*source)->total(), Optional(3));
 }
 
-TEST(LineSourceTest, WakesWhoFoundNothing) {
+TEST(LineSourceTest, WakesAReaderThatFoundNoLine) {
   Pipe pipe;
   absl::Notification woken;
   auto source = LineSource::Create(std::move(pipe.read), [&] {
@@ -185,7 +185,7 @@ TEST(LineSourceTest, EndsWhileItWaitsForInput) {
   EXPECT_LT(absl::Now() - start, kNeverReached / 2);
 }
 
-TEST(LineSourceTest, TellsWhyItCannotRead) {
+TEST(LineSourceTest, ReportsWhyItCannotRead) {
   UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   auto source = LineSource::Create(std::move(directory), [] {});
   ASSERT_THAT(source, IsOk());

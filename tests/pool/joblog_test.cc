@@ -77,7 +77,7 @@ TEST(JobLogTest, StartsAnewUnlessItIsResumed) {
   EXPECT_THAT(log->Find(1, "true"), IsOkAndHolds(Past::kNone));
 }
 
-TEST(JobLogTest, KnowsWhatHasBeenDoneWhenItIsResumed) {
+TEST(JobLogTest, ListsTheFinishedJobsWhenItIsResumed) {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/log";
   {
@@ -114,7 +114,7 @@ TEST(JobLogTest, DropsALineThatWasTorn) {
             kHeader + first + FormatJobRecord(Record(2, 0, "b")));
 }
 
-TEST(JobLogTest, KnowsWhatRanWhenTheRunBeforeWasKilled) {
+TEST(JobLogTest, ListsTheJobsThatRanInAKilledRun) {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/log";
   {
@@ -178,7 +178,7 @@ TEST(JobLogTest, KeepsNoPartOfALineThatCannotBeWritten) {
   EXPECT_EQ(directory.Read("log"), kHeader);
 }
 
-TEST(JobLogTest, SaysWhichFileItCannotOpen) {
+TEST(JobLogTest, ReportsWhichFileItCannotOpen) {
   const auto log = JobLog::Create("/no/such/directory/log");
 
   EXPECT_THAT(log, HasCode(absl::StatusCode::kNotFound));

@@ -77,7 +77,7 @@ TEST(OutputStoreTest, BoundsTheMemoryOfAllTogether) {
   }
 }
 
-TEST(OutputStoreTest, GivesBackWhatIsCleared) {
+TEST(OutputStoreTest, FreesClearedMemory) {
   OutputStore store(Small());
   const std::string much(1 << 20, 'x');
   StoredOutput a(&store);
@@ -97,7 +97,7 @@ TEST(OutputStoreTest, GivesBackWhatIsCleared) {
   EXPECT_EQ(All(a), "again");
 }
 
-TEST(OutputStoreTest, MovesWithWhatItHas) {
+TEST(OutputStoreTest, MovesWithItsBytes) {
   OutputStore store(Small());
   StoredOutput a(&store);
   ASSERT_THAT(a.Append(std::string(200, 'x')), IsOk());
@@ -108,7 +108,7 @@ TEST(OutputStoreTest, MovesWithWhatItHas) {
   EXPECT_EQ(store.in_file(), 0);
 }
 
-TEST(OutputStoreTest, SaysWhereItCannotKeepOutput) {
+TEST(OutputStoreTest, ReportsWhereItCannotKeepOutput) {
   OutputStore::Options options = Small();
   options.directory = "/no/such/directory";
   OutputStore store(options);

@@ -133,7 +133,7 @@ TEST(PanelTest, HasALineForEachThatRunsAndOneForAll) {
           "[#######..............] 34/100, 2 failed, 3.4/s, 0:19 left"));
 }
 
-TEST(PanelTest, SaysHowManyWithoutATotal) {
+TEST(PanelTest, ReportsHowManyWithoutATotal) {
   PanelModel model;
   model.done = 3;
   model.known = 5;
@@ -142,7 +142,7 @@ TEST(PanelTest, SaysHowManyWithoutATotal) {
   EXPECT_THAT(RenderPanel(model, Plain()), ElementsAre("3/5+, 1.0/min"));
 }
 
-TEST(PanelTest, SaysWhatTheUserHasToKnowInsteadOfTheTimeLeft) {
+TEST(PanelTest, ShowsANoticeInsteadOfTheTimeLeft) {
   PanelModel model;
   model.total = 5;
   model.done = 1;
@@ -250,7 +250,7 @@ TEST(PanelPainterTest, LeavesNothingWhenItErases) {
   EXPECT_EQ(painter.Erase(20), "");
 }
 
-TEST(PanelPainterTest, CoversWhatIsWrappedWhenTheScreenGetsNarrower) {
+TEST(PanelPainterTest, CoversWrappedLinesWhenTheScreenGetsNarrower) {
   FakeTerminal terminal(20);
   PanelPainter painter;
   terminal.Write("before\r\n");
@@ -264,8 +264,7 @@ TEST(PanelPainterTest, CoversWhatIsWrappedWhenTheScreenGetsNarrower) {
   EXPECT_THAT(terminal.lines(), ElementsAre("before", "one", "two"));
 }
 
-TEST(PanelPainterTest,
-     CoversWhatIsWrappedBeforeItKnowsThatTheScreenIsNarrower) {
+TEST(PanelPainterTest, CoversWrappedLinesBeforeItSeesTheNewWidth) {
   FakeTerminal terminal(20);
   PanelPainter painter;
   terminal.Write("before\r\n");
@@ -281,7 +280,7 @@ TEST(PanelPainterTest,
   EXPECT_THAT(terminal.lines(), ElementsAre("before", "one", "two"));
 }
 
-TEST(PanelPainterTest, BeginsBelowWhatItForgets) {
+TEST(PanelPainterTest, BeginsBelowForgottenLines) {
   FakeTerminal terminal(20);
   PanelPainter painter;
   terminal.Write(painter.Draw({"one"}, 20));

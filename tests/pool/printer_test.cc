@@ -127,7 +127,7 @@ TEST_F(PrinterTest, DrawsNothingOverOutputThatGoesElsewhere) {
   EXPECT_EQ(out_.Rest(), "out\n");
 }
 
-TEST_F(PrinterTest, HasNoRoomWhileNobodyReads) {
+TEST_F(PrinterTest, HasNoRoomWithoutAReader) {
   PrinterOptions options = Options();
   options.backlog = 4;
   absl::Notification woken;
@@ -153,7 +153,7 @@ TEST_F(PrinterTest, HasNoRoomWhileNobodyReads) {
   EXPECT_TRUE((*printer)->HasRoom());
 }
 
-TEST_F(PrinterTest, TellsThatTheReaderHasGone) {
+TEST_F(PrinterTest, ReportsThatTheReaderHasGone) {
   const auto old = signal(SIGPIPE, SIG_IGN);
   out_.read.Reset();
   absl::Notification woken;

@@ -44,7 +44,7 @@ TEST(ResultsDirectoryTest, EmptiesTheFilesOfAnEarlierTry) {
   EXPECT_EQ(directory.Read("1/a/stdout"), "");
 }
 
-TEST(ResultsDirectoryTest, TellsJobsOfTheSameValuesApart) {
+TEST(ResultsDirectoryTest, DistinguishesJobsOfTheSameValuesApart) {
   const TemporaryDirectory directory;
   auto results = ResultsDirectory::Create(directory.path());
   ASSERT_THAT(results, IsOk());
@@ -70,7 +70,7 @@ TEST(ResultsDirectoryTest, HasANameForAnyValue) {
               IsOk());
 }
 
-TEST(ResultsDirectoryTest, SaysWhatIsInItsWay) {
+TEST(ResultsDirectoryTest, ReportsAnObstacle) {
   const TemporaryDirectory directory;
   directory.Write("file", "");
 

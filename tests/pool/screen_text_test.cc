@@ -9,7 +9,7 @@
 namespace asyncproc::cli {
 namespace {
 
-TEST(ScreenTextTest, LeavesOutWhatATerminalWouldObey) {
+TEST(ScreenTextTest, LeavesOutControlSequences) {
   EXPECT_EQ(Printable("a\033[1;31mred\033[0m b", true), "ared b");
   EXPECT_EQ(Printable("\033]0;title\ax\033]8;;url\033\\link", true), "xlink");
   EXPECT_EQ(Printable("\033(Bx\033=y\033", true), "xy");
@@ -18,11 +18,11 @@ TEST(ScreenTextTest, LeavesOutWhatATerminalWouldObey) {
   EXPECT_EQ(Printable("\033]never ended", true), "");
 }
 
-TEST(ScreenTextTest, LeavesOutWhatTurnsTheDirectionOfText) {
+TEST(ScreenTextTest, LeavesOutDirectionMarks) {
   EXPECT_EQ(Printable("a\u202Eb\u200Fc\uFEFF", true), "abc");
 }
 
-TEST(ScreenTextTest, ShowsWhatIsNoText) {
+TEST(ScreenTextTest, ShowsBytesThatAreNoText) {
   EXPECT_EQ(Printable("\xff\xc3(\xe2\x82", true),
             "?"
             "?(?"

@@ -67,7 +67,7 @@ TEST(TraceWriterTest, HasARowForEachSlot) {
   EXPECT_EQ(events[4]["tid"], 2);
 }
 
-TEST(TraceWriterTest, ColoursAndMarksWhatFailed) {
+TEST(TraceWriterTest, ColoursAndMarksFailures) {
   const TemporaryDirectory directory;
   auto trace = TraceWriter::Create(directory.path() + "/trace", "t", kOrigin);
   ASSERT_THAT(trace, IsOk());
@@ -92,7 +92,7 @@ TEST(TraceWriterTest, TakesBytesThatAreNoText) {
   EXPECT_EQ(Events(directory)[2]["name"], "\xEF\xBF\xBD\"\n\x01");
 }
 
-TEST(TraceWriterTest, RefusesWhatIsNoRegularFile) {
+TEST(TraceWriterTest, RefusesOtherThanRegularFiles) {
   EXPECT_THAT(TraceWriter::Create("/dev/null", "t", kOrigin),
               HasCode(absl::StatusCode::kInvalidArgument));
 }

@@ -50,15 +50,16 @@ ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
     "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
-    "channel, prompt, continuation, echoes, refused, incomplete, "
+    "channel, prompt, continuation, echoes, refused, incomplete, abandon), and "
+    "command (a list of words), environment (an object), terminal, "
+    "merge_stderr, interrupt_signal, interrupt_text and interrupt_repeated.");
+ABSL_FLAG(
+    std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
     "output when it waits for a command.");
-ABSL_FLAG(std::string, prompt, "",
-          "What COMMAND says when it waits for a command: a regular expression "
-          "(RE2) for the end of its output.");
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal: most programs print no "
-          "prompt without.");
+          "prompt without a terminal.");
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
 ABSL_FLAG(
     bool, json, false,
@@ -234,8 +235,8 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   for (const std::string* regex :
        {&dialect.prompt, &dialect.continuation, &dialect.incomplete}) {
     if (const RE2 parsed(*regex, RE2::Quiet); !parsed.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", *regex, "\": ", parsed.error()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", *regex, "\" is not a regular expression: ", parsed.error()));
     }
   }
   if (dialect.command.argv.empty()) {
@@ -280,7 +281,8 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   }
   if (const RE2 regex(prompt, ByteRegexOptions()); !regex.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--prompt: ", regex.error()));
+        absl::StrCat("--prompt: '", prompt,
+                     "' is not a regular expression: ", regex.error()));
   }
   return Prompted(prompt, words);
 }

@@ -16,9 +16,13 @@
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/text/printable.h"
 
 namespace asyncproc::internal {
 namespace {
+
+// The maximum number of bytes of a command in a message.
+constexpr size_t kMostShown = 500;
 
 absl::Status HasEnded() { return absl::NotFoundError("it has ended"); }
 
@@ -107,11 +111,17 @@ struct Reaper::Waiting {
   }
 };
 
-Reaper::Reaper(bool leads_group) : leads_group_(leads_group) {}
+Reaper::Reaper(const Command& command, bool leads_group)
+    : command_(Printable(command.DebugString(), kMostShown)),
+      leads_group_(leads_group) {}
+
+std::string Reaper::Name() const {
+  return absl::StrCat(command_, " (pid ", pid_, ")");
+}
 
 absl::StatusOr<std::unique_ptr<Reaper>> Reaper::Create(
-    bool leads_group, std::function<void()> on_exit) {
-  auto reaper = absl::WrapUnique(new Reaper(leads_group));
+    const Command& command, bool leads_group, std::function<void()> on_exit) {
+  auto reaper = absl::WrapUnique(new Reaper(command, leads_group));
   const UniqueFd probe(GetOs().PidfdOpen(getpid()));
   if (!probe.valid() && (errno == EMFILE || errno == ENFILE)) {
     return PipeError(errno, "cannot open a pidfd");
@@ -163,9 +173,9 @@ absl::Status Reaper::BeginAfterTheEnd() {
 
 absl::Status Reaper::StatusTaken() const {
   return absl::DataLossError(absl::StrCat(
-      "exit status of process ", pid_,
-      " taken by someone else: the program ignores SIGCHLD or waits for any "
-      "child"));
+      "the exit status of ", Name(),
+      " is lost: this program ignores SIGCHLD, or waits for any child "
+      "(waitpid(-1))"));
 }
 
 Reaper::~Reaper() { JoinWaiter(); }
@@ -252,7 +262,7 @@ absl::Status Reaper::SignalGroup(int signal) {
       Waitid(&info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) == 0;
   if (!has_its_number) {
     return absl::NotFoundError(
-        absl::StrCat("process ", pid_, " leads no group any more"));
+        absl::StrCat(Name(), " leads no process group any more"));
   }
   return GetOs().Kill(-pid_, signal) < 0 ? SignalError() : absl::OkStatus();
 }

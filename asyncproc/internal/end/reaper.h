@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/os/unique_fd.h"
@@ -36,14 +38,14 @@ namespace asyncproc::internal {
 class Reaper {
  public:
   // Called before the child is started, so that a failure to start the thread
-  // shows before there is a child. `leads_group`: the child will lead a process
-  // group. `on_exit` is called at most once, on a thread of the Reaper, and
-  // only where exit_fd() is -1. A lock is held during the call, so `on_exit`
-  // must only record the event.
-  // Errors: kResourceExhausted when there is no descriptor for a pidfd, or the
-  // thread is needed and cannot be started.
+  // shows before there is a child. `command`: for messages. `leads_group`: the
+  // child will lead a process group. `on_exit` is called at most once, on a
+  // thread of the Reaper, and only where exit_fd() is -1. A lock is held during
+  // the call, so `on_exit` must only record the event. Errors:
+  // kResourceExhausted when there is no descriptor for a pidfd, or the thread
+  // is needed and cannot be started.
   static absl::StatusOr<std::unique_ptr<Reaper>> Create(
-      bool leads_group, std::function<void()> on_exit);
+      const Command& command, bool leads_group, std::function<void()> on_exit);
 
   // Called once, after the child has been started. `pidfd` may be invalid.
   // Errors: kResourceExhausted when the kernel has pidfds, but no descriptor is
@@ -70,6 +72,8 @@ class Reaper {
   void CloseInForkedCopy() { pidfd_.Reset(); }
 
   pid_t pid() const { return pid_; }
+  // The command and the number of the child, for messages: "cat (pid 42)".
+  std::string Name() const;
 
   // Becomes readable when the child has ended; -1 where `on_exit` is called
   // instead.
@@ -120,7 +124,7 @@ class Reaper {
  private:
   struct Waiting;
 
-  explicit Reaper(bool leads_group);
+  Reaper(const Command& command, bool leads_group);
 
   std::optional<absl::StatusOr<ExitStatus>> TryReapLocked(
       Group group = Group::kRemember) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -132,6 +136,7 @@ class Reaper {
   absl::Status StatusTaken() const;
   absl::Status CheckRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const std::string command_;  // For messages.
   const bool leads_group_;
   std::shared_ptr<Waiting> waiting_;  // Null where the kernel has pidfds.
   Thread waiter_;

@@ -96,7 +96,7 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
   // starts.
   auto on_exit = std::make_shared<std::function<void()>>();
   absl::StatusOr<std::unique_ptr<Reaper>> reaper =
-      Reaper::Create(LeadsGroup(command), [on_exit] { (*on_exit)(); });
+      Reaper::Create(command, LeadsGroup(command), [on_exit] { (*on_exit)(); });
   if (!reaper.ok()) return CannotStart(command, WithStage(reaper.status()));
   const std::shared_ptr<ChildProcess> child = absl::WrapUnique(
       new ChildProcess(command, *std::move(reaper), std::move(options)));

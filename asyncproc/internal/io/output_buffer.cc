@@ -487,8 +487,8 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
   if (ready()) return absl::OkStatus();
   if (!finished_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("what is waited for is longer than the ", bound_.bytes(),
-                     " bytes of output that are kept"));
+        absl::StrCat("it does not fit into the ", bound_.bytes(),
+                     " bytes that are kept (Command::output_buffer)"));
   }
   return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
 }
@@ -573,8 +573,8 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
   MutexLock lock(mu_);
   if (Unread(*cursor) < size && size > MostUnread(*cursor)) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(size, " bytes are more than the ", MostUnread(*cursor),
-                     " bytes of output that are kept"));
+        absl::StrCat("they do not fit into the ", MostUnread(*cursor),
+                     " bytes that are kept (Command::output_buffer)"));
   }
   absl::Status status =
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {

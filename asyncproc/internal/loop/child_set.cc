@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace asyncproc::internal {
 
 ChildSet::~ChildSet() {
@@ -26,6 +28,13 @@ absl::StatusOr<PolledChild*> ChildSet::Start(
   PolledChild* const started = child->get();
   children_[started->id()] = *std::move(child);
   return started;
+}
+
+std::string ChildSet::StillRunning(size_t queued) const {
+  const std::string name = children_.begin()->second->Name();
+  const size_t others = children_.size() - 1 + queued;
+  if (others == 0) return absl::StrCat(name, " still runs");
+  return absl::StrCat(name, " and ", others, " more still run");
 }
 
 void ChildSet::Remove(PolledChild* child) { children_.erase(child->id()); }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -53,6 +54,9 @@ class ChildSet final : private PolledChild::Listener {
 
   bool empty() const { return children_.empty(); }
   size_t size() const { return children_.size(); }
+  // For messages, when there is a child: "cat (pid 42) still runs", or, with
+  // further children or `queued` ones: "cat (pid 42) and 2 more still run".
+  std::string StillRunning(size_t queued) const;
 
  private:
   void OnPending(PolledChild& child) override;

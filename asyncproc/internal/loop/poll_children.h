@@ -1,10 +1,11 @@
 #ifndef ASYNCPROC_INTERNAL_LOOP_POLL_CHILDREN_H_
 #define ASYNCPROC_INTERNAL_LOOP_POLL_CHILDREN_H_
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/os/os.h"
@@ -13,20 +14,30 @@
 namespace asyncproc::internal {
 
 // The poll loop of ProcessPoller and Reactor: handles all pending events with
-// `handle`, and steps `loop`, until `handle` returns a status, until
-// `deadline`, or until a WaitScope of this thread ends it. Events that occur
+// `handle`, and steps `loop`, until `handle` returns a status, until `timeout`
+// has passed, or until a WaitScope of this thread ends it. Events that occur
 // before the deadline are handled.
-// Errors: that of `handle`; kDeadlineExceeded with the text of `late()`;
-// kCancelled.
+// Errors: that of `handle`; kDeadlineExceeded with the text of `late()` and the
+// time; kCancelled.
 template <typename Handle, typename Late>
-absl::Status PollChildren(EventLoop& loop, absl::Time deadline, Handle handle,
-                          Late late) {
+absl::Status PollChildren(EventLoop& loop, absl::Duration timeout,
+                          Handle handle, Late late) {
+  const absl::Time start = MonotonicNow();
+  const absl::Time deadline = DeadlineAfter(timeout);
+  const auto give_up = [&] {
+    const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
+    return absl::DeadlineExceededError(absl::StrCat(
+        late(), " after ",
+        absl::FormatDuration(absl::Trunc(elapsed, absl::Microseconds(1)))));
+  };
   for (bool last = false;;) {
     if (std::optional<absl::Status> status = handle()) return *status;
-    if (last) return absl::DeadlineExceededError(late());
+    if (last) return give_up();
     last = MonotonicNow() >= deadline;
     if (!last) {
-      if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
+      absl::Status status = CheckWaitScopes();
+      if (absl::IsDeadlineExceeded(status)) return give_up();
+      if (!status.ok()) return status;
     }
     loop.Step(last ? deadline : NextLook(deadline));
   }

@@ -23,12 +23,20 @@ constexpr absl::Duration kRetry = absl::Milliseconds(100);
 // When all events have been taken, a larger capacity is freed.
 constexpr size_t kKeptEvents = 2;
 
-absl::Status Validate(const ChildLimits& limits) {
-  if (limits.timeout < absl::ZeroDuration() ||
-      limits.idle_timeout < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("a timeout of a child is negative");
+absl::Status Validate(const Command& command, const ChildLimits& limits) {
+  for (const absl::Duration timeout : {limits.timeout, limits.idle_timeout}) {
+    if (timeout >= absl::ZeroDuration()) continue;
+    return CannotStart(
+        command,
+        absl::InvalidArgumentError(absl::StrCat(
+            "the timeout of ", absl::FormatDuration(timeout), " is negative")));
   }
-  return limits.escalation.Validate();
+  absl::Status status = limits.escalation.Validate();
+  return status.ok() ? status : CannotStart(command, status);
+}
+
+absl::Status NoStdin() {
+  return absl::FailedPreconditionError("its stdin is not a pipe");
 }
 
 }  // namespace
@@ -38,7 +46,7 @@ PolledChild::PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie)
 
 absl::Status CheckPolledChild(const Command& command,
                               const ChildLimits& limits) {
-  absl::Status status = Validate(limits);
+  absl::Status status = Validate(command, limits);
   status.Update(CheckCommand(command));
   return status;
 }
@@ -47,9 +55,13 @@ absl::StatusOr<std::unique_ptr<PolledChild>> PolledChild::Start(
     EventLoop& loop, Listener& listener, uint64_t cookie,
     const Command& command, const std::vector<int>& further_pipes,
     const ChildLimits& limits) {
-  if (absl::Status status = Validate(limits); !status.ok()) return status;
+  if (absl::Status status = Validate(command, limits); !status.ok()) {
+    return status;
+  }
   if (further_pipes.size() + kFirstOutput + 3 >= EventLoop::kMostSlots) {
-    return absl::InvalidArgumentError("too many further pipes");
+    return CannotStart(
+        command, absl::InvalidArgumentError(absl::StrCat(
+                     further_pipes.size(), " further pipes are too many")));
   }
   auto self = absl::WrapUnique(new PolledChild(loop, listener, cookie));
   ChildProcess::Options options;
@@ -103,7 +115,7 @@ absl::StatusOr<ExitStatus> PolledChild::status() {
   if (auto result = child_->end().result()) return *std::move(result);
   if (auto result = reaper().TryReap()) return *std::move(result);
   // Only before the exit: an escalation may fail to end the child.
-  return absl::UnavailableError("the process still runs");
+  return absl::UnavailableError(absl::StrCat(Name(), " still runs"));
 }
 
 void PolledChild::Emit(ChildEvent::Kind kind, int fd) {
@@ -162,6 +174,23 @@ void PolledChild::Resume() {
   Wake();
 }
 
+absl::Status PolledChild::Cannot(absl::string_view call,
+                                 const absl::Status& why) {
+  if (why.ok()) return why;
+  return Prefixed(absl::StrCat("cannot ", call, " ", Name()), why);
+}
+
+absl::Status PolledChild::Write(absl::string_view data) {
+  StdinWriter* const input = child_->input();
+  return Cannot("write to", input == nullptr ? NoStdin() : input->Write(data));
+}
+
+absl::Status PolledChild::CloseInput() {
+  StdinWriter* const input = child_->input();
+  return Cannot("close stdin of",
+                input == nullptr ? NoStdin() : input->Close());
+}
+
 absl::Status PolledChild::CloseOutput(int fd) {
   for (size_t i = 0; i < streams_.size(); ++i) {
     if (streams_[i].number != fd || streams_[i].closed_told) continue;
@@ -169,8 +198,8 @@ absl::Status PolledChild::CloseOutput(int fd) {
     child_->output(i).buffer().Refuse();
     return absl::OkStatus();
   }
-  return absl::NotFoundError(absl::StrCat(
-      "descriptor ", fd, " of the child is not a pipe, or has been closed"));
+  return Cannot(absl::StrCat("close descriptor ", fd, " of"),
+                absl::NotFoundError("it is not a pipe, or has been closed"));
 }
 
 void PolledChild::CloseOutputs() {
@@ -182,13 +211,14 @@ void PolledChild::CloseOutputs() {
 
 absl::Status PolledChild::Signal(int signal) {
   child_->NoteSignal(signal, TerminationScope::kChild);
-  return Prefixed(absl::StrCat("cannot send ", SignalDescription(signal),
-                               " to process ", reaper().pid()),
-                  reaper().Signal(signal));
+  return Cannot(absl::StrCat("send ", SignalDescription(signal), " to"),
+                reaper().Signal(signal));
 }
 
 absl::Status PolledChild::Terminate(Escalation escalation) {
-  if (absl::Status status = escalation.Validate(); !status.ok()) return status;
+  if (absl::Status status = escalation.Validate(); !status.ok()) {
+    return Cannot("end", status);
+  }
   if (ended_told_) return absl::OkStatus();
   limits_ = nullptr;
   outcome_ = nullptr;
@@ -199,17 +229,18 @@ absl::Status PolledChild::Terminate(Escalation escalation) {
 
 absl::StatusOr<Termination> PolledChild::termination() {
   if (escalation_ != nullptr) {
-    return absl::UnavailableError("the child is still being ended");
+    return absl::UnavailableError(
+        absl::StrCat(Name(), " is still being ended"));
   }
   if (outcome_ == nullptr) {
-    return absl::NotFoundError("nothing was done to end the child");
+    return absl::NotFoundError(
+        absl::StrCat(Name(), " was not ended by an escalation"));
   }
   absl::StatusOr<ExitStatus> status = this->status();
   if (!status.ok()) return status.status();
   if (!outcome_->search.ok()) {
     return absl::Status(outcome_->search.code(),
-                        absl::StrCat("process ", reaper().pid(),
-                                     " has ended: ", status->ToString(),
+                        absl::StrCat(Name(), " has ended: ", status->ToString(),
                                      ", but ", outcome_->search.message()));
   }
   Termination termination = outcome_->termination;
@@ -268,14 +299,14 @@ void PolledChild::CheckLimits() {
     which = absl::StrCat("still runs after ",
                          absl::FormatDuration(limits_->timeout));
   } else if (now - last_output_ >= limits_->idle_timeout) {
-    which = absl::StrCat("has said nothing for ",
+    which = absl::StrCat("has written nothing for ",
                          absl::FormatDuration(limits_->idle_timeout));
   } else {
     return;
   }
   ChildEvent event;
   event.kind = ChildEvent::Kind::kTimedOut;
-  event.limit = absl::StrCat("process ", reaper().pid(), " ", which, ": ",
+  event.limit = absl::StrCat(Name(), " ", which, ": ",
                              DiagnoseChild(*child_).explanation);
   Emit(std::move(event));
   Terminate(Escalation(limits_->escalation)).IgnoreError();

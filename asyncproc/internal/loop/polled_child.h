@@ -83,8 +83,8 @@ class PolledChild final : public EventLoop::Watcher {
   EventLoop::WatcherId id() const { return id_; }
   uint64_t cookie() const { return cookie_; }
   Reaper& reaper() { return child_->reaper(); }
-  // Null when stdin is not a pipe.
-  StdinWriter* input() { return child_->input(); }
+  // The command and the number of the child, for messages.
+  std::string Name() { return child_->reaper().Name(); }
   // REQUIRES: the event kExited or kEnded has been taken.
   absl::StatusOr<ExitStatus> status();
 
@@ -95,13 +95,18 @@ class PolledChild final : public EventLoop::Watcher {
   void Pause();
   void Resume();
 
+  // Queues bytes for stdin, or closes it. Errors: those of StdinWriter;
+  // kFailedPrecondition when stdin is not a pipe.
+  absl::Status Write(absl::string_view data);
+  absl::Status CloseInput();
+
   // Stops reading this output. Errors: kNotFound when `fd` is not a pipe or is
   // closed.
   absl::Status CloseOutput(int fd);
   // Stops reading all outputs.
   void CloseOutputs();
 
-  // Errors: as Reaper::Signal, with the number of the child.
+  // Errors: as Reaper::Signal.
   absl::Status Signal(int signal);
 
   // Starts to end the child; this escalation replaces one that is under way.
@@ -138,6 +143,8 @@ class PolledChild final : public EventLoop::Watcher {
 
   PolledChild(EventLoop& loop, Listener& listener, uint64_t cookie);
 
+  // `why`, with the call and the child before its message.
+  absl::Status Cannot(absl::string_view call, const absl::Status& why);
   // May be called from any thread.
   void Wake();
   void BeforeClose(int fd);

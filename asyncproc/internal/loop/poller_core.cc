@@ -6,11 +6,10 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/loop/poll_children.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/wait/wait.h"
+#include "asyncproc/internal/text/prefixed.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -21,10 +20,9 @@ absl::Status CheckQueuedInput(const Command& command, size_t size) {
     return absl::OkStatus();
   }
   return absl::ResourceExhaustedError(
-      absl::StrCat(size,
-                   " bytes for the stdin of a child that is to be run "
-                   "exceed the limit of ",
-                   command.input_limit));
+      absl::StrCat("cannot write to ", command.DebugString(), ": ", size,
+                   " bytes for its stdin exceed the limit of ",
+                   command.input_limit, " (Command::input_limit)"));
 }
 
 }  // namespace
@@ -55,8 +53,9 @@ absl::StatusOr<PollerCore::Id> PollerCore::Run(Command command,
   if (absl::Status status = MakeLoop(); !status.ok()) return status;
   if (input.has_value() && command.in.kind() != Stdio::Kind::kPipe) {
     return absl::InvalidArgumentError(
-        absl::StrCat("there is input for ", command.DebugString(),
-                     ", but its stdin is ", command.in.ToString()));
+        absl::StrCat("cannot run ", command.DebugString(),
+                     ": there is input for a stdin that is not a pipe: it is ",
+                     command.in.ToString()));
   }
   const bool terminal = command.pty.has_value();
   if (!input.has_value() && !terminal &&
@@ -87,7 +86,7 @@ absl::Status PollerCore::Start(Id id, const Command& command,
       children_->Start(id, command, {}, limits);
   if (!child.ok()) return child.status();
   if (!input.empty()) {
-    absl::Status status = (*child)->input()->Write(input);
+    absl::Status status = (*child)->Write(input);
     // A child that does not read its stdin is not known here, nor an error.
     if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
       children_->Remove(*child);
@@ -100,26 +99,32 @@ absl::Status PollerCore::Start(Id id, const Command& command,
   return absl::OkStatus();
 }
 
-absl::StatusOr<StdinWriter*> PollerCore::Input(const Entry& entry) const {
-  StdinWriter* const input = entry.child->input();
-  if (input != nullptr) return input;
-  return absl::FailedPreconditionError(
-      "stdin of the child is not a pipe: it was run without input");
+std::string PollerCore::Name(const Entry& entry) const {
+  return entry.child != nullptr ? entry.child->Name()
+                                : entry.waiting->command.DebugString();
+}
+
+absl::Status PollerCore::NotEnded(Id id) const {
+  return absl::UnavailableError(
+      absl::StrCat(Name(entries_.at(id)), " has not ended"));
+}
+
+absl::Status PollerCore::NotStarted(absl::string_view call,
+                                    const Entry& entry) const {
+  if (!entry.failure.ok()) return entry.failure;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "cannot ", call, " ", Name(entry), ": it has not been started yet"));
 }
 
 absl::Status PollerCore::SendInput(Id id, absl::string_view data) {
   Entry& entry = entries_[id];
-  if (entry.child != nullptr) {
-    absl::StatusOr<StdinWriter*> input = Input(entry);
-    return input.ok() ? (*input)->Write(data) : input.status();
-  }
+  if (entry.child != nullptr) return entry.child->Write(data);
   if (!entry.failure.ok()) return entry.failure;
-  if (!entry.waiting->input.has_value()) {
+  if (!entry.waiting->input.has_value() || entry.waiting->input_closed) {
     return absl::FailedPreconditionError(
-        "stdin of the child is not a pipe: it is to run without input");
-  }
-  if (entry.waiting->input_closed) {
-    return absl::FailedPreconditionError("stdin has been closed");
+        absl::StrCat("cannot write to ", Name(entry), ": ",
+                     entry.waiting->input_closed ? "stdin has been closed"
+                                                 : "its stdin is not a pipe"));
   }
   std::string& input = *entry.waiting->input;
   absl::Status status =
@@ -130,14 +135,11 @@ absl::Status PollerCore::SendInput(Id id, absl::string_view data) {
 
 absl::Status PollerCore::CloseInput(Id id) {
   Entry& entry = entries_[id];
-  if (entry.child != nullptr) {
-    absl::StatusOr<StdinWriter*> input = Input(entry);
-    return input.ok() ? (*input)->Close() : input.status();
-  }
+  if (entry.child != nullptr) return entry.child->CloseInput();
   if (!entry.failure.ok()) return entry.failure;
   if (!entry.waiting->input.has_value()) {
-    return absl::FailedPreconditionError(
-        "stdin of the child is not a pipe: it is to run without input");
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot close stdin of ", Name(entry), ": its stdin is not a pipe"));
   }
   entry.waiting->input_closed = true;
   return absl::OkStatus();
@@ -146,8 +148,8 @@ absl::Status PollerCore::CloseInput(Id id) {
 absl::Status PollerCore::SendSignal(Id id, int signal) {
   const Entry& entry = entries_[id];
   if (entry.child != nullptr) return entry.child->Signal(signal);
-  if (!entry.failure.ok()) return entry.failure;
-  return absl::FailedPreconditionError("the child has not been started yet");
+  return NotStarted(absl::StrCat("send ", SignalDescription(signal), " to"),
+                    entry);
 }
 
 absl::Status PollerCore::Terminate(Id id, Escalation escalation) {
@@ -155,13 +157,15 @@ absl::Status PollerCore::Terminate(Id id, Escalation escalation) {
   if (entry.child != nullptr) {
     return entry.child->Terminate(std::move(escalation));
   }
-  if (absl::Status status = escalation.Validate(); !status.ok()) return status;
-  if (entry.failure.ok()) {
-    entry.failure = absl::CancelledError("terminated before it was started");
-    entry.waiting = nullptr;
-    failed_.push_back(id);
-    loop_->SetPending(true);
+  if (!entry.failure.ok()) return absl::OkStatus();
+  if (absl::Status status = escalation.Validate(); !status.ok()) {
+    return Prefixed(absl::StrCat("cannot end ", Name(entry)), status);
   }
+  entry.failure = absl::CancelledError(
+      absl::StrCat(Name(entry), " was terminated before it was started"));
+  entry.waiting = nullptr;
+  failed_.push_back(id);
+  loop_->SetPending(true);
   return absl::OkStatus();
 }
 
@@ -179,13 +183,16 @@ void PollerCore::Remove(Id id) {
 absl::StatusOr<pid_t> PollerCore::GetPid(Id id) const {
   const Entry& entry = entries_.at(id);
   if (entry.child != nullptr) return entry.child->reaper().pid();
-  return absl::FailedPreconditionError("the child has not been started yet");
+  return NotStarted("get the pid of", entry);
 }
 
 absl::StatusOr<Termination> PollerCore::GetTermination(Id id) const {
   const Entry& entry = entries_.at(id);
   if (entry.child != nullptr) return entry.child->termination();
-  return absl::NotFoundError("the child has not been started yet");
+  return absl::NotFoundError(
+      entry.failure.ok()
+          ? absl::StrCat(Name(entry), " has not been started yet")
+          : std::string(entry.failure.message()));
 }
 
 void PollerCore::Stop() {
@@ -208,17 +215,17 @@ absl::Status PollerCore::Poll(absl::Duration timeout,
   }
   polling_ = true;
   const absl::Cleanup reset = [this] { polling_ = false; };
-  return PollUnguarded(DeadlineAfter(timeout), done);
+  return PollUnguarded(timeout, done);
 }
 
-absl::Status PollerCore::PollUnguarded(absl::Time deadline,
+absl::Status PollerCore::PollUnguarded(absl::Duration timeout,
                                        const std::function<bool()>* done) {
   if (loop_ == nullptr) return *HandleEvents(done);  // No child was ever run.
   loop_->BeginSteps();
   const absl::Cleanup end = [this] { loop_->EndSteps(HasWork()); };
   return PollChildren(
-      *loop_, deadline, [&] { return HandleEvents(done); },
-      [] { return "children still run"; });
+      *loop_, timeout, [&] { return HandleEvents(done); },
+      [&] { return children_->StillRunning(queued()); });
 }
 
 std::optional<absl::Status> PollerCore::HandleEvents(
@@ -258,8 +265,8 @@ absl::Status PollerCore::AdvanceQueue() {
     if (found == entries_.end()) return absl::OkStatus();
     const absl::Status failure = found->second.failure;
     entries_.erase(found);
-    return client_.HandleEnded(
-        id, failure, absl::NotFoundError("the child was never started"));
+    return client_.HandleEnded(id, failure,
+                               absl::NotFoundError(failure.message()));
   }
   if (queue_.empty() || !HasRoom()) return absl::OkStatus();
   const Id id = queue_.front();

@@ -66,6 +66,8 @@ class PollerCore {
   void Remove(Id id);
   absl::StatusOr<pid_t> GetPid(Id id) const;
   absl::StatusOr<Termination> GetTermination(Id id) const;
+  // The result of a child that has not ended: kUnavailable.
+  absl::Status NotEnded(Id id) const;
 
   // `done`: checked first and after each callback; null to continue until all
   // children have ended.
@@ -95,7 +97,7 @@ class PollerCore {
                      const ChildLimits& limits);
   // Reports a child that could not be started, or starts the next one.
   absl::Status AdvanceQueue();
-  absl::Status PollUnguarded(absl::Time deadline,
+  absl::Status PollUnguarded(absl::Duration timeout,
                              const std::function<bool()>* done);
   // Handles the pending events. Returns the status for Poll to return, if any.
   std::optional<absl::Status> HandleEvents(const std::function<bool()>* done);
@@ -103,7 +105,11 @@ class PollerCore {
   // Whether HandleEvents has work.
   bool HasWork() const;
   bool HasRoom() const { return max_running_ == 0 || running_ < max_running_; }
-  absl::StatusOr<StdinWriter*> Input(const Entry& entry) const;
+  // The command of the child, for messages. REQUIRES: the child waits or was
+  // started.
+  std::string Name(const Entry& entry) const;
+  // The error of a call that needs a started child, by a verb and preposition.
+  absl::Status NotStarted(absl::string_view call, const Entry& entry) const;
 
   Client& client_;
   const size_t max_running_;

@@ -9,8 +9,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc::internal {
@@ -57,6 +60,10 @@ bool IsStopped(const ProcessStat& stat) {
   return now.ok() ? HasStopped(*now) : absl::IsNotFound(now.status());
 }
 
+absl::string_view ScopeName(TerminationScope scope) {
+  return scope == TerminationScope::kTree ? "tree" : "group";
+}
+
 }  // namespace
 
 TerminationTargets::TerminationTargets(ChildProcess& child,
@@ -100,8 +107,7 @@ bool TerminationTargets::MayHaveUnknown() {
 absl::Status TerminationTargets::search_status() {
   if (!MayHaveUnknown()) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
-      "the other processes of its ",
-      scope_ == TerminationScope::kTree ? "tree" : "group",
+      "the other processes of its ", ScopeName(scope_),
       " could not be searched for, and may live: ", search_.message()));
 }
 
@@ -268,17 +274,24 @@ bool TerminationTargets::AwaitStopped() {
 absl::Status TerminationTargets::Send(int signal) {
   Refresh();
   if (!ChildLives() && targets_.empty()) {
+    const std::string cannot =
+        absl::StrCat("cannot send ", SignalDescription(signal), " to ",
+                     child_.reaper().Name(), ": it has ended");
     absl::Status status = search_status();
-    if (!status.ok()) return status;
-    return absl::NotFoundError(absl::StrCat(
-        "process ", child_.reaper().pid(), " and all of its scope have ended"));
+    if (!status.ok()) return Prefixed(cannot, status);
+    return absl::NotFoundError(
+        HasOthers() ? absl::StrCat(cannot, ", like all others of its ",
+                                   ScopeName(scope_))
+                    : cannot);
   }
   SendToAll({signal}, /*search=*/true);
   // The whole group has received the signal, including unknown members.
   if (scope_ == TerminationScope::kGroup && group_reached_) {
     return absl::OkStatus();
   }
-  return search_status();
+  return Prefixed(absl::StrCat(SignalDescription(signal), " was sent to ",
+                               child_.reaper().Name()),
+                  search_status());
 }
 
 void TerminationTargets::Continue() {

@@ -176,7 +176,8 @@ class CommandTemplate::Parser {
     const std::string refusal = Refusal(scanner_);
     if (refusal.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(
-        name, " cannot be kept from being taken for a command ", refusal));
+        name, " is refused: a shell could run the value as a command ",
+        refusal));
   }
 
   const absl::string_view text_;

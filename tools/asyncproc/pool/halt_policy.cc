@@ -32,9 +32,10 @@ absl::StatusOr<HaltPolicy> HaltPolicy::Parse(absl::string_view text) {
   if (!known || !absl::SimpleAtoi(rest, &policy.count) || policy.count < 1 ||
       (policy.percent && policy.count > 100)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--halt ", text,
-        ": never, or now or soon, and fail=N, success=N or done=N, each also "
-        "N%"));
+        "'", text,
+        "' is not a value of --halt: it is never, or like now,fail=1 or "
+        "soon,success=10%: WHEN is now or soon, WHAT is fail, success or "
+        "done"));
   }
   return policy;
 }

@@ -165,7 +165,8 @@ absl::Status StoredOutput::ForEach(
           pread(store_->file(), buffer.data(), wanted, extent.offset + done);
       if (size < 0 && errno == EINTR) continue;
       if (size <= 0) {
-        return absl::DataLossError("output that was kept in a file is lost");
+        return absl::DataLossError(
+            "a temporary file with output of jobs was truncated");
       }
       absl::Status status = take(absl::string_view(buffer.data(), size));
       if (!status.ok()) return status;

@@ -599,7 +599,7 @@ void Pool::CheckReader() {
     return;
   }
   unread_ = true;
-  Fail(absl::FailedPreconditionError("the output has no reader"));
+  Fail(absl::FailedPreconditionError("the reader of stdout has closed it"));
 }
 
 // Ends the processes that ended jobs have left behind, in whatever session.

@@ -97,7 +97,7 @@ absl::Status Printer::Finish(absl::Duration timeout) {
   panel_.clear();
   panel_changed_ = true;
   if (!mu_.AwaitWithTimeout(absl::Condition(this, &Printer::IsIdle), timeout)) {
-    return absl::DeadlineExceededError("the reader does not read");
+    return absl::DeadlineExceededError("the reader of stdout does not read");
   }
   return status_;
 }
