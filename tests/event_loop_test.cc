@@ -150,8 +150,8 @@ TEST(PolledChildTest, TellsItsLifeInOrder) {
   auto child = children.Start(7, Command::Shell("cat; exit 3"), {}, {});
   ASSERT_THAT(child, IsOk());
   EXPECT_EQ((*child)->cookie(), 7);
-  ASSERT_THAT((*child)->input()->Write("hello"), IsOk());
-  ASSERT_THAT((*child)->input()->Close(), IsOk());
+  ASSERT_THAT((*child)->Write("hello"), IsOk());
+  ASSERT_THAT((*child)->CloseInput(), IsOk());
 
   std::vector<ChildEvent::Kind> kinds;
   std::string data;
