@@ -12,7 +12,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/spawn/path_search.h"
@@ -476,9 +475,9 @@ std::string Command::Explain() const {
       "0 (stdin):   ", in.ToString(), "\n", "1 (stdout):  ", out.ToString(),
       "\n", "2 (stderr):  ", err.ToString(), "\n");
   for (const auto& [child_fd, host_fd] : pass_fds) {
-    absl::StrAppend(&text,
-                    absl::StrFormat("%-12s descriptor %d\n",
-                                    absl::StrCat(child_fd, ":"), host_fd));
+    std::string number = absl::StrCat(child_fd, ":");
+    number.resize(std::max<size_t>(number.size(), 12), ' ');
+    absl::StrAppend(&text, number, " descriptor ", host_fd, "\n");
   }
   absl::StrAppend(&text, ExplainIdentity(*this), ExplainLimits(*this));
   return text;
