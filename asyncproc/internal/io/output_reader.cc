@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -58,13 +59,14 @@ absl::Status OutputReader::StartThread(const char* name,
   return absl::OkStatus();
 }
 
-void OutputReader::Open(UniqueFd fd) {
+void OutputReader::Open(UniqueFd fd, ino_t inode) {
   struct stat info;
   if (fd.valid() && fstat(fd.get(), &info) == 0) {
     is_terminal_ = S_ISCHR(info.st_mode);
-    if (S_ISFIFO(info.st_mode)) inode_ = info.st_ino;
+    is_socket_ = S_ISSOCK(info.st_mode);
   }
   fd_ = std::move(fd);
+  inode_ = inode;
   if (!fd_.valid()) buffer_->Finish();
   // For a terminal, this is not known: see PendingBytes.
   if (inode_ != 0) {
@@ -141,7 +143,9 @@ void OutputReader::ReadOnce() {
     return;
   }
   if (size == 0) {
-    if (error != 0) {
+    // ECONNRESET follows the last byte, when a child has closed its socket
+    // without reading all of its input: that is an end-of-file.
+    if (error != 0 && !(error == ECONNRESET && is_socket_)) {
       buffer_->Finish(absl::ErrnoToStatus(error, "cannot read the output"));
     }
     End();
@@ -242,6 +246,8 @@ void OutputReader::Close() {
   if (!fd_.valid()) return;
   if (options_.before_close != nullptr) options_.before_close(fd_.get());
   buffer_->SetIsEmpty(nullptr);
+  // The socket may stay open for stdin.
+  if (is_socket_) shutdown(fd_.get(), SHUT_RD);
   fd_.Reset();
   growth_.Forget();
   pending_at_exit_ = 0;

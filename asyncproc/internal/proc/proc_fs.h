@@ -69,9 +69,9 @@ absl::StatusOr<std::vector<ProcessStat>> ListGroup(pid_t leader);
 // starts or ends during the search may be missing. Errors: as ListProcesses.
 absl::StatusOr<std::vector<pid_t>> ListChildren();
 
-// The processes that have the pipe with this inode open for writing, as far as
-// visible to this process; the host itself is not among them.
-std::vector<ProcessStat> FindPipeWriters(ino_t pipe);
+// The processes that have the pipe or socket with this inode open for writing,
+// as far as visible to this process; the host itself is not among them.
+std::vector<ProcessStat> FindWriters(ino_t inode);
 
 }  // namespace asyncproc::internal
 
