@@ -86,7 +86,7 @@ std::optional<ProcessStat> Parse(pid_t pid, const std::string& text) {
   return stat;
 }
 
-// REQUIRES: CheckProc() is OK.
+// Does not call CheckProc.
 absl::StatusOr<ProcessStat> LookUp(pid_t pid) {
   const std::string path = absl::StrCat("/proc/", pid, "/stat");
   absl::StatusOr<std::string> text = ReadProcFile(path);
@@ -128,6 +128,17 @@ absl::StatusOr<ProcessStat> LookUpProcess(pid_t pid) {
                : status;
   }
   return LookUp(pid);
+}
+
+absl::StatusOr<ProcessStat> LookUpAgain(const ProcessStat& stat) {
+  // Number and start time are those of our /proc, so no check of it is needed.
+  absl::StatusOr<ProcessStat> now = LookUp(stat.pid);
+  if (now.ok() && now->start_time == stat.start_time) return now;
+  now = LookUpProcess(stat.pid);
+  if (now.ok() && now->start_time != stat.start_time) {
+    return absl::NotFoundError("the number is another process's");
+  }
+  return now;
 }
 
 std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
