@@ -79,7 +79,7 @@ class Stdio {
   //   some 200 KiB fit in large writes, but only 278 writes of one byte.
   //   Command::pipe_size has no effect.
   // - A child that is blocked in a write when the host closes the stream may
-  //   get ECONNRESET or EPIPE without a SIGPIPE. Its next write gets both.
+  //   get EPIPE without a SIGPIPE. Its next write gets both.
   static Stdio Socket() { return Stdio(Kind::kSocket); }
   // For stdout only, with `in` set to Socket: the same socket, in both
   // directions, as inetd gives it to a server: `rsync --daemon`, `sshd -i`,

@@ -340,6 +340,23 @@ TEST(SharedSocketTest, TakesInputAfterTheEndOfItsOutput) {
   ExpectEnd(*process, ExitStatus::Exited(5));
 }
 
+// Linux would give ECONNRESET if the host left bytes of the child unread.
+TEST(SharedSocketTest, GivesEndOfFileAfterItsOutputIsClosed) {
+  Command command =
+      WithSharedSocket(Python("import os\n"
+                              "os.write(1, b'x' * 100000)\n"
+                              "os.write(2, b'written\\n')\n"
+                              "while os.read(0, 100): pass\n"));
+  command.output_buffer = OutputBound::BlockChild(1024);
+  auto process = MustSpawn(command);
+  EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("written"));
+
+  process->out().Close();
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+
+  ExpectEnd(*process);
+}
+
 TEST(SharedSocketTest, CarriesStderrToo) {
   Command command =
       WithSharedSocket(Command::Shell("echo one; echo two >&2; echo three"));

@@ -38,6 +38,16 @@ constexpr size_t kMostInTerminal = 128 * 1024;
 // The interval of reading when poll itself fails, for example without memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
 
+// The socket may stay open for stdin. If its last descriptor were closed with
+// unread bytes, the child would get ECONNRESET in place of the end of its
+// stdin.
+void ShutDownReading(int socket) {
+  shutdown(socket, SHUT_RD);
+  char unread[4096];
+  while (recv(socket, unread, sizeof(unread), MSG_DONTWAIT) > 0) {
+  }
+}
+
 }  // namespace
 
 OutputReader::OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
@@ -246,8 +256,7 @@ void OutputReader::Close() {
   if (!fd_.valid()) return;
   if (options_.before_close != nullptr) options_.before_close(fd_.get());
   buffer_->SetIsEmpty(nullptr);
-  // The socket may stay open for stdin.
-  if (is_socket_) shutdown(fd_.get(), SHUT_RD);
+  if (is_socket_) ShutDownReading(fd_.get());
   fd_.Reset();
   growth_.Forget();
   pending_at_exit_ = 0;
