@@ -12,7 +12,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/spawn/path_search.h"
@@ -77,6 +76,11 @@ absl::Status ValidateStream(absl::string_view name, const Stdio& stream) {
         return Invalid("only err can go where stdout goes, not ", name);
       }
       break;
+    case Stdio::Kind::kToStdin:
+      if (name != "out") {
+        return Invalid("only out can share the socket of in, not ", name);
+      }
+      break;
     case Stdio::Kind::kFd:
       if (stream.fd() < 0) {
         return Invalid(name, " is set to descriptor ", stream.fd());
@@ -106,6 +110,11 @@ absl::Status ValidateDescriptors(const Command& command) {
     if (absl::Status status = ValidateStream(name, stream); !status.ok()) {
       return status;
     }
+  }
+  if (command.out.kind() == Stdio::Kind::kToStdin &&
+      command.in.kind() != Stdio::Kind::kSocket) {
+    return Invalid("out shares the socket of in, but in is ",
+                   command.in.ToString(), ": set it to Stdio::Socket()");
   }
   for (const auto& [child_fd, host_fd] : command.pass_fds) {
     if (child_fd < 0 || host_fd < 0) {
@@ -341,6 +350,11 @@ Stdio Stdio::Fd(int fd) {
   return stdio;
 }
 
+bool Stdio::HasHostEnd() const {
+  return kind_ == Kind::kPipe || kind_ == Kind::kLineBuffered ||
+         kind_ == Kind::kSocket || kind_ == Kind::kToStdin;
+}
+
 std::string Stdio::ToString() const {
   switch (kind_) {
     case Kind::kPipe:
@@ -357,6 +371,10 @@ std::string Stdio::ToString() const {
       return "as stdout";
     case Kind::kClosed:
       return "closed";
+    case Kind::kSocket:
+      return "socket";
+    case Kind::kToStdin:
+      return "as stdin";
     case Kind::kFile:
       break;
   }
@@ -476,9 +494,9 @@ std::string Command::Explain() const {
       "0 (stdin):   ", in.ToString(), "\n", "1 (stdout):  ", out.ToString(),
       "\n", "2 (stderr):  ", err.ToString(), "\n");
   for (const auto& [child_fd, host_fd] : pass_fds) {
-    absl::StrAppend(&text,
-                    absl::StrFormat("%-12s descriptor %d\n",
-                                    absl::StrCat(child_fd, ":"), host_fd));
+    std::string number = absl::StrCat(child_fd, ":");
+    number.resize(std::max<size_t>(number.size(), 12), ' ');
+    absl::StrAppend(&text, number, " descriptor ", host_fd, "\n");
   }
   absl::StrAppend(&text, ExplainIdentity(*this), ExplainLimits(*this));
   return text;

@@ -45,6 +45,8 @@ class Stdio {
     kToStdout,
     kLineBuffered,
     kClosed,
+    kSocket,
+    kToStdin,
   };
   enum class FileMode {
     kRead,
@@ -61,6 +63,33 @@ class Stdio {
   // 24 rows and 80 columns, and is otherwise like a pipe: no echo, no "\r\n",
   // no Ctrl-C; stdin is set separately. See Command::pty for a full terminal.
   static Stdio LineBuffered() { return Stdio(Kind::kLineBuffered); }
+  // As Pipe, but one end of a connected pair of AF_UNIX stream sockets: for a
+  // program that wants a socket, and for bulk data, which may pass faster than
+  // through a pipe (see the figures in the README). Everything that a Process
+  // does with a pipe it does with the socket: no SIGPIPE comes to the host,
+  // CloseStdin gives the child end-of-file, and no byte is lost at the exit.
+  //
+  // The differences for the child:
+  // - /dev/stdin, /dev/stdout and /proc/self/fd/1 cannot be opened (ENXIO):
+  //   `cat /dev/stdin` and `echo text > /dev/stderr` fail.
+  // - Programs that look at the type of their streams may act differently:
+  //   bash, with a socket as its stdin, reads ~/.bashrc even without a
+  //   terminal, as under rshd.
+  // - The kernel counts its own overhead: by default (net.core.wmem_default),
+  //   some 200 KiB fit in large writes, but only 278 writes of one byte.
+  //   Command::pipe_size has no effect.
+  // - A child that is blocked in a write when the host closes the stream may
+  //   get EPIPE without a SIGPIPE. Its next write gets both.
+  static Stdio Socket() { return Stdio(Kind::kSocket); }
+  // For stdout only, with `in` set to Socket: the same socket, in both
+  // directions, as inetd gives it to a server: `rsync --daemon`, `sshd -i`,
+  // `git daemon --inetd`. CloseStdin ends the direction to the child, and the
+  // other direction stays open. A child that closes only one of the two
+  // descriptors ends neither direction.
+  //
+  //   command.in = asyncproc::Stdio::Socket();
+  //   command.out = asyncproc::Stdio::ToStdin();
+  static Stdio ToStdin() { return Stdio(Kind::kToStdin); }
   // /dev/null: end-of-file at once, or output that is discarded.
   static Stdio Null() { return Stdio(Kind::kNull); }
   // The host's own stream of the same number; closed if the host's is closed.
@@ -85,8 +114,12 @@ class Stdio {
   FileMode mode() const { return mode_; }
   int fd() const { return fd_; }
 
+  // Whether the host has the other end of the stream, and reads or writes it:
+  // Pipe, LineBuffered, Socket and ToStdin.
+  bool HasHostEnd() const;
+
   // "pipe", "/dev/null", "inherited", "> 'log'", "descriptor 7", "as stdout",
-  // "closed".
+  // "closed", "socket", "as stdin".
   std::string ToString() const;
 
  private:

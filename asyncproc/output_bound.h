@@ -28,7 +28,8 @@ class OutputBound {
   static OutputBound BlockChild(size_t bytes) {
     return OutputBound(Policy::kBlockChild, bytes);
   }
-  // Keeps the last `bytes`.
+  // Keeps the last `bytes`. The buffer needs up to twice as much memory: the
+  // kept bytes are contiguous, and are moved to its front only when it is full.
   static OutputBound DropOldest(size_t bytes) {
     return OutputBound(Policy::kDropOldest, bytes);
   }

@@ -282,7 +282,7 @@ std::vector<PipeHolder> OutputStream::holders() const {
   std::vector<PipeHolder> holders;
   if (pipe_ == 0 || buffer_->IsFinished()) return holders;
   for (const internal::ProcessStat& process :
-       internal::FindPipeWriters(pipe_)) {
+       internal::FindWriters(pipe_)) {
     holders.push_back({process.pid, process.command});
   }
   return holders;

@@ -346,7 +346,7 @@ class OutputStream : public OutputCursor {
 
   // The processes that have the stream open for writing, as far as this program
   // may see them in /proc: after the child has ended, the processes that it
-  // left behind. Pipes only: none for a terminal.
+  // left behind. Pipes and sockets only: none for a terminal.
   std::vector<PipeHolder> holders() const;
 
  private:

@@ -115,9 +115,9 @@ struct Process::Core {
       : command(std::move(command)),
         child(std::move(child)),
         out(this->child->buffer(ChildProcess::kOut),
-            this->child->output(ChildProcess::kOut).pipe_inode()),
+            this->child->output(ChildProcess::kOut).inode()),
         err(this->child->buffer(ChildProcess::kErr),
-            this->child->output(ChildProcess::kErr).pipe_inode()) {
+            this->child->output(ChildProcess::kErr).inode()) {
     if (this->child->terminal() >= 0) {
       terminal.emplace(Terminal(this->child->terminal(), this->child->input(),
                                 this->child->reaper().Name()));

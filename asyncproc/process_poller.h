@@ -107,12 +107,13 @@ class ProcessPoller : private internal::PollerCore::Client {
   // end. With an empty `input`, stdin is a pipe with nothing in it yet. In both
   // cases with `input`, stdin stays open, for SendInput, until CloseInput.
   // Errors: kAlreadyExists while a child of that key has not ended;
-  // kInvalidArgument for input when command.in is not a pipe, or for an invalid
-  // command or invalid limits; kResourceExhausted for input that exceeds
-  // Command::input_limit; and, when the child is started at once, as
-  // Process::Spawn, and kInvalidArgument for input that a terminal does not
-  // take. After an error there is no such child, and no callback. If a queued
-  // child cannot be started later, OnFailure is called for it.
+  // kInvalidArgument for input when command.in is not a pipe or socket, for
+  // Stdio::ToStdin without input, or for an invalid command or invalid limits;
+  // kResourceExhausted for input that exceeds Command::input_limit; and, when
+  // the child is started at once, as Process::Spawn, and kInvalidArgument for
+  // input that a terminal does not take. After an error there is no such child,
+  // and no callback. If a queued child cannot be started later, OnFailure is
+  // called for it.
   absl::Status Run(const Key& key, Command command,
                    std::optional<std::string> input = std::nullopt,
                    const ChildLimits& limits = ChildLimits());

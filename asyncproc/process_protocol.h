@@ -193,13 +193,13 @@ class Reactor {
   Reactor& operator=(const Reactor&) = delete;
 
   // Starts `command` now; the calls of the protocol come from Run. A stream has
-  // data, or takes it, if it is a pipe (the default), Stdio::LineBuffered or
-  // the terminal of Command::pty, whose output comes as that of stdout.
-  // `further_pipes`: further descriptors of the child, from 3 on, to which it
-  // writes; their data comes to ChildDataReceived.
-  // Errors: as Process::Spawn; kFailedPrecondition for a protocol that has been
-  // used; kInvalidArgument for a further pipe whose number is in use already.
-  // The protocol is not called then.
+  // data, or takes it, if it is a pipe (the default), a socket,
+  // Stdio::LineBuffered or the terminal of Command::pty, whose output comes as
+  // that of stdout. `further_pipes`: further descriptors of the child, from 3
+  // on, to which it writes; their data comes to ChildDataReceived. Errors: as
+  // Process::Spawn; kFailedPrecondition for a protocol that has been used;
+  // kInvalidArgument for a further pipe whose number is in use already. The
+  // protocol is not called then.
   absl::Status Spawn(std::shared_ptr<ProcessProtocol> protocol,
                      const Command& command,
                      const std::vector<int>& further_pipes = {},

@@ -394,8 +394,7 @@ absl::Status ChildRun::Failed(const absl::Status& why,
 }
 
 bool IsCaptured(const Command& command, const Stdio& stream) {
-  return command.pty.has_value() || stream.kind() == Stdio::Kind::kPipe ||
-         stream.kind() == Stdio::Kind::kLineBuffered;
+  return command.pty.has_value() || stream.HasHostEnd();
 }
 
 absl::Status Validate(const Command& command, const RunOptions& options) {

@@ -42,6 +42,7 @@ using testing::HasSubstr;
 
 enum class Method {
   kPipe2,
+  kSocketPair,
   kOpen,
   kEventFd,
   kDuplicate,
@@ -57,10 +58,10 @@ enum class Method {
 
 const char* Name(Method method) {
   static const char* const names[] = {
-      "Pipe2",           "Open",   "EventFd",
-      "Duplicate",       "Clone",  "PidfdOpen",
-      "PidfdSendSignal", "Waitid", "Read",
-      "Write",           "Poll",   "ThreadCreate"};
+      "Pipe2",       "SocketPair", "Open",      "EventFd",
+      "Duplicate",   "Clone",      "PidfdOpen", "PidfdSendSignal",
+      "Waitid",      "Read",       "Write",     "Poll",
+      "ThreadCreate"};
   return names[static_cast<int>(method)];
 }
 
@@ -82,6 +83,9 @@ class FaultyOs : public Base {
 
   int Pipe2(int fds[2], int flags) override {
     return Fails(Method::kPipe2) ? -1 : Base::Pipe2(fds, flags);
+  }
+  int SocketPair(int fds[2]) override {
+    return Fails(Method::kSocketPair) ? -1 : Base::SocketPair(fds);
   }
   int Open(const char* path, int flags, mode_t mode) override {
     return Fails(Method::kOpen) ? -1 : Base::Open(path, flags, mode);
@@ -120,6 +124,9 @@ class FaultyOs : public Base {
   }
   ssize_t WriteQuietly(int fd, const void* data, size_t size) override {
     return Fails(Method::kWrite) ? -1 : Base::WriteQuietly(fd, data, size);
+  }
+  ssize_t Send(int fd, const void* data, size_t size) override {
+    return Fails(Method::kWrite) ? -1 : Base::Send(fd, data, size);
   }
   int Poll(pollfd* fds, nfds_t count, absl::Time deadline) override {
     return Fails(Method::kPoll) ? -1 : Base::Poll(fds, count, deadline);
@@ -215,10 +222,7 @@ void ExpectSpawnError(const absl::Status& status, const Fault& fault) {
 }
 
 // A conversation. Each operation that fails returns a documented error code.
-void Talk(bool die_with_parent, const Fault& fault) {
-  Command command({"cat"});
-  command.err = Stdio::Null();
-  command.die_with_parent = die_with_parent;
+void TalkTo(const Command& command, const Fault& fault) {
   auto process = Process::Spawn(command);
   if (!process.ok()) {
     ExpectSpawnError(process.status(), fault);
@@ -257,6 +261,22 @@ void Talk(bool die_with_parent, const Fault& fault) {
   ASSERT_THAT(status, IsOk());
   EXPECT_TRUE(status->ok() || *status == ExitStatus::Signaled(SIGPIPE))
       << *status;
+}
+
+void Talk(bool die_with_parent, const Fault& fault) {
+  Command command({"cat"});
+  command.err = Stdio::Null();
+  command.die_with_parent = die_with_parent;
+  TalkTo(command, fault);
+}
+
+void TalkOnSocket(bool die_with_parent, const Fault& fault) {
+  Command command({"cat"});
+  command.in = Stdio::Socket();
+  command.out = Stdio::ToStdin();
+  command.err = Stdio::Null();
+  command.die_with_parent = die_with_parent;
+  TalkTo(command, fault);
 }
 
 // The same on a terminal, or with a terminal for stdout only.
@@ -354,7 +374,8 @@ int InjectEach(const Fault& fault, Scenario scenario, bool die_with_parent) {
 // Injects the fault in all scenarios. Returns the largest number of injections.
 int InjectEverywhere(const Fault& fault) {
   int most = 0;
-  for (Scenario scenario : {Talk, TalkOnPty, TalkLineBuffered, End}) {
+  for (Scenario scenario :
+       {Talk, TalkOnSocket, TalkOnPty, TalkLineBuffered, End}) {
     for (bool die_with_parent : {false, true}) {
       most = std::max(
           {most, InjectEach<Os>(fault, scenario, die_with_parent),
@@ -370,12 +391,13 @@ class FaultInjectionTest : public testing::TestWithParam<Fault> {};
 INSTANTIATE_TEST_SUITE_P(
     Each, FaultInjectionTest,
     testing::Values(
-        Fault{Method::kPipe2, EMFILE}, Fault{Method::kOpen, EACCES},
-        Fault{Method::kOpen, EMFILE}, Fault{Method::kOpen, ENOSPC},
-        Fault{Method::kEventFd, EMFILE}, Fault{Method::kDuplicate, EMFILE},
-        Fault{Method::kClone, EAGAIN}, Fault{Method::kClone, ENOMEM},
-        Fault{Method::kClone, EMFILE}, Fault{Method::kPidfdOpen, ENOSYS},
-        Fault{Method::kPidfdOpen, EPERM}, Fault{Method::kPidfdOpen, EMFILE},
+        Fault{Method::kPipe2, EMFILE}, Fault{Method::kSocketPair, EMFILE},
+        Fault{Method::kOpen, EACCES}, Fault{Method::kOpen, EMFILE},
+        Fault{Method::kOpen, ENOSPC}, Fault{Method::kEventFd, EMFILE},
+        Fault{Method::kDuplicate, EMFILE}, Fault{Method::kClone, EAGAIN},
+        Fault{Method::kClone, ENOMEM}, Fault{Method::kClone, EMFILE},
+        Fault{Method::kPidfdOpen, ENOSYS}, Fault{Method::kPidfdOpen, EPERM},
+        Fault{Method::kPidfdOpen, EMFILE},
         Fault{Method::kPidfdSendSignal, EPERM},
         Fault{Method::kPidfdSendSignal, ENOSYS},
         Fault{Method::kThreadCreate, EAGAIN}, Fault{Method::kRead, EIO},

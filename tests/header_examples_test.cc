@@ -122,6 +122,13 @@ void Report(size_t index, const absl::StatusOr<asyncproc::ExitStatus>& status) {
   // end
 }
 
+[[maybe_unused]] void ShareSocket(asyncproc::Command command) {
+  // command.h: begin
+  command.in = asyncproc::Stdio::Socket();
+  command.out = asyncproc::Stdio::ToStdin();
+  // end
+}
+
 [[maybe_unused]] void RunVia() {
   // command.h: begin
   asyncproc::Command hostname({"hostname"});

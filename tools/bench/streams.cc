@@ -48,10 +48,12 @@ void MustEndWell(Process& process) {
 // `Extra` uses the output besides the reader of the stream. Advance runs after
 // each read, and Finish after the end of the output, of `size` bytes.
 template <typename Extra>
-void Drain(benchmark::State& state) {
+void DrainFrom(benchmark::State& state, const Stdio& out) {
   const int64_t size = Scaled(kDrained);
   for (auto _ : state) {
-    auto process = Process::Spawn(Command(Source(size)));
+    Command command(Source(size));
+    command.out = out;
+    auto process = Process::Spawn(command);
     CHECK_OK(process.status());
     Extra extra(**process);
     int64_t count = 0;
@@ -68,6 +70,11 @@ void Drain(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * size);
 }
 
+template <typename Extra>
+void Drain(benchmark::State& state) {
+  DrainFrom<Extra>(state, Stdio::Pipe());
+}
+
 struct Nothing {
   explicit Nothing(Process&) {}
   void Advance() {}
@@ -77,6 +84,11 @@ ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain/asyncproc");
 ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain_tap/limit");
 ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain_cursors/limit");
 ASYNCPROC_BENCHMARK(Drain<Nothing>, "drain_recorder/limit");
+
+void DrainBySocket(benchmark::State& state) {
+  DrainFrom<Nothing>(state, Stdio::Socket());
+}
+ASYNCPROC_BENCHMARK(DrainBySocket, "drain_socket/asyncproc");
 
 class OneTap {
  public:
@@ -159,6 +171,7 @@ void DrainByReadLoop(benchmark::State& state) {
   ReadLoop(state, Scaled(kDrained));
 }
 ASYNCPROC_BENCHMARK(DrainByReadLoop, "drain/limit");
+ASYNCPROC_BENCHMARK(DrainByReadLoop, "drain_socket/limit");
 
 // --- capture: all of it in one piece; the limit keeps nothing.
 
@@ -240,11 +253,13 @@ ASYNCPROC_BENCHMARK(LinesByGetline, "lines_reused/limit");
 // As much as is queued at once.
 constexpr int64_t kQueued = 8 * kChunk;
 
-void FeedByProcess(benchmark::State& state) {
+void FeedTo(benchmark::State& state, const Stdio& in) {
   const int64_t size = Scaled(kFed);
   const std::string chunk(kChunk, '.');
+  Command command({Child("read_all")});
+  command.in = in;
   for (auto _ : state) {
-    auto process = Process::Spawn({Child("read_all")});
+    auto process = Process::Spawn(command);
     CHECK_OK(process.status());
     int64_t queued = 0;
     for (int64_t left = size; left > 0;) {
@@ -261,7 +276,12 @@ void FeedByProcess(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * size);
 }
+
+void FeedByProcess(benchmark::State& state) { FeedTo(state, Stdio::Pipe()); }
 ASYNCPROC_BENCHMARK(FeedByProcess, "feed/asyncproc");
+
+void FeedBySocket(benchmark::State& state) { FeedTo(state, Stdio::Socket()); }
+ASYNCPROC_BENCHMARK(FeedBySocket, "feed_socket/asyncproc");
 
 void FeedByRun(benchmark::State& state) {
   const int64_t size = Scaled(kFed);
@@ -292,6 +312,7 @@ void FeedByWriteLoop(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed/limit");
 ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed_run/limit");
+ASYNCPROC_BENCHMARK(FeedByWriteLoop, "feed_socket/limit");
 
 // --- both ways: through cat and back, at the same time.
 

@@ -41,9 +41,10 @@ bool LeadsGroup(const Command& command) {
          command.pty.has_value();
 }
 
-bool HasHostEnd(const Stdio& stream) {
-  return stream.kind() == Stdio::Kind::kPipe ||
-         stream.kind() == Stdio::Kind::kLineBuffered;
+StdinWriter::Kind KindOfStdin(const Command& command) {
+  if (command.pty.has_value()) return StdinWriter::Kind::kTerminal;
+  return command.in.kind() == Stdio::Kind::kSocket ? StdinWriter::Kind::kSocket
+                                                   : StdinWriter::Kind::kPipe;
 }
 
 // `why` with a SpawnFailure; if it has none, one for a missing thread is added.
@@ -143,8 +144,8 @@ ChildProcess::~ChildProcess() { reaper().JoinWaiter(); }
 
 absl::Status ChildProcess::StartThreads(
     const Command& command, const std::shared_ptr<ChildProcess>& self) {
-  const bool out = command.pty.has_value() || HasHostEnd(command.out);
-  const bool err = !command.pty.has_value() && HasHostEnd(command.err);
+  const bool out = command.pty.has_value() || command.out.HasHostEnd();
+  const bool err = !command.pty.has_value() && command.err.HasHostEnd();
   absl::Status status;
   if (out || !err) {
     status = outputs_[kOut]->StartThread(
@@ -165,9 +166,9 @@ absl::Status ChildProcess::Adopt(const Command& command, Launched launched,
   }
   parent_ = std::move(launched.parent);
   int streams = 0;
-  const auto open = [&](size_t stream, UniqueFd fd) {
-    if (fd.valid()) ++streams;
-    outputs_[stream]->Open(std::move(fd));
+  const auto open = [&](size_t stream, OutputEnd end) {
+    if (end.fd.valid()) ++streams;
+    outputs_[stream]->Open(std::move(end.fd), end.inode);
   };
   open(kOut, std::move(launched.out));
   open(kErr, std::move(launched.err));
@@ -183,11 +184,8 @@ absl::Status ChildProcess::Adopt(const Command& command, Launched launched,
     writing.may_grow_pipe = command.pipe_size == 0;
     writing.wake = options_.wake;
     writing.before_close = options_.before_close;
-    input_ = std::make_unique<StdinWriter>(std::move(launched.in),
-                                           launched.terminal.valid()
-                                               ? StdinWriter::Kind::kTerminal
-                                               : StdinWriter::Kind::kPipe,
-                                           end_, std::move(writing));
+    input_ = std::make_unique<StdinWriter>(
+        std::move(launched.in), KindOfStdin(command), end_, std::move(writing));
     if (options_.threads) input_->UseThread(self);
   }
   terminal_ = std::move(launched.terminal);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -37,6 +38,16 @@ constexpr size_t kMostInTerminal = 128 * 1024;
 // The interval of reading when poll itself fails, for example without memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
 
+// The socket may stay open for stdin. If its last descriptor were closed with
+// unread bytes, the child would get ECONNRESET in place of the end of its
+// stdin.
+void ShutDownReading(int socket) {
+  shutdown(socket, SHUT_RD);
+  char unread[4096];
+  while (recv(socket, unread, sizeof(unread), MSG_DONTWAIT) > 0) {
+  }
+}
+
 }  // namespace
 
 OutputReader::OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
@@ -58,13 +69,14 @@ absl::Status OutputReader::StartThread(const char* name,
   return absl::OkStatus();
 }
 
-void OutputReader::Open(UniqueFd fd) {
+void OutputReader::Open(UniqueFd fd, ino_t inode) {
   struct stat info;
   if (fd.valid() && fstat(fd.get(), &info) == 0) {
     is_terminal_ = S_ISCHR(info.st_mode);
-    if (S_ISFIFO(info.st_mode)) inode_ = info.st_ino;
+    is_socket_ = S_ISSOCK(info.st_mode);
   }
   fd_ = std::move(fd);
+  inode_ = inode;
   if (!fd_.valid()) buffer_->Finish();
   // For a terminal, this is not known: see PendingBytes.
   if (inode_ != 0) {
@@ -141,7 +153,9 @@ void OutputReader::ReadOnce() {
     return;
   }
   if (size == 0) {
-    if (error != 0) {
+    // ECONNRESET follows the last byte, when a child has closed its socket
+    // without reading all of its input: that is an end-of-file.
+    if (error != 0 && !(error == ECONNRESET && is_socket_)) {
       buffer_->Finish(absl::ErrnoToStatus(error, "cannot read the output"));
     }
     End();
@@ -242,6 +256,7 @@ void OutputReader::Close() {
   if (!fd_.valid()) return;
   if (options_.before_close != nullptr) options_.before_close(fd_.get());
   buffer_->SetIsEmpty(nullptr);
+  if (is_socket_) ShutDownReading(fd_.get());
   fd_.Reset();
   growth_.Forget();
   pending_at_exit_ = 0;

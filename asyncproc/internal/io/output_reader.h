@@ -20,8 +20,8 @@
 
 namespace asyncproc::internal {
 
-// Reads one stream of a child's output: owns the host's end of a pipe or
-// terminal, and fills one OutputBuffer.
+// Reads one stream of a child's output: owns the host's end of a pipe, socket
+// or terminal, and fills one OutputBuffer.
 //
 // There are two ways to use it. After StartThread, a thread of the reader waits
 // for the pipe, for the exit of the child and for a wake-up. Without a thread,
@@ -60,7 +60,8 @@ class OutputReader {
 
   // Takes the host's end of the stream, which is nonblocking. An invalid
   // descriptor means that the stream is at its end. Called once, before Go.
-  void Open(UniqueFd fd);
+  // `inode`: see OutputEnd.
+  void Open(UniqueFd fd, ino_t inode);
   // Lets the thread read.
   void Go() { go_.Notify(); }
   // Stops the thread and joins it.
@@ -73,8 +74,8 @@ class OutputReader {
   // ---- For any thread.
 
   OutputBuffer& buffer() const { return *buffer_; }
-  // The inode of the pipe, as in /proc; 0 when the stream is not a pipe.
-  ino_t pipe_inode() const { return inode_; }
+  // See OutputEnd; 0 when the host does not read the stream.
+  ino_t inode() const { return inode_; }
   // Wakes the thread, if there is one.
   void Wake();
 
@@ -120,6 +121,7 @@ class OutputReader {
   const Options options_;
   std::shared_ptr<Waker> waker_;  // Null without a thread.
   bool is_terminal_ = false;
+  bool is_socket_ = false;
   ino_t inode_ = 0;
 
   // The loop's.

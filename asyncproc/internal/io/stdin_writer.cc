@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <string>
@@ -63,7 +64,10 @@ ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
 
 StdinWriter::StdinWriter(UniqueFd fd, Kind kind, const ChildEnd& end,
                          Options options)
-    : options_(std::move(options)), end_(end), fd_(std::move(fd)) {
+    : options_(std::move(options)),
+      end_(end),
+      is_socket_(kind == Kind::kSocket),
+      fd_(std::move(fd)) {
   if (kind == Kind::kTerminal) terminal_.emplace();
 }
 
@@ -310,6 +314,8 @@ void StdinWriter::Break() {
 void StdinWriter::CloseFd() {
   if (!fd_.valid()) return;
   if (options_.before_close != nullptr) options_.before_close(fd_.get());
+  // The socket may stay open for stdout.
+  if (is_socket_) shutdown(fd_.get(), SHUT_WR);
   fd_.Reset();
   growth_.Forget();
 }
@@ -317,7 +323,8 @@ void StdinWriter::CloseFd() {
 void StdinWriter::WriteSome(absl::string_view* data) {
   ssize_t written;
   do {
-    written = WriteWithoutSigpipe(fd_.get(), *data);
+    written = is_socket_ ? GetOs().Send(fd_.get(), data->data(), data->size())
+                         : WriteWithoutSigpipe(fd_.get(), *data);
   } while (written < 0 && errno == EINTR);
   if (written >= 0) {
     data->remove_prefix(static_cast<size_t>(written));

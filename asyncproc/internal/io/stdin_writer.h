@@ -29,8 +29,8 @@ namespace asyncproc::internal {
 // mask stay unchanged.
 ssize_t WriteWithoutSigpipe(int fd, absl::string_view data);
 
-// Writes a child's stdin: owns the host's end of the pipe or terminal, and the
-// queue of bytes to be written to it.
+// Writes a child's stdin: owns the host's end of the pipe, socket or terminal,
+// and the queue of bytes to be written to it.
 //
 // There are two ways to use it. After UseThread, a thread writes the bytes that
 // do not fit at once. The first Write starts the thread before it takes any
@@ -43,7 +43,7 @@ ssize_t WriteWithoutSigpipe(int fd, absl::string_view data);
 // descriptor number.
 class StdinWriter {
  public:
-  enum class Kind { kPipe, kTerminal };
+  enum class Kind { kPipe, kSocket, kTerminal };
 
   struct Options {
     // The maximum number of queued bytes; 0: no limit.
@@ -165,6 +165,7 @@ class StdinWriter {
 
   const Options options_;
   const ChildEnd& end_;
+  const bool is_socket_;
 
   mutable absl::Mutex mu_;
   UniqueFd fd_ ABSL_GUARDED_BY(mu_);

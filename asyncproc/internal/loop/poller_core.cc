@@ -51,15 +51,19 @@ absl::StatusOr<PollerCore::Id> PollerCore::Run(Command command,
                                                std::optional<std::string> input,
                                                const ChildLimits& limits) {
   if (absl::Status status = MakeLoop(); !status.ok()) return status;
-  if (input.has_value() && command.in.kind() != Stdio::Kind::kPipe) {
+  if (input.has_value() && !command.in.HasHostEnd()) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot run ", command.DebugString(),
                      ": there is input for a stdin that is not a pipe: it is ",
                      command.in.ToString()));
   }
   const bool terminal = command.pty.has_value();
-  if (!input.has_value() && !terminal &&
-      command.in.kind() == Stdio::Kind::kPipe) {
+  if (!input.has_value() && command.out.kind() == Stdio::Kind::kToStdin) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "stdout of ", command.DebugString(),
+        " shares the socket of stdin: run it with input, which may be empty"));
+  }
+  if (!input.has_value() && !terminal && command.in.HasHostEnd()) {
     command.in = Stdio::Null();
   }
   const Id id = last_id_ + 1;

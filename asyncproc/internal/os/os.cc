@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -34,6 +35,10 @@ timespec* ToTimeout(absl::Time deadline, timespec* timeout) {
 }  // namespace
 
 int Os::Pipe2(int fds[2], int flags) { return pipe2(fds, flags); }
+
+int Os::SocketPair(int fds[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+}
 
 int Os::Open(const char* path, int flags, mode_t mode) {
   return open(path, flags, mode);
@@ -81,6 +86,10 @@ ssize_t Os::WriteQuietly(int fd, const void* data, size_t size) {
   constexpr int kNoSignal = 0x100;
   iovec vector = {const_cast<void*>(data), size};
   return pwritev2(fd, &vector, 1, -1, kNoSignal);
+}
+
+ssize_t Os::Send(int fd, const void* data, size_t size) {
+  return send(fd, data, size, MSG_NOSIGNAL);
 }
 
 int Os::Poll(pollfd* fds, nfds_t count, absl::Time deadline) {

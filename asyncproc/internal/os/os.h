@@ -23,6 +23,8 @@ class Os {
   virtual ~Os() = default;
 
   virtual int Pipe2(int fds[2], int flags);
+  // An AF_UNIX stream pair, closed on exec.
+  virtual int SocketPair(int fds[2]);
   virtual int Open(const char* path, int flags, mode_t mode);
   virtual int EventFd();
   // For CLOCK_MONOTONIC, closed on exec.
@@ -54,6 +56,8 @@ class Os {
   // so the error says nothing about the pipe, and write() can write the same
   // bytes.
   virtual ssize_t WriteQuietly(int fd, const void* data, size_t size);
+  // To a socket, without SIGPIPE.
+  virtual ssize_t Send(int fd, const void* data, size_t size);
   // Waits until `deadline`, which may lie in the past or be infinite.
   virtual int Poll(pollfd* fds, nfds_t count, absl::Time deadline);
   virtual int EpollCreate();

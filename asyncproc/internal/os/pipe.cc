@@ -84,6 +84,18 @@ absl::StatusOr<Pipe> MakePipe(size_t size) {
   return pipe;
 }
 
+absl::StatusOr<SocketPair> MakeSocketPair() {
+  int fds[2];
+  if (GetOs().SocketPair(fds) < 0) {
+    return PipeError(errno, "cannot make a pair of sockets");
+  }
+  SocketPair pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
+  pair.of_host = AboveStdio(std::move(pair.of_host));
+  pair.of_child = AboveStdio(std::move(pair.of_child));
+  if (pair.of_host.valid() && pair.of_child.valid()) return pair;
+  return PipeError(errno, "cannot make a pair of sockets");
+}
+
 absl::Status SetNonblocking(const UniqueFd& fd) {
   const int flags = fcntl(fd.get(), F_GETFL);
   if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) {

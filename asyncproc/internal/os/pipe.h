@@ -24,6 +24,15 @@ struct Pipe {
 // SpawnStage::kPipe.
 absl::StatusOr<Pipe> MakePipe(size_t size = 0);
 
+// A connected pair of stream sockets, created as a Pipe is.
+struct SocketPair {
+  UniqueFd of_host;
+  UniqueFd of_child;
+};
+
+// Errors: as MakePipe.
+absl::StatusOr<SocketPair> MakeSocketPair();
+
 // The error of a failed system call about pipes and descriptors, with a
 // SpawnFailure of SpawnStage::kPipe.
 absl::Status PipeError(int error, absl::string_view action);
@@ -48,7 +57,7 @@ class PipeGrowth {
   PipeGrowth& operator=(const PipeGrowth&) = delete;
 
   // Enlarges the pipe, once. Does nothing when the kernel refuses, for a
-  // terminal, or when enough pipes are enlarged already.
+  // terminal or a socket, or when enough pipes are enlarged already.
   void Grow(int fd);
   // Call this when the pipe is closed.
   void Forget();

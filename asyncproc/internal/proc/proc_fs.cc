@@ -27,29 +27,30 @@ bool IsOpenForWriting(const std::string& directory, int fd) {
 }
 
 bool WritesIn(const std::string& directory, const std::vector<int>& fds,
-              ino_t pipe) {
+              ino_t inode) {
   for (int fd : fds) {
     struct stat target;
     const std::string path = absl::StrCat(directory, "/", fd);
-    if (stat(path.c_str(), &target) == 0 && target.st_ino == pipe &&
-        S_ISFIFO(target.st_mode) && IsOpenForWriting(directory, fd)) {
+    if (stat(path.c_str(), &target) == 0 && target.st_ino == inode &&
+        (S_ISFIFO(target.st_mode) || S_ISSOCK(target.st_mode)) &&
+        IsOpenForWriting(directory, fd)) {
       return true;
     }
   }
   return false;
 }
 
-bool Writes(pid_t pid, ino_t pipe) {
+bool Writes(pid_t pid, ino_t inode) {
   const std::string directory = absl::StrCat("/proc/", pid, "/fd");
   const auto fds = ListNumbers(directory);
-  if (fds.ok() && !fds->empty()) return WritesIn(directory, *fds, pipe);
+  if (fds.ok() && !fds->empty()) return WritesIn(directory, *fds, inode);
   // A main thread that has ended has no descriptors, but the other threads of
   // its process still have them.
   for (pid_t thread : ListThreads(pid)) {
     const std::string of_thread =
         absl::StrCat("/proc/", pid, "/task/", thread, "/fd");
     const auto shared = ListNumbers(of_thread);
-    if (shared.ok() && WritesIn(of_thread, *shared, pipe)) return true;
+    if (shared.ok() && WritesIn(of_thread, *shared, inode)) return true;
   }
   return false;
 }
@@ -85,7 +86,7 @@ std::optional<ProcessStat> Parse(pid_t pid, const std::string& text) {
   return stat;
 }
 
-// REQUIRES: CheckProc() is OK.
+// Does not call CheckProc.
 absl::StatusOr<ProcessStat> LookUp(pid_t pid) {
   const std::string path = absl::StrCat("/proc/", pid, "/stat");
   absl::StatusOr<std::string> text = ReadProcFile(path);
@@ -127,6 +128,17 @@ absl::StatusOr<ProcessStat> LookUpProcess(pid_t pid) {
                : status;
   }
   return LookUp(pid);
+}
+
+absl::StatusOr<ProcessStat> LookUpAgain(const ProcessStat& stat) {
+  // Number and start time are those of our /proc, so no check of it is needed.
+  absl::StatusOr<ProcessStat> now = LookUp(stat.pid);
+  if (now.ok() && now->start_time == stat.start_time) return now;
+  now = LookUpProcess(stat.pid);
+  if (now.ok() && now->start_time != stat.start_time) {
+    return absl::NotFoundError("the number is another process's");
+  }
+  return now;
 }
 
 std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
@@ -220,13 +232,13 @@ absl::StatusOr<std::vector<pid_t>> ListChildren() {
   return children;
 }
 
-std::vector<ProcessStat> FindPipeWriters(ino_t pipe) {
+std::vector<ProcessStat> FindWriters(ino_t inode) {
   std::vector<ProcessStat> writers;
   if (!CheckProc().ok()) return writers;
   const absl::StatusOr<std::vector<int>> pids = ListNumbers("/proc");
   if (!pids.ok()) return writers;
   for (int pid : *pids) {
-    if (pid == getpid() || !Writes(pid, pipe)) continue;
+    if (pid == getpid() || !Writes(pid, inode)) continue;
     if (absl::StatusOr<ProcessStat> stat = LookUp(pid); stat.ok()) {
       writers.push_back(*std::move(stat));
     }

@@ -14,8 +14,8 @@
 
 namespace asyncproc::internal {
 
-// All functions here read /proc only when CheckProc returns OK; otherwise they
-// behave as if there were no /proc.
+// All functions here but LookUpAgain read /proc only when CheckProc returns OK;
+// otherwise they behave as if there were no /proc.
 
 // The content of /proc/PID/stat.
 struct ProcessStat {
@@ -41,6 +41,12 @@ struct ProcessStat {
 // Errors: kNotFound when there is no such process. On any other error, the
 // lookup failed, and the process may exist.
 absl::StatusOr<ProcessStat> LookUpProcess(pid_t pid);
+
+// The current state of the process that `stat` describes. Takes half the time
+// of LookUpProcess while the process exists. kNotFound when it no longer
+// exists: if another process has its number, the start times differ. On any
+// other error, the lookup failed.
+absl::StatusOr<ProcessStat> LookUpAgain(const ProcessStat& stat);
 
 // As LookUpProcess; returns nothing for any error.
 std::optional<ProcessStat> ReadProcessStat(pid_t pid);
@@ -69,9 +75,9 @@ absl::StatusOr<std::vector<ProcessStat>> ListGroup(pid_t leader);
 // starts or ends during the search may be missing. Errors: as ListProcesses.
 absl::StatusOr<std::vector<pid_t>> ListChildren();
 
-// The processes that have the pipe with this inode open for writing, as far as
-// visible to this process; the host itself is not among them.
-std::vector<ProcessStat> FindPipeWriters(ino_t pipe);
+// The processes that have the pipe or socket with this inode open for writing,
+// as far as visible to this process; the host itself is not among them.
+std::vector<ProcessStat> FindWriters(ino_t inode);
 
 }  // namespace asyncproc::internal
 

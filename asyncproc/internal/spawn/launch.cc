@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -373,12 +374,9 @@ class Streams {
     }
     launched->terminal = MoveToHighFd(std::move(pty->master));
     const int master = launched->terminal.get();
-    for (UniqueFd* const copy : {&launched->in, &launched->out}) {
-      *copy =
-          MoveToHighFd(UniqueFd(GetOs().Duplicate(master, STDERR_FILENO + 1)));
-      if (copy->valid()) continue;
-      return Failed(command_, {SpawnStage::kTerminal, errno},
-                    "cannot copy a descriptor");
+    for (UniqueFd* const copy : {&launched->in, &launched->out.fd}) {
+      absl::Status status = Copy(master, SpawnStage::kTerminal, copy);
+      if (!status.ok()) return status;
     }
     const int slave = pty->slave.get();
     owned_.push_back(std::move(pty->slave));
@@ -392,7 +390,9 @@ class Streams {
   absl::Status OpenStandard(Launched* launched) {
     absl::Status status = OpenInput(&launched->in);
     if (status.ok()) {
-      status = OpenOutput(command_.out, STDOUT_FILENO, &launched->out);
+      status = command_.out.kind() == Stdio::Kind::kToStdin
+                   ? ShareSocket(launched->in, &launched->out)
+                   : OpenOutput(command_.out, STDOUT_FILENO, &launched->out);
     }
     if (status.ok()) {
       status = OpenOutput(command_.err, STDERR_FILENO, &launched->err);
@@ -401,6 +401,15 @@ class Streams {
   }
 
   absl::Status OpenInput(UniqueFd* host_end) {
+    if (command_.in.kind() == Stdio::Kind::kSocket) {
+      absl::Status status = OpenSocket(STDIN_FILENO, host_end);
+      // A write of the child to its stdin fails then, as on a pipe, and a child
+      // that closes its stdin shows as POLLHUP.
+      if (status.ok() && command_.out.kind() != Stdio::Kind::kToStdin) {
+        shutdown(host_end->get(), SHUT_RD);
+      }
+      return status;
+    }
     if (command_.in.kind() != Stdio::Kind::kPipe) {
       return OpenOther(command_.in, STDIN_FILENO);
     }
@@ -411,22 +420,58 @@ class Streams {
     return MakeNonblocking(*host_end, SpawnStage::kPipe);
   }
 
-  absl::Status OpenOutput(const Stdio& stream, int number, UniqueFd* host_end) {
+  // The socket of an output stays open in both directions: Python's asyncio
+  // reads it, and takes end-of-file as the sign that the host has closed it.
+  absl::Status OpenOutput(const Stdio& stream, int number,
+                          OutputEnd* host_end) {
+    if (stream.kind() == Stdio::Kind::kSocket) {
+      absl::Status status = OpenSocket(number, &host_end->fd);
+      host_end->inode = InodeOf(FdOf(number));
+      return status;
+    }
     if (stream.kind() == Stdio::Kind::kLineBuffered) {
       absl::StatusOr<PtyPair> pty = MakeRawPty();
       if (!pty.ok()) {
         return Failed(command_, SpawnStage::kTerminal, pty.status());
       }
-      *host_end = MoveToHighFd(std::move(pty->master));
+      host_end->fd = MoveToHighFd(std::move(pty->master));
       Own(std::move(pty->slave), number);
-      return MakeNonblocking(*host_end, SpawnStage::kTerminal);
+      return MakeNonblocking(host_end->fd, SpawnStage::kTerminal);
     }
     if (stream.kind() != Stdio::Kind::kPipe) return OpenOther(stream, number);
     absl::StatusOr<Pipe> pipe = OpenPipe();
     if (!pipe.ok()) return pipe.status();
-    *host_end = MoveToHighFd(std::move(pipe->read_end));
+    host_end->fd = MoveToHighFd(std::move(pipe->read_end));
+    host_end->inode = InodeOf(pipe->write_end.get());
     Own(std::move(pipe->write_end), number);
+    return MakeNonblocking(host_end->fd, SpawnStage::kPipe);
+  }
+
+  absl::Status OpenSocket(int number, UniqueFd* host_end) {
+    absl::StatusOr<SocketPair> pair = MakeSocketPair();
+    if (!pair.ok()) return Failed(command_, SpawnStage::kPipe, pair.status());
+    *host_end = MoveToHighFd(std::move(pair->of_host));
+    Own(std::move(pair->of_child), number);
     return MakeNonblocking(*host_end, SpawnStage::kPipe);
+  }
+
+  // Gives stdout the socket of stdin.
+  absl::Status ShareSocket(const UniqueFd& in, OutputEnd* out) {
+    const int of_child = FdOf(STDIN_FILENO);
+    moves_.push_back({of_child, STDOUT_FILENO});
+    out->inode = InodeOf(of_child);
+    return Copy(in.get(), SpawnStage::kPipe, &out->fd);
+  }
+
+  absl::Status Copy(int fd, SpawnStage stage, UniqueFd* copy) {
+    *copy = MoveToHighFd(UniqueFd(GetOs().Duplicate(fd, STDERR_FILENO + 1)));
+    if (copy->valid()) return absl::OkStatus();
+    return Failed(command_, {stage, errno}, "cannot copy a descriptor");
+  }
+
+  static ino_t InodeOf(int fd) {
+    struct stat info;
+    return fstat(fd, &info) == 0 ? info.st_ino : 0;
   }
 
   absl::StatusOr<Pipe> OpenPipe() {
@@ -457,21 +502,23 @@ class Streams {
         moves_.push_back({stream.fd(), number});
         return absl::OkStatus();
       case Stdio::Kind::kToStdout:
-        if (const int out = FdOfStdout(); out >= 0) {
+        if (const int out = FdOf(STDOUT_FILENO); out >= 0) {
           moves_.push_back({out, number});
         }
         return absl::OkStatus();
       case Stdio::Kind::kPipe:
       case Stdio::Kind::kLineBuffered:
+      case Stdio::Kind::kSocket:
+      case Stdio::Kind::kToStdin:
         break;  // Opened by the caller.
     }
     return absl::OkStatus();
   }
 
-  // The host's descriptor for the child's stdout; -1 when stdout is closed.
-  int FdOfStdout() const {
+  // The host's descriptor for `number` of the child; -1 when that is closed.
+  int FdOf(int number) const {
     for (const DescriptorMove& move : moves_) {
-      if (move.to == STDOUT_FILENO) return move.from;
+      if (move.to == number) return move.from;
     }
     return -1;
   }
@@ -481,14 +528,15 @@ class Streams {
         number == STDERR_FILENO && command_.out.kind() == Stdio::Kind::kFile;
     if (may_be_shared && stream.path() == command_.out.path()) {
       // Both have the same mode: see Command::Validate.
-      moves_.push_back({FdOfStdout(), number});
+      moves_.push_back({FdOf(STDOUT_FILENO), number});
       return absl::OkStatus();
     }
     absl::Status status =
         OpenPath(stream.path().c_str(), OpenFlags(stream), number);
     if (!status.ok() || !may_be_shared) return status;
     // Another name may refer to the same file.
-    if (!AreOneFile(FdOfStdout(), moves_.back().from)) return absl::OkStatus();
+    if (!AreOneFile(FdOf(STDOUT_FILENO), moves_.back().from))
+      return absl::OkStatus();
     if (stream.mode() != command_.out.mode()) {
       status = absl::InvalidArgumentError(absl::StrCat(
           "out and err open the file ", Shown(stream.path()),
@@ -496,7 +544,7 @@ class Streams {
       SetSpawnFailure({SpawnStage::kOpen, EINVAL}, &status);
       return CannotStart(command_, status);
     }
-    moves_.back().from = FdOfStdout();
+    moves_.back().from = FdOf(STDOUT_FILENO);
     return absl::OkStatus();
   }
 
@@ -518,7 +566,7 @@ class Streams {
 
   absl::Status OpenFurther(Launched* launched) {
     for (int number : further_pipes_) {
-      UniqueFd& host_end = launched->further.emplace_back();
+      OutputEnd& host_end = launched->further.emplace_back();
       absl::Status status = OpenOutput(Stdio::Pipe(), number, &host_end);
       if (!status.ok()) return status;
     }

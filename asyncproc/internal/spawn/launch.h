@@ -20,15 +20,24 @@ struct ParentThreadDeleter {
   void operator()(ParentThread* thread) const;
 };
 
-// A running child, and the host's ends of its pipes or terminals: nonblocking,
-// closed on exec, not valid where the host has no end of the stream.
+// The host's end of an output of a child.
+struct OutputEnd {
+  UniqueFd fd;
+  // Of the child's end of the pipe or socket, as in /proc; 0 for a terminal.
+  ino_t inode = 0;
+};
+
+// A running child, and the host's ends of its pipes, sockets or terminals:
+// nonblocking, closed on exec, not valid where the host has no end of the
+// stream. Where stdout shares the socket of stdin, `out` is a duplicate of
+// `in`.
 struct Launched {
   pid_t pid = -1;
   UniqueFd pidfd;  // Not valid where no pidfd is available.
   UniqueFd in;
-  UniqueFd out;
-  UniqueFd err;
-  std::vector<UniqueFd> further;
+  OutputEnd out;
+  OutputEnd err;
+  std::vector<OutputEnd> further;
   // The master of the child's terminal, if it has one; `in` and `out` are then
   // duplicates of it.
   UniqueFd terminal;

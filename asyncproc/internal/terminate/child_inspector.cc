@@ -26,16 +26,20 @@ using Kind = BlockedCall::Kind;
 constexpr int kDeepest = 4;
 constexpr size_t kMostChildren = 3;
 
-std::string PipeName(ino_t inode) { return absl::StrCat("pipe:[", inode, "]"); }
+// Whether `target`, the target of a descriptor, is the pipe or socket `inode`.
+bool IsStream(absl::string_view target, ino_t inode) {
+  return target == absl::StrCat("pipe:[", inode, "]") ||
+         target == absl::StrCat("socket:[", inode, "]");
+}
 
 std::string NameOf(pid_t pid, absl::string_view command) {
   return absl::StrCat(command, " (pid ", pid, ")");
 }
 
-std::vector<PipeHolder> HoldersOf(ino_t pipe) {
+std::vector<PipeHolder> HoldersOf(ino_t inode) {
   std::vector<PipeHolder> holders;
-  if (pipe == 0) return holders;
-  for (const ProcessStat& process : FindPipeWriters(pipe)) {
+  if (inode == 0) return holders;
+  for (const ProcessStat& process : FindWriters(inode)) {
     holders.push_back({process.pid, process.command});
   }
   return holders;
@@ -143,7 +147,7 @@ class ChildInspector {
       if (call.kind != Kind::kWrite) continue;
       for (ChildProcess::Stream stream :
            {ChildProcess::kOut, ChildProcess::kErr}) {
-        if (target != PipeName(child_.output(stream).pipe_inode())) continue;
+        if (!IsStream(target, child_.output(stream).inode())) continue;
         ExamineOutput(stream);
         return true;
       }
@@ -256,10 +260,10 @@ class ChildInspector {
       default:
         return false;
     }
-    const ino_t out = child_.output(ChildProcess::kOut).pipe_inode();
+    const ino_t out = child_.output(ChildProcess::kOut).inode();
     return child_.output(ChildProcess::kOut).buffer().stats().bytes == 0 &&
            child_.output(ChildProcess::kErr).buffer().stats().bytes == 0 &&
-           out != 0 && DescriptorTarget(pid_, STDOUT_FILENO) == PipeName(out);
+           out != 0 && IsStream(DescriptorTarget(pid_, STDOUT_FILENO), out);
   }
 
   std::string WaitChannel() const {
@@ -283,7 +287,7 @@ Diagnosis DiagnoseEnded(ChildProcess& child) {
   for (ChildProcess::Stream stream : {ChildProcess::kOut, ChildProcess::kErr}) {
     OutputReader& output = child.output(stream);
     if (output.buffer().IsFinished()) continue;
-    for (PipeHolder& holder : HoldersOf(output.pipe_inode())) {
+    for (PipeHolder& holder : HoldersOf(output.inode())) {
       holders.emplace(holder.pid, std::move(holder));
     }
   }

@@ -38,25 +38,14 @@ constexpr absl::Duration kPidsLast = absl::Milliseconds(20);
 // number may belong to another group by then.
 constexpr absl::Duration kBlindGrace = absl::Milliseconds(100);
 
-// The current state of the process that `stat` describes. kNotFound when the
-// process no longer exists: if another process has its number, the start times
-// differ. On any other error, the lookup failed.
-absl::StatusOr<ProcessStat> LookAgain(const ProcessStat& stat) {
-  absl::StatusOr<ProcessStat> now = LookUpProcess(stat.pid);
-  if (now.ok() && now->start_time != stat.start_time) {
-    return absl::NotFoundError("the number is another process's");
-  }
-  return now;
-}
-
 // Returns false if the lookup failed.
 bool IsGone(const ProcessStat& stat) {
-  const absl::StatusOr<ProcessStat> now = LookAgain(stat);
+  const absl::StatusOr<ProcessStat> now = LookUpAgain(stat);
   return now.ok() ? now->HasEnded() : absl::IsNotFound(now.status());
 }
 
 bool IsStopped(const ProcessStat& stat) {
-  const absl::StatusOr<ProcessStat> now = LookAgain(stat);
+  const absl::StatusOr<ProcessStat> now = LookUpAgain(stat);
   return now.ok() ? HasStopped(*now) : absl::IsNotFound(now.status());
 }
 
@@ -297,7 +286,7 @@ absl::Status TerminationTargets::Send(int signal) {
 void TerminationTargets::Continue() {
   for (const auto& [pid, target] : targets_) {
     if (!target.pidfd.valid()) continue;
-    const absl::StatusOr<ProcessStat> now = LookAgain(target.stat);
+    const absl::StatusOr<ProcessStat> now = LookUpAgain(target.stat);
     // Excludes processes stopped by their debugger.
     if (now.ok() && !now->HasEnded() && now->state != 't' && HasStopped(*now)) {
       GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);

@@ -5,7 +5,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "asyncproc/internal/text/utf8.h"
 
@@ -63,6 +62,12 @@ std::string EscapeEach(absl::string_view text, Escape escape) {
   return shown;
 }
 
+// Appends "\033" for the byte 27.
+void AppendOctal(char c, std::string* out) {
+  const auto byte = static_cast<unsigned char>(c);
+  absl::StrAppend(out, "\\", byte >> 6, byte >> 3 & 7, byte & 7);
+}
+
 bool IsAllPrintable(absl::string_view text) {
   while (!text.empty()) {
     const size_t size = PrintableSize(text);
@@ -87,7 +92,9 @@ std::string Printable(absl::string_view text, size_t most) {
         } else if (c == '\t') {
           absl::StrAppend(out, "\\t");
         } else {
-          absl::StrAppendFormat(out, "\\x%02x", static_cast<unsigned char>(c));
+          absl::StrAppend(
+              out, "\\x",
+              absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
         }
       });
   if (end < text.size()) shown += "...";
@@ -114,9 +121,7 @@ std::string PrintableWord(absl::string_view text, size_t most) {
                       EscapeEach(text,
                                  [](char c, bool printable, std::string* out) {
                                    if (!printable) {
-                                     absl::StrAppendFormat(
-                                         out, "\\%03o",
-                                         static_cast<unsigned char>(c));
+                                     AppendOctal(c, out);
                                      return;
                                    }
                                    if (c == '\'' || c == '\\')

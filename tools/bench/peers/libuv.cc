@@ -1,5 +1,5 @@
-// libuv: a loop, three pipes, and a buffer of the suggested size for each read,
-// as its guide has it. It knows no lines.
+// libuv: a loop, three "pipes" (its are pairs of sockets), and a buffer of the
+// suggested size for each read, as its guide has it. It knows no lines.
 
 #include <uv.h>
 
@@ -122,6 +122,7 @@ void Drain(benchmark::State& state) {
   }
 }
 ASYNCPROC_BENCHMARK(Drain, "drain/libuv");
+ASYNCPROC_BENCHMARK(Drain, "drain_socket/libuv");
 
 void Capture(benchmark::State& state) {
   const int64_t size = Scaled(kCaptured);
@@ -179,6 +180,7 @@ void Feed(benchmark::State& state) {
   }
 }
 ASYNCPROC_BENCHMARK(Feed, "feed/libuv");
+ASYNCPROC_BENCHMARK(Feed, "feed_socket/libuv");
 
 }  // namespace
 }  // namespace asyncproc::bench
