@@ -153,25 +153,15 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
 }
 
 ReplDialect LuaDialect() {
-  ReplDialect dialect;
-  // Its own prompt, "> ", may also be the end of a reply.
-  dialect.command = InOwnGroup(
-      {"lua", "-e", "_PROMPT, _PROMPT2 = '<lua> ', '<lua>> '", "-i"});
-  dialect.command.env.Unset("LUA_INIT");
-  // The line editing repeats each line, unchanged on a wide screen, and takes
-  // control characters for commands.
-  dialect.command.env.Set("TERM", "dumb").Set("COLUMNS", "32000");
-  dialect.command.env.Set("INPUTRC", "/dev/null");
-  dialect.echoes = true;
-  for (char c = 0; c < ' '; ++c) {
-    if (c != '\n') dialect.refused.push_back(c);
-  }
-  dialect.refused.push_back('\x7f');
-  dialect.command.err = Stdio::ToStdout();
-  dialect.prompt = "<lua> ";
-  dialect.continuation = "<lua>> ";
-  dialect.abandon = {")\n", "]]\n)\n"};
-  dialect.interrupt.repeated = false;  // A second one ends lua.
+  Command command =
+      InOwnGroup({"lua", "-e", std::string(internal::kLuaProgram)});
+  // Each serves until an interrupt.
+  command.argv.insert(command.argv.end(), 1000, "-easyncproc()");
+  // A script, after which arguments are no options of lua.
+  command.argv.push_back("/dev/null");
+  command.env.Unset("LUA_INIT").Unset("LUA_INIT_5_3").Unset("LUA_INIT_5_4");
+  ReplDialect dialect = ByLength(std::move(command));
+  dialect.interrupt.repeated = false;  // A second one at once ends lua.
   return dialect;
 }
 

@@ -68,9 +68,8 @@ ABSL_FLAG(
     bool, stop_on_error, false,
     "End the session at the first command that fails, with its status as "
     "the exit status, or 1. A command fails if its status is not 0; where "
-    "the program reports no status, if it writes to stderr (lua and the "
-    "COMMAND of --prompt do neither); with --check, if its reply "
-    "differs.");
+    "the program reports no status, if it writes to stderr (the COMMAND "
+    "of --prompt does neither); with --check, if its reply differs.");
 ABSL_FLAG(bool, check, false,
           "Compare the replies with those in the session, and print only the "
           "differences.");
