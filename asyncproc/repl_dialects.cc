@@ -212,6 +212,26 @@ ReplDialect ZshDialect() {
   return dialect;
 }
 
+ReplDialect FishDialect() {
+  // An interrupt kills fish unless it is interactive.
+  Command command = InOwnGroup({"fish", "-i", "--no-config"});
+  // Each serves until an interrupt.
+  for (int i = 0; i < 200; ++i) {
+    command.argv.push_back("-c");
+    command.argv.push_back(std::string(internal::kFishProgram));
+  }
+  ReplDialect dialect;
+  dialect.command = std::move(command);
+  dialect.command.in = Stdio::Null();
+  dialect.channel = true;
+  dialect.statement = std::string(internal::kFishStatement);
+  dialect.refused = std::string(kNul);
+  dialect.incomplete =
+      "fish: (?:Missing end to balance|Unexpected end of string|"
+      "Expected .*, but found end of the input)";
+  return dialect;
+}
+
 ReplDialect RedisDialect(const std::vector<std::string>& arguments) {
   ReplDialect dialect;
   dialect.command = InOwnGroup({"redis-cli"}, arguments);

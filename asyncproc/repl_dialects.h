@@ -21,6 +21,10 @@ namespace asyncproc {
 //                  executed by eval. As in a script, ${x?message} ends bash and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
 //                  except for a missing quote.
+// FishDialect      fish. A statement is executed by eval. `return` outside a
+//                  function ends fish, and so does the 200th interrupt. An
+//                  interrupt does not end its `read`: if stdin is a pipe, such
+//                  a statement may end the session.
 // RubyDialect      ruby. The value of a statement is printed as by irb, unless
 //                  it is nil.
 // LuaDialect       lua. A statement is a chunk; its values are printed, if it is
@@ -72,6 +76,7 @@ ReplDialect PythonDialect();
 ReplDialect ShDialect();
 ReplDialect BashDialect();
 ReplDialect Sqlite3Dialect(const std::string& database = ":memory:");
+ReplDialect FishDialect();
 ReplDialect GdbDialect(const std::vector<std::string>& arguments = {});
 ReplDialect PsqlDialect(const std::vector<std::string>& arguments = {});
 ReplDialect NodeDialect();

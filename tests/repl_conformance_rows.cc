@@ -123,6 +123,21 @@ Row Bash() {
   return row;
 }
 
+Row Fish() {
+  Row row = Shell("fish", FishDialect);
+  row.megabyte = "string repeat -n 1000000 x";
+  row.lines = "for i in 4711\n  echo $i\nend";
+  row.refused = "'\\";
+  row.wrong = "echo )";
+  row.computes = "while true; end";
+  // fish has no redirection of its own stdout.
+  row.closes_stdout = nullptr;
+  row.discards_stdout = nullptr;
+  row.stops = "kill -STOP $fish_pid";
+  row.shell = Around("sh -c '", "'");
+  return row;
+}
+
 Row Sqlite3() {
   Row row;
   row.name = "sqlite3";
@@ -381,21 +396,10 @@ Row Tcl() {
 }  // namespace
 
 std::vector<Row> ConformanceRows() {
-  return {Bc(),
-          Dc(),
-          Python(),
-          Shell("sh", ShDialect),
-          Bash(),
-          Sqlite3(),
-          Gdb(),
-          Node(),
-          Lua(),
-          LuaByPrompt(),
-          Shell("zsh", ZshDialect),
-          Ruby(),
-          Perl(),
-          R(),
-          Prolog(),
+  return {Bc(),   Dc(),   Python(),      Shell("sh", ShDialect),
+          Bash(), Fish(), Sqlite3(),     Gdb(),
+          Node(), Lua(),  LuaByPrompt(), Shell("zsh", ZshDialect),
+          Ruby(), Perl(), R(),           Prolog(),
           Tcl()};
 }
 

@@ -276,6 +276,7 @@ const std::map<std::string, std::string>& StartFiles() {
       {".bash_profile", shell},
       {".bashrc", shell},
       {".bcrc", "print \"noise\"\n"},
+      {".config/fish/config.fish", shell},
       {".config/gdb/gdbinit", gdb},
       {".config/sqlite3/sqliterc", sqlite},
       {".config/swi-prolog/init.pl", ":- shell('echo noise; touch read').\n"},
