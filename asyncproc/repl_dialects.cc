@@ -101,6 +101,11 @@ ReplDialect GdbDialect(const std::vector<std::string>& arguments) {
   return dialect;
 }
 
+ReplDialect GuileDialect() {
+  return ByLength(
+      InOwnGroup({"guile", "-q", "-c", std::string(internal::kGuileProgram)}));
+}
+
 ReplDialect ShDialect() {
   return Shell({"sh", "-c", ". /dev/fd/8", "sh"}, internal::kShSetup,
                internal::kShStatement);

@@ -31,6 +31,8 @@ namespace asyncproc {
 //                  a list of expressions. Interrupts reach the main thread of
 //                  lua alone: a coroutine that runs without end ends the
 //                  session, and so does the 1000th interrupt.
+// GuileDialect     guile, GNU's Scheme. Values are printed as at its prompt,
+//                  "$1 = 3"; its commands (",help") are unknown.
 // PerlDialect      perl. A statement is executed by eval. A variable of `my`
 //                  ends with its statement.
 // RDialect         R. Visible values are printed.
@@ -78,6 +80,7 @@ ReplDialect BashDialect();
 ReplDialect Sqlite3Dialect(const std::string& database = ":memory:");
 ReplDialect FishDialect();
 ReplDialect GdbDialect(const std::vector<std::string>& arguments = {});
+ReplDialect GuileDialect();
 ReplDialect PsqlDialect(const std::vector<std::string>& arguments = {});
 ReplDialect NodeDialect();
 ReplDialect LuaDialect();

@@ -322,6 +322,29 @@ Row Perl() {
   return row;
 }
 
+Row Guile() {
+  Row row;
+  row.name = "guile";
+  row.dialect = GuileDialect;
+  row.print = Around("(begin (display ", ") (newline))");
+  row.write = AroundEscaped("(display \"", "\")");
+  row.megabyte = "(begin (display (make-string 1000000 #\\x)) (newline))";
+  row.string = Around("; ", "");
+  row.refused = "\n";
+  row.lines = "(define (f)\n  4711)\n(begin (display (f)) (newline))";
+  row.wrong = "(1 . )";
+  row.incomplete = "(define (f)";
+  row.computes = "(let loop () (loop))";
+  row.floods = "(let loop () (display 1) (newline) (loop))";
+  row.reads_stdin = "(define c (read-char))";
+  row.closes_stdout = "(define c (close-port (current-output-port)))";
+  row.discards_stdout =
+      "(define p (set-current-output-port (open-output-file \"/dev/null\")))";
+  row.stops = "(kill (getpid) SIGSTOP)";
+  row.shell = Around("(define status (system \"", "\"))");
+  return row;
+}
+
 Row R() {
   Row row;
   row.name = "r";
@@ -400,7 +423,7 @@ std::vector<Row> ConformanceRows() {
           Bash(), Fish(), Sqlite3(),     Gdb(),
           Node(), Lua(),  LuaByPrompt(), Shell("zsh", ZshDialect),
           Ruby(), Perl(), R(),           Prolog(),
-          Tcl()};
+          Tcl(),  Guile()};
 }
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }

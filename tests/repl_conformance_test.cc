@@ -282,6 +282,7 @@ const std::map<std::string, std::string>& StartFiles() {
       {".config/swi-prolog/init.pl", ":- shell('echo noise; touch read').\n"},
       {".gdbearlyinit", "set startup-quietly off\n"},
       {".gdbinit", gdb},
+      {".guile", "(display \"noise\") (open-output-file \"read\")\n"},
       {".inputrc", "$include read\n"},
       {".irbrc", "puts 'noise'; File.write('read', '')\n"},
       {".lua", "print('noise'); io.open('read', 'w')\n"},

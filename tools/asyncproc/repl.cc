@@ -42,11 +42,11 @@
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
 
-ABSL_FLAG(
-    std::string, preset, "",
-    "A known program: bash, bc, dc, fish, gdb, lua, node, perl, prolog, psql, "
-    "python3, r, redis, ruby, sh, sqlite3, tcl or zsh. The words after "
-    "the options are further arguments for it.");
+ABSL_FLAG(std::string, preset, "",
+          "A known program: bash, bc, dc, fish, gdb, guile, lua, node, perl, "
+          "prolog, psql, "
+          "python3, r, redis, ruby, sh, sqlite3, tcl or zsh. The words after "
+          "the options are further arguments for it.");
 ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
@@ -120,6 +120,7 @@ constexpr Preset kPresets[] = {
     {"dc", DcDialect},
     {"fish", FishDialect},
     {"gdb", [] { return GdbDialect(); }},
+    {"guile", GuileDialect},
     {"lua", LuaDialect},
     {"node", NodeDialect},
     {"perl", PerlDialect},

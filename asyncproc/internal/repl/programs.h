@@ -11,6 +11,7 @@ namespace asyncproc::internal {
 extern const absl::string_view kPythonProgram;
 extern const absl::string_view kNodeProgram;
 extern const absl::string_view kGdbProgram;
+extern const absl::string_view kGuileProgram;
 extern const absl::string_view kLuaProgram;
 extern const absl::string_view kPerlProgram;
 extern const absl::string_view kPrologProgram;
