@@ -21,6 +21,15 @@ Command InOwnGroup(std::vector<std::string> argv,
   return command;
 }
 
+// `interpreter` with `program` as a file, where it takes a program from a file
+// alone.
+std::vector<std::string> FromFile(absl::string_view interpreter,
+                                  absl::string_view program) {
+  return {"sh", "-c",
+          absl::StrCat("exec ", interpreter, " /dev/fd/3 3<<end\n$1\nend\n"),
+          "sh", std::string(program)};
+}
+
 // For our own programs, which read each statement after its length.
 ReplDialect ByLength(Command command) {
   ReplDialect dialect;
@@ -104,6 +113,11 @@ ReplDialect GdbDialect(const std::vector<std::string>& arguments) {
 ReplDialect GuileDialect() {
   return ByLength(
       InOwnGroup({"guile", "-q", "-c", std::string(internal::kGuileProgram)}));
+}
+
+ReplDialect OcamlDialect() {
+  return ByLength(InOwnGroup(
+      FromFile("ocaml -noprompt -no-version -init", internal::kOcamlProgram)));
 }
 
 ReplDialect ShDialect() {
@@ -200,10 +214,8 @@ ReplDialect RubyDialect() {
 }
 
 ReplDialect TclDialect() {
-  // tclsh takes its program from a file alone.
   ReplDialect dialect =
-      ByLength(InOwnGroup({"sh", "-c", "exec tclsh /dev/fd/3 3<<end\n$1\nend\n",
-                           "sh", std::string(internal::kTclProgram)}));
+      ByLength(InOwnGroup(FromFile("tclsh", internal::kTclProgram)));
   dialect.interrupt.signal = 0;  // It would end it.
   return dialect;
 }

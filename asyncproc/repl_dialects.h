@@ -33,6 +33,9 @@ namespace asyncproc {
 //                  session, and so does the 1000th interrupt.
 // GuileDialect     guile, GNU's Scheme. Values are printed as at its prompt,
 //                  "$1 = 3"; its commands (",help") are unknown.
+// OcamlDialect     ocaml, the interactive program of OCaml. A statement has any
+//                  number of phrases; ";;" at its end may be missing. Values
+//                  are in Reply::out, and errors in Reply::err.
 // PerlDialect      perl. A statement is executed by eval. A variable of `my`
 //                  ends with its statement.
 // RDialect         R. Visible values are printed.
@@ -65,9 +68,9 @@ namespace asyncproc {
 // the session. In swipl, the first read of stdin after an interrupted one
 // fails. bc and dc have no stdin for statements: a read takes the mark.
 //
-// A program that a statement of R, swipl, tclsh or lua starts inherits the
-// private channel. If that program outlives the session, the end of the session
-// is noticed only at the end of the program.
+// A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
+// the private channel. If that program outlives the session, the end of the
+// session is noticed only at the end of the program.
 //
 // Reply::status is the exit status of a shell's statement; for the other
 // dialects with a private channel, except sqlite3, it is 1 for a statement that
@@ -81,6 +84,7 @@ ReplDialect Sqlite3Dialect(const std::string& database = ":memory:");
 ReplDialect FishDialect();
 ReplDialect GdbDialect(const std::vector<std::string>& arguments = {});
 ReplDialect GuileDialect();
+ReplDialect OcamlDialect();
 ReplDialect PsqlDialect(const std::vector<std::string>& arguments = {});
 ReplDialect NodeDialect();
 ReplDialect LuaDialect();

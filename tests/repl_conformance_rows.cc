@@ -267,6 +267,7 @@ Row LuaByPrompt() {
   row.refused = "'\\\n";
   // A line is a statement, unless it is not complete.
   row.lines = "do\n  local x = 4711\n  print(x)\nend";
+  row.floods = "while true do print(#'x') end";  // The echo has no "1".
   row.reads_stdin = nullptr;  // It would take the next statement.
   // The prompt is not recognised while text of another process follows, and an
   // interrupt of a child of lua may end lua.
@@ -345,6 +346,29 @@ Row Guile() {
   return row;
 }
 
+Row Ocaml() {
+  Row row;
+  row.name = "ocaml";
+  row.dialect = OcamlDialect;
+  row.print = Around("print_endline \"", "\"");
+  row.after = "- : unit = ()\n";
+  row.write = AroundEscaped("print_string \"", "\"");
+  row.megabyte = "print_endline (String.make 1000000 'x')";
+  row.string = Around("(* ", " *)");
+  row.refused = "\"";  // Strings in comments must be complete.
+  row.lines = "print_endline\n  \"4711\"";
+  row.wrong = ")";
+  row.incomplete = "let f x =";
+  row.computes = "while true do () done";
+  row.floods = "while true do print_endline \"1\" done";
+  row.reads_stdin = "read_line ()";
+  row.closes_stdout = "close_out stdout";
+  // ocaml has no redirection of its own stdout.
+  row.stops = "Sys.command \"kill -STOP $PPID\"";
+  row.shell = Around("Sys.command \"", "\"");
+  return row;
+}
+
 Row R() {
   Row row;
   row.name = "r";
@@ -419,11 +443,11 @@ Row Tcl() {
 }  // namespace
 
 std::vector<Row> ConformanceRows() {
-  return {Bc(),   Dc(),   Python(),      Shell("sh", ShDialect),
-          Bash(), Fish(), Sqlite3(),     Gdb(),
-          Node(), Lua(),  LuaByPrompt(), Shell("zsh", ZshDialect),
-          Ruby(), Perl(), R(),           Prolog(),
-          Tcl(),  Guile()};
+  return {Bc(),   Dc(),    Python(),      Shell("sh", ShDialect),
+          Bash(), Fish(),  Sqlite3(),     Gdb(),
+          Node(), Lua(),   LuaByPrompt(), Shell("zsh", ZshDialect),
+          Ruby(), Perl(),  R(),           Prolog(),
+          Tcl(),  Guile(), Ocaml()};
 }
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }

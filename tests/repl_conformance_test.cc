@@ -286,6 +286,8 @@ const std::map<std::string, std::string>& StartFiles() {
       {".inputrc", "$include read\n"},
       {".irbrc", "puts 'noise'; File.write('read', '')\n"},
       {".lua", "print('noise'); io.open('read', 'w')\n"},
+      {".ocamlinit", "print_endline \"noise\";; open_out \"read\";;\n"},
+      {".ocamlinit", "print_endline \"noise\";; open_out \"read\";;\n"},
       {".profile", shell},
       {".python_history", ""},
       {".pythonrc", "print('noise'); open('read', 'w')\n"},

@@ -43,10 +43,9 @@
 #include "tools/asyncproc/signal_watcher.h"
 
 ABSL_FLAG(std::string, preset, "",
-          "A known program: bash, bc, dc, fish, gdb, guile, lua, node, perl, "
-          "prolog, psql, "
-          "python3, r, redis, ruby, sh, sqlite3, tcl or zsh. The words after "
-          "the options are further arguments for it.");
+          "A known program: bash, bc, dc, fish, gdb, guile, lua, node, ocaml, "
+          "perl, prolog, psql, python3, r, redis, ruby, sh, sqlite3, tcl or "
+          "zsh. The words after the options are further arguments for it.");
 ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
@@ -123,6 +122,7 @@ constexpr Preset kPresets[] = {
     {"guile", GuileDialect},
     {"lua", LuaDialect},
     {"node", NodeDialect},
+    {"ocaml", OcamlDialect},
     {"perl", PerlDialect},
     {"prolog", PrologDialect},
     {"psql", [] { return PsqlDialect(); }},

@@ -20,15 +20,18 @@ const absl::string_view kGuileProgram = R"guile(
 (define statements (open-channel 8 "rb"))
 (define completions (open-channel 9 "wb"))
 
-;; An interrupt that comes between two statements does nothing.
+;; An interrupt that comes between two statements does nothing. A handler may
+;; also be called after another has taken its place.
+(define running #f)
+(define (interrupt signal)
+  (if running (scm-error 'signal #f "User interrupt" '() #f)))
 (define (idle signal) #f)
-(define handler
-  (cons (lambda (signal) (scm-error 'signal #f "User interrupt" '() #f)) 0))
-(define (start-interrupts) (sigaction SIGINT (car handler) (cdr handler)))
+(define handler (cons interrupt 0))
+(define (start-interrupts)
+  (set! running #t)
+  (sigaction SIGINT (car handler) (cdr handler)))
 (define (stop-interrupts)
-  (let ((previous (catch #t
-                    (lambda () (sigaction SIGINT idle))
-                    (lambda _ (sigaction SIGINT idle)))))
+  (let ((previous (sigaction SIGINT idle)))
     (unless (eq? (car previous) idle) (set! handler previous))))
 
 ;; A thread of guile's own takes signals to their handlers, one after the other:
@@ -67,6 +70,7 @@ const absl::string_view kGuileProgram = R"guile(
       (for-each (lambda (result) (repl-print repl result)) results))))
 
 (define (fail key . arguments)
+  (set! running #f)
   (if (eq? key 'quit) (apply throw key arguments))
   (print-exception (current-error-port) #f key arguments))
 
@@ -77,12 +81,14 @@ const absl::string_view kGuileProgram = R"guile(
       (cond (expressions
              (start-interrupts)
              (for-each evaluate expressions)
+             (set! running #f)
              (set! answer "done 0"))
             (else (set! answer "incomplete")))))
-  ;; An interrupt may also come while an error is printed.
+  ;; Another interrupt may come as the first is caught.
   (catch #t
     (lambda () (catch #t run fail))
     (lambda (key . arguments)
+      (set! running #f)
       (if (eq? key 'quit) (apply throw key arguments))))
   answer)
 

@@ -13,6 +13,7 @@ extern const absl::string_view kNodeProgram;
 extern const absl::string_view kGdbProgram;
 extern const absl::string_view kGuileProgram;
 extern const absl::string_view kLuaProgram;
+extern const absl::string_view kOcamlProgram;
 extern const absl::string_view kPerlProgram;
 extern const absl::string_view kPrologProgram;
 extern const absl::string_view kRProgram;
