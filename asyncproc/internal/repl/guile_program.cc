@@ -72,6 +72,8 @@ const absl::string_view kGuileProgram = R"guile(
 (define (fail key . arguments)
   (set! running #f)
   (if (eq? key 'quit) (apply throw key arguments))
+  ;; guile keeps the end of a write that was interrupted until the next one.
+  (if (eq? key 'signal) (false-if-exception (newline)))
   (print-exception (current-error-port) #f key arguments))
 
 (define (execute source)

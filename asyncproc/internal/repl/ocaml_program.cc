@@ -13,13 +13,14 @@ let () =
   let statements = open_in_bin "/dev/fd/8" in
   let completions = open_out_bin "/dev/fd/9" in
 
-  (* An interrupt that comes between two statements does nothing. *)
+  (* An interrupt between two statements does nothing, nor does one that comes
+     while a phrase is compiled: it would leave its types half inferred. *)
   let idle = Sys.Signal_handle ignore in
-  let handler = ref (Sys.Signal_handle (fun _ -> raise Sys.Break)) in
-  let rec stop_interrupts () =
-    match Sys.signal Sys.sigint idle with
-    | previous -> if previous != idle then handler := previous
-    | exception Sys.Break -> stop_interrupts () in
+  let interrupt _ = if !Toploop.may_trace then raise Sys.Break in
+  let handler = ref (Sys.Signal_handle interrupt) in
+  let stop_interrupts () =
+    let previous = Sys.signal Sys.sigint idle in
+    if previous != idle then handler := previous in
 
   let source = ref None in  (* For the next call of `parse_use_file`. *)
   let phrases = ref None in  (* Of the source, once it has been parsed. *)
@@ -76,7 +77,7 @@ let () =
       incomplete := false;
       let result =
         try Sys.set_signal Sys.sigint !handler; execute text
-        with Sys.Break | Sys_error _ -> "done 1" in
+        with _ -> "done 1" in
       stop_interrupts ();
       serve (String.sub header 0 space ^ " " ^ result) in
 
