@@ -27,10 +27,10 @@ namespace asyncproc {
 //                  a statement may end the session.
 // RubyDialect      ruby. The value of a statement is printed as by irb, unless
 //                  it is nil.
-// LuaDialect       lua. A statement is a chunk; its values are printed, if it is
-//                  a list of expressions. Interrupts reach the main thread of
-//                  lua alone: a coroutine that runs without end ends the
-//                  session, and so does the 1000th interrupt.
+// LuaDialect       lua. A statement is a chunk, or a list of expressions, whose
+//                  values are printed. Interrupts reach the main thread of lua
+//                  alone: a coroutine that runs without end ends the session,
+//                  and so does the 1000th interrupt.
 // GuileDialect     guile, GNU's Scheme. Values are printed as at its prompt,
 //                  "$1 = 3"; its commands (",help") are unknown.
 // OcamlDialect     ocaml, the interactive program of OCaml. A statement has any
