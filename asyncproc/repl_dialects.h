@@ -63,7 +63,8 @@ namespace asyncproc {
 //                  as with tclsh.
 //
 // An interrupt that arrives just as a statement begins or ends may end node.
-// sqlite3 and lua are interrupted once for a statement. A read of stdin in R
+// sqlite3 and lua are interrupted once for a statement: in lua, a loop that
+// starts programs goes on, and ends the session. A read of stdin in R
 // does not end by an interrupt: if stdin is a pipe, such a statement may end
 // the session. In swipl, the first read of stdin after an interrupted one
 // fails. bc and dc have no stdin for statements: a read takes the mark.

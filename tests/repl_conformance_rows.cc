@@ -230,7 +230,9 @@ Row Lua() {
   // lua does not close its stdout, and has no redirection of print.
   row.discards_stdout = "_ = io.output('/dev/null')";
   row.stops = "os.execute('kill -STOP $PPID')";
-  row.shell = Around("_ = os.execute('", "')");
+  // lua is interrupted once, and dash loses an interrupt that comes while it
+  // starts a program.
+  row.shell = Around("_ = os.execute([=[exec bash -c '", "']=])");
   return row;
 }
 
