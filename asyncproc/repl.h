@@ -87,6 +87,7 @@ struct ReplInterrupt {
 //   {quoted_function}, {quoted_capture}  the same for bash: the statement as
 //                the body of a function `asyncproc`, and followed by an
 //                assignment of $?, $_ and PIPESTATUS to an array of that name
+//   {quoted_fish}  the statement as one word of fish
 //   {length}     the statement's size in bytes
 //   {id}         a number, different for each statement
 //   {status}     the STATUS of the completion line before, 0 at first

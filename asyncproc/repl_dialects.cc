@@ -21,6 +21,15 @@ Command InOwnGroup(std::vector<std::string> argv,
   return command;
 }
 
+// `interpreter` with `program` as a file, where it takes a program from a file
+// alone.
+std::vector<std::string> FromFile(absl::string_view interpreter,
+                                  absl::string_view program) {
+  return {"sh", "-c",
+          absl::StrCat("exec ", interpreter, " /dev/fd/3 3<<end\n$1\nend\n"),
+          "sh", std::string(program)};
+}
+
 // For our own programs, which read each statement after its length.
 ReplDialect ByLength(Command command) {
   ReplDialect dialect;
@@ -101,6 +110,16 @@ ReplDialect GdbDialect(const std::vector<std::string>& arguments) {
   return dialect;
 }
 
+ReplDialect GuileDialect() {
+  return ByLength(
+      InOwnGroup({"guile", "-q", "-c", std::string(internal::kGuileProgram)}));
+}
+
+ReplDialect OcamlDialect() {
+  return ByLength(InOwnGroup(
+      FromFile("ocaml -noprompt -no-version -init", internal::kOcamlProgram)));
+}
+
 ReplDialect ShDialect() {
   return Shell({"sh", "-c", ". /dev/fd/8", "sh"}, internal::kShSetup,
                internal::kShStatement);
@@ -153,25 +172,15 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
 }
 
 ReplDialect LuaDialect() {
-  ReplDialect dialect;
-  // Its own prompt, "> ", may also be the end of a reply.
-  dialect.command = InOwnGroup(
-      {"lua", "-e", "_PROMPT, _PROMPT2 = '<lua> ', '<lua>> '", "-i"});
-  dialect.command.env.Unset("LUA_INIT");
-  // The line editing repeats each line, unchanged on a wide screen, and takes
-  // control characters for commands.
-  dialect.command.env.Set("TERM", "dumb").Set("COLUMNS", "32000");
-  dialect.command.env.Set("INPUTRC", "/dev/null");
-  dialect.echoes = true;
-  for (char c = 0; c < ' '; ++c) {
-    if (c != '\n') dialect.refused.push_back(c);
-  }
-  dialect.refused.push_back('\x7f');
-  dialect.command.err = Stdio::ToStdout();
-  dialect.prompt = "<lua> ";
-  dialect.continuation = "<lua>> ";
-  dialect.abandon = {")\n", "]]\n)\n"};
-  dialect.interrupt.repeated = false;  // A second one ends lua.
+  Command command =
+      InOwnGroup({"lua", "-e", std::string(internal::kLuaProgram)});
+  // Each serves until an interrupt.
+  command.argv.insert(command.argv.end(), 1000, "-easyncproc()");
+  // A script, after which arguments are no options of lua.
+  command.argv.push_back("/dev/null");
+  command.env.Unset("LUA_INIT").Unset("LUA_INIT_5_3").Unset("LUA_INIT_5_4");
+  ReplDialect dialect = ByLength(std::move(command));
+  dialect.interrupt.repeated = false;  // A second one at once ends lua.
   return dialect;
 }
 
@@ -205,10 +214,8 @@ ReplDialect RubyDialect() {
 }
 
 ReplDialect TclDialect() {
-  // tclsh takes its program from a file alone.
   ReplDialect dialect =
-      ByLength(InOwnGroup({"sh", "-c", "exec tclsh /dev/fd/3 3<<end\n$1\nend\n",
-                           "sh", std::string(internal::kTclProgram)}));
+      ByLength(InOwnGroup(FromFile("tclsh", internal::kTclProgram)));
   dialect.interrupt.signal = 0;  // It would end it.
   return dialect;
 }
@@ -219,6 +226,26 @@ ReplDialect ZshDialect() {
   // A syntax error and a statement that is not complete read alike but for
   // this.
   dialect.incomplete = "\\(eval\\):\\d+: unmatched ";
+  return dialect;
+}
+
+ReplDialect FishDialect() {
+  // An interrupt kills fish unless it is interactive.
+  Command command = InOwnGroup({"fish", "-i", "--no-config"});
+  // Each serves until an interrupt.
+  for (int i = 0; i < 200; ++i) {
+    command.argv.push_back("-c");
+    command.argv.push_back(std::string(internal::kFishProgram));
+  }
+  ReplDialect dialect;
+  dialect.command = std::move(command);
+  dialect.command.in = Stdio::Null();
+  dialect.channel = true;
+  dialect.statement = std::string(internal::kFishStatement);
+  dialect.refused = std::string(kNul);
+  dialect.incomplete =
+      "fish: (?:Missing end to balance|Unexpected end of string|"
+      "Expected .*, but found end of the input)";
   return dialect;
 }
 

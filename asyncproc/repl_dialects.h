@@ -21,8 +21,21 @@ namespace asyncproc {
 //                  executed by eval. As in a script, ${x?message} ends bash and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
 //                  except for a missing quote.
+// FishDialect      fish. A statement is executed by eval. `return` outside a
+//                  function ends fish, and so does the 200th interrupt. An
+//                  interrupt does not end its `read`: if stdin is a pipe, such
+//                  a statement may end the session.
 // RubyDialect      ruby. The value of a statement is printed as by irb, unless
 //                  it is nil.
+// LuaDialect       lua. A statement is a chunk, or a list of expressions, whose
+//                  values are printed. Interrupts reach the main thread of lua
+//                  alone: a coroutine that runs without end ends the session,
+//                  and so does the 1000th interrupt.
+// GuileDialect     guile, GNU's Scheme. Values are printed as at its prompt,
+//                  "$1 = 3"; its commands (",help") are unknown.
+// OcamlDialect     ocaml, the interactive program of OCaml. A statement has any
+//                  number of phrases; ";;" at its end may be missing. Values
+//                  are in Reply::out, and errors in Reply::err.
 // PerlDialect      perl. A statement is executed by eval. A variable of `my`
 //                  ends with its statement.
 // RDialect         R. Visible values are printed.
@@ -49,21 +62,16 @@ namespace asyncproc {
 //                  command per line. A command that times out ends the session,
 //                  as with tclsh.
 //
-// By their prompts:
+// An interrupt that arrives just as a statement begins or ends may end node.
+// sqlite3 and lua are interrupted once for a statement: in lua, a loop that
+// starts programs goes on, and ends the session. A read of stdin in R
+// does not end by an interrupt: if stdin is a pipe, such a statement may end
+// the session. In swipl, the first read of stdin after an interrupted one
+// fails. bc and dc have no stdin for statements: a read takes the mark.
 //
-// LuaDialect       lua. Its prompt is "<lua> ": no reply may pause after that
-//                  text, and no other process may write to its output.
-//
-// An interrupt that arrives just as a statement begins or ends, or while lua
-// waits for a child of its own, may end lua and node. sqlite3 is interrupted
-// only once. A read of stdin in R does not end by an interrupt: if stdin is a
-// pipe, such a statement may end the session. In swipl, the first read of stdin
-// after an interrupted one fails. bc and dc have no stdin for statements: a
-// read takes the mark.
-//
-// A program that a statement of R, swipl or tclsh starts inherits the private
-// channel. If that program outlives the session, the end of the session is
-// noticed only at the end of the program.
+// A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
+// the private channel. If that program outlives the session, the end of the
+// session is noticed only at the end of the program.
 //
 // Reply::status is the exit status of a shell's statement; for the other
 // dialects with a private channel, except sqlite3, it is 1 for a statement that
@@ -74,7 +82,10 @@ ReplDialect PythonDialect();
 ReplDialect ShDialect();
 ReplDialect BashDialect();
 ReplDialect Sqlite3Dialect(const std::string& database = ":memory:");
+ReplDialect FishDialect();
 ReplDialect GdbDialect(const std::vector<std::string>& arguments = {});
+ReplDialect GuileDialect();
+ReplDialect OcamlDialect();
 ReplDialect PsqlDialect(const std::vector<std::string>& arguments = {});
 ReplDialect NodeDialect();
 ReplDialect LuaDialect();

@@ -123,6 +123,21 @@ Row Bash() {
   return row;
 }
 
+Row Fish() {
+  Row row = Shell("fish", FishDialect);
+  row.megabyte = "string repeat -n 1000000 x";
+  row.lines = "for i in 4711\n  echo $i\nend";
+  row.refused = "'\\";
+  row.wrong = "echo )";
+  row.computes = "while true; end";
+  // fish has no redirection of its own stdout.
+  row.closes_stdout = nullptr;
+  row.discards_stdout = nullptr;
+  row.stops = "kill -STOP $fish_pid";
+  row.shell = Around("sh -c '", "'");
+  return row;
+}
+
 Row Sqlite3() {
   Row row;
   row.name = "sqlite3";
@@ -201,23 +216,65 @@ Row Lua() {
   Row row;
   row.name = "lua";
   row.dialect = LuaDialect;
-  row.start_file = {"LUA_INIT", "@.lua"};
+  row.start_file = {"LUA_INIT_5_4", "@.lua"};
   row.print = Around("print(", ")");
   row.write = AroundEscaped("_ = io.write('", "')");
   row.megabyte = "print(string.rep('x', 1000000))";
-  row.string = Around("_ = '", "'");
-  // The line editing of lua treats control characters as commands.
-  row.refused = "'\\\n";
-  row.lines = "do\n  local x = 4711\n  print(x)\nend";
+  row.string = Around("--[[", "]]");
+  row.lines = "local x = 4711\nprint(x)";
   row.wrong = "1 +* 2";
   row.incomplete = "f = function()";
   row.computes = "while true do end";
   row.floods = "while true do print(1) end";
-  // A read of stdin takes the next statement.
-  row.closes_stdout = "_ = io.stdout:close()";
+  row.reads_stdin = "_ = io.read('a')";
+  // lua does not close its stdout, and has no redirection of print.
   row.discards_stdout = "_ = io.output('/dev/null')";
-  // No `shell`: the prompt is not recognised while text of another process
-  // follows, and an interrupt of a child of lua may end lua.
+  row.stops = "os.execute('kill -STOP $PPID')";
+  // lua is interrupted once, and dash loses an interrupt that comes while it
+  // starts a program.
+  row.shell = Around("_ = os.execute([=[exec bash -c '", "']=])");
+  return row;
+}
+
+// A dialect that goes by prompts, as a user describes one.
+ReplDialect PromptDialect() {
+  ReplDialect dialect;
+  // The prompt of lua itself, "> ", may also be the end of a reply.
+  dialect.command =
+      Command({"lua", "-e", "_PROMPT, _PROMPT2 = '<lua> ', '<lua>> '", "-i"});
+  dialect.command.process_group = ProcessGroup::New();
+  dialect.command.env.Unset("LUA_INIT").Unset("LUA_INIT_5_4");
+  // The line editing repeats each line, unchanged on a wide screen, and takes
+  // control characters for commands.
+  dialect.command.env.Set("TERM", "dumb").Set("COLUMNS", "32000");
+  dialect.command.env.Set("INPUTRC", "/dev/null");
+  dialect.echoes = true;
+  for (char c = 0; c < ' '; ++c) {
+    if (c != '\n') dialect.refused.push_back(c);
+  }
+  dialect.refused.push_back('\x7f');
+  dialect.command.err = Stdio::ToStdout();
+  dialect.prompt = "<lua> ";
+  dialect.continuation = "<lua>> ";
+  dialect.abandon = {")\n", "]]\n)\n"};
+  dialect.interrupt.repeated = false;  // A second one ends lua.
+  return dialect;
+}
+
+Row LuaByPrompt() {
+  Row row = Lua();
+  row.name = "lua_by_prompt";
+  row.dialect = PromptDialect;
+  row.string = Around("_ = '", "'");
+  row.refused = "'\\\n";
+  // A line is a statement, unless it is not complete.
+  row.lines = "do\n  local x = 4711\n  print(x)\nend";
+  row.floods = "while true do print(#'x') end";  // The echo has no "1".
+  row.reads_stdin = nullptr;  // It would take the next statement.
+  // The prompt is not recognised while text of another process follows, and an
+  // interrupt of a child of lua may end lua.
+  row.stops = nullptr;
+  row.shell = nullptr;
   // At its prompt, lua ends by an interrupt.
   row.survives_late_interrupt = false;
   row.idle_interrupt = false;
@@ -265,6 +322,52 @@ Row Perl() {
   row.discards_stdout = "open STDOUT, '>', '/dev/null'";
   row.stops = "kill 'STOP', $$";
   row.shell = Around("system '", "'");
+  return row;
+}
+
+Row Guile() {
+  Row row;
+  row.name = "guile";
+  row.dialect = GuileDialect;
+  row.print = Around("(begin (display ", ") (newline))");
+  row.write = AroundEscaped("(display \"", "\")");
+  row.megabyte = "(begin (display (make-string 1000000 #\\x)) (newline))";
+  row.string = Around("; ", "");
+  row.refused = "\n";
+  row.lines = "(define (f)\n  4711)\n(begin (display (f)) (newline))";
+  row.wrong = "(1 . )";
+  row.incomplete = "(define (f)";
+  row.computes = "(let loop () (loop))";
+  row.floods = "(let loop () (display 1) (newline) (loop))";
+  row.reads_stdin = "(define c (read-char))";
+  row.closes_stdout = "(define c (close-port (current-output-port)))";
+  row.discards_stdout =
+      "(define p (set-current-output-port (open-output-file \"/dev/null\")))";
+  row.stops = "(kill (getpid) SIGSTOP)";
+  row.shell = Around("(define status (system \"", "\"))");
+  return row;
+}
+
+Row Ocaml() {
+  Row row;
+  row.name = "ocaml";
+  row.dialect = OcamlDialect;
+  row.print = Around("print_endline \"", "\"");
+  row.after = "- : unit = ()\n";
+  row.write = AroundEscaped("print_string \"", "\"");
+  row.megabyte = "print_endline (String.make 1000000 'x')";
+  row.string = Around("(* ", " *)");
+  row.refused = "\"";  // Strings in comments must be complete.
+  row.lines = "print_endline\n  \"4711\"";
+  row.wrong = ")";
+  row.incomplete = "let f x =";
+  row.computes = "while true do () done";
+  row.floods = "while true do print_endline \"1\" done";
+  row.reads_stdin = "read_line ()";
+  row.closes_stdout = "close_out stdout";
+  // ocaml has no redirection of its own stdout.
+  row.stops = "Sys.command \"kill -STOP $PPID\"";
+  row.shell = Around("Sys.command \"", "\"");
   return row;
 }
 
@@ -342,10 +445,11 @@ Row Tcl() {
 }  // namespace
 
 std::vector<Row> ConformanceRows() {
-  return {
-      Bc(),  Dc(),     Python(), Shell("sh", ShDialect),   Bash(), Sqlite3(),
-      Gdb(), Node(),   Lua(),    Shell("zsh", ZshDialect), Ruby(), Perl(),
-      R(),   Prolog(), Tcl()};
+  return {Bc(),   Dc(),    Python(),      Shell("sh", ShDialect),
+          Bash(), Fish(),  Sqlite3(),     Gdb(),
+          Node(), Lua(),   LuaByPrompt(), Shell("zsh", ZshDialect),
+          Ruby(), Perl(),  R(),           Prolog(),
+          Tcl(),  Guile(), Ocaml()};
 }
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }

@@ -43,9 +43,9 @@
 #include "tools/asyncproc/signal_watcher.h"
 
 ABSL_FLAG(std::string, preset, "",
-          "A known program: bash, bc, dc, gdb, lua, node, perl, prolog, psql, "
-          "python3, r, redis, ruby, sh, sqlite3, tcl or zsh. The words after "
-          "the options are further arguments for it.");
+          "A known program: bash, bc, dc, fish, gdb, guile, lua, node, ocaml, "
+          "perl, prolog, psql, python3, r, redis, ruby, sh, sqlite3, tcl or "
+          "zsh. The words after the options are further arguments for it.");
 ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
@@ -69,9 +69,8 @@ ABSL_FLAG(
     bool, stop_on_error, false,
     "End the session at the first command that fails, with its status as "
     "the exit status, or 1. A command fails if its status is not 0; where "
-    "the program reports no status, if it writes to stderr (lua and the "
-    "COMMAND of --prompt do neither); with --check, if its reply "
-    "differs.");
+    "the program reports no status, if it writes to stderr (the COMMAND "
+    "of --prompt does neither); with --check, if its reply differs.");
 ABSL_FLAG(bool, check, false,
           "Compare the replies with those in the session, and print only the "
           "differences.");
@@ -119,9 +118,12 @@ constexpr Preset kPresets[] = {
     {"bash", BashDialect},
     {"bc", BcDialect},
     {"dc", DcDialect},
+    {"fish", FishDialect},
     {"gdb", [] { return GdbDialect(); }},
+    {"guile", GuileDialect},
     {"lua", LuaDialect},
     {"node", NodeDialect},
+    {"ocaml", OcamlDialect},
     {"perl", PerlDialect},
     {"prolog", PrologDialect},
     {"psql", [] { return PsqlDialect(); }},

@@ -11,12 +11,18 @@ namespace asyncproc::internal {
 extern const absl::string_view kPythonProgram;
 extern const absl::string_view kNodeProgram;
 extern const absl::string_view kGdbProgram;
+extern const absl::string_view kGuileProgram;
+extern const absl::string_view kLuaProgram;
+extern const absl::string_view kOcamlProgram;
 extern const absl::string_view kPerlProgram;
 extern const absl::string_view kPrologProgram;
 extern const absl::string_view kRProgram;
 extern const absl::string_view kRubyProgram;
 extern const absl::string_view kTclProgram;
-// Shells run no program: these are the texts around each statement.
+// Evaluates the scripts that arrive, each of which ends with a NUL.
+extern const absl::string_view kFishProgram;
+extern const absl::string_view kFishStatement;
+// Other shells run no program: these are the texts around each statement.
 extern const absl::string_view kShSetup;
 extern const absl::string_view kShStatement;
 extern const absl::string_view kBashSetup;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "asyncproc/command.h"
 
 namespace asyncproc::internal {
@@ -36,6 +37,13 @@ constexpr Field kFields[] = {
                        ShellQuote(absl::StrCat(
                            values.statement,
                            "\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
+     }},
+    {"{quoted_fish}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(text, "'",
+                       absl::StrReplaceAll(values.statement,
+                                           {{"\\", "\\\\"}, {"'", "\\'"}}),
+                       "'");
      }},
     {"{length}",
      [](const Values& values, std::string* text) {

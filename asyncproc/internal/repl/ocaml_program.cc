@@ -1,0 +1,91 @@
+#include "asyncproc/internal/repl/programs.h"
+
+namespace asyncproc::internal {
+
+// A start file. All the rest is done when ocaml reads its first line.
+//
+// Of the compiler, the program ocaml has the module Toploop alone. Its
+// `use_file` executes the file that `parse_use_file` has parsed, and reports
+// errors: so it takes the place of a function that executes a phrase.
+const absl::string_view kOcamlProgram = R"ocaml(
+#directory "+compiler-libs";;
+let () =
+  let statements = open_in_bin "/dev/fd/8" in
+  let completions = open_out_bin "/dev/fd/9" in
+
+  (* An interrupt between two statements does nothing, nor does one that comes
+     while a phrase is compiled: it would leave its types half inferred. *)
+  let idle = Sys.Signal_handle ignore in
+  let interrupt _ = if !Toploop.may_trace then raise Sys.Break in
+  let handler = ref (Sys.Signal_handle interrupt) in
+  let stop_interrupts () =
+    let previous = Sys.signal Sys.sigint idle in
+    if previous != idle then handler := previous in
+
+  let source = ref None in  (* For the next call of `parse_use_file`. *)
+  let phrases = ref None in  (* Of the source, once it has been parsed. *)
+  let incomplete = ref false in
+  let parse = !Toploop.parse_use_file in
+  let parse_all lexbuf =
+    try parse lexbuf with
+    | _ when Lexing.lexeme lexbuf = "" && lexbuf.lex_curr_pos = lexbuf.lex_buffer_len ->
+      incomplete := true;
+      raise Exit in
+  Toploop.parse_use_file := (fun lexbuf ->
+    match !source with
+    | None -> parse lexbuf
+    | Some text ->
+      source := None;
+      lexbuf.lex_buffer <- Bytes.of_string text;
+      lexbuf.lex_buffer_len <- String.length text;
+      lexbuf.lex_curr_pos <- 0;
+      lexbuf.lex_eof_reached <- true;
+      Toploop.input_name := "";
+      Lexing.set_filename lexbuf !Toploop.input_name;
+      let left = match !phrases with Some left -> left | None -> parse_all lexbuf in
+      phrases := Some (if left = [] then [] else List.tl left);
+      if left = [] then [] else [List.hd left]);
+
+  (* Values are written to stdout, and errors to stderr. *)
+  let rec execute text =
+    let report = Buffer.create 1000 in
+    let formatter = Format.formatter_of_buffer report in
+    source := Some text;
+    let succeeded = Toploop.use_file formatter "/dev/null" in
+    Format.pp_print_flush formatter ();
+    Format.print_flush ();
+    output_string (if succeeded then stdout else stderr) (Buffer.contents report);
+    if !incomplete then "incomplete"
+    else if not succeeded then "done 1"
+    else if !phrases = Some [] then "done 0"
+    else execute text in
+
+  let try_to_flush flush = try flush () with Sys_error _ -> () in
+  let rec serve answer =
+    List.iter try_to_flush
+      [Format.print_flush; Format.pp_print_flush Format.err_formatter;
+       (fun () -> flush stdout); (fun () -> flush stderr)];
+    output_string completions (answer ^ "\n");
+    flush completions;
+    match input_line statements with
+    | exception End_of_file -> exit 0
+    | header ->
+      let space = String.index header ' ' in
+      let length = String.sub header (space + 1) (String.length header - space - 1) in
+      let text = really_input_string statements (int_of_string length) in
+      phrases := None;
+      incomplete := false;
+      let result =
+        try Sys.set_signal Sys.sigint !handler; execute text
+        with _ -> "done 1" in
+      stop_interrupts ();
+      serve (String.sub header 0 space ^ " " ^ result) in
+
+  Toploop.read_interactive_input := (fun _ _ _ ->
+    Sys.set_signal Sys.sigint idle;
+    serve "0 done 0")
+;;
+#remove_directory "+compiler-libs";;
+)ocaml";
+
+}  // namespace asyncproc::internal
