@@ -276,6 +276,28 @@ TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
   }
 }
 
+TEST(ShTest, IsNamedAsWithoutARepl) {
+  for (const ReplDialect& dialect :
+       {ShDialect(), BashDialect(), ZshDialect()}) {
+    auto sh = MustStart(dialect);
+
+    EXPECT_EQ(MustEval(*sh, "echo $0").out, dialect.command.argv[0] + "\n");
+  }
+}
+
+TEST(ShTest, CountsTheLinesOfTheStatementInMessages) {
+  for (const ReplDialect& dialect : {ShDialect(), ZshDialect()}) {
+    auto sh = MustStart(dialect);
+
+    MustEval(*sh, ":\n:");
+    const std::string err = MustEval(*sh, ":\nnope").err;
+
+    EXPECT_THAT(err, testing::MatchesRegex("sh: 2: eval: nope: not found\n|"
+                                           "\\(eval\\):2: command not found: "
+                                           "nope\n"));
+  }
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, IsToldFromWhatIsComplete) {
