@@ -152,6 +152,28 @@ TEST(CliReplTest, ChecksNoStackOfATraceback) {
   EXPECT_EQ(said.code, 1);
 }
 
+TEST(CliReplTest, ComparesStderrToo) {
+  for (const char* different :
+       {">>> echo out; echo err >&2\nout\n", ">>> echo err >&2\n",
+        ">>> echo out; echo err >&2\nerr\n"}) {
+    EXPECT_EQ(Repl({"--preset=bash", "--check"}, different).code, 1)
+        << different;
+  }
+  EXPECT_EQ(Repl({"--preset=bash", "--check"},
+                 ">>> echo err >&2; echo out\nout\nerr\n")
+                .code,
+            0);
+
+  // doctest ignores the stderr of a statement that does not fail.
+  EXPECT_EQ(Repl({"--preset=python3", "--check"},
+                 ">>> import sys; print(1); _ = sys.stderr.write('warning')\n"
+                 "1\n")
+                .code,
+            0);
+  EXPECT_EQ(
+      Repl({"--preset=python3", "--check"}, ">>> print(1); 1/0\n1\n").code, 1);
+}
+
 TEST(CliReplTest, ComparesByTheRulesOfDoctest) {
   constexpr absl::string_view kSame =
       ">>> 1 == 1\n1\n>>> False\n0\n"
