@@ -383,6 +383,16 @@ TEST(CliReplTest, PassesArgumentsToAPreset) {
             ">>> select x from t;\n42\n");
 }
 
+TEST(CliReplTest, AnswersAQuestion) {
+  const Said said = Repl({"--preset=python3", "--answer", "name\\? $=Ada"},
+                         "input('Your name? ')\ninput('Age? ')\n1\n");
+
+  EXPECT_EQ(said.out, ">>> input('Your name? ')\nYour name? 'Ada'\n>>> 1\n1\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr("no answer to \"Age? \""),
+                              HasSubstr("the session goes on")));
+  EXPECT_EQ(said.code, 125);
+}
+
 TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").code, 3);
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 0\n").code, 0);
@@ -411,6 +421,8 @@ TEST(CliReplTest, RefusesWhatMakesNoSense) {
       {"--prompt=(", "cat"},
       {"--preset=bc", "--file=/no/such/file"},
       {"--preset=bc", "--timeout=soon"},
+      {"--preset=bc", "--answer=x"},
+      {"--preset=bc", "--answer=(=x"},
   };
   for (const std::vector<std::string>& arguments : wrong) {
     const Said said = Repl(arguments, "1\n");

@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -63,6 +64,12 @@ ABSL_FLAG(
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal: most programs print no "
           "prompt without.");
+ABSL_FLAG(std::string, answer, "",
+          "The answer to a question in the middle of a command, REGEX=TEXT: "
+          "the line TEXT is written to the program's stdin when the command "
+          "waits for it, and its output since its start or the last answer "
+          "matches the regular expression (RE2). Any other question ends the "
+          "command, with an error.");
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
 ABSL_FLAG(
     bool, json, false,
@@ -551,10 +558,37 @@ int ExitCodeOfFailedRepl(const absl::Status& status) {
   return ExitCodeOfFailedStart(status);
 }
 
+// The function for --answer; null without it. Errors: kInvalidArgument.
+absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
+  const std::string flag = absl::GetFlag(FLAGS_answer);
+  if (flag.empty()) return Repl::AnswerQuestion();
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(flag, absl::MaxSplits('=', 1));
+  const auto regex = std::make_shared<RE2>(parts.first, ByteRegexOptions());
+  if (!regex->ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--answer: ", regex->error()));
+  }
+  if (flag == parts.first) {
+    return absl::InvalidArgumentError("--answer needs REGEX=TEXT");
+  }
+  return [regex, line = parts.second + "\n"](
+             absl::string_view question) -> std::optional<std::string> {
+    if (!RE2::PartialMatch(question, *regex)) return std::nullopt;
+    return line;
+  };
+}
+
 // From the start of the program to its end.
 int Converse(ReplDialect dialect, const CancellationToken& token,
              bool at_terminal, const SessionScript& script, Orphans* orphans) {
   orphans->Mark(&dialect.command);
+  absl::StatusOr<Repl::AnswerQuestion> answer = AnswerFromFlag();
+  if (!answer.ok()) {
+    Complain("repl", answer.status().message());
+    return kOwnFailure;
+  }
+  if (*answer != nullptr) dialect.command.in = Stdio::Pipe();
   absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
     Orphans::Birth birth(orphans);
     auto started = Repl::Start(std::move(dialect));
@@ -565,6 +599,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     Complain("repl", repl.status().message());
     return ExitCodeOfFailedRepl(repl.status());
   }
+  (*repl)->set_on_question(*std::move(answer));
   Session session(*std::move(repl), token);
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }
@@ -658,6 +693,7 @@ Subcommand ReplSubcommand() {
         {"timeout", "TIME", 0,
          "How long each reply may take. A command that takes longer is "
          "interrupted, and the session goes on; the exit status is 124."},
+        {"answer", "REGEX=TEXT"},
         {"stop_on_error"},
         {"json"},
         {"check"},
