@@ -1,8 +1,10 @@
 #include "asyncproc/repl.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "absl/strings/strip.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/blocked_call.h"
 #include "asyncproc/internal/repl/channel.h"
 #include "asyncproc/internal/repl/statement_template.h"
 #include "asyncproc/internal/text/regex_options.h"
@@ -76,6 +79,17 @@ bool IsCutOff(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
+// Whether a process, or a child for which it waits, waits for `in`, the target
+// of the program's stdin.
+bool WaitsFor(const Diagnosis& found, const std::string& in) {
+  if (found.activity == Activity::kReadingStdin) {
+    return internal::DescriptorTarget(found.pid, STDIN_FILENO) == in;
+  }
+  return std::any_of(
+      found.waits_for.begin(), found.waits_for.end(),
+      [&](const Diagnosis& child) { return WaitsFor(child, in); });
+}
+
 // The arguments of a process may hold the code of its dialect, which is of no
 // use in a message.
 std::string Named(const Process* process, const Child& child) {
@@ -86,6 +100,14 @@ std::string Named(const Process* process, const Child& child) {
 
 std::string ProgramOf(const ReplDialect& dialect) {
   return dialect.command.argv.empty() ? "a program" : dialect.command.argv[0];
+}
+
+// Removes the echo of a line, if any, at the start of the output.
+void ConsumeEcho(absl::string_view* out,
+                 const std::optional<std::string>& line) {
+  if (!line.has_value() || !absl::ConsumePrefix(out, *line)) return;
+  absl::ConsumePrefix(out, "\r");
+  absl::ConsumePrefix(out, "\n");
 }
 
 absl::Status CheckDialect(const ReplDialect& dialect) {
@@ -175,6 +197,9 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
 
 Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
     : dialect_(std::move(dialect)),
+      by_marks_(dialect_.prompt.empty() &&
+                (!dialect_.channel ||
+                 absl::StrContains(dialect_.statement, "{head}"))),
       child_(std::move(child)),
       template_(
           std::make_unique<internal::StatementTemplate>(dialect_.statement)),
@@ -197,20 +222,14 @@ Process& Repl::process() {
 
 absl::Status Repl::Begin(absl::Time deadline) {
   absl::Status status = Type(dialect_.typed);
-  if (status.ok() && dialect_.channel) {
-    if (!dialect_.setup.empty()) {
-      status = SendByChannel(dialect_.setup);
-    }
-  } else if (status.ok()) {
-    status = Type(dialect_.setup);
-  }
+  if (status.ok() && !dialect_.setup.empty()) status = SendText(dialect_.setup);
   // The first completion belongs to no statement.
   if (status.ok() && !dialect_.prompt.empty()) {
     status = AwaitPrompt(deadline).status();
   } else if (status.ok()) {
     // Our own programs write a ready line; other programs answer a statement.
     const bool tells =
-        dialect_.channel && dialect_.setup.empty() && dialect_.typed.empty();
+        !by_marks_ && dialect_.setup.empty() && dialect_.typed.empty();
     if (!tells) status = Send("");
     if (status.ok()) status = AwaitCompletion(deadline).status();
   }
@@ -249,14 +268,19 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
                       : completion.status();
-  if (!IsCutOff(reply.status())) return reply;
+  const bool declined = std::exchange(declined_, false);
+  if (!IsCutOff(reply.status()) && !declined) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
   const std::string happened =
       absl::IsResourceExhausted(reply.status())
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
-          : absl::StrCat(" was not done after ", absl::FormatDuration(taken));
+      : declined
+          ? absl::StrCat(" waited for its stdin, and there was no answer to ",
+                         Shown(Question()))
+          : absl::StrCat(" was not done after ", absl::FormatDuration(taken),
+                         WaitsForStdin() ? "; it waited for its stdin" : "");
   const bool stopped =
       process_ != nullptr && Diagnose(*process_).activity == Activity::kStopped;
   const std::string written = Written();
@@ -274,6 +298,52 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
               : "it could not be interrupted, and the session is lost"));
 }
 
+std::string Repl::Question() {
+  const std::string out =
+      absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
+  const std::string err = child_->err().Peek();
+  absl::string_view asked = out;
+  if (answered_out_ > 0) {
+    asked.remove_prefix(std::min(answered_out_, out.size()));
+  } else {
+    ConsumeEcho(&asked, echo_);
+  }
+  return absl::StrCat(asked, err.substr(std::min(answered_err_, err.size())));
+}
+
+bool Repl::WaitsForStdin() {
+  return process_ != nullptr && dialect_.typed.empty() &&
+         (dialect_.channel || !dialect_.prompt.empty()) &&
+         process_->command().in.kind() == Stdio::Kind::kPipe &&
+         child_->Flush(absl::ZeroDuration()).ok() &&
+         WaitsFor(Diagnose(*process_),
+                  internal::DescriptorTarget(process_->pid(), STDIN_FILENO));
+}
+
+absl::Status Repl::AnswerIfAsked(int* asked, absl::Time deadline) {
+  if (answer_question_ == nullptr || drops_ || !WaitsForStdin()) {
+    *asked = 0;
+    return absl::OkStatus();
+  }
+  // The program wrote its question, or its prompt, before it began to wait.
+  for (OutputStream* stream : {&child_->out(), &child_->err()}) {
+    if (absl::Status status = Sync(*stream, deadline); !status.ok()) {
+      return status;
+    }
+  }
+  if (++*asked < 2) return absl::OkStatus();
+  *asked = 0;
+  const std::optional<std::string> answer = answer_question_(Question());
+  if (!answer.has_value()) {
+    declined_ = true;
+    return absl::AbortedError("no answer");
+  }
+  answered_out_ =
+      taken_.size() + out_.buffer().size() + child_->out().Available();
+  answered_err_ = child_->err().Available();
+  return child_->Write(*answer);
+}
+
 std::string Repl::Written() {
   const std::string out =
       absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
@@ -289,6 +359,8 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
   unanswered_ = true;
   unfinished_ = false;
   interrupted_ = false;
+  answered_out_ = 0;
+  answered_err_ = 0;
   absl::StatusOr<Completion> completion;
   if (!dialect_.prompt.empty()) {
     completion = ExecuteLines(statement, deadline);
@@ -308,28 +380,27 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
 
 absl::Status Repl::Send(absl::string_view statement) {
   ++id_;
-  if (!dialect_.channel) {
+  if (by_marks_) {
     absl::StatusOr<std::string> letters = child_->DrawLetters(2 * kHalfMark);
     if (!letters.ok()) return letters.status();
     head_ = letters->substr(0, kHalfMark);
     tail_ = letters->substr(kHalfMark);
   }
-  const std::string text =
-      template_->Fill({statement, id_, status_, state_, head_, tail_});
-  if (!dialect_.channel) return child_->Write(text);
-  return SendByChannel(text);
+  return SendText(
+      template_->Fill({statement, id_, status_, state_, head_, tail_}));
 }
 
-// The note comes first: in a recording, the output of a statement must not come
-// before the statement.
-absl::Status Repl::SendByChannel(absl::string_view text) {
+absl::Status Repl::SendText(absl::string_view text) {
+  if (!dialect_.channel) return child_->Write(text);
+  // The note comes first: in a recording, the output of a statement must not
+  // come before the statement.
   absl::Status status = child_->NoteSent(text);
   if (status.ok() && channel_ != nullptr) status = channel_->Send(text);
   return status;
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitCompletion(absl::Time deadline) {
-  return dialect_.channel ? AwaitLine(deadline) : AwaitMark(deadline);
+  return by_marks_ ? AwaitMark(deadline) : AwaitLine(deadline);
 }
 
 absl::Status Repl::CheckLength() {
@@ -343,8 +414,9 @@ absl::Status Repl::CheckLength() {
 
 absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
   absl::Duration pause = kSilence;
-  int asked = 0;  // How often in a row the program waited for more input,
-  int left = 0;   // or for its stdin.
+  // How often in a row the program waited for more input, had left the channel,
+  // or waited for its stdin.
+  int more = 0, left = 0, asked = 0;
   for (;;) {
     const size_t newline = received_.find('\n');
     if (newline == std::string::npos) {
@@ -356,12 +428,17 @@ absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
         if (absl::IsDeadlineExceeded(got.status()) &&
             MonotonicNow() < deadline && internal::CheckWaitScopes().ok()) {
           pause = std::min(2 * pause, absl::Seconds(1));
-          asked = AsksForMore() ? asked + 1 : 0;
+          if (absl::Status status = AnswerIfAsked(&asked, deadline);
+              !status.ok()) {
+            return status;
+          }
+          if (asked > 0) pause = kSilence;
+          more = AsksForMore() ? more + 1 : 0;
           left = HasLeft() ? left + 1 : 0;
           if (left == 2) {
             return absl::OutOfRangeError("the program reads its stdin again");
           }
-          if (asked < 2) continue;
+          if (more < 2) continue;
           unfinished_ = true;
           return Completion{true, "", "", ""};
         }
@@ -406,12 +483,16 @@ bool Repl::HasLeft() {
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
-  int asked = 0;  // How often in a row the program waited for more input.
+  // How often in a row the program waited for more input, or for its stdin.
+  int more = 0, asked = 0;
   for (;;) {
     if (absl::Status status = CheckLength(); !status.ok()) return status;
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
-    absl::StatusOr<std::string> before =
-        child_->out().ReadUntil(tail_, Until(slice));
+    absl::StatusOr<std::string> before = "";
+    if (channel_ != nullptr) {
+      if (absl::Status sent = channel_->Flush(slice); !sent.ok()) before = sent;
+    }
+    if (before.ok()) before = child_->out().ReadUntil(tail_, Until(slice));
     if (before.ok()) {
       absl::StrAppend(&taken_, *before, tail_);
       absl::StatusOr<std::string> rest =
@@ -450,8 +531,11 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       return status;
     }
     if (MonotonicNow() >= deadline) return before.status();
-    asked = AsksForMore() ? asked + 1 : 0;
-    if (asked == 2) {
+    if (absl::Status status = AnswerIfAsked(&asked, deadline); !status.ok()) {
+      return status;
+    }
+    more = AsksForMore() ? more + 1 : 0;
+    if (more == 2) {
       unfinished_ = true;
       return Completion{true, "", "", ""};
     }
@@ -459,12 +543,27 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
 }
 
 absl::StatusOr<Repl::Completion> Repl::AwaitPrompt(absl::Time deadline) {
-  absl::StatusOr<Expected> found = out_.Await(at_end_, Until(deadline));
-  while (drops_ && absl::IsResourceExhausted(found.status())) {
-    out_.TakeBuffer(kLongestPrompt);
-    found = out_.Await(at_end_, Until(deadline));
+  int asked = 0;  // How often in a row the program waited for its stdin.
+  absl::StatusOr<Expected> found;
+  for (;;) {
+    const absl::Time slice =
+        answer_question_ == nullptr
+            ? deadline
+            : std::min(deadline, MonotonicNow() + kSilence);
+    found = out_.Await(at_end_, Until(slice));
+    if (found.ok()) break;
+    if (drops_ && absl::IsResourceExhausted(found.status())) {
+      out_.TakeBuffer(kLongestPrompt);
+      continue;
+    }
+    if (!absl::IsDeadlineExceeded(found.status()) ||
+        MonotonicNow() >= deadline || !internal::CheckWaitScopes().ok()) {
+      return found.status();
+    }
+    if (absl::Status status = AnswerIfAsked(&asked, deadline); !status.ok()) {
+      return status;
+    }
   }
-  if (!found.ok()) return found.status();
   Completion completion;
   completion.incomplete = found->groups[0].empty();
   completion.out = std::move(found->before);
@@ -480,6 +579,8 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
   Completion whole;
   for (size_t i = 0; i < lines.size(); ++i) {
     const absl::string_view line = lines[i];
+    if (dialect_.echoes) echo_ = std::string(line);
+    answered_out_ = 0;
     if (absl::Status status = child_->Write(absl::StrCat(line, "\n"));
         !status.ok()) {
       return status;
@@ -487,10 +588,7 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
     absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
     if (!completion.ok()) return completion;
     absl::string_view answer = completion->out;
-    if (dialect_.echoes && absl::ConsumePrefix(&answer, line)) {
-      absl::ConsumePrefix(&answer, "\r");
-      absl::ConsumePrefix(&answer, "\n");
-    }
+    ConsumeEcho(&answer, echo_);
     absl::StrAppend(&whole.out, answer);
     whole.prompt = completion->prompt;
     unfinished_ = completion->incomplete;
@@ -507,7 +605,7 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   reply.out = std::move(completion.out);
   reply.prompt = std::move(completion.prompt);
   // The program wrote all of its reply before it reported the end.
-  if (dialect_.channel) {
+  if (dialect_.channel && !by_marks_) {
     if (absl::Status status = Sync(child_->out(), deadline); !status.ok()) {
       return status;
     }
@@ -613,7 +711,7 @@ absl::Status Repl::Recover(absl::Time deadline) {
       status = Interrupt();
     }
     if (leaves) {
-      status = Type(dialect_.abandon[left++ % dialect_.abandon.size()]);
+      status = SendText(dialect_.abandon[left++ % dialect_.abandon.size()]);
     }
     if (!status.ok()) break;
     const absl::Time next = std::min(last, MonotonicNow() + pause);
@@ -623,10 +721,13 @@ absl::Status Repl::Recover(absl::Time deadline) {
       return ended;
     }
     if (MonotonicNow() >= last) break;
+    if (!dialect_.interrupt.answer.empty() && WaitsForStdin()) {
+      if (status = Type(dialect_.interrupt.answer); !status.ok()) break;
+    }
     if (!leaves) pause *= 2;
   }
   // When an empty statement has been executed, no late signal is pending.
-  if (status.ok() && dialect_.channel) {
+  if (status.ok() && dialect_.channel && !by_marks_) {
     if (status = Send(""); status.ok()) {
       status = AwaitCompletion(last).status();
     }
@@ -668,7 +769,7 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
     return status;
   }
   // The interrupt may have discarded the text sent before.
-  if (!dialect_.channel || !dialect_.interrupt.text.empty()) {
+  if (by_marks_ || !dialect_.interrupt.text.empty()) {
     if (absl::Status status = Send(""); !status.ok()) return status;
   }
   absl::StatusOr<Completion> completion = AwaitCompletion(deadline);
@@ -686,7 +787,7 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
     // End-of-file on the channel ends the program, or makes it read stdin
     // again.
     channel_ = nullptr;
-    if (!dialect_.typed.empty()) child_->CloseStdin().IgnoreError();
+    child_->CloseStdin().IgnoreError();
     absl::StatusOr<ExitStatus> status = child_->WaitFor(grace);
     if (!IsGivenUp(status.status())) return status;
   }
@@ -694,7 +795,7 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
 }
 
 absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
-  if (IsGivenUp(why) || IsCutOff(why)) return why;
+  if (IsGivenUp(why) || IsCutOff(why) || declined_) return why;
   // A program that reads its stdin again ends at end-of-file.
   if (HasLeft()) child_->CloseStdin().IgnoreError();
   // If the child has ended, that is the reason, regardless of `why`.

@@ -2,9 +2,11 @@
 #define ASYNCPROC_REPL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -43,6 +45,9 @@ struct ReplInterrupt {
   int signal = 2;  // SIGINT
   // Written to stdin after the signal.
   std::string text;
+  // Written to stdin if the statement still waits for its stdin after that, as
+  // a program does that continues its read after a signal.
+  std::string answer;
   // Whether the program may be interrupted again while it does not answer.
   bool repeated = true;
   // The time that the program has to answer. After that the session is lost.
@@ -62,16 +67,18 @@ struct ReplInterrupt {
 // print {head} and {tail}, random letters, side by side on stdout, by two
 // separate statements where the program has statements. The status, after a
 // space, may follow, then a newline. An incomplete statement swallows the first
-// of the two, so {head} is missing.
+// of the two, so {head} is missing. Where `channel` is true, `statement` is
+// written to descriptor 8 of the program instead, and stdin is left to the
+// user's code.
 //
 // *Prompt*, where `prompt` is set. Each line of the statement is written to
 // stdin, and its prompt awaited at the end of the output.
 //
-// *Channel*, where `channel` is true. The program has two more descriptors. It
-// reads `statement` from descriptor 8, and writes a completion line to
-// descriptor 9 as soon as it has executed the statement and flushed its output.
-// stdin, which is empty unless command.in is changed, stdout and stderr are
-// left to the user's code. A completion line is
+// *Channel*, where `channel` is true and `statement` has no {head}. The program
+// has two more descriptors. It reads `statement` from descriptor 8, and writes
+// a completion line to descriptor 9 as soon as it has executed the statement
+// and flushed its output. stdin, which is empty unless command.in is changed,
+// stdout and stderr are left to the user's code. A completion line is
 //
 //   ID done STATUS [STATE]     or     ID incomplete
 //
@@ -124,8 +131,8 @@ struct ReplDialect {
   // RE2 for the program's message about an incomplete statement.
   std::string incomplete;
 
-  // Texts written one after the other, until the program answers, to leave an
-  // incomplete statement.
+  // Texts written one after the other, as statements are, until the program
+  // answers, to leave an incomplete statement.
   std::vector<std::string> abandon;
 
   ReplInterrupt interrupt;
@@ -146,6 +153,20 @@ struct ReplDialect {
 //
 // A reply may have up to ReplDialect::reply_limit bytes, may end without a
 // newline, and may contain any bytes, even a prompt.
+//
+// A statement may ask a question, which a function answers:
+//
+//   asyncproc::ReplDialect dialect = asyncproc::PythonDialect();
+//   dialect.command.in = asyncproc::Stdio::Pipe();
+//   auto python = asyncproc::Repl::Start(dialect);
+//   if (!python.ok()) return python.status();
+//   (*python)->set_on_question(
+//       [](absl::string_view question) -> std::optional<std::string> {
+//         if (question == "Your name? ") return "Ada\n";
+//         return std::nullopt;
+//       });
+//   auto reply = (*python)->Eval("input('Your name? ')", absl::Seconds(5));
+//   // reply->out == "Your name? 'Ada'\n"
 //
 // Thread safety: one thread at a time.
 // Ownership: owns the child; the destructor does the same as that of Process.
@@ -176,6 +197,27 @@ class Repl {
 
   ~Repl();
 
+  // Returns the text that is written to stdin as the answer to `question`,
+  // usually a line, or nothing if there is no answer. `question` is the output
+  // of the statement, first stdout, then stderr, since its start or since the
+  // previous answer; it may be empty.
+  using AnswerQuestion =
+      std::function<std::optional<std::string>(absl::string_view question)>;
+
+  // From now on, Eval calls `answer` when the program, or a child for which it
+  // waits, waits for its stdin in the middle of a statement. That is the case
+  // if command.in is Stdio::Pipe(), which most dialects change to
+  // Stdio::Null(); not for sqlite3, psql and redis-cli, which take commands
+  // from stdin. It shows within a second; a program that waits for other things
+  // at the same time, as node mostly does, is not found to wait. In a replay
+  // there is no program, so nothing asks.
+  //
+  // `answer` runs on the thread that calls Eval, and under no lock. It must not
+  // call this Repl. The time that it takes is part of the time of Eval.
+  void set_on_question(AnswerQuestion answer) {
+    answer_question_ = std::move(answer);
+  }
+
   // Executes `statement`, of any number of lines, and waits for its reply.
   //
   // When the time is up, the statement is interrupted, and its further output
@@ -185,6 +227,8 @@ class Repl {
   // likewise, for a reply longer than its limit. kInvalidArgument for an
   // incomplete statement (a `def` without its end): the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
+  // kAborted, with the question, when set_on_question's function has no answer:
+  // the statement is interrupted, as after its time.
   // kFailedPrecondition when the program has ended. kCancelled by a
   // CancellationScope: the statement runs on, and the next Eval interrupts it;
   // a scope that was canceled before the call sends nothing.
@@ -218,7 +262,8 @@ class Repl {
                                           absl::Time deadline);
   // Sends the dialect's text for `statement`.
   absl::Status Send(absl::string_view statement);
-  absl::Status SendByChannel(absl::string_view text);
+  // Writes `text` to the channel if there is one, else to stdin.
+  absl::Status SendText(absl::string_view text);
   absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   // Errors: kResourceExhausted when the reply is too long already. If drops_ is
@@ -228,6 +273,13 @@ class Repl {
   absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
   // Whether the child waits for more of a statement, on its stdin or channel.
   bool AsksForMore();
+  // Whether the statement waits for its stdin, as far as statements have one.
+  bool WaitsForStdin();
+  // Counts in `asked` how often in a row the statement waited for its stdin. At
+  // the second time, it answers the question. Errors: kAborted: no answer.
+  absl::Status AnswerIfAsked(int* asked, absl::Time deadline);
+  // The output of the statement since its start, or since the last answer.
+  std::string Question();
   // Whether a program that was told on its stdin to read the channel has
   // stopped reading it, for example at a ".exit".
   bool HasLeft();
@@ -253,6 +305,7 @@ class Repl {
   absl::Status Failed(const absl::Status& why, absl::string_view where);
 
   const ReplDialect dialect_;
+  const bool by_marks_;
   const std::unique_ptr<Child> child_;
   Process* process_ = nullptr;  // child_, if that is a Process; else null.
   std::unique_ptr<internal::Channel> channel_;
@@ -260,17 +313,22 @@ class Repl {
   const std::unique_ptr<const RE2> incomplete_;  // Or null.
   const Pattern at_end_;                         // Of a prompt dialect.
   Expect out_;
+  AnswerQuestion answer_question_;  // Or null.
 
   uint64_t id_ = 0;       // Of the last statement.
   std::string head_;      // Its mark.
   std::string tail_;      //
   std::string received_;  // From the channel; not a whole line yet.
   std::string taken_;     // From stdout, of a mark dialect; no whole reply yet.
+  std::optional<std::string> echo_;  // The last line, if it is repeated.
+  size_t answered_out_ = 0;  // The bytes of the statement's output before
+  size_t answered_err_ = 0;  // the last answer.
   std::string status_ = "0";
   std::string state_ = ":";
   bool unanswered_ = false;   // A statement is still to be interrupted.
   bool unfinished_ = false;   // That statement is not complete.
   bool interrupted_ = false;  // That statement has been interrupted once.
+  bool declined_ = false;     // The last question had no answer.
   bool drops_ = false;        // The output is dropped, not kept for a reply.
   bool stale_ = false;   // Output of an earlier statement is to be dropped.
   absl::Status broken_;  // Why the session cannot go on.

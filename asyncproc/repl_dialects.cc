@@ -62,26 +62,31 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
 ReplDialect BcDialect() {
   ReplDialect dialect;
   // Without -i, an interrupt ends bc; bc neither edits nor echoes a file that
-  // it reads, even if that is its stdin.
+  // it reads.
   // bc leaves a file at an error in a function: the next file is the same.
-  dialect.command = InOwnGroup({"bc", "-q", "-i"},
-                               std::vector<std::string>(16, "/dev/stdin"));
+  dialect.command =
+      InOwnGroup({"bc", "-q", "-i"}, std::vector<std::string>(16, "/dev/fd/8"));
+  dialect.channel = true;
   dialect.command.env.Set("BC_LINE_LENGTH", "0").Unset("BC_ENV_ARGS");
   dialect.statement = "{statement}\nprint \"{head}\"\nprint \"{tail}\\n\"\n";
   dialect.refused = std::string(kNul);
   // To leave braces and parentheses, a string, and a comment.
   dialect.abandon = {"}\n", "", "\"\n", "*/\n", "}\n}\n", ""};
+  dialect.interrupt.answer = "0\n";
   return dialect;
 }
 
 ReplDialect DcDialect() {
   ReplDialect dialect;
-  dialect.command = InOwnGroup({"dc"});
+  dialect.command = InOwnGroup({"dc", "/dev/fd/8"});
+  dialect.command.in = Stdio::Null();
+  dialect.channel = true;
   dialect.command.env.Set("DC_LINE_LENGTH", "0");
   dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
   dialect.refused = std::string(kNul);
   dialect.abandon = {"]s_\n", "]]s_\n", "]]]]s_\n"};
   dialect.interrupt.signal = 0;  // A signal would end dc.
+  dialect.interrupt.answer = "\n";
   return dialect;
 }
 
@@ -126,8 +131,10 @@ ReplDialect ShDialect() {
 }
 
 ReplDialect BashDialect() {
-  return Shell({"bash", "--norc", "--noprofile", "/dev/fd/8"},
-               internal::kBashSetup, internal::kBashStatement);
+  ReplDialect dialect = Shell({"bash", "--norc", "--noprofile", "/dev/fd/8"},
+                              internal::kBashSetup, internal::kBashStatement);
+  dialect.interrupt.answer = "\n";  // Its `read` goes on after a signal.
+  return dialect;
 }
 
 ReplDialect Sqlite3Dialect(const std::string& database) {
@@ -217,6 +224,7 @@ ReplDialect TclDialect() {
   ReplDialect dialect =
       ByLength(InOwnGroup(FromFile("tclsh", internal::kTclProgram)));
   dialect.interrupt.signal = 0;  // It would end it.
+  dialect.interrupt.answer = "\n";
   return dialect;
 }
 

@@ -20,7 +20,8 @@ namespace asyncproc {
 // ShDialect        sh; BashDialect: bash; ZshDialect: zsh. A statement is
 //                  executed by eval. As in a script, ${x?message} ends bash and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
-//                  except for a missing quote.
+//                  except for a missing quote. In messages, sh and zsh count
+//                  the lines of the statement, and bash those of the session.
 // FishDialect      fish. A statement is executed by eval. `return` outside a
 //                  function ends fish, and so does the 200th interrupt. An
 //                  interrupt does not end its `read`: if stdin is a pipe, such
@@ -42,10 +43,11 @@ namespace asyncproc {
 // PrologDialect    swipl, SWI-Prolog. A statement is a query; its first answer
 //                  is printed. A missing "." at the end is added.
 // TclDialect       tclsh. An interrupt would end tclsh: a statement that times
-//                  out ends the session.
+//                  out ends the session, unless it reads stdin.
 // GdbDialect       gdb, through its Python.
 // Sqlite3Dialect   sqlite3. A missing ";" at the end is added. An incomplete
 //                  statement is detected by its error, "incomplete input".
+//                  "near line" in messages counts the lines of the session.
 // PsqlDialect      psql, PostgreSQL's, which connects according to `arguments`
 //                  and the environment. Rows alone, their columns with |
 //                  between; \pset changes that. A missing ";" at the end is
@@ -54,9 +56,10 @@ namespace asyncproc {
 //                  without a closing parenthesis is dropped without an error.
 //                  psql ends when its server does.
 //
-// By marks, without a terminal:
+// By marks, without a terminal; statements of bc and dc come by a channel:
 //
-// BcDialect        GNU bc; long numbers on one line.
+// BcDialect        GNU bc; long numbers on one line. Its stdin is a pipe, since
+//                  read() never ends at end-of-file.
 // DcDialect        GNU dc.
 // RedisDialect     redis-cli, which connects according to `arguments`. One
 //                  command per line. A command that times out ends the session,
@@ -67,15 +70,16 @@ namespace asyncproc {
 // starts programs goes on, and ends the session. A read of stdin in R
 // does not end by an interrupt: if stdin is a pipe, such a statement may end
 // the session. In swipl, the first read of stdin after an interrupted one
-// fails. bc and dc have no stdin for statements: a read takes the mark.
+// fails. In bash, bc, dc and tclsh, an interrupted read of stdin gets an empty
+// line, in bc 0.
 //
 // A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
 // the private channel. If that program outlives the session, the end of the
 // session is noticed only at the end of the program.
 //
 // Reply::status is the exit status of a shell's statement; for the other
-// dialects with a private channel, except sqlite3, it is 1 for a statement that
-// failed, else 0.
+// dialects with a private channel, except bc, dc and sqlite3, it is 1 for a
+// statement that failed, else 0.
 ReplDialect BcDialect();
 ReplDialect DcDialect();
 ReplDialect PythonDialect();

@@ -152,6 +152,28 @@ TEST(CliReplTest, ChecksNoStackOfATraceback) {
   EXPECT_EQ(said.code, 1);
 }
 
+TEST(CliReplTest, ComparesStderrToo) {
+  for (const char* different :
+       {">>> echo out; echo err >&2\nout\n", ">>> echo err >&2\n",
+        ">>> echo out; echo err >&2\nerr\n"}) {
+    EXPECT_EQ(Repl({"--preset=bash", "--check"}, different).code, 1)
+        << different;
+  }
+  EXPECT_EQ(Repl({"--preset=bash", "--check"},
+                 ">>> echo err >&2; echo out\nout\nerr\n")
+                .code,
+            0);
+
+  // doctest ignores the stderr of a statement that does not fail.
+  EXPECT_EQ(Repl({"--preset=python3", "--check"},
+                 ">>> import sys; print(1); _ = sys.stderr.write('warning')\n"
+                 "1\n")
+                .code,
+            0);
+  EXPECT_EQ(
+      Repl({"--preset=python3", "--check"}, ">>> print(1); 1/0\n1\n").code, 1);
+}
+
 TEST(CliReplTest, ComparesByTheRulesOfDoctest) {
   constexpr absl::string_view kSame =
       ">>> 1 == 1\n1\n>>> False\n0\n"
@@ -361,6 +383,16 @@ TEST(CliReplTest, PassesArgumentsToAPreset) {
             ">>> select x from t;\n42\n");
 }
 
+TEST(CliReplTest, AnswersAQuestion) {
+  const Said said = Repl({"--preset=python3", "--answer", "name\\? $=Ada"},
+                         "input('Your name? ')\ninput('Age? ')\n1\n");
+
+  EXPECT_EQ(said.out, ">>> input('Your name? ')\nYour name? 'Ada'\n>>> 1\n1\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr("no answer to \"Age? \""),
+                              HasSubstr("the session goes on")));
+  EXPECT_EQ(said.code, 125);
+}
+
 TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").code, 3);
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 0\n").code, 0);
@@ -389,6 +421,8 @@ TEST(CliReplTest, RefusesContradictoryOptions) {
       {"--prompt=(", "cat"},
       {"--preset=bc", "--file=/no/such/file"},
       {"--preset=bc", "--timeout=soon"},
+      {"--preset=bc", "--answer=x"},
+      {"--preset=bc", "--answer=(=x"},
   };
   for (const std::vector<std::string>& arguments : wrong) {
     const Said said = Repl(arguments, "1\n");

@@ -508,6 +508,24 @@ absl::Status EvalPower() {
   return reply.status();
 }
 
+absl::Status AnswerAQuestion() {
+  // repl.h: begin
+  asyncproc::ReplDialect dialect = asyncproc::PythonDialect();
+  dialect.command.in = asyncproc::Stdio::Pipe();
+  auto python = asyncproc::Repl::Start(dialect);
+  if (!python.ok()) return python.status();
+  (*python)->set_on_question(
+      [](absl::string_view question) -> std::optional<std::string> {
+        if (question == "Your name? ") return "Ada\n";
+        return std::nullopt;
+      });
+  auto reply = (*python)->Eval("input('Your name? ')", absl::Seconds(5));
+  // reply->out == "Your name? 'Ada'\n"
+  // end
+  EXPECT_EQ(reply->out, "Your name? 'Ada'\n");
+  return reply.status();
+}
+
 [[maybe_unused]] void LogLines(const OwnedProcess& process) {
   // monitor.h: begin
   auto log = process->err().AddTap(asyncproc::LineLogger("pg_basebackup"),
@@ -711,6 +729,7 @@ TEST(HeaderExamplesTest, BehaveAsTheirCommentsDescribe) {
   EXPECT_THAT(RunBc(), IsOk());
   EXPECT_THAT(NameKernel(), IsOk());
   EXPECT_THAT(EvalPower(), IsOk());
+  EXPECT_THAT(AnswerAQuestion(), IsOk());
   EXPECT_THAT(AwaitServer(), IsOk());
   EXPECT_THAT(Misbehave(), IsOk());
   EXPECT_EQ(DcDialect().command.argv[0], "dc");

@@ -1,27 +1,16 @@
 // psql, with a server of the test's own where one is installed, and without a
 // server.
 
-#include <glob.h>
-#include <sys/types.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
-#include "asyncproc/child_observer.h"
-#include "asyncproc/process.h"
-#include "asyncproc/readiness.h"
+#include "absl/strings/string_view.h"
 #include "asyncproc/repl.h"
 #include "asyncproc/repl_dialects.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/database_servers.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -29,98 +18,13 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr uid_t kNobody = 65534;
-
-bool HavePsql() { return access("/usr/bin/psql", X_OK) == 0; }
-
-// The folder of the server's programs; empty if the server is not installed.
-std::string ServerPrograms() {
-  glob_t found;
-  std::string folder;
-  if (glob("/usr/lib/postgresql/*/bin/initdb", 0, nullptr, &found) == 0) {
-    folder = std::filesystem::path(found.gl_pathv[0]).parent_path();
-  }
-  globfree(&found);
-  return folder;
-}
-
-// A private server: its socket is in a folder of its own, with a path that is
-// short enough for a socket.
-class Server {
- public:
-  Server() {
-    char path[] = "/tmp/asyncproc-psql-XXXXXX";
-    if (mkdtemp(path) == nullptr) return;
-    folder_ = path;
-    if (geteuid() == 0 && chown(path, kNobody, kNobody) != 0) return;
-    Command initdb = AsNobody(
-        Command({"initdb", "-D", folder_ + "/data", "--no-sync", "--no-locale",
-                 "-E", "UTF8", "-A", "trust", "-U", "tester"}));
-    initdb.out = Stdio::Null();
-    auto made = Process::Spawn(initdb);
-    if (!made.ok()) return;
-    EXPECT_THAT((*made)->WaitFor(kNeverReached),
-                IsOkAndHolds(ExitStatus::Exited(0)))
-        << (*made)->ReadErr();
-    Command postgres =
-        AsNobody(Command({"postgres", "-D", folder_ + "/data", "-k", folder_,
-                          "-F", "-c", "listen_addresses="}));
-    process_ = MustSpawn(postgres);
-    EXPECT_THAT(
-        WaitUntilReady(*process_,
-                       ReadyCondition::Line("ready to accept connections",
-                                            ChildStream::kErr),
-                       kNeverReached),
-        IsOk());
-  }
-
-  ~Server() {
-    if (process_ != nullptr) {
-      // SIGINT requests a fast shutdown.
-      EXPECT_THAT(process_->Signal(SIGINT), IsOk());
-      EXPECT_THAT(process_->WaitFor(kNeverReached),
-                  IsOkAndHolds(ExitStatus::Exited(0)));
-    }
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
-  }
-
-  ReplDialect Psql() const {
-    return PsqlDialect({"-h", folder_, "-U", "tester", "-d", "postgres"});
-  }
-
- private:
-  // The server refuses to run as root.
-  static Command AsNobody(Command command) {
-    command.executable = absl::StrCat(ServerPrograms(), "/", command.argv[0]);
-    command.working_directory = "/";
-    if (geteuid() == 0) {
-      command.user = kNobody;
-      command.group = kNobody;
-    }
-    return command;
-  }
-
-  std::string folder_;
-  std::unique_ptr<Process> process_;
-};
-
-// Whether a process can become another user's: not in a sandbox.
-bool CanBecomeNobody() {
-  if (geteuid() != 0) return true;
-  Command command({"true"});
-  command.user = kNobody;
-  command.group = kNobody;
-  return Process::Spawn(command).ok();
-}
-
 class PsqlTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!HavePsql()) GTEST_SKIP() << "there is no psql";
-    if (ServerPrograms().empty()) GTEST_SKIP() << "there is no PostgreSQL";
-    if (!CanBecomeNobody()) GTEST_SKIP() << "root is alone here";
-    server_.emplace();
-    auto psql = Repl::Start(server_->Psql());
+    std::string why;
+    server_ = StartPostgres(&why);
+    if (server_ == nullptr) GTEST_SKIP() << why;
+    auto psql = Repl::Start(server_->Client());
     ASSERT_THAT(psql, IsOk());
     psql_ = *std::move(psql);
   }
@@ -136,7 +40,7 @@ class PsqlTest : public testing::Test {
     return reply.value_or(Reply());
   }
 
-  std::optional<Server> server_;
+  std::unique_ptr<DatabaseServer> server_;
   std::unique_ptr<Repl> psql_;
 };
 
@@ -204,10 +108,8 @@ TEST_F(PsqlTest, ReportsTheEndOfTheServer) {
 }
 
 TEST(PsqlWithoutServerTest, FailsToStartWithItsLastWords) {
-  if (!HavePsql()) GTEST_SKIP() << "there is no psql";
-  TemporaryDirectory directory;
-
   auto psql = Repl::Start(PsqlDialect({"-h", "/no/such/folder"}));
+  if (absl::IsNotFound(psql.status())) GTEST_SKIP() << psql.status();
 
   EXPECT_THAT(psql, HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(psql.status().message(),

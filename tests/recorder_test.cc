@@ -469,7 +469,7 @@ TEST(RecorderTest, HasASessionOfARepl) {
 
   const Transcript transcript = recorder->transcript();
   EXPECT_EQ(Events(transcript, Kind::kLetters).size(), 2);
-  EXPECT_THAT(transcript.BytesOf(Kind::kIn), HasSubstr("6*7\n"));
+  EXPECT_THAT(transcript.BytesOf(Kind::kSent), HasSubstr("6*7\n"));
   EXPECT_THAT(transcript.BytesOf(Kind::kOut), HasSubstr("42\n"));
   EXPECT_EQ(Events(transcript).back(), "exited with status 0");
 }

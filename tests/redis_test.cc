@@ -6,12 +6,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "asyncproc/process.h"
-#include "asyncproc/readiness.h"
 #include "asyncproc/repl.h"
-#include "asyncproc/repl_dialects.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/database_servers.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -20,25 +18,10 @@ namespace {
 class RedisTest : public testing::Test {
  protected:
   void SetUp() override {
-    // By its name alone: the whole path is too long for a socket.
-    Command command({"redis-server", "--port", "0", "--unixsocket", "socket",
-                     "--save", ""});
-    // The server's program under the name that it has in redis-tools: the
-    // package redis-server would start a server of the machine.
-    command.executable = "redis-check-rdb";
-    command.working_directory = directory_.path();
-    auto server = Process::Spawn(command);
-    if (absl::IsNotFound(server.status())) GTEST_SKIP() << server.status();
-    ASSERT_THAT(server, IsOk());
-    server_ = *std::move(server);
-    ASSERT_THAT(
-        WaitUntilReady(*server_,
-                       ReadyCondition::Line("ready to accept connections at"),
-                       kNeverReached),
-        IsOk());
-    ReplDialect dialect = RedisDialect({"-s", "socket"});
-    dialect.command.working_directory = directory_.path();
-    auto redis = Repl::Start(dialect, kNeverReached);
+    std::string why;
+    server_ = StartRedis(&why);
+    if (server_ == nullptr) GTEST_SKIP() << why;
+    auto redis = Repl::Start(server_->Client(), kNeverReached);
     ASSERT_THAT(redis, IsOk());
     redis_ = *std::move(redis);
   }
@@ -49,8 +32,7 @@ class RedisTest : public testing::Test {
     return reply.ok() ? reply->out : "";
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Process> server_;
+  std::unique_ptr<DatabaseServer> server_;
   std::unique_ptr<Repl> redis_;
 };
 

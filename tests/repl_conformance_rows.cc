@@ -61,7 +61,7 @@ Row Dc() {
   row.lines = "4700\n11\n+p";
   row.wrong = "Y";
   row.incomplete = "[abc";
-  // "?", which reads stdin, takes the mark.
+  row.reads_stdin = "?";
   row.stops = "!kill -STOP $PPID";
   row.shell = Around("!", "");
   // An interrupt ends dc: so there is no statement without end.
@@ -442,6 +442,50 @@ Row Tcl() {
   return row;
 }
 
+Row Psql() {
+  Row row;
+  row.name = "psql";
+  row.server = StartPostgres;
+  row.start_file = {"PSQLRC", ".psqlrc"};
+  row.print = Around("select ", "");
+  row.write = AroundEscaped("\\echo -n '", "'");
+  row.megabyte = "select repeat('x', 1000000)";
+  row.string = Around("select '", "' where false");
+  row.refused = "'";
+  row.lines = "select\n4711";
+  row.wrong = "selec 1";
+  row.incomplete = "select 'abc";
+  row.computes = "do $$ begin loop end loop; end $$";
+  row.floods = "\\! yes";
+  // psql reads stdin for nothing but its prompt.
+  // psql cannot close its stdout. `\o FILE` ends with its statement.
+  row.discards_stdout = "\\o /dev/null";
+  row.stops = "\\! kill -STOP $PPID";
+  row.shell = Around("\\! ", "");
+  // At rest, psql leaves the script of the channel at an interrupt.
+  row.idle_interrupt = false;
+  return row;
+}
+
+Row Redis() {
+  Row row;
+  row.name = "redis";
+  row.server = StartRedis;
+  row.print = Around("ECHO ", "");
+  // redis-cli ends each reply with a newline: no `write`.
+  row.megabyte = "EVAL \"return string.rep('x', 1000000)\" 0";
+  row.string = Around("ECHO \"", "\"");
+  row.refused = "\"\\\n";
+  row.lines = "\n\nECHO 4711";  // A command has one line.
+  row.wrong = "NONSENSE 1";
+  // Each line is a whole command: no `incomplete`.
+  // No redirection, and no command that runs other programs or stops redis-cli.
+  // An interrupt ends redis-cli: so there is no statement without end.
+  row.idle_interrupt = false;
+  row.interrupts = false;
+  return row;
+}
+
 }  // namespace
 
 std::vector<Row> ConformanceRows() {
@@ -449,13 +493,23 @@ std::vector<Row> ConformanceRows() {
           Bash(), Fish(),  Sqlite3(),     Gdb(),
           Node(), Lua(),   LuaByPrompt(), Shell("zsh", ZshDialect),
           Ruby(), Perl(),  R(),           Prolog(),
-          Tcl(),  Guile(), Ocaml()};
+          Tcl(),  Guile(), Ocaml(),       Psql(),
+          Redis()};
 }
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
+ReplDialect ConformanceTest::Dialect() const {
+  return server_ != nullptr ? server_->Client() : GetParam().dialect();
+}
+
 void ConformanceTest::SetUp() {
-  auto repl = Repl::Start(GetParam().dialect(), kNeverReached);
+  if (GetParam().server != nullptr) {
+    std::string why;
+    server_ = GetParam().server(&why);
+    if (server_ == nullptr) GTEST_SKIP() << why;
+  }
+  auto repl = Repl::Start(Dialect(), kNeverReached);
   if (absl::IsNotFound(repl.status())) GTEST_SKIP() << repl.status();
   ASSERT_THAT(repl, IsOk());
   repl_ = *std::move(repl);

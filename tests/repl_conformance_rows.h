@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "asyncproc/repl.h"
 #include "gtest/gtest.h"
+#include "tests/database_servers.h"
 
 namespace asyncproc {
 
@@ -22,6 +23,9 @@ using StatementOf = std::function<std::string(absl::string_view text)>;
 struct Row {
   std::string name;
   std::function<ReplDialect()> dialect;
+  // Starts the server of a client, which `dialect` needs; null if there is
+  // none.
+  std::unique_ptr<DatabaseServer> (*server)(std::string* why) = nullptr;
 
   // A variable that names a start file, and its value.
   std::pair<std::string, std::string> start_file;
@@ -72,9 +76,13 @@ class ConformanceTest : public testing::TestWithParam<Row> {
  protected:
   void SetUp() override;
 
+  // The dialect of the row, with its server's address.
+  ReplDialect Dialect() const;
+
   void ExpectToWork() { ExpectToWork(*repl_); }
   static void ExpectToWork(Repl& repl);
 
+  std::unique_ptr<DatabaseServer> server_;
   std::unique_ptr<Repl> repl_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -276,6 +277,28 @@ TEST(ShTest, ReportsTheStatusAndIsNotFooledByItsInput) {
   }
 }
 
+TEST(ShTest, IsNamedAsWithoutARepl) {
+  for (const ReplDialect& dialect :
+       {ShDialect(), BashDialect(), ZshDialect()}) {
+    auto sh = MustStart(dialect);
+
+    EXPECT_EQ(MustEval(*sh, "echo $0").out, dialect.command.argv[0] + "\n");
+  }
+}
+
+TEST(ShTest, CountsTheLinesOfTheStatementInMessages) {
+  for (const ReplDialect& dialect : {ShDialect(), ZshDialect()}) {
+    auto sh = MustStart(dialect);
+
+    MustEval(*sh, ":\n:");
+    const std::string err = MustEval(*sh, ":\nnope").err;
+
+    EXPECT_THAT(err, testing::MatchesRegex("sh: 2: eval: nope: not found\n|"
+                                           "\\(eval\\):2: command not found: "
+                                           "nope\n"));
+  }
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, DiffersFromACompleteStatement) {
@@ -501,6 +524,157 @@ TEST(ReplTest, FailsToStartWithTheOutputOfTheProgram) {
 TEST(ReplTest, RefusesADialectThatCannotTellTheEndOfAReply) {
   EXPECT_THAT(Repl::Start(ReplDialect{Command({"cat"})}),
               HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+// ---- Questions
+
+// Statements that read a line, and print it.
+struct Questioner {
+  const char* name;
+  ReplDialect (*dialect)();
+  const char* asks;      // Writes "n? ", and reads.
+  const char* question;  // The output at that time.
+  const char* reply;     // With the answer 42.
+  const char* next;      // Prints 42.
+};
+
+class QuestionTest : public testing::TestWithParam<Questioner> {
+ protected:
+  void SetUp() override {
+    ReplDialect dialect = GetParam().dialect();
+    dialect.command.in = Stdio::Pipe();
+    auto repl = Repl::Start(dialect, kNeverReached);
+    if (absl::IsNotFound(repl.status())) GTEST_SKIP() << repl.status();
+    ASSERT_THAT(repl, IsOk());
+    repl_ = *std::move(repl);
+  }
+
+  void ExpectToGoOn() {
+    EXPECT_EQ(
+        MustEval(*repl_, GetParam().next).out,
+        absl::StrCat("42\n",
+                     GetParam().dialect == PrologDialect ? "true.\n" : ""));
+  }
+
+  std::unique_ptr<Repl> repl_;
+};
+
+TEST_P(QuestionTest, IsAnsweredByAFunction) {
+  std::vector<std::string> questions;
+  repl_->set_on_question([&](absl::string_view question) {
+    questions.emplace_back(question);
+    return GetParam().dialect == PrologDialect ? "42.\n" : "42\n";
+  });
+
+  for (int i = 0; i < 2; ++i) {
+    const Reply reply = MustEval(*repl_, GetParam().asks);
+    EXPECT_EQ(reply.out + reply.err, GetParam().reply);
+    ExpectToGoOn();
+  }
+
+  EXPECT_THAT(questions, testing::Each(GetParam().question));
+  EXPECT_EQ(questions.size(), 2);
+}
+
+TEST_P(QuestionTest, IsInTheErrorWhenThereIsNoAnswer) {
+  repl_->set_on_question([](absl::string_view) { return std::nullopt; });
+
+  for (int i = 0; i < 2; ++i) {
+    auto reply = repl_->Eval(GetParam().asks, kNeverReached);
+
+    EXPECT_THAT(reply, HasCode(absl::StatusCode::kAborted));
+    EXPECT_THAT(reply.status().message(),
+                testing::AllOf(HasSubstr("no answer to \""),
+                               HasSubstr(GetParam().question),
+                               HasSubstr("the session goes on")));
+    ExpectToGoOn();
+    // The first read after an interrupted one fails.
+    if (GetParam().dialect == PrologDialect) break;
+  }
+}
+
+TEST_P(QuestionTest, IsInTheErrorAfterATimeout) {
+  auto reply = repl_->Eval(GetParam().asks, absl::Seconds(1) * kSlowness);
+
+  EXPECT_THAT(reply, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(reply.status().message(),
+              testing::AllOf(HasSubstr("it waited for its stdin"),
+                             HasSubstr(GetParam().question),
+                             HasSubstr("the session goes on")));
+  ExpectToGoOn();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, QuestionTest,
+    testing::ValuesIn(std::vector<Questioner>{
+        {"python", PythonDialect, "print(int(input('n? ')) + 1)", "n? ",
+         "n? 43\n", "42"},
+        {"sh", ShDialect, "printf 'n? '; read x; echo $x", "n? ", "n? 42\n",
+         "echo 42"},
+        {"bash", BashDialect, "printf 'n? ' >&2; read x; echo $x", "n? ",
+         "42\nn? ", "echo 42"},
+        // A child asks.
+        {"bash_child", BashDialect, "sh -c 'printf \"n? \"; read x; echo $x'",
+         "n? ", "n? 42\n", "echo 42"},
+        {"zsh", ZshDialect, "printf 'n? '; read x; echo $x", "n? ", "n? 42\n",
+         "echo 42"},
+        {"bc", BcDialect, "print \"n? \"; x = read(); x", "n? ", "n? 42\n",
+         "42"},
+        {"dc", DcDialect, "[n? ]n ? p", "n? ", "n? 42\n", "42p"},
+        {"ruby", RubyDialect, "print 'n? '; $stdout.flush; puts gets", "n? ",
+         "n? 42\n", "puts 42"},
+        {"perl", PerlDialect, "$| = 1; print 'n? '; print scalar <STDIN>",
+         "n? ", "n? 42\n", "print qq(42\n)"},
+        {"tcl", TclDialect,
+         "puts -nonewline {n? }; flush stdout; gets stdin x; puts $x", "n? ",
+         "n? 42\n", "puts 42"},
+        {"prolog", PrologDialect,
+         "write('n? '), flush_output, read(X), writeln(X)", "n? ",
+         "n? 42\nX = 42.\n", "writeln(42)"},
+        {"lua", LuaDialect,
+         "io.write('n? '); io.flush(); local x = io.read(); print(x)", "n? ",
+         "n? 42\n", "print(42)"},
+    }),
+    [](const testing::TestParamInfo<Questioner>& info) {
+      return std::string(info.param.name);
+    });
+
+TEST(QuestionsTest, IsTheOutputSinceTheAnswerBefore) {
+  ReplDialect dialect = PythonDialect();
+  dialect.command.in = Stdio::Pipe();
+  auto python = MustStart(dialect);
+  std::vector<std::string> questions;
+  python->set_on_question([&](absl::string_view question) {
+    questions.emplace_back(question);
+    return absl::StrCat(questions.size(), "\n");
+  });
+
+  EXPECT_EQ(MustEval(*python, "[input('a? '), input('b? ')]").out,
+            "a? b? ['1', '2']\n");
+
+  EXPECT_THAT(questions, testing::ElementsAre("a? ", "b? "));
+}
+
+TEST(QuestionsTest, EndsItsStatementWhenItIsInterrupted) {
+  ReplDialect dialect = BashDialect();
+  dialect.command.in = Stdio::Pipe();
+  auto bash = MustStart(dialect);
+
+  EXPECT_THAT(bash->Eval("read x; y=1", kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_EQ(MustEval(*bash, "echo $y").out, "\n");
+  // The answer to the interrupt does not remain.
+  EXPECT_EQ(MustEval(*bash, "read -t 0; echo $?").out, "1\n");
+}
+
+TEST(QuestionsTest, IsNotAskedWhileAChildReadsSomethingElse) {
+  ReplDialect dialect = BashDialect();
+  dialect.command.in = Stdio::Pipe();
+  auto bash = MustStart(dialect);
+  bash->set_on_question([](absl::string_view) { return std::nullopt; });
+
+  EXPECT_EQ(MustEval(*bash, "(sleep 0.5; echo 42) | cat").out, "42\n");
 }
 
 }  // namespace

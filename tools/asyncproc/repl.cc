@@ -18,9 +18,11 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -50,9 +52,11 @@ ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
     "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
-    "channel, prompt, continuation, echoes, refused, incomplete, abandon), and "
-    "command (a list of words), environment (an object), terminal, "
-    "merge_stderr, interrupt_signal, interrupt_text and interrupt_repeated.");
+    "channel, prompt, continuation, echoes, refused, incomplete, "
+    "abandon), and command (an array), environment (null unsets), "
+    "terminal, merge_stderr, interrupt_signal, interrupt_text, "
+    "interrupt_answer and interrupt_repeated. The words after the options "
+    "are further arguments.");
 ABSL_FLAG(
     std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
@@ -60,6 +64,12 @@ ABSL_FLAG(
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal: most programs print no "
           "prompt without a terminal.");
+ABSL_FLAG(std::string, answer, "",
+          "The answer to a question in the middle of a command, REGEX=TEXT: "
+          "the line TEXT is written to the program's stdin when the command "
+          "waits for it, and its output since its start or the last answer "
+          "matches the regular expression (RE2). Any other question ends the "
+          "command, with an error.");
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
 ABSL_FLAG(
     bool, json, false,
@@ -90,7 +100,8 @@ const char kDescription[] =
     "further lines after '... ', then the reply up to an empty line; "
     "<BLANKLINE> stands for an empty line of the reply, and any other "
     "text is prose. With --check, such a session is a test: the program "
-    "must give the same replies again.\n\n"
+    "must give the same replies again, its stdout and then its stderr; the "
+    "stderr of a python command that succeeds may be missing.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
     "line ends a command of several lines.";
 
@@ -192,7 +203,8 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
       {"continuation", &dialect.continuation},
       {"refused", &dialect.refused},
       {"incomplete", &dialect.incomplete},
-      {"interrupt_text", &dialect.interrupt.text}};
+      {"interrupt_text", &dialect.interrupt.text},
+      {"interrupt_answer", &dialect.interrupt.answer}};
   const std::map<std::string, bool*> switches = {
       {"channel", &dialect.channel},
       {"echoes", &dialect.echoes},
@@ -451,7 +463,8 @@ class Session {
     const bool check = absl::GetFlag(FLAGS_check);
     const std::string shown = outcome.Shown();
     const bool same =
-        !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err);
+        !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err,
+                               StderrRule(outcome.reply));
     if (!same) ++differences_;
     if (absl::GetFlag(FLAGS_json)) {
       nlohmann::ordered_json line = {{"line", step.line},
@@ -478,6 +491,13 @@ class Session {
         path.empty() ? "stdin" : path, ":", step.line, ":\n",
         FormatStep(outcome.statement, ""), "expected:\n",
         Indented(step.expected.value_or("")), "got:\n", Indented(shown)));
+  }
+
+  static Stderr StderrRule(const Reply& reply) {
+    const bool is_python =
+        absl::StartsWith(absl::GetFlag(FLAGS_preset), "python");
+    return is_python && reply.status == 0 ? Stderr::kMayBeMissing
+                                          : Stderr::kCounts;
   }
 
   static std::string Indented(absl::string_view text) {
@@ -541,10 +561,37 @@ int ExitCodeOfFailedRepl(const absl::Status& status) {
   return ExitCodeOfFailedStart(status);
 }
 
+// The function for --answer; null without it. Errors: kInvalidArgument.
+absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
+  const std::string flag = absl::GetFlag(FLAGS_answer);
+  if (flag.empty()) return Repl::AnswerQuestion();
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(flag, absl::MaxSplits('=', 1));
+  const auto regex = std::make_shared<RE2>(parts.first, ByteRegexOptions());
+  if (!regex->ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--answer: ", regex->error()));
+  }
+  if (flag == parts.first) {
+    return absl::InvalidArgumentError("--answer needs REGEX=TEXT");
+  }
+  return [regex, line = parts.second + "\n"](
+             absl::string_view question) -> std::optional<std::string> {
+    if (!RE2::PartialMatch(question, *regex)) return std::nullopt;
+    return line;
+  };
+}
+
 // From the start of the program to its end.
 int Converse(ReplDialect dialect, const CancellationToken& token,
              bool at_terminal, const SessionScript& script, Orphans* orphans) {
   orphans->Mark(&dialect.command);
+  absl::StatusOr<Repl::AnswerQuestion> answer = AnswerFromFlag();
+  if (!answer.ok()) {
+    Complain("repl", answer.status().message());
+    return kOwnFailure;
+  }
+  if (*answer != nullptr) dialect.command.in = Stdio::Pipe();
   absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
     Orphans::Birth birth(orphans);
     auto started = Repl::Start(std::move(dialect));
@@ -555,6 +602,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     Complain("repl", repl.status().message());
     return ExitCodeOfFailedRepl(repl.status());
   }
+  (*repl)->set_on_question(*std::move(answer));
   Session session(*std::move(repl), token);
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }
@@ -648,6 +696,7 @@ Subcommand ReplSubcommand() {
         {"timeout", "TIME", 0,
          "How long each reply may take. A command that takes longer is "
          "interrupted, and the session goes on; the exit status is 124."},
+        {"answer", "REGEX=TEXT"},
         {"stop_on_error"},
         {"json"},
         {"check"},

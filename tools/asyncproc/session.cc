@@ -247,7 +247,7 @@ std::string FormatStep(absl::string_view statement, absl::string_view reply) {
 }
 
 bool IsAsExpected(const SessionStep& step, absl::string_view out,
-                  absl::string_view err) {
+                  absl::string_view err, Stderr rule) {
   const Options options = OptionsOf(step.statement);
   const std::string expected = Normal(step.expected.value_or(""));
   const std::string shown = Normal(absl::StrCat(out, err));
@@ -256,8 +256,8 @@ bool IsAsExpected(const SessionStep& step, absl::string_view out,
     return EndsWithException(*exception, shown, options);
   }
   return Matches(expected, shown, options) ||
-         // As doctest, which ignores stderr.
-         Matches(expected, Normal(out), options);
+         (rule == Stderr::kMayBeMissing &&
+          Matches(expected, Normal(out), options));
 }
 
 }  // namespace asyncproc::cli

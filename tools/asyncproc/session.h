@@ -39,12 +39,17 @@ SessionScript ParseSession(absl::string_view text);
 // A step in the first form.
 std::string FormatStep(absl::string_view statement, absl::string_view reply);
 
-// Whether a reply matches that of `step`, by doctest's rules. The last line
-// need not have its end. Where a traceback is expected, the reply must end with
-// its exception. True matches 1, and False matches 0. The directives ELLIPSIS,
-// NORMALIZE_WHITESPACE, IGNORE_EXCEPTION_DETAIL and SKIP apply.
+// Whether doctest would ignore the stderr of a reply, such as warnings: that of
+// a Python statement that has not failed.
+enum class Stderr { kCounts, kMayBeMissing };
+
+// Whether a reply, stdout and then stderr, matches that of `step`, by doctest's
+// rules. The last line need not have its end. Where a traceback is expected,
+// the reply must end with its exception. True matches 1, and False matches 0.
+// The directives ELLIPSIS, NORMALIZE_WHITESPACE, IGNORE_EXCEPTION_DETAIL and
+// SKIP apply.
 bool IsAsExpected(const SessionStep& step, absl::string_view out,
-                  absl::string_view err);
+                  absl::string_view err, Stderr rule);
 
 }  // namespace asyncproc::cli
 

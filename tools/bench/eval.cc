@@ -44,7 +44,9 @@ ASYNCPROC_BENCHMARK(EvalBcByRepl, "eval/asyncproc");
 
 void EvalBcByHand(benchmark::State& state) {
   const ReplDialect dialect = BcDialect();
-  BareChild bc(dialect.command.argv);
+  int statements[2];
+  PCHECK(pipe2(statements, O_CLOEXEC) == 0);
+  BareChild bc(dialect.command.argv, 0, {{8, statements[0]}});
   // As long as those that Repl draws.
   const std::string head = "aaaabbbbccccdddd";
   const std::string tail = "eeeeffffgggghhhh";
@@ -53,9 +55,11 @@ void EvalBcByHand(benchmark::State& state) {
       {{"{statement}", kStatement}, {"{head}", head}, {"{tail}", tail}});
   const std::string end = absl::StrCat(head, tail, "\n");
   for (auto _ : state) {
-    bc.Write(statement);
+    PCHECK(write(statements[1], statement.data(), statement.size()) ==
+           static_cast<ssize_t>(statement.size()));
     bc.ReadUntil(bc.out(), end);
   }
+  close(statements[1]);
 }
 ASYNCPROC_BENCHMARK(EvalBcByHand, "eval/limit");
 

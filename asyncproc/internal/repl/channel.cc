@@ -70,10 +70,7 @@ absl::StatusOr<std::string> Channel::Receive(absl::Time deadline) {
       if (errno != EINTR) return absl::ErrnoToStatus(errno, "private channel");
     }
     if (count == 2 && fds[1].revents != 0) {
-      absl::string_view rest = unsent_;
-      absl::Status status = WriteSome(&rest);
-      unsent_.erase(0, unsent_.size() - rest.size());
-      if (!status.ok()) return status;
+      if (absl::Status status = WriteQueued(); !status.ok()) return status;
     }
     if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
     if (MonotonicNow() >= deadline) {
@@ -90,9 +87,29 @@ absl::Status Channel::Send(absl::string_view text) {
   return absl::OkStatus();
 }
 
+absl::Status Channel::Flush(absl::Time deadline) {
+  while (!unsent_.empty()) {
+    pollfd fd = {statements_.write_end.get(), POLLOUT, 0};
+    GetOs().Poll(&fd, 1, NextLook(deadline));
+    if (absl::Status status = WriteQueued(); !status.ok()) return status;
+    if (absl::Status status = CheckWaitScopes(); !status.ok()) return status;
+    if (!unsent_.empty() && MonotonicNow() >= deadline) {
+      return absl::DeadlineExceededError("the program does not read");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Channel::WriteQueued() {
+  absl::string_view rest = unsent_;
+  absl::Status status = WriteSome(&rest);
+  unsent_.erase(0, unsent_.size() - rest.size());
+  return status;
+}
+
 absl::Status Channel::WriteSome(absl::string_view* text) {
-  const ssize_t written = GetOs().Write(statements_.write_end.get(),
-                                        text->data(), text->size());
+  const ssize_t written =
+      GetOs().Write(statements_.write_end.get(), text->data(), text->size());
   if (written > 0) text->remove_prefix(static_cast<size_t>(written));
   if (written < 0 && errno != EAGAIN && errno != EINTR) {
     return absl::ErrnoToStatus(errno, "private channel");

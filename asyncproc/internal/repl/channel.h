@@ -38,6 +38,10 @@ class Channel {
   // blocks.
   absl::Status Send(absl::string_view text);
 
+  // Waits until the pipe has all sent bytes. Errors: kDeadlineExceeded;
+  // kCancelled.
+  absl::Status Flush(absl::Time deadline);
+
   // Whether process `pid` has read all sent bytes, and waits for more. False
   // where /proc does not show it.
   bool IsAwaited(pid_t pid) const;
@@ -48,6 +52,9 @@ class Channel {
 
  private:
   Channel(Pipe statements, Pipe completions);
+
+  // Writes queued bytes as far as the pipe has room.
+  absl::Status WriteQueued();
 
   // Writes as much of `text` as the pipe has room for, and removes it from
   // `text`.

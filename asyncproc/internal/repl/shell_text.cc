@@ -17,12 +17,17 @@ command eval {quoted} 8<&- 9>&-
 command printf '{id} done %d\n' "$?" >&9
 )sh";
 
+// $0 is "bash", as for `bash -c`. In messages bash names its script, /dev/fd/8,
+// and counts lines from the script's start: BASH_SOURCE and the line counter
+// cannot be changed.
+//
 // bash continues after a failed redirection. So an interrupt during a statement
 // sets a DEBUG trap that skips all further commands, and leaves the loops that
 // they are in, until the statement has ended and descriptor 9 is open again.
 // (`break 0` leaves all loops and fails; outside a loop it succeeds.)
 const absl::string_view kBashSetup =
-    R"sh(trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then shopt -u extdebug; trap - DEBUG; else break 0 && false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
+    R"sh(BASH_ARGV0=bash
+trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then shopt -u extdebug; trap - DEBUG; else break 0 && false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
@@ -42,7 +47,8 @@ builtin printf '{id} done %d : %q' "${asyncproc[0]-130}" "${asyncproc[1]}" >&9; 
 // An error or an interrupt ends the statement, and the `always` block lets the
 // script go on.
 const absl::string_view kZshSetup =
-    R"sh(TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
+    R"sh(0=zsh
+TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
 )sh";
 
 const absl::string_view kZshStatement = R"sh((exit {status})
