@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
 #include "asyncproc/command.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/expect.h"
@@ -136,6 +138,9 @@ constexpr Message kMessages[] = {
     {"EvalTimeout", StatusCode::kDeadlineExceeded,
      "python3 (pid N): \"while True: pass\" was not done after TIME; it had "
      "written nothing; it was interrupted, and the session goes on"},
+    {"ReplPromptMissing", StatusCode::kDeadlineExceeded,
+     "cat (pid N) is not ready: its prompt /> / did not come in time; it had "
+     "written nothing"},
     {"EvalIncomplete", StatusCode::kInvalidArgument,
      "python3 (pid N): \"print(\" is not complete; the session goes on"},
     {"EvalEnds", StatusCode::kFailedPrecondition,
@@ -143,6 +148,14 @@ constexpr Message kMessages[] = {
     {"EvalAfterClose", StatusCode::kFailedPrecondition,
      "the session with sh (pid N) has been closed"},
     {"ReadyTimeout", StatusCode::kDeadlineExceeded,
+    {"EvalEndsLater", StatusCode::kFailedPrecondition,
+     "bc (pid N) has ended at \"quit\": exited with status 0"},
+    {"EvalCanceled", StatusCode::kCancelled,
+     "/bin/sh (pid N): \"hello\" was not done when the wait was canceled; it "
+     "had "
+     "written nothing; the session goes on with the next statement"},
+    {"CloseCanceled", StatusCode::kCancelled,
+     "bc (pid N) has not been ended: the wait was canceled"},
      "/bin/sh -c 'echo hello; exec cat' (pid N) is not ready (a line that "
      "matches /listening/ on stdout or stderr): not after TIME; cat (pid N): "
      "it waits for input on its stdin; last of stdout: 'hello'"},
@@ -452,6 +465,13 @@ const std::map<absl::string_view, Call>& Calls() {
          auto repl = Repl::Start(ShDialect(), kNeverReached);
          if (!repl.ok()) return repl.status();
          (*repl)->Close().IgnoreError();
+      {"ReplPromptMissing",
+       [] {
+         ReplDialect dialect;
+         dialect.command = Command({"cat"});
+         dialect.prompt = "> ";
+         return Repl::Start(dialect, kShort).status();
+       }},
          return (*repl)->Eval("echo", kNeverReached).status();
        }},
       {"ReadyTimeout",
@@ -469,6 +489,39 @@ const std::map<absl::string_view, Call>& Calls() {
          return WaitUntilReady(*process, ReadyCondition::Line("listening"),
                                kNeverReached)
              .status();
+       }},
+      {"EvalEndsLater",
+       [] {
+         auto repl = Repl::Start(BcDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         (*repl)->Eval("1+1", kNeverReached).IgnoreError();
+         return (*repl)->Eval("quit", kNeverReached).status();
+       }},
+      {"EvalCanceled",
+       [] {
+         ReplDialect dialect;
+         dialect.command = Command::Shell("printf '> '; exec sleep 1000");
+         dialect.prompt = "> ";
+         auto repl = Repl::Start(dialect, kNeverReached);
+         if (!repl.ok()) return repl.status();
+         CancellationToken token;
+         std::thread canceler([&token] {
+           absl::SleepFor(kShort);
+           token.Cancel();
+         });
+         const CancellationScope scope(token);
+         absl::Status status = (*repl)->Eval("hello", kNeverReached).status();
+         canceler.join();
+         return status;
+       }},
+      {"CloseCanceled",
+       [] {
+         auto repl = Repl::Start(BcDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         CancellationToken token;
+         token.Cancel();
+         const CancellationScope scope(token);
+         return (*repl)->Close().status();
        }},
       {"RunTimeout",
        [] {
