@@ -61,6 +61,9 @@ constexpr Message kMessages[] = {
      "cannot start /folder/script: exec of /folder/script (/folder/script is "
      "there, but its interpreter \"/no/such/sh\" is not): No such file or "
      "directory"},
+    {"NoInterpreter", StatusCode::kUnknown,
+     "cannot start /folder/script: exec of /folder/script: Exec format error; "
+     "if it is a script, give it a first line like #!/bin/sh"},
     {"NotExecutable", StatusCode::kPermissionDenied,
      "cannot start /etc/passwd: exec of /etc/passwd: Permission denied; is it "
      "an executable file (chmod +x)?"},
@@ -322,6 +325,12 @@ const std::map<absl::string_view, Call>& Calls() {
          return Spawned(command);
        }},
       {"EmptyArgv", [] { return Spawned(Command({})); }},
+      {"NoInterpreter",
+       [] {
+         const TemporaryDirectory directory;
+         return Spawned(
+             Command({directory.Write("script", "echo hello\n", 0755)}));
+       }},
       {"BadVariable",
        [] {
          Command command({"env"});
