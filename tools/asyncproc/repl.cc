@@ -6,11 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,12 +48,13 @@ ABSL_FLAG(
     std::string, dialect, "",
     "A file with a JSON object that describes a program. Its fields are "
     "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
-    "channel, prompt, continuation, echoes, refused, incomplete, "
+    "channel, prompt, continuation, echoes, refused, incomplete, abandon), "
+    "and command, environment, terminal, merge_stderr, interrupt_signal, "
+    "interrupt_text and interrupt_repeated.");
+ABSL_FLAG(
+    std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
     "output when it waits for a command.");
-ABSL_FLAG(std::string, prompt, "",
-          "What COMMAND says when it waits for a command: a regular expression "
-          "(RE2) for the end of its output.");
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal: most programs print no "
           "prompt without.");
@@ -175,6 +174,50 @@ ReplDialect Prompted(const std::string& prompt,
 }
 
 // A dialect as an object of JSON, with the names of ReplDialect's fields.
+// A session that a signal ends needs no message.
+void ComplainUnlessCanceled(const absl::Status& status) {
+  if (!absl::IsCancelled(status)) Complain("repl", status.message());
+}
+
+// The next input; empty at its end. `name`: of `fd`, for an error. Errors:
+// kCancelled; as read(2).
+absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
+                                     const CancellationToken& token) {
+  for (;;) {
+    if (token.IsCanceled()) return absl::CancelledError("canceled");
+    // Another thread receives the signals: none interrupts poll here.
+    pollfd poll_fd = {fd, POLLIN, 0};
+    if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) continue;
+    char bytes[65536];
+    const ssize_t count = read(fd, bytes, sizeof(bytes));
+    if (count >= 0) return std::string(bytes, static_cast<size_t>(count));
+    if (errno != EINTR && errno != EAGAIN) {
+      return absl::ErrnoToStatus(errno, name);
+    }
+  }
+}
+
+absl::StatusOr<std::string> ReadAll(int fd, const std::string& name,
+                                    const CancellationToken& token) {
+  std::string text;
+  absl::StatusOr<std::string> more = ReadSome(fd, name, token);
+  for (; more.ok() && !more->empty(); more = ReadSome(fd, name, token)) {
+    text += *more;
+  }
+  if (!more.ok()) return more.status();
+  return text;
+}
+
+// `option`: has `path` as its value.
+absl::StatusOr<std::string> ReadFile(absl::string_view option,
+                                     const std::string& path,
+                                     const CancellationToken& token) {
+  const std::string name = absl::StrCat(option, " ", path);
+  const UniqueFd file = OpenFile(path.c_str(), O_RDONLY);
+  if (!file.valid()) return absl::ErrnoToStatus(errno, name);
+  return ReadAll(file.get(), name, token);
+}
+
 absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false, true);
   if (!json.is_object()) {
@@ -245,15 +288,11 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
 }
 
 absl::StatusOr<ReplDialect> FromFile(const std::string& path,
-                                     const std::vector<std::string>& words) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) {
-    return absl::NotFoundError(
-        absl::StrCat("--dialect ", path, " cannot be read"));
-  }
-  absl::StatusOr<ReplDialect> dialect = ParseDialect(text.str());
+                                     const std::vector<std::string>& words,
+                                     const CancellationToken& token) {
+  const absl::StatusOr<std::string> text = ReadFile("--dialect", path, token);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<ReplDialect> dialect = ParseDialect(*text);
   if (!dialect.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--dialect ", path, ": ", dialect.status().message()));
@@ -264,7 +303,7 @@ absl::StatusOr<ReplDialect> FromFile(const std::string& path,
 }
 
 absl::StatusOr<ReplDialect> DialectFromFlags(
-    const std::vector<std::string>& words) {
+    const std::vector<std::string>& words, const CancellationToken& token) {
   const std::string preset = absl::GetFlag(FLAGS_preset);
   const std::string prompt = absl::GetFlag(FLAGS_prompt);
   const std::string path = absl::GetFlag(FLAGS_dialect);
@@ -274,7 +313,7 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
         "command");
   }
   if (!preset.empty()) return FromPreset(preset, words);
-  if (!path.empty()) return FromFile(path, words);
+  if (!path.empty()) return FromFile(path, words, token);
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
@@ -283,37 +322,6 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
         absl::StrCat("--prompt: ", regex.error()));
   }
   return Prompted(prompt, words);
-}
-
-// The next input; empty at its end. Errors: kCancelled.
-absl::StatusOr<std::string> ReadSome(int fd, const CancellationToken& token) {
-  for (;;) {
-    if (token.IsCanceled()) return absl::CancelledError("received a signal");
-    // Another thread receives the signals: none interrupts poll here.
-    pollfd poll_fd = {fd, POLLIN, 0};
-    if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) continue;
-    char bytes[65536];
-    const ssize_t count = read(fd, bytes, sizeof(bytes));
-    if (count >= 0) return std::string(bytes, static_cast<size_t>(count));
-    if (errno != EINTR && errno != EAGAIN) {
-      return absl::ErrnoToStatus(errno, "cannot read the session");
-    }
-  }
-}
-
-absl::StatusOr<std::string> ReadSession(const std::string& path,
-                                        const CancellationToken& token) {
-  UniqueFd file;
-  if (!path.empty()) file = OpenFile(path.c_str(), O_RDONLY);
-  if (!path.empty() && !file.valid()) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("--file ", path));
-  }
-  const int fd = path.empty() ? STDIN_FILENO : file.get();
-  std::string text;
-  absl::StatusOr<std::string> more = ReadSome(fd, token);
-  for (; more.ok() && !more->empty(); more = ReadSome(fd, token)) text += *more;
-  if (!more.ok()) return more.status();
-  return text;
 }
 
 // One session, from its first command to its exit status.
@@ -494,7 +502,7 @@ class Session {
         return ExitCodeOf(*end);
       }
     }
-    ComplainAt(step, status.message());
+    if (!absl::IsCancelled(status)) ComplainAt(step, status.message());
     // The destructor kills the program.
     return code_ == kSuccess ? CodeOf(status) : code_;
   }
@@ -505,7 +513,7 @@ class Session {
 
   void Close() {
     if (auto end = repl_->Close(); !end.ok()) {
-      Complain("repl", end.status().message());
+      ComplainUnlessCanceled(end.status());
     }
   }
 
@@ -518,7 +526,8 @@ class Session {
         ahead_.erase(0, newline + 1);
         return line;
       }
-      const absl::StatusOr<std::string> more = ReadSome(STDIN_FILENO, token_);
+      const absl::StatusOr<std::string> more =
+          ReadSome(STDIN_FILENO, "stdin", token_);
       if (!more.ok()) return more.status();
       if (more->empty()) return std::nullopt;
       ahead_ += *more;
@@ -548,7 +557,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return started;
   }();
   if (!repl.ok()) {
-    Complain("repl", repl.status().message());
+    ComplainUnlessCanceled(repl.status());
     return ExitCodeOfFailedRepl(repl.status());
   }
   Session session(*std::move(repl), token);
@@ -558,9 +567,9 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
 // The whole session, without the signals.
 int Talk(const std::vector<std::string>& words, const CancellationToken& token,
          Orphans* orphans) {
-  absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words);
+  absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words, token);
   if (!dialect.ok()) {
-    Complain("repl", dialect.status().message());
+    ComplainUnlessCanceled(dialect.status());
     return kOwnFailure;
   }
   const std::string path = absl::GetFlag(FLAGS_file);
@@ -569,9 +578,11 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
                            !absl::GetFlag(FLAGS_json);
   SessionScript script;
   if (!at_terminal) {
-    const absl::StatusOr<std::string> text = ReadSession(path, token);
+    const absl::StatusOr<std::string> text =
+        path.empty() ? ReadAll(STDIN_FILENO, "stdin", token)
+                     : ReadFile("--file", path, token);
     if (!text.ok()) {
-      Complain("repl", text.status().message());
+      ComplainUnlessCanceled(text.status());
       return kOwnFailure;
     }
     script = ParseSession(*text);
