@@ -138,19 +138,16 @@ constexpr Message kMessages[] = {
     {"ReplProgramFails", StatusCode::kFailedPrecondition,
      "/bin/sh (pid N) has ended at its start: exited with status 3; last of "
      "stderr: 'no license'"},
-    {"EvalTimeout", StatusCode::kDeadlineExceeded,
-     "python3 (pid N): \"while True: pass\" was not done after TIME; it had "
-     "written nothing; it was interrupted, and the session goes on"},
     {"ReplPromptMissing", StatusCode::kDeadlineExceeded,
      "cat (pid N) is not ready: its prompt /> / did not come in time; it had "
      "written nothing"},
+    {"EvalTimeout", StatusCode::kDeadlineExceeded,
+     "python3 (pid N): \"while True: pass\" was not done after TIME; it had "
+     "written nothing; it was interrupted, and the session goes on"},
     {"EvalIncomplete", StatusCode::kInvalidArgument,
      "python3 (pid N): \"print(\" is not complete; the session goes on"},
     {"EvalEnds", StatusCode::kFailedPrecondition,
      "sh (pid N) has ended at \"kill -KILL $$\": killed by SIGKILL"},
-    {"EvalAfterClose", StatusCode::kFailedPrecondition,
-     "the session with sh (pid N) has been closed"},
-    {"ReadyTimeout", StatusCode::kDeadlineExceeded,
     {"EvalEndsLater", StatusCode::kFailedPrecondition,
      "bc (pid N) has ended at \"quit\": exited with status 0"},
     {"EvalCanceled", StatusCode::kCancelled,
@@ -159,6 +156,9 @@ constexpr Message kMessages[] = {
      "written nothing; the session goes on with the next statement"},
     {"CloseCanceled", StatusCode::kCancelled,
      "bc (pid N) has not been ended: the wait was canceled"},
+    {"EvalAfterClose", StatusCode::kFailedPrecondition,
+     "the session with sh (pid N) has been closed"},
+    {"ReadyTimeout", StatusCode::kDeadlineExceeded,
      "/bin/sh -c 'echo hello; exec cat' (pid N) is not ready (a line that "
      "matches /listening/ on stdout or stderr): not after TIME; cat (pid N): "
      "it waits for input on its stdin; last of stdout: 'hello'"},
@@ -235,6 +235,20 @@ constexpr ToolMessage kToolMessages[] = {
     {"repl", 125,
      "asyncproc repl: no program is given: use --preset, --dialect, or "
      "--prompt and a command"},
+    {"repl --dialect /no/such/file", 125,
+     "asyncproc repl: --dialect /no/such/file: No such file or directory"},
+    {"repl --preset bc --file /etc", 125,
+     "asyncproc repl: --file /etc: Is a directory"},
+    {"run --pty=maybe true", 125,
+     "asyncproc run: 'maybe' is not a value of --pty: it is true or false"},
+    {"pool --retries x true ::: 1", 125,
+     "asyncproc pool: 'x' is not a value of --retries: it is a whole number"},
+    {"pool --arg-file /etc true", 125,
+     "asyncproc pool: cannot read /etc: Is a directory"},
+    {"pool true{2} ::: 1", 125,
+     "asyncproc pool: {2}: the number of values of each job is 1"},
+    {"replay --speed fast x", 125,
+     "asyncproc replay: 'fast' is not a value of --speed: it is a number"},
     {"replay /no/such/file", 125,
      "asyncproc replay: cannot open /no/such/file: No such file or directory"},
 };
@@ -311,6 +325,12 @@ const std::map<absl::string_view, Call>& Calls() {
          Command command({directory.Write("script", "#!/no/such/sh\n", 0755)});
          return Spawned(command);
        }},
+      {"NoInterpreter",
+       [] {
+         const TemporaryDirectory directory;
+         return Spawned(
+             Command({directory.Write("script", "echo hello\n", 0755)}));
+       }},
       {"NotExecutable", [] { return Spawned(Command({"/etc/passwd"})); }},
       {"MissingDirectory",
        [] {
@@ -325,12 +345,6 @@ const std::map<absl::string_view, Call>& Calls() {
          return Spawned(command);
        }},
       {"EmptyArgv", [] { return Spawned(Command({})); }},
-      {"NoInterpreter",
-       [] {
-         const TemporaryDirectory directory;
-         return Spawned(
-             Command({directory.Write("script", "echo hello\n", 0755)}));
-       }},
       {"BadVariable",
        [] {
          Command command({"env"});
@@ -451,6 +465,13 @@ const std::map<absl::string_view, Call>& Calls() {
          dialect.command = Command::Shell("echo 'no license' >&2; exit 3");
          return Repl::Start(dialect, kNeverReached).status();
        }},
+      {"ReplPromptMissing",
+       [] {
+         ReplDialect dialect;
+         dialect.command = Command({"cat"});
+         dialect.prompt = "> ";
+         return Repl::Start(dialect, kShort).status();
+       }},
       {"EvalTimeout",
        [] {
          auto repl = Repl::Start(PythonDialect(), kNeverReached);
@@ -468,36 +489,6 @@ const std::map<absl::string_view, Call>& Calls() {
          auto repl = Repl::Start(ShDialect(), kNeverReached);
          if (!repl.ok()) return repl.status();
          return (*repl)->Eval("kill -KILL $$", kNeverReached).status();
-       }},
-      {"EvalAfterClose",
-       [] {
-         auto repl = Repl::Start(ShDialect(), kNeverReached);
-         if (!repl.ok()) return repl.status();
-         (*repl)->Close().IgnoreError();
-      {"ReplPromptMissing",
-       [] {
-         ReplDialect dialect;
-         dialect.command = Command({"cat"});
-         dialect.prompt = "> ";
-         return Repl::Start(dialect, kShort).status();
-       }},
-         return (*repl)->Eval("echo", kNeverReached).status();
-       }},
-      {"ReadyTimeout",
-       [] {
-         auto process =
-             Settled(Command::Shell("echo hello; exec cat"), kReadsStdin);
-         return WaitUntilReady(*process, ReadyCondition::Line("listening"),
-                               kShort)
-             .status();
-       }},
-      {"ReadyEnded",
-       [] {
-         auto process =
-             MustSpawn(Command::Shell("echo 'port in use' >&2; exit 3"));
-         return WaitUntilReady(*process, ReadyCondition::Line("listening"),
-                               kNeverReached)
-             .status();
        }},
       {"EvalEndsLater",
        [] {
@@ -531,6 +522,29 @@ const std::map<absl::string_view, Call>& Calls() {
          token.Cancel();
          const CancellationScope scope(token);
          return (*repl)->Close().status();
+       }},
+      {"EvalAfterClose",
+       [] {
+         auto repl = Repl::Start(ShDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         (*repl)->Close().IgnoreError();
+         return (*repl)->Eval("echo", kNeverReached).status();
+       }},
+      {"ReadyTimeout",
+       [] {
+         auto process =
+             Settled(Command::Shell("echo hello; exec cat"), kReadsStdin);
+         return WaitUntilReady(*process, ReadyCondition::Line("listening"),
+                               kShort)
+             .status();
+       }},
+      {"ReadyEnded",
+       [] {
+         auto process =
+             MustSpawn(Command::Shell("echo 'port in use' >&2; exit 3"));
+         return WaitUntilReady(*process, ReadyCondition::Line("listening"),
+                               kNeverReached)
+             .status();
        }},
       {"RunTimeout",
        [] {

@@ -43,8 +43,9 @@ ABSL_FLAG(
     "Report on stderr how the command ended: 'json' (one line) or 'text'.");
 ABSL_FLAG(std::string, record, "",
           "Record both streams and the input, with times, to this file: as "
-          "asciicast if its name ends in .cast, else as JSON lines. {host} "
-          "stands for the name of the host.");
+          "asciicast v3 if its name ends in .v3.cast, as v2 if it ends in "
+          ".cast, else as JSON lines. {host} stands for the name of the "
+          "host.");
 ABSL_FLAG(
     std::string, via, "",
     "Run the command by this program: 'srun -n1', 'nice'. {host} stands "
