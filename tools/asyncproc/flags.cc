@@ -30,6 +30,12 @@ ABSL_FLAG(
 ABSL_FLAG(asyncproc::cli::Scope, scope, {},
           "The processes that are ended: 'child' (the command alone), 'group' "
           "(its process group) or 'tree' (all processes that it has started).");
+ABSL_FLAG(
+    bool, cgroup, false,
+    "Put all processes into a control group, so that none outlives a "
+    "SIGKILL of asyncproc, not even one that has cleared its environment. "
+    "asyncproc needs a cgroup of version 2 in which it may make another, "
+    "and some 10 ms.");
 ABSL_FLAG(asyncproc::cli::ByteSize, keep_head, {},
           "Of each stream, print at most this much of the beginning, and the "
           "end that --keep-tail allows.");

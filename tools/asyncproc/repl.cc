@@ -31,6 +31,7 @@
 #include "nlohmann/json.hpp"
 #include "re2/re2.h"
 #include "tools/asyncproc/byte_regex.h"
+#include "tools/asyncproc/control_group.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/orphans.h"
@@ -173,7 +174,6 @@ ReplDialect Prompted(const std::string& prompt,
   return dialect;
 }
 
-// A dialect as an object of JSON, with the names of ReplDialect's fields.
 // A session that a signal ends needs no message.
 void ComplainUnlessCanceled(const absl::Status& status) {
   if (!absl::IsCancelled(status)) Complain("repl", status.message());
@@ -218,6 +218,7 @@ absl::StatusOr<std::string> ReadFile(absl::string_view option,
   return ReadAll(file.get(), name, token);
 }
 
+// A dialect as an object of JSON, with the names of ReplDialect's fields.
 absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false, true);
   if (!json.is_object()) {
@@ -611,7 +612,12 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
 
 int ReplMain(const std::vector<std::string>& words) {
   std::atomic<int> signal{0};
-  Orphans orphans;
+  auto group = ControlGroup::EnterIf(absl::GetFlag(FLAGS_cgroup));
+  if (!group.ok()) {
+    Complain("repl", group.status().message());
+    return kOwnFailure;
+  }
+  Orphans orphans(*std::move(group));
   CancellationToken token;
   auto watcher = SignalWatcher::Start(
       SignalWatcher::EndingSignals(),
@@ -649,7 +655,8 @@ Subcommand ReplSubcommand() {
        {{"preset", "NAME"},
         {"dialect", "FILE"},
         {"prompt", "REGEX"},
-        {"terminal"}}},
+        {"terminal"},
+        {"cgroup"}}},
       {"Session",
        {{"file", "FILE"},
         {"timeout", "TIME", 0,
