@@ -234,7 +234,19 @@ absl::Status Repl::Begin(absl::Time deadline) {
     if (status.ok()) status = AwaitCompletion(deadline).status();
   }
   if (status.ok()) status = DropOutput(deadline);
-  return status.ok() ? status : Failed(status, "its start");
+  if (status.ok()) return status;
+  if (!IsGivenUp(status) && !IsCutOff(status)) {
+    return Failed(status, "its start");
+  }
+  const std::string why =
+      absl::IsCancelled(status)           ? "the wait was canceled"
+      : absl::IsResourceExhausted(status) ? "it wrote too much"
+      : dialect_.prompt.empty()           ? "it did not answer in time"
+                                : absl::StrCat("its prompt /", dialect_.prompt,
+                                               "/ did not come in time");
+  return absl::Status(status.code(),
+                      absl::StrCat(Named(process_, *child_),
+                                   " is not ready: ", why, WrittenOrNothing()));
 }
 
 absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
@@ -259,16 +271,24 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
   if (completion.ok() && completion->incomplete) {
     stale_ = true;
+    const std::string written = Written();
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
+    const bool goes_on = left.ok() || IsGivenUp(left);
     return absl::InvalidArgumentError(absl::StrCat(
         Named(process_, *child_), ": ", Named(statement), " is not complete",
-        left.ok() || IsGivenUp(left) ? "; the session goes on"
-                                     : ", and the session is lost"));
+        goes_on ? "; the session goes on" : ", and the session is lost",
+        goes_on ? "" : written));
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
                       : completion.status();
   const bool declined = std::exchange(declined_, false);
+  if (absl::IsCancelled(reply.status())) {
+    return absl::CancelledError(absl::StrCat(
+        Named(process_, *child_), ": ", Named(statement),
+        " was not done when the wait was canceled", WrittenOrNothing(),
+        "; the session goes on with the next statement"));
+  }
   if (!IsCutOff(reply.status()) && !declined) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
@@ -283,7 +303,7 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
                          WaitsForStdin() ? "; it waited for its stdin" : "");
   const bool stopped =
       process_ != nullptr && Diagnose(*process_).activity == Activity::kStopped;
-  const std::string written = Written();
+  const std::string written = WrittenOrNothing();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
   return absl::Status(
@@ -348,10 +368,16 @@ std::string Repl::Written() {
   const std::string out =
       absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
   const std::string err = child_->err().Peek();
-  if (out.empty() && err.empty()) return "; it had written nothing";
-  return absl::StrCat("; it had written ", Shown(out),
-                      err.empty() ? "" : ", on stderr ",
+  if (out.empty() && err.empty()) return "";
+  return absl::StrCat("; it had written ", out.empty() ? "" : Shown(out),
+                      out.empty() || err.empty() ? "" : ", ",
+                      err.empty() ? "" : "on stderr ",
                       err.empty() ? "" : Shown(err));
+}
+
+std::string Repl::WrittenOrNothing() {
+  const std::string written = Written();
+  return written.empty() ? "; it had written nothing" : written;
 }
 
 absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
@@ -791,7 +817,14 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
     absl::StatusOr<ExitStatus> status = child_->WaitFor(grace);
     if (!IsGivenUp(status.status())) return status;
   }
-  return child_->Terminate(grace);
+  absl::StatusOr<ExitStatus> status = child_->Terminate(grace);
+  if (!IsGivenUp(status.status())) return status;
+  // The message of the child quotes its output, with the marks.
+  return absl::Status(
+      status.status().code(),
+      absl::StrCat(Named(process_, *child_), " has not been ended: ",
+                   absl::IsCancelled(status.status()) ? "the wait was canceled"
+                                                      : "time is up"));
 }
 
 absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
@@ -808,10 +841,14 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
+  // The last lines may belong to earlier replies, and have their marks.
+  const std::string said =
+      unanswered_ ? Written()
+                  : absl::StrCat(child_->out().LastLines("stdout"),
+                                 child_->err().LastLines("stderr"));
   broken_ = absl::FailedPreconditionError(
       absl::StrCat(Named(process_, *child_), " has ended at ", where, ": ",
-                   status->ToString(), child_->out().LastLines("stdout"),
-                   child_->err().LastLines("stderr")));
+                   status->ToString(), said));
   return broken_;
 }
 

@@ -301,7 +301,9 @@ class Repl {
   void DropUnread();
   absl::Status DropStale(absl::Time deadline);
 
+  // For messages: the unread output, quoted.
   std::string Written();
+  std::string WrittenOrNothing();
   absl::Status Failed(const absl::Status& why, absl::string_view where);
 
   const ReplDialect dialect_;

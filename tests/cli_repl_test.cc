@@ -356,6 +356,30 @@ TEST(CliReplTest, ShowsNoMarkAndNoPrivateCodeInAMessage) {
   }
 }
 
+TEST(CliReplTest, ShowsNoMarkOfEarlierRepliesWhenItsProgramEnds) {
+  for (const auto& [preset, command] :
+       {std::pair{"bc", "1\nquit\n2\n"}, std::pair{"dc", "1p\nq\n2p\n"},
+        std::pair{"sqlite3", "select 1;\n.quit\nselect 2;\n"},
+        std::pair{"bash", "nothing\nexit 3\necho 2\n"}}) {
+    const Said said = Repl({absl::StrCat("--preset=", preset)}, command);
+
+    EXPECT_THAT(said.err, HasSubstr("has ended at"));
+    EXPECT_THAT(said.err, Not(testing::ContainsRegex("[a-p]{16}"))) << preset;
+    EXPECT_THAT(said.err, Not(HasSubstr("/dev/fd"))) << preset;
+  }
+}
+
+TEST(CliReplTest, SaysWhyItsProgramNeverAnswers) {
+  if (OutputOf(Command::Shell("command -v redis-cli || true")).empty()) {
+    GTEST_SKIP() << "there is no redis-cli";
+  }
+  // No server has this port.
+  const Said said = Repl({"--preset=redis", "--", "-p", "1"}, "PING\n");
+
+  EXPECT_EQ(said.code, 125);
+  EXPECT_THAT(said.err, HasSubstr("Could not connect"));
+}
+
 TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
   const Said said = Repl({"--prompt", ">>> $", "--", "python3", "-q"},
                          "20+22\nprint('a\\nb')\n");
@@ -447,6 +471,7 @@ TEST(CliReplTest, EndsWithItsProgramWhenItGetsASignal) {
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
   EXPECT_TRUE(AwaitProcessEnd(std::stoi(shell)));
+  EXPECT_EQ(tool->err().Read(), "");
 }
 
 TEST(CliReplTest, EndsWhileItReadsTheSessionWhenItGetsASignal) {
@@ -463,6 +488,7 @@ TEST(CliReplTest, EndsWhileItReadsTheSessionWhenItGetsASignal) {
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+  EXPECT_EQ(tool->err().Read(), "");
 }
 
 TEST(CliReplTest, AsksForCommandsAtATerminal) {
@@ -496,12 +522,14 @@ TEST(CliReplTest, AnInterruptAtTheTerminalEndsIt) {
   Command command = Tool({"--preset=bc"});
   command.pty = Pty{24, 80, /*echo=*/false};
   auto tool = MustSpawn(command);
-  EXPECT_THAT(tool->out().ReadUntil(">>> ", kNeverReached), IsOk());
+  EXPECT_THAT(tool->Write("1\n"), IsOk());
+  EXPECT_THAT(tool->out().ReadUntil("1\r\n>>> ", kNeverReached), IsOk());
 
   EXPECT_THAT(tool->pty()->SendInterrupt(), IsOk());
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+  EXPECT_EQ(tool->out().Read(), "");
 }
 
 Said Replay(std::vector<std::string> arguments) {
@@ -574,6 +602,8 @@ TEST(CliReplayTest, RefusesAFileThatIsNoRecording) {
   EXPECT_EQ(Replay({directory.Write("x.cast", "nonsense")}).code, 125);
   EXPECT_EQ(Replay({"--speed=-1", "x"}).code, 125);
   EXPECT_THAT(Replay({"/no/such/file"}).err, StartsWith("asyncproc replay: "));
+  EXPECT_THAT(Replay({"/dev/null"}).err,
+              HasSubstr("/dev/null: line 1: is empty"));
 }
 
 TEST(CliReplTest, ExplainsItself) {

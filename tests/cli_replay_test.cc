@@ -108,6 +108,23 @@ TEST_F(PlaybackTest, PausesAndStepsAndLimitsPauses) {
   EXPECT_TRUE(window_.AwaitText("code 0")) << window_.Text();
 }
 
+TEST_F(PlaybackTest, ReadsKeysAgainAfterCtrlZ) {
+  Play("");
+  window_.SendKeys({"C-z"});
+  ASSERT_TRUE(window_.AwaitText("Stopped")) << window_.Text();
+  window_.SendKeys({"fg; echo \"after $?\"", "Enter"});
+
+  // A key that comes before the playback has the terminal is echoed, and lost.
+  const absl::Time deadline = absl::Now() + kNeverReached;
+  while (!absl::StrContains(window_.Text(), "after 0") &&
+         absl::Now() < deadline) {
+    window_.SendKeys({"q"});
+    absl::SleepFor(2 * kShort);
+  }
+  EXPECT_THAT(window_.Text(),
+              AllOf(HasSubstr("after 0"), Not(HasSubstr("two"))));
+}
+
 TEST_F(PlaybackTest, EndsByCtrlCAndPutsTheTerminalBack) {
   Play("");
   window_.SendKeys({"C-c"});

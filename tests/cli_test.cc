@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -20,6 +21,7 @@ namespace asyncproc {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -52,6 +54,25 @@ TEST(CommandLineTest, NamesItsOptionsInTheHelpOfASubcommand) {
           "--hosts HOST,..."}) {
       EXPECT_THAT(help.out, HasSubstr(absl::StrCat("\n  ", option)));
     }
+  }
+}
+
+TEST(CommandLineTest, HasAWholeSentenceForEachOption) {
+  for (const char* subcommand : {"run", "pool", "repl", "replay"}) {
+    const std::string help = RunTool({subcommand, "--help"}).out;
+    const std::string options =
+        help.substr(0, help.find("\nExit status:")) + "\n";
+    std::string last;
+    for (absl::string_view line : absl::StrSplit(options, '\n')) {
+      const bool ends = line.empty() || absl::StartsWith(line, "  -");
+      if (ends && absl::StartsWith(last, "    ")) {
+        EXPECT_THAT(last, EndsWith(".")) << subcommand;
+      }
+      last = std::string(line);
+    }
+    EXPECT_EQ(std::count(options.begin(), options.end(), '('),
+              std::count(options.begin(), options.end(), ')'))
+        << subcommand;
   }
 }
 
@@ -367,6 +388,7 @@ TEST(CommandLineTest, DoesAsTimeoutDoes) {
       RunTool({"run", "--timeout", "0.2", "--preserve-status", "sleep", "1000"})
           .code,
       128 + SIGTERM);
+  EXPECT_EQ(RunTool({"run", ""}).code, 127);
   EXPECT_THAT(RunTool({"run", "-s", "HUH", "true"}).err,
               HasSubstr("'HUH' is not a value of --signal"));
 }

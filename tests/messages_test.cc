@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -70,6 +71,9 @@ constexpr Message kMessages[] = {
      "cannot start /folder/script: exec of /folder/script (/folder/script is "
      "there, but its interpreter \"/no/such/sh\" is not): No such file or "
      "directory"},
+    {"NoInterpreter", StatusCode::kUnknown,
+     "cannot start /folder/script: exec of /folder/script: Exec format error; "
+     "if it is a script, give it a first line like #!/bin/sh"},
     {"NotExecutable", StatusCode::kPermissionDenied,
      "cannot start /etc/passwd: exec of /etc/passwd: Permission denied; is it "
      "an executable file (chmod +x)?"},
@@ -172,6 +176,9 @@ constexpr Message kMessages[] = {
     {"ReplProgramFails", StatusCode::kFailedPrecondition,
      "/bin/sh (pid N) has ended at its start: exited with status 3; last of "
      "stderr: 'no license'"},
+    {"ReplPromptMissing", StatusCode::kDeadlineExceeded,
+     "cat (pid N) is not ready: its prompt /> / did not come in time; it had "
+     "written nothing"},
     {"EvalTimeout", StatusCode::kDeadlineExceeded,
      "python3 (pid N): \"while True: pass\" was not done after TIME; it had "
      "written nothing; it was interrupted, and the session goes on"},
@@ -179,6 +186,14 @@ constexpr Message kMessages[] = {
      "python3 (pid N): \"print(\" is not complete; the session goes on"},
     {"EvalEnds", StatusCode::kFailedPrecondition,
      "sh (pid N) has ended at \"kill -KILL $$\": killed by SIGKILL"},
+    {"EvalEndsLater", StatusCode::kFailedPrecondition,
+     "bc (pid N) has ended at \"quit\": exited with status 0"},
+    {"EvalCanceled", StatusCode::kCancelled,
+     "/bin/sh (pid N): \"hello\" was not done when the wait was canceled; it "
+     "had "
+     "written nothing; the session goes on with the next statement"},
+    {"CloseCanceled", StatusCode::kCancelled,
+     "bc (pid N) has not been ended: the wait was canceled"},
     {"EvalAfterClose", StatusCode::kFailedPrecondition,
      "sh (pid N): the session has been closed"},
     {"ReplBadDialect", StatusCode::kInvalidArgument,
@@ -336,6 +351,20 @@ constexpr ToolMessage kToolMessages[] = {
     {"repl", 125,
      "asyncproc repl: no program is given: use --preset, --dialect, or "
      "--prompt and a command"},
+    {"repl --dialect /no/such/file", 125,
+     "asyncproc repl: --dialect /no/such/file: No such file or directory"},
+    {"repl --preset bc --file /etc", 125,
+     "asyncproc repl: --file /etc: Is a directory"},
+    {"run --pty=maybe true", 125,
+     "asyncproc run: 'maybe' is not a value of --pty: it is true or false"},
+    {"pool --retries x true ::: 1", 125,
+     "asyncproc pool: 'x' is not a value of --retries: it is a whole number"},
+    {"pool --arg-file /etc true", 125,
+     "asyncproc pool: cannot read /etc: Is a directory"},
+    {"pool true{2} ::: 1", 125,
+     "asyncproc pool: {2}: the number of values of each job is 1"},
+    {"replay --speed fast x", 125,
+     "asyncproc replay: 'fast' is not a value of --speed: it is a number"},
     {"replay /no/such/file", 125,
      "asyncproc replay: cannot open /no/such/file: No such file or directory"},
 };
@@ -454,6 +483,12 @@ const std::map<absl::string_view, Call>& Calls() {
          const TemporaryDirectory directory;
          Command command({directory.Write("script", "#!/no/such/sh\n", 0755)});
          return Spawned(command);
+       }},
+      {"NoInterpreter",
+       [] {
+         const TemporaryDirectory directory;
+         return Spawned(
+             Command({directory.Write("script", "echo hello\n", 0755)}));
        }},
       {"NotExecutable", [] { return Spawned(Command({"/etc/passwd"})); }},
       {"MissingDirectory",
@@ -651,6 +686,13 @@ const std::map<absl::string_view, Call>& Calls() {
          dialect.command = Command::Shell("echo 'no license' >&2; exit 3");
          return Repl::Start(dialect, kNeverReached).status();
        }},
+      {"ReplPromptMissing",
+       [] {
+         ReplDialect dialect;
+         dialect.command = Command({"cat"});
+         dialect.prompt = "> ";
+         return Repl::Start(dialect, kShort).status();
+       }},
       {"EvalTimeout",
        [] {
          auto repl = Repl::Start(PythonDialect(), kNeverReached);
@@ -668,6 +710,39 @@ const std::map<absl::string_view, Call>& Calls() {
          auto repl = Repl::Start(ShDialect(), kNeverReached);
          if (!repl.ok()) return repl.status();
          return (*repl)->Eval("kill -KILL $$", kNeverReached).status();
+       }},
+      {"EvalEndsLater",
+       [] {
+         auto repl = Repl::Start(BcDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         (*repl)->Eval("1+1", kNeverReached).IgnoreError();
+         return (*repl)->Eval("quit", kNeverReached).status();
+       }},
+      {"EvalCanceled",
+       [] {
+         ReplDialect dialect;
+         dialect.command = Command::Shell("printf '> '; exec sleep 1000");
+         dialect.prompt = "> ";
+         auto repl = Repl::Start(dialect, kNeverReached);
+         if (!repl.ok()) return repl.status();
+         CancellationToken token;
+         std::thread canceler([&token] {
+           absl::SleepFor(kShort);
+           token.Cancel();
+         });
+         const CancellationScope scope(token);
+         absl::Status status = (*repl)->Eval("hello", kNeverReached).status();
+         canceler.join();
+         return status;
+       }},
+      {"CloseCanceled",
+       [] {
+         auto repl = Repl::Start(BcDialect(), kNeverReached);
+         if (!repl.ok()) return repl.status();
+         CancellationToken token;
+         token.Cancel();
+         const CancellationScope scope(token);
+         return (*repl)->Close().status();
        }},
       {"EvalAfterClose",
        [] {

@@ -305,7 +305,7 @@ TEST_P(BadTranscriptTest, IsRefusedWithItsLineAndTheReason) {
 INSTANTIATE_TEST_SUITE_P(
     All, BadTranscriptTest,
     testing::ValuesIn(std::vector<BadCase>{
-        {"Empty", "", "line 1: ", "is no JSON"},
+        {"Empty", "", "line 1: ", "is empty"},
         {"NoHeader", "[]\n", "line 1: ", "is no header"},
         {"OtherHeader", "{\"name\":1}\n", "line 1: ", "is no header"},
         {"FutureVersion", "{\"transcript\":2,\"command\":\"\"}",

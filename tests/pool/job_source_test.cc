@@ -103,7 +103,7 @@ TEST(LineSourceTest, RefusesANulUnlessItEndsALine) {
   for (const char end : {'\n', '\0'}) {
     Pipe pipe;
     auto source = LineSource::Create(
-        std::move(pipe.read), [] {}, end);
+        std::move(pipe.read), "stdin", [] {}, end);
     ASSERT_THAT(source, IsOk());
     pipe.Write(std::string("one\0two\0", 8));
     pipe.write.Reset();
@@ -121,7 +121,7 @@ TEST(LineSourceTest, RefusesANulUnlessItEndsALine) {
 
 TEST(LineSourceTest, HasALineForEachJob) {
   Pipe pipe;
-  auto source = LineSource::Create(std::move(pipe.read), [] {});
+  auto source = LineSource::Create(std::move(pipe.read), "stdin", [] {});
   ASSERT_THAT(source, IsOk());
   pipe.Write("one\n\ntwo");
   pipe.write.Reset();
@@ -136,7 +136,7 @@ TEST(LineSourceTest, HasALineForEachJob) {
 TEST(LineSourceTest, WakesAReaderThatFoundNoLine) {
   Pipe pipe;
   absl::Notification woken;
-  auto source = LineSource::Create(std::move(pipe.read), [&] {
+  auto source = LineSource::Create(std::move(pipe.read), "stdin", [&] {
     if (!woken.HasBeenNotified()) woken.Notify();
   });
   ASSERT_THAT(source, IsOk());
@@ -154,7 +154,7 @@ TEST(LineSourceTest, ReadsNoFurtherAheadThanItsBound) {
   fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK);
   fcntl(pipe.write.get(), F_SETPIPE_SZ, 4096);
   auto source = LineSource::Create(
-      std::move(pipe.read), [] {}, '\n', 1000);
+      std::move(pipe.read), "stdin", [] {}, '\n', 1000);
   ASSERT_THAT(source, IsOk());
   const std::string block(4096, '\n');
   int64_t written = 0;
@@ -176,7 +176,7 @@ TEST(LineSourceTest, ReadsNoFurtherAheadThanItsBound) {
 
 TEST(LineSourceTest, EndsWhileItWaitsForInput) {
   Pipe pipe;
-  auto source = LineSource::Create(std::move(pipe.read), [] {});
+  auto source = LineSource::Create(std::move(pipe.read), "stdin", [] {});
   ASSERT_THAT(source, IsOk());
 
   const absl::Time start = absl::Now();
@@ -187,7 +187,7 @@ TEST(LineSourceTest, EndsWhileItWaitsForInput) {
 
 TEST(LineSourceTest, ReportsWhyItCannotRead) {
   UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  auto source = LineSource::Create(std::move(directory), [] {});
+  auto source = LineSource::Create(std::move(directory), "/", [] {});
   ASSERT_THAT(source, IsOk());
 
   const auto line = NextLine(**source);

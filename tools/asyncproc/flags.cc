@@ -30,6 +30,12 @@ ABSL_FLAG(
 ABSL_FLAG(asyncproc::cli::Scope, scope, {},
           "The processes that are ended: 'child' (the command alone), 'group' "
           "(its process group) or 'tree' (all processes that it has started).");
+ABSL_FLAG(
+    bool, cgroup, false,
+    "Put all processes into a control group, so that none outlives a "
+    "SIGKILL of asyncproc, not even one that has cleared its environment. "
+    "asyncproc needs a cgroup of version 2 in which it may make another, "
+    "and some 10 ms.");
 ABSL_FLAG(asyncproc::cli::ByteSize, keep_head, {},
           "Of each stream, print at most this much of the beginning, and the "
           "end that --keep-tail allows.");
@@ -43,8 +49,9 @@ ABSL_FLAG(
     "Report on stderr how the command ended: 'json' (one line) or 'text'.");
 ABSL_FLAG(std::string, record, "",
           "Record both streams and the input, with times, to this file: as "
-          "asciicast if its name ends in .cast, else as JSON lines. {host} "
-          "stands for the name of the host.");
+          "asciicast v3 if its name ends in .v3.cast, as v2 if it ends in "
+          ".cast, else as JSON lines. {host} stands for the name of the "
+          "host.");
 ABSL_FLAG(
     std::string, via, "",
     "Run the command by this program: 'srun -n1', 'nice'. {host} stands "

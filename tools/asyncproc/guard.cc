@@ -61,18 +61,21 @@ void EndAllMarked(const std::string& mark) {
 }
 
 // REQUIRES: all signals are blocked.
-[[noreturn]] void WatchAndEnd(int lifeline, const std::string& mark) {
+[[noreturn]] void WatchAndEnd(int lifeline, const std::string& mark,
+                              const ControlGroup* group) {
   // Out of reach of the terminal, and of a signal to the tool's group.
   setsid();
   prctl(PR_SET_NAME, "asyncproc-guard");
   CloseAllBut(lifeline);
   if (chdir("/") != 0) _exit(1);
+  if (group != nullptr) group->Leave();
   char dismissal;
   ssize_t size;
   do {
     size = read(lifeline, &dismissal, 1);
   } while (size < 0 && errno == EINTR);
   if (size == 0) EndAllMarked(mark);
+  if (size == 0 && group != nullptr) group->KillAll();
   _exit(0);
 }
 
@@ -91,7 +94,7 @@ void SignalMarked(pid_t pid, const std::string& mark, int signal) {
   }
 }
 
-Guard::Guard(std::string mark) {
+Guard::Guard(std::string mark, const ControlGroup* group) {
   int ends[2];
   if (getpid() == 1 || pipe2(ends, O_CLOEXEC) != 0) return;
   UniqueFd lifeline(ends[0]);
@@ -104,7 +107,7 @@ Guard::Guard(std::string mark) {
   pid_ = fork();
   if (pid_ == 0) {
     lifeline_.Reset();
-    WatchAndEnd(lifeline.get(), mark);
+    WatchAndEnd(lifeline.get(), mark, group);
   }
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid_ < 0) pid_ = 0;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "tools/asyncproc/control_group.h"
 #include "tools/asyncproc/os/unique_fd.h"
 
 namespace asyncproc::cli {
@@ -21,7 +22,7 @@ void SignalMarked(pid_t pid, const std::string& mark, int signal);
 // SIGKILL, so that it cannot end its processes itself, the guard ends every
 // process that has `mark` in kMarkVariable: by SIGTERM, and after a second by
 // SIGKILL. The guard does not find a process that has cleared its environment,
-// or whose environment it may not read.
+// or whose environment it may not read; a ControlGroup has these processes, too.
 //
 // Ownership: the destructor dismisses the guard, which then signals no process,
 // and waits for its end, which takes microseconds.
@@ -29,8 +30,9 @@ class Guard {
  public:
   // Starts no guard if the system has no room for a process, or if this is
   // process 1, whose end makes the kernel kill all others.
+  // `group`: the control group of the tool, or null; used by this call alone.
   // REQUIRES: there is no other thread.
-  explicit Guard(std::string mark);
+  Guard(std::string mark, const ControlGroup* group);
   ~Guard();
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;

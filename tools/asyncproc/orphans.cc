@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -41,8 +42,14 @@ void Signal(pid_t pid, int signal) {
 
 }  // namespace
 
-Orphans::Orphans() : id_(RandomId()), guard_(id_) {
+Orphans::Orphans(std::unique_ptr<ControlGroup> group)
+    : id_(RandomId()), group_(std::move(group)), guard_(id_, group_.get()) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+void Orphans::Dismiss() {
+  group_ = nullptr;
+  guard_.Dismiss();
 }
 
 std::string Orphans::MarkOf(int64_t job) const {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/termination.h"
+#include "tools/asyncproc/control_group.h"
 #include "tools/asyncproc/guard.h"
 
 namespace asyncproc::cli {
@@ -44,8 +46,9 @@ namespace asyncproc::cli {
 // Thread safety: any thread may call anything; one thread calls Dismiss.
 class Orphans {
  public:
+  // `group`: the control group of the tool, or null.
   // REQUIRES: there is no other thread, and no child yet.
-  Orphans();
+  explicit Orphans(std::unique_ptr<ControlGroup> group = nullptr);
   Orphans(const Orphans&) = delete;
   Orphans& operator=(const Orphans&) = delete;
 
@@ -85,8 +88,9 @@ class Orphans {
   std::vector<Survivor> EndAll(absl::Duration patience)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Nothing is left to guard: lets the Guard end while the program ends.
-  void Dismiss() { guard_.Dismiss(); }
+  // Nothing is left to guard: removes the control group, and lets the Guard end
+  // while the program ends.
+  void Dismiss();
 
   // For SignalWatcher: SIGCHLD has come.
   void OnChildSignal() { child_signal_ = true; }
@@ -108,6 +112,7 @@ class Orphans {
   std::string MarkOf(int64_t job) const;
 
   const std::string id_;  // The mark of this run of the tool.
+  std::unique_ptr<ControlGroup> group_;
   Guard guard_;
 
   std::atomic<bool> child_signal_{false};

@@ -6,11 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +33,7 @@
 #include "nlohmann/json.hpp"
 #include "re2/re2.h"
 #include "tools/asyncproc/byte_regex.h"
+#include "tools/asyncproc/control_group.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/orphans.h"
@@ -188,6 +187,50 @@ ReplDialect Prompted(const std::string& prompt,
   return dialect;
 }
 
+// A session that a signal ends needs no message.
+void ComplainUnlessCanceled(const absl::Status& status) {
+  if (!absl::IsCancelled(status)) Complain("repl", status.message());
+}
+
+// The next input; empty at its end. `name`: of `fd`, for an error. Errors:
+// kCancelled; as read(2).
+absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
+                                     const CancellationToken& token) {
+  for (;;) {
+    if (token.IsCanceled()) return absl::CancelledError("canceled");
+    // Another thread receives the signals: none interrupts poll here.
+    pollfd poll_fd = {fd, POLLIN, 0};
+    if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) continue;
+    char bytes[65536];
+    const ssize_t count = read(fd, bytes, sizeof(bytes));
+    if (count >= 0) return std::string(bytes, static_cast<size_t>(count));
+    if (errno != EINTR && errno != EAGAIN) {
+      return absl::ErrnoToStatus(errno, name);
+    }
+  }
+}
+
+absl::StatusOr<std::string> ReadAll(int fd, const std::string& name,
+                                    const CancellationToken& token) {
+  std::string text;
+  absl::StatusOr<std::string> more = ReadSome(fd, name, token);
+  for (; more.ok() && !more->empty(); more = ReadSome(fd, name, token)) {
+    text += *more;
+  }
+  if (!more.ok()) return more.status();
+  return text;
+}
+
+// `option`: has `path` as its value.
+absl::StatusOr<std::string> ReadFile(absl::string_view option,
+                                     const std::string& path,
+                                     const CancellationToken& token) {
+  const std::string name = absl::StrCat(option, " ", path);
+  const UniqueFd file = OpenFile(path.c_str(), O_RDONLY);
+  if (!file.valid()) return absl::ErrnoToStatus(errno, name);
+  return ReadAll(file.get(), name, token);
+}
+
 // A dialect as an object of JSON, with the names of ReplDialect's fields.
 absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false, true);
@@ -260,15 +303,11 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
 }
 
 absl::StatusOr<ReplDialect> FromFile(const std::string& path,
-                                     const std::vector<std::string>& words) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) {
-    return absl::NotFoundError(
-        absl::StrCat("--dialect ", path, " cannot be read"));
-  }
-  absl::StatusOr<ReplDialect> dialect = ParseDialect(text.str());
+                                     const std::vector<std::string>& words,
+                                     const CancellationToken& token) {
+  const absl::StatusOr<std::string> text = ReadFile("--dialect", path, token);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<ReplDialect> dialect = ParseDialect(*text);
   if (!dialect.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--dialect ", path, ": ", dialect.status().message()));
@@ -279,7 +318,7 @@ absl::StatusOr<ReplDialect> FromFile(const std::string& path,
 }
 
 absl::StatusOr<ReplDialect> DialectFromFlags(
-    const std::vector<std::string>& words) {
+    const std::vector<std::string>& words, const CancellationToken& token) {
   const std::string preset = absl::GetFlag(FLAGS_preset);
   const std::string prompt = absl::GetFlag(FLAGS_prompt);
   const std::string path = absl::GetFlag(FLAGS_dialect);
@@ -289,7 +328,7 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
         "command");
   }
   if (!preset.empty()) return FromPreset(preset, words);
-  if (!path.empty()) return FromFile(path, words);
+  if (!path.empty()) return FromFile(path, words, token);
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
@@ -299,37 +338,6 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
                      "' is not a regular expression: ", regex.error()));
   }
   return Prompted(prompt, words);
-}
-
-// The next input; empty at its end. Errors: kCancelled.
-absl::StatusOr<std::string> ReadSome(int fd, const CancellationToken& token) {
-  for (;;) {
-    if (token.IsCanceled()) return absl::CancelledError("received a signal");
-    // Another thread receives the signals: none interrupts poll here.
-    pollfd poll_fd = {fd, POLLIN, 0};
-    if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) continue;
-    char bytes[65536];
-    const ssize_t count = read(fd, bytes, sizeof(bytes));
-    if (count >= 0) return std::string(bytes, static_cast<size_t>(count));
-    if (errno != EINTR && errno != EAGAIN) {
-      return absl::ErrnoToStatus(errno, "cannot read the session");
-    }
-  }
-}
-
-absl::StatusOr<std::string> ReadSession(const std::string& path,
-                                        const CancellationToken& token) {
-  UniqueFd file;
-  if (!path.empty()) file = OpenFile(path.c_str(), O_RDONLY);
-  if (!path.empty() && !file.valid()) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("--file ", path));
-  }
-  const int fd = path.empty() ? STDIN_FILENO : file.get();
-  std::string text;
-  absl::StatusOr<std::string> more = ReadSome(fd, token);
-  for (; more.ok() && !more->empty(); more = ReadSome(fd, token)) text += *more;
-  if (!more.ok()) return more.status();
-  return text;
 }
 
 // One session, from its first command to its exit status.
@@ -518,7 +526,7 @@ class Session {
         return ExitCodeOf(*end);
       }
     }
-    ComplainAt(step, status.message());
+    if (!absl::IsCancelled(status)) ComplainAt(step, status.message());
     // The destructor kills the program.
     return code_ == kSuccess ? CodeOf(status) : code_;
   }
@@ -529,7 +537,7 @@ class Session {
 
   void Close() {
     if (auto end = repl_->Close(); !end.ok()) {
-      Complain("repl", end.status().message());
+      ComplainUnlessCanceled(end.status());
     }
   }
 
@@ -542,7 +550,8 @@ class Session {
         ahead_.erase(0, newline + 1);
         return line;
       }
-      const absl::StatusOr<std::string> more = ReadSome(STDIN_FILENO, token_);
+      const absl::StatusOr<std::string> more =
+          ReadSome(STDIN_FILENO, "stdin", token_);
       if (!more.ok()) return more.status();
       if (more->empty()) return std::nullopt;
       ahead_ += *more;
@@ -599,7 +608,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return started;
   }();
   if (!repl.ok()) {
-    Complain("repl", repl.status().message());
+    ComplainUnlessCanceled(repl.status());
     return ExitCodeOfFailedRepl(repl.status());
   }
   (*repl)->set_on_question(*std::move(answer));
@@ -610,9 +619,9 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
 // The whole session, without the signals.
 int Talk(const std::vector<std::string>& words, const CancellationToken& token,
          Orphans* orphans) {
-  absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words);
+  absl::StatusOr<ReplDialect> dialect = DialectFromFlags(words, token);
   if (!dialect.ok()) {
-    Complain("repl", dialect.status().message());
+    ComplainUnlessCanceled(dialect.status());
     return kOwnFailure;
   }
   const std::string path = absl::GetFlag(FLAGS_file);
@@ -621,9 +630,11 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
                            !absl::GetFlag(FLAGS_json);
   SessionScript script;
   if (!at_terminal) {
-    const absl::StatusOr<std::string> text = ReadSession(path, token);
+    const absl::StatusOr<std::string> text =
+        path.empty() ? ReadAll(STDIN_FILENO, "stdin", token)
+                     : ReadFile("--file", path, token);
     if (!text.ok()) {
-      Complain("repl", text.status().message());
+      ComplainUnlessCanceled(text.status());
       return kOwnFailure;
     }
     script = ParseSession(*text);
@@ -652,7 +663,12 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
 
 int ReplMain(const std::vector<std::string>& words) {
   std::atomic<int> signal{0};
-  Orphans orphans;
+  auto group = ControlGroup::EnterIf(absl::GetFlag(FLAGS_cgroup));
+  if (!group.ok()) {
+    Complain("repl", group.status().message());
+    return kOwnFailure;
+  }
+  Orphans orphans(*std::move(group));
   CancellationToken token;
   auto watcher = SignalWatcher::Start(
       SignalWatcher::EndingSignals(),
@@ -690,7 +706,8 @@ Subcommand ReplSubcommand() {
        {{"preset", "NAME"},
         {"dialect", "FILE"},
         {"prompt", "REGEX"},
-        {"terminal"}}},
+        {"terminal"},
+        {"cgroup"}}},
       {"Session",
        {{"file", "FILE"},
         {"timeout", "TIME", 0,

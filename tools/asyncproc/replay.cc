@@ -15,12 +15,14 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "asyncproc/transcript.h"
 #include "asyncproc/transcript_event.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
+#include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/os/raw_mode.h"
 #include "tools/asyncproc/os/unique_fd.h"
@@ -88,15 +90,42 @@ std::string Shown(const TranscriptEvent& event,
   return text;
 }
 
+// The signals that the tool has received. Thread safety: any thread may call
+// anything.
+class Signals {
+ public:
+  void Add(int signal) {
+    if (signal == SIGTSTP) {
+      suspend_ = true;
+    } else {
+      ending_ = signal;
+    }
+    eventfd_write(wake_.get(), 1);
+  }
+  // 0: no signal ends the tool.
+  int ending() const { return ending_; }
+  // Whether SIGTSTP has come since the last call.
+  bool TakeSuspend() {
+    eventfd_t count;
+    eventfd_read(wake_.get(), &count);
+    return suspend_.exchange(false);
+  }
+  // Readable when a signal has come.
+  int wake() const { return wake_.get(); }
+
+ private:
+  const UniqueFd wake_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::atomic<int> ending_{0};
+  std::atomic<bool> suspend_{false};
+};
+
 // The keys that a person presses during playback. They are read, so that the
 // shell does not get them.
 class Keys {
  public:
-  // `wake`: a readable byte in it ends a wait.
-  Keys(bool wanted, int wake) : wake_(wake) {
-    if (wanted && isatty(STDIN_FILENO) == 1) {
-      has_keys_ = mode_.Enter(STDIN_FILENO, RawMode::Keys::kNotSignals).ok();
-    }
+  // A signal ends or suspends a wait.
+  Keys(bool wanted, Signals* signals) : signals_(signals) {
+    if (wanted && isatty(STDIN_FILENO) == 1) Enter();
   }
   ~Keys() {
     if (has_keys_) tcflush(STDIN_FILENO, TCIFLUSH);
@@ -108,7 +137,7 @@ class Keys {
     while (true) {
       const absl::Duration left = end - MonotonicNow();
       if (!paused_ && left <= absl::ZeroDuration() && !HasKey(0)) {
-        return !woken_;
+        return signals_->ending() == 0;
       }
       const int timeout =
           paused_ ? -1
@@ -116,7 +145,8 @@ class Keys {
                         std::clamp(left, absl::ZeroDuration(), absl::Hours(1)) +
                         absl::Microseconds(999)));
       if (!HasKey(timeout)) {
-        if (woken_) return false;
+        if (signals_->ending() != 0) return false;
+        if (signals_->TakeSuspend()) end += Suspend();
         continue;
       }
       const absl::Time before = MonotonicNow();
@@ -142,12 +172,24 @@ class Keys {
   }
 
  private:
+  void Enter() {
+    has_keys_ = mode_.Enter(STDIN_FILENO, RawMode::Keys::kNotSignals).ok();
+  }
+
+  // Gives the terminal to the shell, as it was, until the shell continues this
+  // process. Returns how long that took.
+  absl::Duration Suspend() {
+    const absl::Time start = MonotonicNow();
+    mode_.Leave();
+    StopSelf();
+    if (has_keys_) Enter();
+    return MonotonicNow() - start;
+  }
+
   bool HasKey(int timeout) {
     pollfd ready[] = {{has_keys_ ? STDIN_FILENO : -1, POLLIN, 0},
-                      {wake_, POLLIN, 0}};
-    if (poll(ready, 2, timeout) <= 0) return false;
-    woken_ = ready[1].revents != 0;
-    return ready[0].revents != 0;
+                      {signals_->wake(), POLLIN, 0}};
+    return poll(ready, 2, timeout) > 0 && ready[0].revents != 0;
   }
 
   char ReadKey() {
@@ -161,18 +203,17 @@ class Keys {
     return key;
   }
 
-  const int wake_;
+  Signals* const signals_;
   RawMode mode_;
-  bool woken_ = false;
   bool has_keys_ = false;
   bool paused_ = false;
   absl::Duration left_;
 };
 
-// Plays until the end, or until `wake` is readable.
-void Show(const Transcript& transcript, double speed, int wake) {
+// Plays until the end, or until a signal ends it.
+void Show(const Transcript& transcript, double speed, Signals* signals) {
   const absl::Duration longest = absl::GetFlag(FLAGS_longest_pause).value;
-  Keys keys(speed > 0, wake);
+  Keys keys(speed > 0, signals);
   absl::Duration shown_at;
   std::vector<std::string> marks;
   for (const TranscriptEvent& event : transcript.events) {
@@ -199,9 +240,13 @@ absl::StatusOr<Transcript> Load(const std::string& path) {
     const ssize_t size = read(STDIN_FILENO, piece.data(), piece.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return absl::ErrnoToStatus(errno, "stdin");
-    if (size == 0) return Transcript::Parse(text);
+    if (size == 0) break;
     text.append(piece, 0, static_cast<size_t>(size));
   }
+  absl::StatusOr<Transcript> transcript = Transcript::Parse(text);
+  if (transcript.ok()) return transcript;
+  return absl::Status(transcript.status().code(),
+                      absl::StrCat("stdin: ", transcript.status().message()));
 }
 
 int ReplayMain(const std::vector<std::string>& words) {
@@ -224,21 +269,19 @@ int ReplayMain(const std::vector<std::string>& words) {
     Complain("replay", transcript.status().message());
     return kOwnFailure;
   }
-  // The terminal is put back before the program ends by a signal: the watcher
-  // wakes the wait.
-  const UniqueFd wake(eventfd(0, EFD_CLOEXEC));
-  std::atomic<int> signal{0};
-  auto watcher = SignalWatcher::Start(SignalWatcher::EndingSignals(),
-                                      [&](const ReceivedSignal& received) {
-                                        signal = received.number;
-                                        eventfd_write(wake.get(), 1);
-                                      });
+  // The terminal is put back before the program ends or stops by a signal.
+  Signals signals;
+  std::vector<int> watched = SignalWatcher::EndingSignals();
+  if (speed > 0) watched.push_back(SIGTSTP);
+  auto watcher = SignalWatcher::Start(
+      watched,
+      [&](const ReceivedSignal& received) { signals.Add(received.number); });
   if (!watcher.ok()) {
     Complain("replay", watcher.status().message());
     return kOwnFailure;
   }
-  Show(*transcript, speed, wake.get());
-  if (signal != 0) return kSignalBase + signal;
+  Show(*transcript, speed, &signals);
+  if (signals.ending() != 0) return kSignalBase + signals.ending();
   if (Output::Stdout().unread()) return kSignalBase + SIGPIPE;
   return Output::Stdout().status().ok() ? kSuccess : kOwnFailure;
 }

@@ -26,6 +26,7 @@
 #include "re2/re2.h"
 #include "tools/asyncproc/byte_regex.h"
 #include "tools/asyncproc/console.h"
+#include "tools/asyncproc/control_group.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
@@ -110,8 +111,8 @@ const char kDescription[] =
     "command, and a small process, asyncproc-guard, ends the other "
     "processes of the command, in any session: all processes of the same "
     "user that still have this run's value in the environment variable "
-    "ASYNCPROC_MARK. The guard needs /proc, and does not find a process "
-    "that has cleared its environment.\n\n"
+    "ASYNCPROC_MARK. The guard needs /proc, and finds a process that has "
+    "cleared its environment only with --cgroup.\n\n"
     "When the reader of asyncproc's output has gone, the command receives "
     "SIGPIPE, as it would without asyncproc. If the output cannot be "
     "written, as on a full disk, asyncproc reports that; the exit status "
@@ -130,6 +131,7 @@ std::vector<OptionGroup> Options() {
         {"kill_after", "TIME", 'k'},
         {"preserve_status"},
         {"scope", "SCOPE", 0, "", {"child", "group", "tree"}},
+        {"cgroup"},
         {"drain", "TIME"}}},
       {"Input and output",
        {{"pty"},
@@ -398,7 +400,9 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   RunSettings settings = SettingsFromFlags();
   const bool alone = targets->hosts().size() == 1;
   const Command command = MakeCommand(words, alone, &settings);
-  Orphans orphans;
+  auto group = ControlGroup::EnterIf(absl::GetFlag(FLAGS_cgroup));
+  if (!group.ok()) return group.status();
+  Orphans orphans(*std::move(group));
   Console console;
   Foreground foreground;
   Foreground* const terminal =

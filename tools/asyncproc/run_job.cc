@@ -79,7 +79,9 @@ RunReport RunJob::Run() {
   start_ = last_output_ = MonotonicNow();
   if (absl::Status status = Start(command_, options, &main_); !status.ok()) {
     report.error = std::string(status.message());
-    report.exit_code = ExitCodeOfFailedStart(status);
+    // No program has the empty name: as timeout and the shells have it.
+    report.exit_code =
+        command_.argv[0].empty() ? kNotFound : ExitCodeOfFailedStart(status);
     Complain("run",
              absl::StrCat(status.message(), AdviceFor(command_, status)));
     return report;

@@ -86,6 +86,14 @@ Word ByName(const Subcommand& subcommand, absl::string_view argument) {
   return word;
 }
 
+// The values of a flag whose parser explains no error: see the types of
+// ABSL_FLAG.
+absl::string_view ValuesOf(const absl::CommandLineFlag& flag) {
+  if (flag.IsOfType<bool>()) return "it is true or false";
+  if (flag.IsOfType<double>()) return "it is a number";
+  return "it is a whole number";
+}
+
 absl::Status SetFlag(const Option& option, absl::string_view value) {
   if (!option.choices.empty() &&
       std::find(option.choices.begin(), option.choices.end(), value) ==
@@ -104,10 +112,9 @@ absl::Status SetFlag(const Option& option, absl::string_view value) {
   if (flag->ParseFrom(value, &error)) return absl::OkStatus();
   // "Illegal value '3' specified for flag 'timeout'; <the parser's own words>"
   const size_t own = error.find("; ");
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", value, "' is not a value of ", option.Name(),
-                   own == error.npos ? "" : ": ",
-                   own == error.npos ? "" : error.substr(own + 2)));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", value, "' is not a value of ", option.Name(), ": ",
+      own == error.npos ? ValuesOf(*flag) : error.substr(own + 2)));
 }
 
 // The number of letters that have to be added, removed, replaced or swapped

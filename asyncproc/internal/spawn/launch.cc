@@ -207,6 +207,8 @@ absl::string_view RemedyOfExec(const Command& command,
                  : "; install it, or add its folder to PATH";
     case EACCES:
       return "; is it an executable file (chmod +x)?";
+    case ENOEXEC:
+      return "; if it is a script, give it a first line like #!/bin/sh";
     default:
       return "";
   }

@@ -22,6 +22,7 @@ absl::StatusOr<Json> ParseJson(absl::string_view text) {
   Json json = Json::parse(text.begin(), text.end(), /*cb=*/nullptr,
                           /*allow_exceptions=*/false);
   if (!json.is_discarded()) return json;
+  if (text.empty()) return absl::InvalidArgumentError("is empty");
   return absl::InvalidArgumentError(
       absl::StrCat("is no JSON, or not all of it: ", Excerpt(text)));
 }

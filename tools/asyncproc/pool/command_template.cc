@@ -168,8 +168,8 @@ class CommandTemplate::Parser {
   absl::Status Check(const Piece& place, size_t size) const {
     const absl::string_view name = text_.substr(scanner_.position(), size);
     if (place.index > values_) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, ": there are ", values_, " values for each job"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, ": the number of values of each job is ", values_));
     }
     // A number is a number to any shell.
     if (place.part != Part::kValue) return absl::OkStatus();

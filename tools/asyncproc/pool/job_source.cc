@@ -68,14 +68,15 @@ std::optional<int64_t> GroupingSource::total() const {
 }
 
 absl::StatusOr<std::unique_ptr<LineSource>> LineSource::Create(
-    UniqueFd fd, std::function<void()> wake, char end, size_t max_bytes) {
+    UniqueFd fd, std::string name, std::function<void()> wake, char end,
+    size_t max_bytes) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "a pipe to stop reading");
   }
   std::unique_ptr<LineSource> source(
-      new LineSource(std::move(fd), std::move(wake), end, max_bytes,
-                     UniqueFd(ends[0]), UniqueFd(ends[1])));
+      new LineSource(std::move(fd), std::move(name), std::move(wake), end,
+                     max_bytes, UniqueFd(ends[0]), UniqueFd(ends[1])));
   auto thread =
       Thread::Start("pool-input", [self = source.get()] { self->ReadAll(); });
   if (!thread.ok()) return thread.status();
@@ -83,10 +84,11 @@ absl::StatusOr<std::unique_ptr<LineSource>> LineSource::Create(
   return source;
 }
 
-LineSource::LineSource(UniqueFd fd, std::function<void()> wake, char end,
-                       size_t max_bytes, UniqueFd stop_read,
-                       UniqueFd stop_write)
+LineSource::LineSource(UniqueFd fd, std::string name,
+                       std::function<void()> wake, char end, size_t max_bytes,
+                       UniqueFd stop_read, UniqueFd stop_write)
     : fd_(std::move(fd)),
+      name_(std::move(name)),
       end_(end),
       wake_(std::move(wake)),
       max_bytes_(max_bytes),
@@ -126,7 +128,10 @@ void LineSource::ReadAll() {
   while (AwaitInput()) {
     const ssize_t size = read(fd_.get(), buffer.data(), buffer.size());
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (size < 0) return End(absl::ErrnoToStatus(errno, "reading the jobs"));
+    if (size < 0) {
+      return End(
+          absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", name_)));
+    }
     if (size == 0) {
       if (!line_.empty() && !AddLine(std::move(line_))) return;
       return End(absl::OkStatus());

@@ -84,13 +84,14 @@ class GroupingSource : public JobSource {
 // Ownership: owns the descriptor.
 class LineSource : public JobSource {
  public:
+  // `name`: of the input, for an error.
   // `wake` is called on the reading thread when a line arrives after Next had
   // none. `max_bytes`: how many bytes are read ahead; each line counts as 32
   // bytes more than its length.
   // Errors: kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<LineSource>> Create(
-      UniqueFd fd, std::function<void()> wake, char end = '\n',
-      size_t max_bytes = 1 << 20);
+      UniqueFd fd, std::string name, std::function<void()> wake,
+      char end = '\n', size_t max_bytes = 1 << 20);
   ~LineSource() override;
 
   // Errors: also that of a failed read, once.
@@ -99,8 +100,9 @@ class LineSource : public JobSource {
   std::optional<int64_t> total() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  LineSource(UniqueFd fd, std::function<void()> wake, char end,
-             size_t max_bytes, UniqueFd stop_read, UniqueFd stop_write);
+  LineSource(UniqueFd fd, std::string name, std::function<void()> wake,
+             char end, size_t max_bytes, UniqueFd stop_read,
+             UniqueFd stop_write);
 
   void ReadAll() ABSL_LOCKS_EXCLUDED(mu_);
   // False: the thread is to stop, or there is an error.
@@ -114,6 +116,7 @@ class LineSource : public JobSource {
   }
 
   const UniqueFd fd_;
+  const std::string name_;
   const char end_;
   const std::function<void()> wake_;
   const size_t max_bytes_;

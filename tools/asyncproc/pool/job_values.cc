@@ -107,10 +107,8 @@ absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
     source = std::make_unique<ProductSource>(std::move(words->lists));
   } else {
     UniqueFd fd = OpenInput(words->file);
-    if (!fd.valid()) {
-      return absl::ErrnoToStatus(errno,
-                                 words->file.empty() ? "stdin" : words->file);
-    }
+    const std::string name = words->file.empty() ? "stdin" : words->file;
+    if (!fd.valid()) return absl::ErrnoToStatus(errno, name);
     if (isatty(fd.get()) == 1) {
       Complain(
           "pool",
@@ -118,7 +116,8 @@ absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
                        " from the terminal, one in a line; "
                        "Ctrl-D ends them"));
     }
-    auto lines = LineSource::Create(std::move(fd), std::move(wake), words->end);
+    auto lines =
+        LineSource::Create(std::move(fd), name, std::move(wake), words->end);
     if (!lines.ok()) return lines.status();
     source = *std::move(lines);
   }

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "tools/asyncproc/control_group.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
@@ -255,7 +256,9 @@ absl::StatusOr<int> DryRun(const CommandTemplate& command, JobWords* words) {
 // exists before its source, which has a thread.
 absl::StatusOr<int> RunPool(PoolOptions options, PoolFiles files,
                             JobWords* words) {
-  Orphans orphans;
+  auto group = ControlGroup::EnterIf(absl::GetFlag(FLAGS_cgroup));
+  if (!group.ok()) return group.status();
+  Orphans orphans(*std::move(group));
   Pool pool(std::move(options), std::move(files), &orphans);
   std::vector<int> signals = SignalWatcher::EndingSignals();
   signals.insert(signals.end(), {SIGWINCH, SIGCONT, SIGTSTP});
@@ -340,8 +343,9 @@ const char kDescription[] =
     "If asyncproc itself is killed by SIGKILL, a small process, "
     "asyncproc-guard, ends the jobs: all processes of the same user, in "
     "any session, that still have this run's value in the environment "
-    "variable ASYNCPROC_MARK. The guard needs /proc, and does not find a "
-    "process that has cleared its environment. FILE.running beside a "
+    "variable ASYNCPROC_MARK. The guard needs /proc, and finds a process "
+    "that has cleared its environment only with --cgroup. FILE.running beside "
+    "a "
     "--joblog tells the next --resume which jobs were cut off.";
 
 }  // namespace
@@ -358,6 +362,7 @@ Subcommand PoolSubcommand() {
         {"retries", "N"},
         {"halt", "WHEN,WHAT=N"},
         {"delay", "TIME"},
+        {"cgroup"},
         {"dry_run"}}},
       {"Values",
        {{"arg_file", "FILE", 'a', "", {}, /*once=*/true},
