@@ -33,7 +33,7 @@ class RedisTest : public testing::Test {
     server_ = *std::move(server);
     ASSERT_THAT(
         WaitUntilReady(*server_,
-                       ReadyCondition::Line("ready to accept connections at"),
+                       ReadyCondition::Line("(?i)ready to accept connections"),
                        kNeverReached),
         IsOk());
     ReplDialect dialect = RedisDialect({"-s", "socket"});
