@@ -33,6 +33,8 @@ Command OnPlainTerminal(Command command) {
     command.pty = pty;
   }
   command.env.Set("TERM", "dumb").Set("NO_COLOR", "1").Unset("PROMPT_COMMAND");
+  // For man: groff 1.23 writes colours for every terminal.
+  command.env.Set("GROFF_NO_SGR", "1");
   for (const char* pager :
        {"PAGER", "GIT_PAGER", "MANPAGER", "PSQL_PAGER", "SYSTEMD_PAGER"}) {
     command.env.Set(pager, "cat");

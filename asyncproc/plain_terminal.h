@@ -13,7 +13,7 @@ namespace asyncproc {
 //   variables are cat);
 // - no colours, and no line editing with escape sequences, such as the
 //   "\x1b[?2004h" that announces bracketed paste at each prompt (TERM is dumb,
-//   NO_COLOR is set);
+//   NO_COLOR and, for man, GROFF_NO_SGR are set);
 // - no output of PROMPT_COMMAND before each prompt;
 // - no history in a file of the user (HISTFILE and similar variables are empty
 //   or /dev/null, unless `command` sets them itself). Python before 3.13 has no

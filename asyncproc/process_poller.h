@@ -196,7 +196,8 @@ class ProcessPoller : private internal::PollerCore::Client {
   //
   // Poll returns OK when all children have ended, and kDeadlineExceeded while
   // children run. Poll makes the callbacks, on the thread of the host's loop.
-  // tools/examples/loops has whole programs for epoll, libuv, Asio and GLib.
+  // tools/examples/loops has whole programs for epoll, libuv, Boost.Asio and
+  // GLib.
   //
   // This is an epoll descriptor, to be watched only for input: the host does
   // not read, write or close it; the destructor closes it. It may be readable

@@ -21,8 +21,14 @@
 namespace asyncproc {
 
 // The output of a child on one stream: immutable, contiguous bytes, in the
-// memory into which they were read. It converts to a string_view and is used as
-// one; `std::string(result.out)` makes a copy.
+// memory into which they were read. It converts to a string_view and to a
+// std::string, which is a copy, and compares as a string_view. Functions whose
+// parameter is neither, such as absl::StrSplit, take view():
+//
+//   for (absl::string_view line :
+//        absl::StrSplit(result->out.view(), '\n', absl::SkipEmpty())) {
+//     Use(line);
+//   }
 //
 // A value; copies share the bytes. Thread safety: as an int.
 class CapturedOutput {
@@ -140,7 +146,11 @@ struct RunResult {
 // The exception is a child that has changed to another user, which the host may
 // not kill: a thread reaps that child later.
 //
+// In a test of GoogleTest, write asyncproc::Run even after `using namespace
+// asyncproc`: the name Run alone is a method of testing::Test there.
+//
 // Thread safety: may be called from any thread, from many at once.
+// Stack, pthread_cancel: as Process.
 // Blocking: until the child has ended; see RunOptions::timeout. Run starts no
 // thread, except for a child that it cannot kill. When a WithTimeout or
 // CancellationScope of this thread ends the wait, the child and, as

@@ -254,6 +254,10 @@ TEST(CliEndingTest, ResumesTheJobsOfAKilledPool) {
       "2"};
   const auto pool = MustSpawn(Tool(words));
   const std::vector<pid_t> pids = scene.AwaitPids(1);
+  // The note of the start of a job may come after its first output.
+  while (!absl::StrContains(scene.directory().Read("log.running"), "+2\n")) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
   ASSERT_THAT(pool->Signal(SIGKILL), IsOk());
   EXPECT_THAT(pool->WaitFor(kNeverReached), IsOk());
   EXPECT_TRUE(AwaitProcessEnd(pids[0]));

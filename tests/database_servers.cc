@@ -144,7 +144,7 @@ class Redis : public DatabaseServer {
     if (!process_.ok()) return;
     EXPECT_THAT(
         WaitUntilReady(**process_,
-                       ReadyCondition::Line("ready to accept connections at"),
+                       ReadyCondition::Line("(?i)ready to accept connections"),
                        kNeverReached),
         IsOk());
   }

@@ -468,6 +468,18 @@ absl::Status RunBc() {
   return absl::OkStatus();
 }
 
+absl::Status ReadLinesOfRun() {
+  auto result = asyncproc::Run({"printf", "one\\ntwo\\n"});
+  if (!result.ok()) return result.status();
+  // run.h: begin
+  for (absl::string_view line :
+       absl::StrSplit(result->out.view(), '\n', absl::SkipEmpty())) {
+    Use(line);
+  }
+  // end
+  return absl::OkStatus();
+}
+
 absl::Status LookAtFailure(const asyncproc::Command& command,
                            const asyncproc::RunOptions& options) {
   // run.h: begin
@@ -726,6 +738,7 @@ TEST(HeaderExamplesTest, BehaveAsTheirCommentsDescribe) {
   EXPECT_THAT(RunNonblocking(/*running=*/false), IsOk());
   EXPECT_THAT(RunPipeline(), IsOk());
   EXPECT_THAT(InterruptOnTerminal(), IsOk());
+  EXPECT_THAT(ReadLinesOfRun(), IsOk());
   EXPECT_THAT(RunBc(), IsOk());
   EXPECT_THAT(NameKernel(), IsOk());
   EXPECT_THAT(EvalPower(), IsOk());

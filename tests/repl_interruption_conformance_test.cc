@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/output_stream.h"
@@ -180,6 +181,9 @@ TEST_P(InterruptionTest, GoesOnAfterTheProgramStopsItself) {
 TEST_P(InterruptionTest, GoesOnAfterTheProgramIsStopped) {
   if (!GetParam().survives_late_interrupt) GTEST_SKIP() << "see its row";
   EXPECT_THAT(repl_->process().Signal(SIGSTOP), IsOk());
+  while (repl_->process().state() != ProcessState::kStopped) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 
   ExpectToTimeOut(GetParam().print("1"), "stopped by a signal");
 }

@@ -17,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
+#include "asyncproc/run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/own_host.h"
@@ -187,6 +188,10 @@ TEST(ThreadsTest, NeedAStackOf64KiB) {
                 HasCode(absl::StatusCode::kNotFound));
     const auto end = process->Terminate(kNeverReached, TerminationScope::kTree);
     EXPECT_THAT(end, IsOk());
+    RunOptions options;
+    options.check = true;
+    EXPECT_THAT(asyncproc::Run(Command({"false"}), options),
+                HasCode(absl::StatusCode::kAborted));
     return nullptr;
   };
   pthread_t thread;

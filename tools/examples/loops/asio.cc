@@ -1,7 +1,7 @@
-// Children in an io_context of Asio, beside its timer. For Boost.Asio, the
-// namespace is boost::asio, and the header <boost/asio.hpp>.
+// Children in an io_context of Boost.Asio, beside its timer. For Asio without
+// Boost, the header is <asio.hpp>, and asio::error_code is the error.
 
-#include <asio.hpp>
+#include <boost/asio.hpp>
 #include <chrono>
 #include <functional>
 
@@ -10,11 +10,14 @@
 #include "absl/time/time.h"
 #include "tools/examples/loops/jobs.h"
 
+namespace asio = boost::asio;
+using boost::system::error_code;
+
 namespace {
 
 void CountTicks(asio::steady_timer& timer, Jobs& jobs) {
   timer.expires_after(std::chrono::milliseconds(10));
-  timer.async_wait([&](asio::error_code error) {
+  timer.async_wait([&](error_code error) {
     if (error) return;
     jobs.CountTick();
     CountTicks(timer, jobs);
@@ -26,7 +29,7 @@ void CountTicks(asio::steady_timer& timer, Jobs& jobs) {
 // Asio has to release it, or it would close it.
 void AwaitJobs(asio::posix::stream_descriptor& watch, Jobs& jobs,
                std::function<void(absl::Status)> done) {
-  watch.async_wait(watch.wait_read, [&watch, &jobs, done](asio::error_code) {
+  watch.async_wait(watch.wait_read, [&watch, &jobs, done](error_code) {
     absl::Status status = jobs.Poll(absl::ZeroDuration());
     if (absl::IsDeadlineExceeded(status)) return AwaitJobs(watch, jobs, done);
     watch.release();
