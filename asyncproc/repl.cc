@@ -230,18 +230,25 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
     }
   }
   if (absl::Status status = DropStale(deadline); !status.ok()) return status;
+  const auto incomplete = [&](absl::string_view consequence) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Named(process_, *child_), ": ", Named(statement),
+                     " is not complete", consequence));
+  };
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
   if (completion.ok() && completion->incomplete) {
     stale_ = true;
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
-    return absl::InvalidArgumentError(absl::StrCat(
-        Named(process_, *child_), ": ", Named(statement), " is not complete",
-        left.ok() || IsGivenUp(left) ? "; the session goes on"
-                                     : ", and the session is lost to it"));
+    return incomplete(left.ok() || IsGivenUp(left)
+                          ? "; the session goes on"
+                          : ", and the session is lost to it");
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
                       : completion.status();
+  if (absl::IsInvalidArgument(reply.status())) {
+    return incomplete("; the session goes on");
+  }
   if (!IsCutOff(reply.status())) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
@@ -513,17 +520,21 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   if (dialect_.command.pty.has_value()) {
     reply.out = absl::StrReplaceAll(reply.out, {{"\r\n", "\n"}});
   }
-  if (incomplete_ != nullptr && (RE2::PartialMatch(reply.err, *incomplete_) ||
-                                 RE2::PartialMatch(reply.out, *incomplete_))) {
-    return absl::InvalidArgumentError(
-        "the statement is not complete; the session goes on");
-  }
   int number;
   bool failed;
   if (absl::SimpleAtoi(completion.status, &number)) {
     reply.status = number;
   } else if (absl::SimpleAtob(completion.status, &failed)) {
     reply.status = failed ? 1 : 0;
+  }
+  // Other replies may contain such a message, too.
+  const Command& command = dialect_.command;
+  const bool in_out = reply.status.has_value() || command.pty.has_value() ||
+                      command.err.ToString() == Stdio::ToStdout().ToString();
+  if (incomplete_ != nullptr && reply.status != 0 &&
+      (RE2::PartialMatch(reply.err, *incomplete_) ||
+       (in_out && RE2::PartialMatch(reply.out, *incomplete_)))) {
+    return absl::InvalidArgumentError("the statement is not complete");
   }
   return reply;
 }
