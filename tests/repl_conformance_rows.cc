@@ -89,6 +89,11 @@ Row Python() {
   row.closes_stdout = "import os; os.close(1)";
   row.discards_stdout = "import os; _ = os.dup2(os.open('/dev/null', 1), 1)";
   row.stops = "import os; os.kill(os.getpid(), 19)";
+  row.forks = "import os; child = os.fork()";
+  row.pid = "os.getpid()";
+  row.shadows =
+      "len = int = str = bytes = bytearray = type = getattr = vars = 1\n"
+      "import builtins; builtins.exec = builtins.print = None";
   row.shell = Around("import os; _ = os.system('", "')");
   return row;
 }
@@ -169,6 +174,9 @@ Row Gdb() {
   row.closes_stdout = "python import os; os.close(1)";
   row.discards_stdout = "python import os; os.dup2(os.open('/dev/null', 1), 1)";
   row.stops = "shell kill -STOP $PPID";
+  row.forks = "python import os; child = os.fork()";
+  row.pid = "python print(os.getpid())";
+  row.shadows = "python len = int = str = bytes = bytearray = print = 1";
   row.shell = Around("shell ", "");
   return row;
 }
@@ -242,6 +250,8 @@ Row Ruby() {
   row.closes_stdout = "$stdout.close";
   row.discards_stdout = "$stdout.reopen('/dev/null'); nil";
   row.stops = "Process.kill(:STOP, Process.pid)";
+  row.forks = "child = fork; nil";
+  row.pid = "puts Process.pid";
   row.shell = Around("system('", "'); nil");
   return row;
 }
@@ -264,6 +274,8 @@ Row Perl() {
   row.closes_stdout = "close STDOUT";
   row.discards_stdout = "open STDOUT, '>', '/dev/null'";
   row.stops = "kill 'STOP', $$";
+  row.forks = "$child = fork";
+  row.pid = "print \"$$\\n\"";
   row.shell = Around("system '", "'");
   return row;
 }
@@ -312,6 +324,8 @@ Row Prolog() {
   row.closes_stdout = "close(user_output)";
   row.discards_stdout = "tell('/dev/null')";
   row.stops = "shell('kill -STOP $PPID')";
+  row.forks = "fork(_)";
+  row.pid = "shell('echo $PPID')";
   row.shell = Around("shell('", "')");
   return row;
 }

@@ -27,9 +27,14 @@ sub execute { package main; eval $asyncproc::source }
   $handler = sub { die "interrupted\n" };
   my $idle = sub {};
   $SIG{INT} = $idle;
+  my $process = $$;
   $answer = '0 done 0';
   for (;;) {
     { local ($@, $!); eval { $flush->() } }
+    if ($$ != $process) {  # A copy made by fork ends here.
+      require POSIX;
+      POSIX::_exit(0);
+    }
     syswrite $completions, "$answer\n";
     $fill->(sub { $pending =~ /\n/ });
     $pending =~ s/^(\d+) (\d+)\n//;
