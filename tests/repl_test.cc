@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -238,6 +239,49 @@ TEST(PythonTest, TakesAnyBytesThatAreText) {
       "\"'\\ \xC3\xA4 \xE2\x96\x81 7\n");
 }
 
+TEST(PythonTest, ReportsAnErrorOfTheHookForErrors) {
+  auto python = MustStart(PythonDialect());
+  MustEval(*python, "import sys; sys.excepthook = lambda *_: 1 + ''");
+
+  const Reply reply = MustEval(*python, "1/0");
+  EXPECT_THAT(reply.err, HasSubstr("Error in sys.excepthook:\nTraceback"));
+  EXPECT_THAT(reply.err, HasSubstr("TypeError: unsupported operand"));
+  EXPECT_THAT(reply.err, HasSubstr("\nOriginal exception was:\nTraceback"));
+  EXPECT_THAT(reply.err, HasSubstr("ZeroDivisionError: division by zero\n"));
+  EXPECT_THAT(reply.err, Not(HasSubstr("<string>")));
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
+TEST(PythonTest, GoesOnWithoutStreams) {
+  for (const char* statement :
+       {"import sys; del sys.stderr", "import sys; del sys.stdout",
+        "import sys; sys.stderr.close()", "import sys; sys.stdout.close()",
+        "import sys; sys.stdout = sys.stderr = None",
+        "import os; os.close(2)"}) {
+    auto python = MustStart(PythonDialect());
+    MustEval(*python, statement);
+
+    EXPECT_EQ(MustEval(*python, "1/0").status, 1) << statement;
+    EXPECT_EQ(MustEval(*python, "x = 1").status, 0) << statement;
+  }
+}
+
+TEST(PythonTest, ReportsAnErrorOfASignalHandlerBetweenStatements) {
+  auto python = MustStart(PythonDialect());
+  MustEval(*python,
+           "import signal\n"
+           "def h(*_): raise TimeoutError('late')\n\n"
+           "_ = signal.signal(signal.SIGALRM, h)");
+  EXPECT_THAT(python->process().Signal(SIGALRM), IsOk());
+
+  std::string err;
+  while (!absl::StrContains(err, "TimeoutError: late\n")) {
+    err += MustEval(*python, "pass").err;
+  }
+  EXPECT_THAT(err, Not(HasSubstr("<string>")));
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
 TEST(NodeTest, TakesQuotesAndBackslashes) {
   auto node = MustStart(NodeDialect());
 
@@ -276,6 +320,39 @@ TEST(ShTest, TellsTheStatusAndIsNotFooledByItsInput) {
   }
 }
 
+TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
+  auto bash = MustStart(BashDialect());
+  for (const auto& [statement, expected] :
+       std::vector<std::pair<const char*, const char*>>{
+           {"while false; do :; done", "0 1\n"},
+           {"if (exit 3); then :; fi", "0 3\n"},
+           {"! false", "0 1\n"},
+           {"! true", "1 0\n"},
+           {"! false | true", "1 1 0\n"},
+           {"(exit 3) | (exit 4)", "4 3 4\n"},
+           {"(exit 3) | true", "0 3 0\n"},
+           {"set -o pipefail; (exit 3) | true", "3 3 0\n"},
+           {"! true | true", "1 0 0\n"},
+           {"if false | true; then :; fi", "0 1 0\n"},
+           {"x=$(exit 4)", "4 4\n"}}) {
+    MustEval(*bash, statement);
+    EXPECT_EQ(MustEval(*bash, "echo $? ${PIPESTATUS[@]}").out, expected)
+        << statement;
+  }
+}
+
+TEST(BashTest, DoesNotEndByAStatusThatIsNoError) {
+  auto bash = MustStart(BashDialect());
+  MustEval(*bash, "set -e; trap 'echo ERR' ERR");
+
+  for (const char* statement :
+       {"false && true", "! true", "if false; then :; fi",
+        "until true; do :; done", "while false; do :; done"}) {
+    MustEval(*bash, statement);
+    EXPECT_EQ(MustEval(*bash, "echo on").out, "on\n") << statement;
+  }
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, IsToldFromWhatIsComplete) {
@@ -292,14 +369,23 @@ TEST(IncompleteTest, IsToldFromWhatIsComplete) {
        {"def f():\n  return '{'", "'''\n('''", "x = (1 +\n2)"},
        {"def f():", "x = (1 +", "'''abc", "1 + \\", "@property"}},
       {ShDialect(),
-       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
-       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
-      // Without "echo $(", which may crash bash 5.2.
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
+        "echo $((1<<2)) '<<E'", "echo eval: end of file unexpected"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n"}},
       {BashDialect(),
-       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
-       {"if :", "if :; then", "echo \"abc", "f() {", "case x in"}},
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
+        "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",
+        "bash -c 'eval if'", "echo eval: unexpected EOF"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n", "echo a\nif :"}},
+      {ZshDialect(),
+       {"cat <<E\nE", "echo $((1<<2)) '<<E'"},
+       {"echo 'a", "cat <<E", "cat <<E\n1\n"}},
+      {RubyDialect(), {"<<E\nE", "1 << 2"}, {"<<E", "<<~E\n1"}},
       {Sqlite3Dialect(),
        {"select ';'", "select 1 -- '", "select 'it''s'",
+        "select 'Parse error near line 1: incomplete input'",
         "create table t(x); create trigger x after insert on t begin select 1; "
         "end;"},
        {"select 'a", "select \"a"}},
@@ -309,7 +395,10 @@ TEST(IncompleteTest, IsToldFromWhatIsComplete) {
       {LuaDialect(), {"f = function()\nend"}, {"f = function()", "x = {"}},
   };
   for (const auto& each : cases) {
-    auto repl = MustStart(each.dialect);
+    auto started = Repl::Start(each.dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    const std::unique_ptr<Repl> repl = *std::move(started);
     for (const char* statement : each.complete) {
       EXPECT_THAT(repl->Eval(statement, kNeverReached).status(), IsOk())
           << repl->process().command().argv[0] << ": " << statement;
