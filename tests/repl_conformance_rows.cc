@@ -346,6 +346,7 @@ Row Tcl() {
   row.closes_stdout = "close stdout";
   // tclsh has no redirection of its own stdout.
   row.stops = "exec kill -STOP [pid]";
+  row.shadows = "rename set s; rename gets g; rename catch c; rename while w";
   row.shell = Around("exec sh -c {", "} >@stdout");
   // An interrupt ends tclsh: so there is no statement without end.
   row.idle_interrupt = false;

@@ -353,6 +353,34 @@ TEST(BashTest, DoesNotEndByAStatusThatIsNoError) {
   }
 }
 
+TEST(RTest, PrintsAFunctionAsItWasWritten) {
+  auto started = Repl::Start(RDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& r = **started;
+
+  const std::string function = "function(x) {\n  x*2  # doubles\n}";
+  MustEval(r, "f <- " + function);
+
+  EXPECT_EQ(MustEval(r, "f").out, function + "\n");
+}
+
+TEST(PrologTest, PrintsTermsAsItsToplevelDoes) {
+  auto started = Repl::Start(PrologDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+
+  EXPECT_EQ(MustEval(**started, "X = f([1,2],'A b')").out,
+            "X = f([1, 2], 'A b').\n");
+}
+
+TEST(TclTest, OpensANewStdout) {
+  auto started = Repl::Start(TclDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& tcl = **started;
+
+  EXPECT_EQ(MustEval(tcl, "close stdout; open /dev/stderr w").status, 0);
+  EXPECT_EQ(MustEval(tcl, "puts hi; flush stdout").err, "hi\n");
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, IsToldFromWhatIsComplete) {

@@ -85,7 +85,7 @@ show([]) :- !, format("true.~n").
 show(Bound) :-
     forall(nth1(I, Bound, Name=Value),
            ( ( I > 1 -> format(",~n") ; true ),
-             format("~w = ~W", [Name, Value, [quoted(true), portray(true), max_depth(0)]]) )),
+             format("~w = ~W", [Name, Value, [quoted(true), portray(true), max_depth(0), spacing(next_argument)]]) )),
     format(".~n").
 )prolog";
 
