@@ -353,6 +353,15 @@ TEST(BashTest, DoesNotEndByAStatusThatIsNoError) {
   }
 }
 
+TEST(PerlTest, GoesOnAfterAStatementThatLeavesALoop) {
+  auto perl = MustStart(PerlDialect());
+
+  for (const char* statement : {"last", "next", "redo", "goto X", "return 5"}) {
+    EXPECT_THAT(perl->Eval(statement, kNeverReached).status(), IsOk());
+    EXPECT_EQ(MustEval(*perl, "print 4711").out, "4711") << statement;
+  }
+}
+
 TEST(RTest, PrintsAFunctionAsItWasWritten) {
   auto started = Repl::Start(RDialect());
   if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();

@@ -48,8 +48,12 @@ sub execute { package main; eval $asyncproc::source }
     my $error = '';
     eval {
       local $SIG{INT} = $handler;
-      execute();
-      $error = $@;
+      my $entered = 0;
+      {  # The loop that `last`, `next` and `redo` leave.
+        last if $entered++;
+        execute();
+        $error = $@;
+      }
       $handler = $SIG{INT};
       1;
     } or $error = $@;
