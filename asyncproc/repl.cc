@@ -275,8 +275,10 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
 }
 
 std::string Repl::Written() {
-  const std::string out =
-      absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
+  std::string out = absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
+  for (const std::string* half : {&head_, &tail_}) {
+    if (!half->empty()) absl::StrReplaceAll({{*half, ""}}, &out);
+  }
   const std::string err = child_->err().Peek();
   if (out.empty() && err.empty()) return "; it had written nothing";
   return absl::StrCat("; it had written ", Shown(out),
@@ -712,8 +714,7 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
   }
   broken_ = absl::FailedPreconditionError(
       absl::StrCat(Named(process_, *child_), " has ended at ", where, ": ",
-                   status->ToString(), child_->out().LastLines("stdout"),
-                   child_->err().LastLines("stderr")));
+                   status->ToString(), Written()));
   return broken_;
 }
 
