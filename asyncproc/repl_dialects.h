@@ -20,7 +20,7 @@ namespace asyncproc {
 // ShDialect        sh; BashDialect: bash; ZshDialect: zsh. A statement is
 //                  executed by eval. As in a script, ${x?message} ends bash and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
-//                  except for a missing quote.
+//                  except for a missing quote or end of a here-document.
 // RubyDialect      ruby. The value of a statement is printed as by irb, unless
 //                  it is nil.
 // PerlDialect      perl. A statement is executed by eval. A variable of `my`

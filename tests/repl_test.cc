@@ -205,6 +205,18 @@ TEST(BcTest, TakesEmptyLinesInAStatement) {
   EXPECT_EQ(MustEval(*bc, "\nf(21)\n\n\n1").out, "42\n1\n");
 }
 
+TEST(BcTest, EndsWithTheOutputOfItsLastStatement) {
+  auto bc = MustStart(BcDialect());
+  MustEval(*bc, "1");
+
+  const auto last = bc->Eval("print \"bye\"\nhalt", kNeverReached);
+
+  EXPECT_THAT(last, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(last.status().message(),
+              testing::EndsWith(": exited with status 0; it had written "
+                                "\"bye\""));
+}
+
 TEST(PythonTest, RepliesWithMegabytes) {
   auto python = MustStart(PythonDialect());
 
@@ -339,6 +351,13 @@ TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
     EXPECT_EQ(MustEval(*bash, "echo $? ${PIPESTATUS[@]}").out, expected)
         << statement;
   }
+}
+
+TEST(BashTest, KnowsAliases) {
+  auto bash = MustStart(BashDialect());
+  MustEval(*bash, "alias greet='echo hello'");
+
+  EXPECT_EQ(MustEval(*bash, "greet you").out, "hello you\n");
 }
 
 TEST(BashTest, DoesNotEndByAStatusThatIsNoError) {

@@ -25,17 +25,18 @@ command printf '{id} done %d\n' "$?" >&9; fi
 // sets a DEBUG trap that skips all further commands, and leaves the loops that
 // they are in, until the statement has ended and descriptor 9 is open again.
 // (`break 0` leaves all loops and fails; outside a loop it succeeds.)
+// Aliases work as at a prompt.
 const absl::string_view kBashSetup =
-    R"sh(trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then shopt -u extdebug; trap - DEBUG; else break 0 && false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
+    R"sh(shopt -s expand_aliases
+trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then shopt -u extdebug; trap - DEBUG; else break 0 && false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
 // the same `eval`. A statement that cannot be the body of a function is
 // incomplete or invalid, and no text may follow it. (Other shells test this,
-// because an incomplete `$(` crashes bash.) {state} restores the state of
-// the previous completion line, for the statement to find: commands whose $?
-// and PIPESTATUS are those of that statement, and which neither end the shell
-// by `set -e` nor run the trap of ERR.
+// because an incomplete `$(` crashes bash.) {state} restores the state of the
+// previous completion line: it is commands with the same $?, $_ and PIPESTATUS,
+// which neither end the shell by `set -e` nor run the trap of ERR.
 const absl::string_view kBashStatement =
     R"sh(if (eval {quoted_function}) 2>/dev/null; then {state}
 command eval {quoted_capture} 8<&- 9>&-
