@@ -11,24 +11,23 @@ def run():
     completions = fcntl.fcntl(9, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(8)
     os.close(9)
-    pending = bytearray()
+    received = []  # Bytes.
 
-    def read_until(complete):
-        while not complete():
-            piece = os.read(statements, 1 << 16)
-            if not piece:
-                sys.exit(0)
-            pending.extend(piece)
-
+    # A signal handler of the user may raise an error after each call: no call
+    # may hold bytes that are not in `received`.
     def read_statement():
-        read_until(lambda: b'\n' in pending)
-        header, _, _ = pending.partition(b'\n')
-        number, length = header.split()
-        del pending[:len(header) + 1]
-        read_until(lambda: len(pending) >= int(length))
-        source = bytes(pending[:int(length)])
-        del pending[:int(length)]
-        return number, source
+        while True:
+            text = b''.join(received)
+            header, newline, rest = text.partition(b'\n')
+            if newline:
+                number, length = header.split()
+                source, end = rest[:int(length)], len(header) + 1 + int(length)
+                if len(text) >= end:
+                    received[:] = text[end:],
+                    return number, source
+            received.extend(map(os.read, [statements], [1 << 20]))
+            if not received[-1]:
+                sys.exit(0)
 
     # An interrupt that comes between two statements does nothing.
     def idle(*_):
