@@ -268,16 +268,20 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
     }
   }
   if (absl::Status status = DropStale(deadline); !status.ok()) return status;
+  const auto incomplete = [&](absl::string_view consequence) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Named(process_, *child_), ": ", Named(statement),
+                     " is not complete", consequence));
+  };
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
   if (completion.ok() && completion->incomplete) {
     stale_ = true;
     const std::string written = Written();
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
     const bool goes_on = left.ok() || IsGivenUp(left);
-    return absl::InvalidArgumentError(absl::StrCat(
-        Named(process_, *child_), ": ", Named(statement), " is not complete",
-        goes_on ? "; the session goes on" : ", and the session is lost",
-        goes_on ? "" : written));
+    return incomplete(goes_on
+                          ? "; the session goes on"
+                          : absl::StrCat(", and the session is lost", written));
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
@@ -288,6 +292,9 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
         Named(process_, *child_), ": ", Named(statement),
         " was not done when the wait was canceled", WrittenOrNothing(),
         "; the session goes on with the next statement"));
+  }
+  if (absl::IsInvalidArgument(reply.status())) {
+    return incomplete("; the session goes on");
   }
   if (!IsCutOff(reply.status()) && !declined) return reply;
   const absl::Duration taken = std::min(
@@ -365,8 +372,10 @@ absl::Status Repl::AnswerIfAsked(int* asked, absl::Time deadline) {
 }
 
 std::string Repl::Written() {
-  const std::string out =
-      absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
+  std::string out = absl::StrCat(taken_, out_.buffer(), child_->out().Peek());
+  for (const std::string* half : {&head_, &tail_}) {
+    if (!half->empty()) absl::StrReplaceAll({{*half, ""}}, &out);
+  }
   const std::string err = child_->err().Peek();
   if (out.empty() && err.empty()) return "";
   return absl::StrCat("; it had written ", out.empty() ? "" : Shown(out),
@@ -644,18 +653,21 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   if (dialect_.command.pty.has_value()) {
     reply.out = absl::StrReplaceAll(reply.out, {{"\r\n", "\n"}});
   }
-  if (incomplete_ != nullptr && (RE2::PartialMatch(reply.err, *incomplete_) ||
-                                 RE2::PartialMatch(reply.out, *incomplete_))) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Named(process_, *child_),
-                     ": the statement is not complete; the session goes on"));
-  }
   int number;
   bool failed;
   if (absl::SimpleAtoi(completion.status, &number)) {
     reply.status = number;
   } else if (absl::SimpleAtob(completion.status, &failed)) {
     reply.status = failed ? 1 : 0;
+  }
+  // Other replies may contain such a message, too.
+  const Command& command = dialect_.command;
+  const bool in_out = reply.status.has_value() || command.pty.has_value() ||
+                      command.err.ToString() == Stdio::ToStdout().ToString();
+  if (incomplete_ != nullptr && reply.status != 0 &&
+      (RE2::PartialMatch(reply.err, *incomplete_) ||
+       (in_out && RE2::PartialMatch(reply.out, *incomplete_)))) {
+    return absl::InvalidArgumentError("the statement is not complete");
   }
   return reply;
 }

@@ -50,7 +50,7 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
   dialect.setup = std::string(setup);
   dialect.statement = std::string(statement);
   dialect.refused = std::string(kNul);
-  // The messages of sh and of bash.
+  // The messages of dash, and of bash as sh.
   dialect.incomplete =
       "eval: .*(?:end of file unexpected|Unterminated quoted string|"
       "unexpected end of file|unexpected EOF)";
@@ -110,7 +110,9 @@ ReplDialect GdbDialect(const std::vector<std::string>& arguments) {
   // In a variable: gdb does not take a program of several lines as an argument.
   dialect.command.argv.insert(
       dialect.command.argv.begin() + 1,
-      {"-ex", "python import os; exec(os.environ.pop('ASYNCPROC_GDB'))"});
+      {"-ex",
+       "python exec(__import__('os').environ.pop('ASYNCPROC_GDB'), "
+       "{'__builtins__': dict(vars(__import__('builtins')))})"});
   dialect.command.env.Set("ASYNCPROC_GDB", std::string(internal::kGdbProgram));
   return dialect;
 }
@@ -134,6 +136,7 @@ ReplDialect BashDialect() {
   ReplDialect dialect = Shell({"bash", "--norc", "--noprofile", "/dev/fd/8"},
                               internal::kBashSetup, internal::kBashStatement);
   dialect.interrupt.answer = "\n";  // Its `read` goes on after a signal.
+  dialect.incomplete.clear();       // Told by the channel.
   return dialect;
 }
 

@@ -20,8 +20,9 @@ namespace asyncproc {
 // ShDialect        sh; BashDialect: bash; ZshDialect: zsh. A statement is
 //                  executed by eval. As in a script, ${x?message} ends bash and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
-//                  except for a missing quote. In messages, sh and zsh count
-//                  the lines of the statement, and bash those of the session.
+//                  except for a missing quote or end of a here-document. In
+//                  messages, sh and zsh count the lines of the statement, and
+//                  bash those of the session.
 // FishDialect      fish. A statement is executed by eval. `return` outside a
 //                  function ends fish, and so does the 200th interrupt. An
 //                  interrupt does not end its `read`: if stdin is a pipe, such

@@ -427,6 +427,17 @@ TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_THAT(early.err, HasSubstr("line 1"));
 }
 
+TEST(CliReplTest, PrintsTheLastWordsOfAProgram) {
+  EXPECT_EQ(Repl({"--preset=sh"}, "echo a\necho b; exit 3\n").out,
+            ">>> echo a\na\n>>> echo b; exit 3\nb\n");
+  EXPECT_EQ(Repl({"--preset=sh"}, "trap 'echo bye' EXIT\necho a\n").out,
+            ">>> trap 'echo bye' EXIT\n>>> echo a\na\n\nbye\n");
+  const Said differs =
+      Repl({"--preset=sh", "--check"}, ">>> echo a; echo b; exit\na\nc\n\n");
+  EXPECT_EQ(differs.code, 1);
+  EXPECT_THAT(differs.out, HasSubstr("got:\n    a\n    b\n"));
+}
+
 TEST(CliReplTest, ReportsWhyAProgramCannotBeRun) {
   TemporaryDirectory directory;
 

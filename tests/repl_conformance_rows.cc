@@ -89,6 +89,11 @@ Row Python() {
   row.closes_stdout = "import os; os.close(1)";
   row.discards_stdout = "import os; _ = os.dup2(os.open('/dev/null', 1), 1)";
   row.stops = "import os; os.kill(os.getpid(), 19)";
+  row.forks = "import os; child = os.fork()";
+  row.pid = "os.getpid()";
+  row.shadows =
+      "len = int = str = bytes = bytearray = type = getattr = vars = 1\n"
+      "import builtins; builtins.exec = builtins.print = None";
   row.shell = Around("import os; _ = os.system('", "')");
   return row;
 }
@@ -184,6 +189,9 @@ Row Gdb() {
   row.closes_stdout = "python import os; os.close(1)";
   row.discards_stdout = "python import os; os.dup2(os.open('/dev/null', 1), 1)";
   row.stops = "shell kill -STOP $PPID";
+  row.forks = "python import os; child = os.fork()";
+  row.pid = "python print(os.getpid())";
+  row.shadows = "python len = int = str = bytes = bytearray = print = 1";
   row.shell = Around("shell ", "");
   return row;
 }
@@ -299,6 +307,8 @@ Row Ruby() {
   row.closes_stdout = "$stdout.close";
   row.discards_stdout = "$stdout.reopen('/dev/null'); nil";
   row.stops = "Process.kill(:STOP, Process.pid)";
+  row.forks = "child = fork; nil";
+  row.pid = "puts Process.pid";
   row.shell = Around("system('", "'); nil");
   return row;
 }
@@ -321,6 +331,8 @@ Row Perl() {
   row.closes_stdout = "close STDOUT";
   row.discards_stdout = "open STDOUT, '>', '/dev/null'";
   row.stops = "kill 'STOP', $$";
+  row.forks = "$child = fork";
+  row.pid = "print \"$$\\n\"";
   row.shell = Around("system '", "'");
   return row;
 }
@@ -415,6 +427,8 @@ Row Prolog() {
   row.closes_stdout = "close(user_output)";
   row.discards_stdout = "tell('/dev/null')";
   row.stops = "shell('kill -STOP $PPID')";
+  row.forks = "fork(_)";
+  row.pid = "shell('echo $PPID')";
   row.shell = Around("shell('", "')");
   return row;
 }
@@ -435,6 +449,7 @@ Row Tcl() {
   row.closes_stdout = "close stdout";
   // tclsh has no redirection of its own stdout.
   row.stops = "exec kill -STOP [pid]";
+  row.shadows = "rename set s; rename gets g; rename catch c; rename while w";
   row.shell = Around("exec sh -c {", "} >@stdout");
   // An interrupt ends tclsh: so there is no statement without end.
   row.idle_interrupt = false;

@@ -54,6 +54,10 @@ struct Row {
   const char* closes_stdout = nullptr;
   const char* discards_stdout = nullptr;  // Redirects it to /dev/null.
   const char* stops = nullptr;            // Sends SIGSTOP to the program.
+  const char* forks = nullptr;  // Makes a copy of the program, by fork().
+  const char* pid = nullptr;    // Prints the process id, and a newline.
+  // Gives other values to names of the language's library.
+  const char* shadows = nullptr;
 
   // Runs a command line of sh, which has no quotes or backslashes.
   StatementOf shell;

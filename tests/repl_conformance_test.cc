@@ -28,6 +28,8 @@
 namespace asyncproc {
 namespace {
 
+using testing::HasSubstr;
+
 // Variables of this process's own environment; the destructor restores them.
 class EnvironmentVariables {
  public:
@@ -198,6 +200,23 @@ TEST_P(ReplyTest, GoesOnWithItsStdoutClosed) {
 
 TEST_P(ReplyTest, GoesOnWithItsStdoutDiscarded) {
   ExpectToGoOnAfter(GetParam().discards_stdout);
+}
+
+TEST_P(ReplyTest, ACopyOfTheProgramTakesNoStatement) {
+  if (GetParam().forks == nullptr) GTEST_SKIP() << "the program has no fork";
+  EXPECT_THAT(repl_->Eval(GetParam().forks, kNeverReached).status(), IsOk());
+
+  const std::string pid = absl::StrCat(repl_->process().pid(), "\n");
+  for (int i = 0; i < 20; ++i) {
+    auto reply = repl_->Eval(GetParam().pid, kNeverReached);
+    ASSERT_THAT(reply.status(), IsOk());
+    // The copy may print the result of its fork.
+    EXPECT_THAT(reply->out, HasSubstr(pid));
+  }
+}
+
+TEST_P(ReplyTest, GoesOnAfterNamesOfTheLibraryHaveOtherValues) {
+  ExpectToGoOnAfter(GetParam().shadows);
 }
 
 TEST_P(ReplyTest, PairsRepliesWhileABackgroundProcessWrites) {

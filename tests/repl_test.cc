@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -205,6 +206,18 @@ TEST(BcTest, TakesEmptyLinesInAStatement) {
   EXPECT_EQ(MustEval(*bc, "\nf(21)\n\n\n1").out, "42\n1\n");
 }
 
+TEST(BcTest, EndsWithTheOutputOfItsLastStatement) {
+  auto bc = MustStart(BcDialect());
+  MustEval(*bc, "1");
+
+  const auto last = bc->Eval("print \"bye\"\nhalt", kNeverReached);
+
+  EXPECT_THAT(last, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(last.status().message(),
+              testing::EndsWith(": exited with status 0; it had written "
+                                "\"bye\""));
+}
+
 TEST(PythonTest, RepliesWithMegabytes) {
   auto python = MustStart(PythonDialect());
 
@@ -237,6 +250,53 @@ TEST(PythonTest, TakesAnyBytesThatAreText) {
   EXPECT_EQ(
       MustEval(*python, "print('\"\\'\\\\ \xC3\xA4 \xE2\x96\x81', 7)").out,
       "\"'\\ \xC3\xA4 \xE2\x96\x81 7\n");
+}
+
+TEST(PythonTest, ReportsAnErrorOfTheHookForErrors) {
+  auto python = MustStart(PythonDialect());
+  MustEval(*python, "import sys; sys.excepthook = lambda *_: 1 + ''");
+
+  const Reply reply = MustEval(*python, "1/0");
+  EXPECT_THAT(reply.err, HasSubstr("Error in sys.excepthook:\nTraceback"));
+  EXPECT_THAT(reply.err, HasSubstr("TypeError: unsupported operand"));
+  EXPECT_THAT(reply.err, HasSubstr("\nOriginal exception was:\nTraceback"));
+  EXPECT_THAT(reply.err, HasSubstr("ZeroDivisionError: division by zero\n"));
+  EXPECT_THAT(reply.err, Not(HasSubstr("<string>")));
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
+TEST(PythonTest, GoesOnWithoutStreams) {
+  for (const char* statement :
+       {"import sys; del sys.stderr", "import sys; del sys.stdout",
+        "import sys; sys.stderr.close()", "import sys; sys.stdout.close()",
+        "import sys; sys.stdout = sys.stderr = None",
+        "import os; os.close(2)"}) {
+    auto python = MustStart(PythonDialect());
+    MustEval(*python, statement);
+
+    EXPECT_EQ(MustEval(*python, "1/0").status, 1) << statement;
+    EXPECT_EQ(MustEval(*python, "x = 1").status, 0) << statement;
+  }
+}
+
+TEST(PythonTest, ReportsAnErrorOfASignalHandlerBetweenStatements) {
+  auto python = MustStart(PythonDialect());
+  MustEval(*python,
+           "import signal\n"
+           "def h(*_): raise TimeoutError('late')\n\n"
+           "_ = signal.signal(signal.SIGALRM, h)");
+  // The signal and a statement may arrive at the same time.
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_THAT(python->process().Signal(SIGALRM), IsOk());
+    std::string err;
+    while (!absl::StrContains(err, "TimeoutError: late\n")) {
+      auto reply = python->Eval("pass", kNeverReached);
+      ASSERT_THAT(reply.status(), IsOk());
+      err += reply->err;
+    }
+    EXPECT_THAT(err, Not(HasSubstr("<string>")));
+  }
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
 }
 
 TEST(NodeTest, TakesQuotesAndBackslashes) {
@@ -299,6 +359,83 @@ TEST(ShTest, CountsTheLinesOfTheStatementInMessages) {
   }
 }
 
+TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
+  auto bash = MustStart(BashDialect());
+  for (const auto& [statement, expected] :
+       std::vector<std::pair<const char*, const char*>>{
+           {"while false; do :; done", "0 1\n"},
+           {"if (exit 3); then :; fi", "0 3\n"},
+           {"! false", "0 1\n"},
+           {"! true", "1 0\n"},
+           {"! false | true", "1 1 0\n"},
+           {"(exit 3) | (exit 4)", "4 3 4\n"},
+           {"(exit 3) | true", "0 3 0\n"},
+           {"set -o pipefail; (exit 3) | true", "3 3 0\n"},
+           {"! true | true", "1 0 0\n"},
+           {"if false | true; then :; fi", "0 1 0\n"},
+           {"x=$(exit 4)", "4 4\n"}}) {
+    MustEval(*bash, statement);
+    EXPECT_EQ(MustEval(*bash, "echo $? ${PIPESTATUS[@]}").out, expected)
+        << statement;
+  }
+}
+
+TEST(BashTest, KnowsAliases) {
+  auto bash = MustStart(BashDialect());
+  MustEval(*bash, "alias greet='echo hello'");
+
+  EXPECT_EQ(MustEval(*bash, "greet you").out, "hello you\n");
+}
+
+TEST(BashTest, DoesNotEndByAStatusThatIsNoError) {
+  auto bash = MustStart(BashDialect());
+  MustEval(*bash, "set -e; trap 'echo ERR' ERR");
+
+  for (const char* statement :
+       {"false && true", "! true", "if false; then :; fi",
+        "until true; do :; done", "while false; do :; done"}) {
+    MustEval(*bash, statement);
+    EXPECT_EQ(MustEval(*bash, "echo on").out, "on\n") << statement;
+  }
+}
+
+TEST(PerlTest, GoesOnAfterAStatementThatLeavesALoop) {
+  auto perl = MustStart(PerlDialect());
+
+  for (const char* statement : {"last", "next", "redo", "goto X", "return 5"}) {
+    EXPECT_THAT(perl->Eval(statement, kNeverReached).status(), IsOk());
+    EXPECT_EQ(MustEval(*perl, "print 4711").out, "4711") << statement;
+  }
+}
+
+TEST(RTest, PrintsAFunctionAsItWasWritten) {
+  auto started = Repl::Start(RDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& r = **started;
+
+  const std::string function = "function(x) {\n  x*2  # doubles\n}";
+  MustEval(r, "f <- " + function);
+
+  EXPECT_EQ(MustEval(r, "f").out, function + "\n");
+}
+
+TEST(PrologTest, PrintsTermsAsItsToplevelDoes) {
+  auto started = Repl::Start(PrologDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+
+  EXPECT_EQ(MustEval(**started, "X = f([1,2],'A b')").out,
+            "X = f([1, 2], 'A b').\n");
+}
+
+TEST(TclTest, OpensANewStdout) {
+  auto started = Repl::Start(TclDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& tcl = **started;
+
+  EXPECT_EQ(MustEval(tcl, "close stdout; open /dev/stderr w").status, 0);
+  EXPECT_EQ(MustEval(tcl, "puts hi; flush stdout").err, "hi\n");
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, DiffersFromACompleteStatement) {
@@ -315,14 +452,23 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"def f():\n  return '{'", "'''\n('''", "x = (1 +\n2)"},
        {"def f():", "x = (1 +", "'''abc", "1 + \\", "@property"}},
       {ShDialect(),
-       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
-       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $("}},
-      // Without "echo $(", which may crash bash 5.2.
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
+        "echo $((1<<2)) '<<E'", "echo eval: end of file unexpected"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n"}},
       {BashDialect(),
-       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
-       {"if :", "if :; then", "echo \"abc", "f() {", "case x in"}},
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
+        "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",
+        "bash -c 'eval if'", "echo eval: unexpected EOF"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n", "echo a\nif :"}},
+      {ZshDialect(),
+       {"cat <<E\nE", "echo $((1<<2)) '<<E'"},
+       {"echo 'a", "cat <<E", "cat <<E\n1\n"}},
+      {RubyDialect(), {"<<E\nE", "1 << 2"}, {"<<E", "<<~E\n1"}},
       {Sqlite3Dialect(),
        {"select ';'", "select 1 -- '", "select 'it''s'",
+        "select 'Parse error near line 1: incomplete input'",
         "create table t(x); create trigger x after insert on t begin select 1; "
         "end;"},
        {"select 'a", "select \"a"}},
@@ -332,7 +478,10 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
       {LuaDialect(), {"f = function()\nend"}, {"f = function()", "x = {"}},
   };
   for (const auto& each : cases) {
-    auto repl = MustStart(each.dialect);
+    auto started = Repl::Start(each.dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    const std::unique_ptr<Repl> repl = *std::move(started);
     for (const char* statement : each.complete) {
       EXPECT_THAT(repl->Eval(statement, kNeverReached).status(), IsOk())
           << repl->process().command().argv[0] << ": " << statement;

@@ -343,8 +343,10 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
 // One session, from its first command to its exit status.
 class Session {
  public:
-  Session(std::unique_ptr<Repl> repl, const CancellationToken& token)
-      : repl_(std::move(repl)), token_(token) {}
+  // `prompts`: whether the program writes prompts to its stdout.
+  Session(std::unique_ptr<Repl> repl, bool prompts,
+          const CancellationToken& token)
+      : repl_(std::move(repl)), prompts_(prompts), token_(token) {}
 
   int Run(const SessionScript& script) {
     for (size_t i = 0; i < script.steps.size();) {
@@ -521,6 +523,11 @@ class Session {
       const absl::StatusOr<ExitStatus> end = repl_->process().Wait(WNOHANG);
       // The last command may well end the program.
       if (end.ok() && (!more || !end->ok())) {
+        const Reply rest = TakeRest();
+        if (!rest.out.empty() || !rest.err.empty()) {
+          Show(step, Outcome{step.statement, rest, absl::ZeroDuration()})
+              .IgnoreError();
+        }
         if (more || !end->exited()) ComplainAt(step, status.message());
         if (end->ok() && differences_ > 0) return kDiffers;
         return ExitCodeOf(*end);
@@ -539,6 +546,23 @@ class Session {
     if (auto end = repl_->Close(); !end.ok()) {
       ComplainUnlessCanceled(end.status());
     }
+    if (absl::GetFlag(FLAGS_check) || absl::GetFlag(FLAGS_json)) return;
+    // An empty line keeps it apart from the reply to the last command.
+    const Reply rest = TakeRest();
+    if (rest.out.empty() && rest.err.empty()) return;
+    Print(absl::StrCat("\n", rest.out, rest.err)).IgnoreError();
+  }
+
+  // The output of the program, which has ended, that belongs to no reply.
+  Reply TakeRest() {
+    Reply rest;
+    if (prompts_) return rest;
+    for (auto [stream, text] : {std::pair{&repl_->child().out(), &rest.out},
+                                std::pair{&repl_->child().err(), &rest.err}}) {
+      stream->Sync(absl::Seconds(1)).IgnoreError();
+      *text = stream->Read();
+    }
+    return rest;
   }
 
   // A line from the terminal; nullopt at the end of the input.
@@ -559,6 +583,7 @@ class Session {
   }
 
   const std::unique_ptr<Repl> repl_;
+  const bool prompts_;
   const CancellationToken token_;
   std::string ahead_;    // Typed, and not yet read as lines.
   int code_ = kSuccess;  // Of the first command that got no reply.
@@ -601,6 +626,8 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return kOwnFailure;
   }
   if (*answer != nullptr) dialect.command.in = Stdio::Pipe();
+  // A program that reads `typed` prompts for it.
+  const bool prompts = !dialect.prompt.empty() || !dialect.typed.empty();
   absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
     Orphans::Birth birth(orphans);
     auto started = Repl::Start(std::move(dialect));
@@ -612,7 +639,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return ExitCodeOfFailedRepl(repl.status());
   }
   (*repl)->set_on_question(*std::move(answer));
-  Session session(*std::move(repl), token);
+  Session session(*std::move(repl), prompts, token);
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }
 

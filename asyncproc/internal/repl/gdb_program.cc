@@ -70,6 +70,7 @@ def run():
             return 'done 1'
 
     hold_interrupts()
+    process = os.getpid()
     answer = '0 done 0'
     while True:
         gdb.flush(gdb.STDOUT)
@@ -90,6 +91,9 @@ def run():
             hold_interrupts()
         except KeyboardInterrupt:  # It came while an error was printed.
             hold_interrupts()
+        if os.getpid() != process:  # A copy made by os.fork() ends here.
+            gdb.flush(gdb.STDOUT)
+            os._exit(0)
         answer = number.decode() + ' ' + answer
 
 run()

@@ -27,9 +27,14 @@ sub execute { package main; eval $asyncproc::source }
   $handler = sub { die "interrupted\n" };
   my $idle = sub {};
   $SIG{INT} = $idle;
+  my $process = $$;
   $answer = '0 done 0';
   for (;;) {
     { local ($@, $!); eval { $flush->() } }
+    if ($$ != $process) {  # A copy made by fork ends here.
+      require POSIX;
+      POSIX::_exit(0);
+    }
     syswrite $completions, "$answer\n";
     $fill->(sub { $pending =~ /\n/ });
     $pending =~ s/^(\d+) (\d+)\n//;
@@ -43,8 +48,12 @@ sub execute { package main; eval $asyncproc::source }
     my $error = '';
     eval {
       local $SIG{INT} = $handler;
-      execute();
-      $error = $@;
+      my $entered = 0;
+      {  # The loop that `last`, `next` and `redo` leave.
+        last if $entered++;
+        execute();
+        $error = $@;
+      }
       $handler = $SIG{INT};
       1;
     } or $error = $@;

@@ -4,12 +4,14 @@ namespace asyncproc::internal {
 
 const absl::string_view kPrologProgram = R"prolog(
 :- module(asyncproc, []).
-:- dynamic busy/0.
+:- dynamic busy/0, process/1.
 
 main :-
     open('/dev/fd/8', read, Statements, [encoding(octet), eof_action(eof_code)]),
     open('/dev/fd/9', write, Completions, [encoding(octet)]),
     on_signal(int, _, asyncproc:interrupt),
+    current_prolog_flag(pid, Process),
+    assertz(process(Process)),
     tell(Completions, "0 done 0"),
     repeat,
     catch(serve(Statements, Completions), interrupted, true),
@@ -18,6 +20,8 @@ main :-
 tell(Completions, Line) :-
     forall(member(Stream, [user_output, user_error]),
            catch(flush_output(Stream), _, true)),
+    current_prolog_flag(pid, Process),
+    ( process(Process) -> true ; halt ),  % A copy made by fork ends here.
     format(Completions, "~s~n", [Line]),
     flush_output(Completions).
 
@@ -81,7 +85,7 @@ show([]) :- !, format("true.~n").
 show(Bound) :-
     forall(nth1(I, Bound, Name=Value),
            ( ( I > 1 -> format(",~n") ; true ),
-             format("~w = ~W", [Name, Value, [quoted(true), portray(true), max_depth(0)]]) )),
+             format("~w = ~W", [Name, Value, [quoted(true), portray(true), max_depth(0), spacing(next_argument)]]) )),
     format(".~n").
 )prolog";
 

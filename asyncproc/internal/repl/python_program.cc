@@ -11,24 +11,23 @@ def run():
     completions = fcntl.fcntl(9, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(8)
     os.close(9)
-    pending = bytearray()
+    received = []  # Bytes.
 
-    def read_until(complete):
-        while not complete():
-            piece = os.read(statements, 1 << 16)
-            if not piece:
-                sys.exit(0)
-            pending.extend(piece)
-
+    # A signal handler of the user may raise an error after each call: no call
+    # may hold bytes that are not in `received`.
     def read_statement():
-        read_until(lambda: b'\n' in pending)
-        header, _, _ = pending.partition(b'\n')
-        number, length = header.split()
-        del pending[:len(header) + 1]
-        read_until(lambda: len(pending) >= int(length))
-        source = bytes(pending[:int(length)])
-        del pending[:int(length)]
-        return number, source
+        while True:
+            text = b''.join(received)
+            header, newline, rest = text.partition(b'\n')
+            if newline:
+                number, length = header.split()
+                source, end = rest[:int(length)], len(header) + 1 + int(length)
+                if len(text) >= end:
+                    received[:] = text[end:],
+                    return number, source
+            received.extend(map(os.read, [statements], [1 << 20]))
+            if not received[-1]:
+                sys.exit(0)
 
     # An interrupt that comes between two statements does nothing.
     def idle(*_):
@@ -62,6 +61,29 @@ def run():
                        ast.PyCF_ONLY_AST | flags.compiler.flags & ~0x4200, True)
         return [ast.Interactive([node]) for node in tree.body]
 
+    def without_this_program(trace):
+        while trace is not None and trace.tb_frame.f_globals is globals():
+            trace = trace.tb_next
+        return trace
+
+    def show(error, trace, before='', after=''):
+        text = ''.join(traceback.format_exception(type(error), error, trace))
+        try:
+            sys.stderr.write(before + text + after)
+        except Exception:  # It has been closed or deleted.
+            pass
+
+    def report(error, trace):
+        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+        try:
+            if sys.excepthook is not sys.__excepthook__:
+                sys.excepthook(type(error), error, trace)
+                return
+        except Exception as failure:
+            show(failure, without_this_program(failure.__traceback__),
+                 'Error in sys.excepthook:\n', '\nOriginal exception was:\n')
+        show(error, trace)
+
     def execute(source):
         nodes = None
         try:
@@ -71,48 +93,51 @@ def run():
             for node in nodes:
                 code = compile(node, '<stdin>', 'single',
                                flags.compiler.flags & ~0x4200, True)
+                scope.setdefault('__builtins__', builtins)
                 exec(code, scope)
             return b'done 0'
         except SystemExit:
             raise
         except BaseException as error:
-            # Only the frames of the user's code.
-            trace = error.__traceback__.tb_next if nodes else None
-            sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
-            if sys.excepthook is sys.__excepthook__:
-                if sys.stderr is not None:
-                    traceback.print_exception(type(error), error, trace)
-            else:
-                sys.excepthook(type(error), error, trace)
-            return b'done 1'
+            failure = error
+        # Now that the error has been handled, no other one occurs during it.
+        report(failure, without_this_program(failure.__traceback__) if nodes else None)
+        return b'done 1'
 
     def flush():
-        for stream in sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__:
+        for name in 'stdout', 'stderr', '__stdout__', '__stderr__':
             try:
-                stream.flush()
+                getattr(sys, name).flush()
             except (AttributeError, OSError, ValueError):
                 pass
 
     handler = set_interrupt(idle)
+    process = os.getpid()
     answer = b'0 done 0'
     while True:
-        flush()
-        os.write(completions, answer + b'\n')
-        number, source = read_statement()
-        answer = b'done 1'
         try:
+            flush()
+            os.write(completions, answer + b'\n')
+            number, source = read_statement()
+            answer = number + b' done 1'
             set_interrupt(handler)
-            answer = execute(source)
-            handler = set_interrupt(idle)
+            answer = number + b' ' + execute(source)
         except KeyboardInterrupt:  # It came while an error was printed.
-            handler = set_interrupt(idle)
-        if handler is idle:
-            handler = signal.default_int_handler
-        answer = number + b' ' + answer
+            pass
+        except Exception as error:  # Of the user's handler of another signal.
+            report(error, without_this_program(error.__traceback__))
+        if os.getpid() != process:  # A copy made by os.fork() ends here.
+            flush()
+            os._exit(0)
+        previous = set_interrupt(idle)
+        if previous is not idle:
+            handler = previous
 
-import sys
-program, sys.argv[:] = run, ['']
-del run, sys
+# In a namespace of its own, the program does not see the names of the user.
+import builtins, sys
+program = type(run)(run.__code__, {'__builtins__': dict(vars(builtins))})
+sys.argv[:] = ['']
+del run, builtins, sys
 locals().pop('program')()
 )python";
 

@@ -19,7 +19,7 @@ local({
     # An interrupt that came before the statement does nothing.
     tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = function(condition) NULL)
     status <- tryCatch(allowInterrupts({
-      parsed <- parse(text = source, keep.source = FALSE)
+      parsed <- parse(text = source, keep.source = TRUE)
       for (expression in parsed) {
         value <- withVisible(eval(expression, globalenv()))
         if (value$visible) print(value$value)

@@ -8,7 +8,7 @@ lambda do
   statements = IO.for_fd(8, 'rb')
   completions = IO.for_fd(9, 'wb')
   completions.sync = true
-  incomplete = /unexpected end-of-input|unterminated|meets end of file|embedded document/
+  incomplete = /unexpected end-of-input|unterminated|meets end of file|embedded document|anywhere before EOF/
   idle = proc {}
   handler = 'DEFAULT'
 
@@ -42,9 +42,11 @@ lambda do
   end
 
   Signal.trap('INT', idle)
+  process = Process.pid
   answer = '0 done 0'
   loop do
     [$stdout, $stderr, STDOUT, STDERR].each { |stream| stream.flush rescue nil }
+    exit!(true) if Process.pid != process  # A copy made by fork ends here.
     completions.write("#{answer}\n")
     header = statements.gets or exit
     id, length = header.split

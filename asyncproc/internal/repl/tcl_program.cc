@@ -4,12 +4,21 @@ namespace asyncproc::internal {
 
 const absl::string_view kTclProgram = R"tcl(
 set argv0 tclsh
-apply {{} {
+# The program runs in an interpreter of its own: statements may replace commands.
+interp create asyncproc
+interp hide {} asyncproc
+interp alias asyncproc execute {} uplevel #0
+interp alias asyncproc flush_output {} flush
+interp alias asyncproc print {} puts
+flush stdout
+interp eval asyncproc {
+  # A statement that closes a stream closes the last reference to it.
+  foreach channel {stdin stdout stderr} { catch {close $channel} }
   set statements [open /dev/fd/8 rb]
   set completions [open /dev/fd/9 wb]
   set answer "0 done 0"
   while 1 {
-    foreach channel {stdout stderr} { catch {flush $channel} }
+    foreach channel {stdout stderr} { catch {flush_output $channel} }
     puts $completions $answer
     flush $completions
     if {[gets $statements header] < 0} exit
@@ -19,18 +28,18 @@ apply {{} {
       set answer "$id incomplete"
       continue
     }
-    set failed [catch {uplevel #0 $source} value options]
+    set failed [catch {execute $source} value options]
     if {$failed == 1} {
       # Without the frames of this program.
-      regsub {\n    \("uplevel" body line \d+\)\n    invoked from within\n"uplevel #0 \$source"$} \
+      regsub {\n    \("uplevel" body line \d+\)\n    invoked from within\n"execute \$source"$} \
         [dict get $options -errorinfo] "" trace
-      catch {puts stderr $trace}
+      catch {print stderr $trace}
     } elseif {$value ne ""} {
-      catch {puts stdout $value}
+      catch {print stdout $value}
     }
     set answer "$id done [expr {$failed == 1}]"
   }
-}}
+}
 )tcl";
 
 }  // namespace asyncproc::internal
