@@ -299,7 +299,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   if (!IsCutOff(reply.status()) && !declined) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
-  const std::string happened =
+  return CutOff(
+      reply.status().code(), statement,
       absl::IsResourceExhausted(reply.status())
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
@@ -307,14 +308,19 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
           ? absl::StrCat(" waited for its stdin, and there was no answer to ",
                          Shown(Question()))
           : absl::StrCat(" was not done after ", absl::FormatDuration(taken),
-                         WaitsForStdin() ? "; it waited for its stdin" : "");
+                         WaitsForStdin() ? "; it waited for its stdin" : ""),
+      deadline);
+}
+
+absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
+                          absl::string_view happened, absl::Time deadline) {
   const bool stopped =
       process_ != nullptr && Diagnose(*process_).activity == Activity::kStopped;
   const std::string written = WrittenOrNothing();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
   return absl::Status(
-      reply.status().code(),
+      code,
       absl::StrCat(
           Named(process_, *child_), ": ", Named(statement), happened,
           stopped ? "; the program was stopped by a signal" : "", written, "; ",

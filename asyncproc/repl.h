@@ -285,6 +285,10 @@ class Repl {
   bool HasLeft();
   absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
 
+  // Ends a statement early. Returns an error with `code` that names the reason,
+  // `happened`, and whether the session goes on.
+  absl::Status CutOff(absl::StatusCode code, absl::string_view statement,
+                      absl::string_view happened, absl::Time deadline);
   // Interrupts the running statement, and drops its output. Errors:
   // kDeadlineExceeded, kCancelled: the next call may try again; else the
   // session is lost.
