@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/regex_options.h"
@@ -270,8 +271,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
     }
     const std::string elapsed = absl::StrCat(
         " after ",
-        absl::FormatDuration(absl::Trunc(
-            std::min(timeout, MonotonicNow() - start), absl::Microseconds(1))));
+        internal::FormatElapsed(std::min(timeout, MonotonicNow() - start)));
     if (absl::IsCancelled(ended)) {
       return absl::CancelledError(
           Describe(patterns, absl::StrCat(elapsed, ": canceled")));

@@ -11,6 +11,7 @@
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
@@ -58,9 +59,9 @@ auto OutputCursor::ReadPart(absl::string_view part, absl::Duration timeout,
   if (absl::IsDeadlineExceeded(why)) {
     // A WithTimeout may end the call before its own timeout.
     const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
-    why = absl::DeadlineExceededError(absl::StrCat(
-        "only ", Available(), " unread bytes after ",
-        absl::FormatDuration(absl::Trunc(elapsed, absl::Microseconds(1)))));
+    why = absl::DeadlineExceededError(
+        absl::StrCat("only ", Available(), " unread bytes after ",
+                     internal::FormatElapsed(elapsed)));
   }
   return internal::Prefixed(
       absl::StrCat("cannot read ", part, " from ", buffer_->name()), why);
@@ -281,8 +282,7 @@ std::string OutputStream::LastLines(absl::string_view name) const {
 std::vector<PipeHolder> OutputStream::holders() const {
   std::vector<PipeHolder> holders;
   if (pipe_ == 0 || buffer_->IsFinished()) return holders;
-  for (const internal::ProcessStat& process :
-       internal::FindWriters(pipe_)) {
+  for (const internal::ProcessStat& process : internal::FindWriters(pipe_)) {
     holders.push_back({process.pid, process.command});
   }
   return holders;

@@ -26,6 +26,7 @@
 #include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/internal/terminate/termination_targets.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
@@ -40,10 +41,6 @@ namespace {
 
 // For the SIGKILL that ends the escalation in a destructor.
 constexpr absl::Duration kLastGrace = absl::Seconds(1);
-
-// In messages.
-constexpr absl::Duration kMillisecond = absl::Milliseconds(1);
-constexpr absl::Duration kWorthRounding = absl::Milliseconds(10);
 
 // A shorter wait is a poll, maybe a repeated one, and gets no diagnosis.
 constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
@@ -328,12 +325,11 @@ absl::StatusOr<size_t> WaitAny(absl::Span<Process* const> processes,
   absl::StatusOr<size_t> first =
       ChildEnd::AwaitAnySettled(ends, DeadlineAfter(timeout));
   if (first.ok()) return first;
-  absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
-  if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
+  const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
   return absl::Status(
       first.status().code(),
       absl::StrCat(
-          "none of these has ended after ", absl::FormatDuration(elapsed),
+          "none of these has ended after ", internal::FormatElapsed(elapsed),
           absl::IsCancelled(first.status()) ? ", when the wait was canceled: "
                                             : ": ",
           absl::StrJoin(names, ", "),
@@ -487,9 +483,8 @@ absl::StatusOr<Termination> Process::Terminate(const Escalation& escalation) {
 
 absl::Status Process::GaveUp(absl::StatusCode code, absl::Duration elapsed,
                              absl::string_view state) {
-  if (elapsed > kWorthRounding) elapsed = absl::Trunc(elapsed, kMillisecond);
   std::string message = absl::StrCat(DebugString(), " ", state, " after ",
-                                     absl::FormatDuration(elapsed));
+                                     internal::FormatElapsed(elapsed));
   if (code == absl::StatusCode::kCancelled) {
     absl::StrAppend(&message, ", when the wait was canceled");
   } else if (elapsed >= kWorthDiagnosing) {

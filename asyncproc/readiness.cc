@@ -24,6 +24,7 @@
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/proc/listeners.h"
 #include "asyncproc/internal/text/control_sequences.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/wait/wait.h"
@@ -446,9 +447,8 @@ class ReadinessWait {
   absl::Status GivenUp(const absl::Status& why) const {
     return Failed(why.code(),
                   absl::StrCat("the wait ended after ",
-                               absl::FormatDuration(absl::Trunc(
-                                   Elapsed(), absl::Milliseconds(1))),
-                               ": ", why.message(), "; ", Diagnosed()));
+                               internal::FormatElapsed(Elapsed()), ": ",
+                               why.message(), "; ", Diagnosed()));
   }
 
   absl::Status Failed(absl::StatusCode code, absl::string_view what) const {

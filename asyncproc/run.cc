@@ -18,6 +18,7 @@
 #include "asyncproc/internal/os/thread.h"
 #include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/internal/terminate/termination_targets.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -380,10 +381,8 @@ absl::Status ChildRun::Failed(const absl::Status& why,
       absl::StrAppend(&message, "; ", status.status().message());
     }
   }
-  absl::StrAppend(
-      &message, " after ",
-      absl::FormatDuration(absl::Trunc(result.elapsed, absl::Microseconds(1))),
-      left_, last);
+  absl::StrAppend(&message, " after ", internal::FormatElapsed(result.elapsed),
+                  left_, last);
   absl::Status failed(why.code(), message);
   why.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
     failed.SetPayload(url, payload);

@@ -1,6 +1,8 @@
 #include <string>
 
+#include "absl/time/time.h"
 #include "asyncproc/internal/text/control_sequences.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/printable.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -8,6 +10,13 @@
 
 namespace asyncproc::internal {
 namespace {
+
+TEST(FormatElapsedTest, KeepsTheMicrosecondsOfShortTimes) {
+  EXPECT_EQ(FormatElapsed(absl::Nanoseconds(730'999)), "730us");
+  EXPECT_EQ(FormatElapsed(absl::Microseconds(9'999)), "9.999ms");
+  EXPECT_EQ(FormatElapsed(absl::Microseconds(50'021)), "50ms");
+  EXPECT_EQ(FormatElapsed(absl::InfiniteDuration()), "inf");
+}
 
 TEST(PrintableTest, EscapesTerminalCommands) {
   EXPECT_EQ(Printable("a\x1b]0;title\a\r\n\t\x7f"),

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc::internal {
@@ -26,9 +27,8 @@ absl::Status PollChildren(EventLoop& loop, absl::Duration timeout,
   const absl::Time deadline = DeadlineAfter(timeout);
   const auto give_up = [&] {
     const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
-    return absl::DeadlineExceededError(absl::StrCat(
-        late(), " after ",
-        absl::FormatDuration(absl::Trunc(elapsed, absl::Microseconds(1)))));
+    return absl::DeadlineExceededError(
+        absl::StrCat(late(), " after ", FormatElapsed(elapsed)));
   };
   for (bool last = false;;) {
     if (std::optional<absl::Status> status = handle()) return *status;

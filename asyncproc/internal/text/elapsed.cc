@@ -1,0 +1,12 @@
+#include "asyncproc/internal/text/elapsed.h"
+
+namespace asyncproc::internal {
+
+std::string FormatElapsed(absl::Duration elapsed) {
+  const absl::Duration unit = elapsed < absl::Milliseconds(10)
+                                  ? absl::Microseconds(1)
+                                  : absl::Milliseconds(1);
+  return absl::FormatDuration(absl::Trunc(elapsed, unit));
+}
+
+}  // namespace asyncproc::internal
