@@ -387,6 +387,18 @@ TEST(BashTest, KnowsAliases) {
   EXPECT_EQ(MustEval(*bash, "greet you").out, "hello you\n");
 }
 
+TEST(BashTest, GoesOnWhateverTheAliases) {
+  auto bash = MustStart(BashDialect());
+  for (const char* name : {"command", "builtin", "unset", "shopt", "trap",
+                           "break", "false", "eval", "printf", "echo"}) {
+    MustEval(*bash, absl::StrCat("alias ", name, "='false '"));
+  }
+
+  EXPECT_THAT(bash->Eval("while :; do :; done", kShort).status(),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(MustEval(*bash, "\\echo on").out, "on\n");
+}
+
 TEST(BashTest, DoesNotEndByAStatusThatIsNoError) {
   auto bash = MustStart(BashDialect());
   MustEval(*bash, "set -e; trap 'echo ERR' ERR");

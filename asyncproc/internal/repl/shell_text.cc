@@ -13,12 +13,17 @@ const absl::string_view kShSetup = R"sh(trap '{ : >&9; } 2>/dev/null' INT
 
 // A here-document takes the end of the text for its own. One that lacks its end
 // also takes the end of a function.
-const absl::string_view kShStatement =
-    R"sh(if case {quoted} in *'<<'*) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;; *) false;; esac 2>/dev/null 8<&- 9>&-
-then command printf '{id} incomplete\n' >&9
-else command test {status} = 0 || (exit {status})
-command eval {quoted} 8<&- 9>&-
-command printf '{id} done %d\n' "$?" >&9; fi
+const absl::string_view kShStatement = R"sh(if case {quoted} in
+    *'<<'*) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
+    *) false;;
+  esac 2>/dev/null 8<&- 9>&-
+then
+  command printf '{id} incomplete\n' >&9
+else
+  command test {status} = 0 || (exit {status})
+  command eval {quoted} 8<&- 9>&-
+  command printf '{id} done %d\n' "$?" >&9
+fi
 )sh";
 
 // $0 is "bash", as for `bash -c`. In messages bash names its script, /dev/fd/8,
@@ -29,11 +34,10 @@ command printf '{id} done %d\n' "$?" >&9; fi
 // sets a DEBUG trap that skips all further commands, and leaves the loops that
 // they are in, until the statement has ended and descriptor 9 is open again.
 // (`break 0` leaves all loops and fails; outside a loop it succeeds.)
-// Aliases work as at a prompt.
-const absl::string_view kBashSetup =
-    R"sh(BASH_ARGV0=bash
+// Aliases work as at a prompt; a backslash keeps a word from being an alias.
+const absl::string_view kBashSetup = R"sh(BASH_ARGV0=bash
 shopt -s expand_aliases
-trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then shopt -u extdebug; trap - DEBUG; else break 0 && false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
+trap '{ : >&9; } 2>/dev/null || { \shopt -s extdebug; \trap "{ if { : >&9; }; then \shopt -u extdebug; \trap - DEBUG; else \break 0 && \false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
@@ -43,17 +47,44 @@ trap '{ : >&9; } 2>/dev/null || { shopt -s extdebug; trap "{ if { : >&9; }; then
 // previous completion line: it is commands with the same $?, $_ and PIPESTATUS,
 // which neither end the shell by `set -e` nor run the trap of ERR.
 const absl::string_view kBashStatement =
-    R"sh(if (eval {quoted_function}) 2>/dev/null; then {state}
-command eval {quoted_capture} 8<&- 9>&-
-elif [[ $("$BASH" -n 2>&1 <<<{quoted} 8<&- 9>&-) =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; then asyncproc=incomplete
-else {state}
-command eval {quoted} 8<&- 9>&-
-asyncproc=("$?" "$_" "${PIPESTATUS[@]}"); fi
-if [[ ${asyncproc-} == incomplete ]]; then builtin printf '{id} incomplete' >&9; else [[ ${asyncproc+x} ]] || asyncproc=(130 "" 130)
-builtin printf '{id} done %d : %q' "${asyncproc[@]:0:2}" >&9; if [[ ${asyncproc[0]} != 0 || ${asyncproc[*]:2} != 0 ]]; then builtin printf -v 'asyncproc[1]' '| (exit %d) ' "${asyncproc[@]:2}"
-if [[ ${asyncproc[*]: -1} != 0 || -o pipefail && ${asyncproc[*]:2} == *[1-9]* ]]; then
-if [[ ${asyncproc[0]} == 0 ]]; then builtin printf '; if %s; then :; fi' "${asyncproc[1]:2}"; elif [[ ${asyncproc[0]} == "${asyncproc[*]: -1}" || -o pipefail ]]; then builtin printf '; %s && :' "${asyncproc[1]:2}"; else builtin printf '; (exit %d) && :' "${asyncproc[0]}"; fi
-elif [[ ${asyncproc[0]} == 0 ]]; then builtin printf '; %s' "${asyncproc[1]:2}"; elif [[ ${asyncproc[0]} == 1 ]]; then builtin printf '; ! %s' "${asyncproc[1]:2}"; else builtin printf '; (exit %d) && :' "${asyncproc[0]}"; fi >&9; fi; fi; unset asyncproc; builtin echo >&9
+    R"sh(if (eval {quoted_function}) 2>/dev/null; then
+  {state}
+  \command eval {quoted_capture} 8<&- 9>&-
+elif [[ $("$BASH" -n 2>&1 <<<{quoted} 8<&- 9>&-) =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; then
+  asyncproc=incomplete
+else
+  {state}
+  \command eval {quoted} 8<&- 9>&-
+  asyncproc=("$?" "$_" "${PIPESTATUS[@]}")
+fi
+{
+  if [[ ${asyncproc-} == incomplete ]]; then
+    \builtin printf '{id} incomplete'
+  else
+    [[ ${asyncproc+x} ]] || asyncproc=(130 "" 130)
+    \builtin printf '{id} done %d : %q' "${asyncproc[@]:0:2}"
+    if [[ ${asyncproc[0]} != 0 || ${asyncproc[*]:2} != 0 ]]; then
+      \builtin printf -v 'asyncproc[1]' '| (exit %d) ' "${asyncproc[@]:2}"
+      if [[ ${asyncproc[*]: -1} != 0 || -o pipefail && ${asyncproc[*]:2} == *[1-9]* ]]; then
+        if [[ ${asyncproc[0]} == 0 ]]; then
+          \builtin printf '; if %s; then :; fi' "${asyncproc[1]:2}"
+        elif [[ ${asyncproc[0]} == "${asyncproc[*]: -1}" || -o pipefail ]]; then
+          \builtin printf '; %s && :' "${asyncproc[1]:2}"
+        else
+          \builtin printf '; (exit %d) && :' "${asyncproc[0]}"
+        fi
+      elif [[ ${asyncproc[0]} == 0 ]]; then
+        \builtin printf '; %s' "${asyncproc[1]:2}"
+      elif [[ ${asyncproc[0]} == 1 ]]; then
+        \builtin printf '; ! %s' "${asyncproc[1]:2}"
+      else
+        \builtin printf '; (exit %d) && :' "${asyncproc[0]}"
+      fi
+    fi
+  fi
+  \builtin unset asyncproc
+  \builtin echo
+} >&9
 )sh";
 
 // An error or an interrupt ends the statement, and the `always` block lets the
@@ -63,10 +94,20 @@ const absl::string_view kZshSetup =
 TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
 )sh";
 
-const absl::string_view kZshStatement =
-    R"sh({ if case {quoted} in *'<<'*) ! (eval {quoted_function}) && zsh -fn <<<{quoted};; *) false;; esac 2>/dev/null 8<&- 9>&-
-then builtin printf '{id} incomplete\n' >&9
-else (exit {status}); builtin eval {quoted} 8<&- 9>&-; fi } always { TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0 }
+const absl::string_view kZshStatement = R"sh({
+  if case {quoted} in
+      *'<<'*) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
+      *) false;;
+    esac 2>/dev/null 8<&- 9>&-
+  then
+    builtin printf '{id} incomplete\n' >&9
+  else
+    (exit {status})
+    builtin eval {quoted} 8<&- 9>&-
+  fi
+} always {
+  TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0
+}
 builtin printf '{id} done %d\n' "$?" >&9
 )sh";
 
