@@ -16,15 +16,18 @@ def run():
     # A signal handler of the user may raise an error after each call: no call
     # may hold bytes that are not in `received`.
     def read_statement():
+        end = 0  # Of the statement, when its header has come.
         while True:
-            text = b''.join(received)
-            header, newline, rest = text.partition(b'\n')
-            if newline:
-                number, length = header.split()
-                source, end = rest[:int(length)], len(header) + 1 + int(length)
-                if len(text) >= end:
-                    received[:] = text[end:],
-                    return number, source
+            if sum(map(len, received)) >= end:
+                text = b''.join(received)
+                header, newline, _ = text.partition(b'\n')
+                if newline:
+                    number, length = header.split()
+                    start = len(header) + 1
+                    end = start + int(length)
+                    if len(text) >= end:
+                        received[:] = text[end:],
+                        return number, text[start:end]
             received.extend(map(os.read, [statements], [1 << 20]))
             if not received[-1]:
                 sys.exit(0)
