@@ -669,7 +669,7 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   // Other replies may contain such a message, too.
   const Command& command = dialect_.command;
   const bool in_out = reply.status.has_value() || command.pty.has_value() ||
-                      command.err.ToString() == Stdio::ToStdout().ToString();
+                      command.err.kind() == Stdio::Kind::kToStdout;
   if (incomplete_ != nullptr && reply.status != 0 &&
       (RE2::PartialMatch(reply.err, *incomplete_) ||
        (in_out && RE2::PartialMatch(reply.out, *incomplete_)))) {
