@@ -60,8 +60,9 @@ absl::StatusOr<PollerCore::Id> PollerCore::Run(Command command,
   const bool terminal = command.pty.has_value();
   if (!input.has_value() && command.out.kind() == Stdio::Kind::kToStdin) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "stdout of ", command.DebugString(),
-        " shares the socket of stdin: run it with input, which may be empty"));
+        "cannot run ", command.DebugString(),
+        ": its stdout shares the socket of stdin; run it with input, which "
+        "may be empty"));
   }
   if (!input.has_value() && !terminal && command.in.HasHostEnd()) {
     command.in = Stdio::Null();
