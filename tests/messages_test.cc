@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -586,9 +587,8 @@ const std::map<absl::string_view, Call>& Calls() {
       {"ReadPartOfLine",
        [] {
          auto process = MustSpawn(Command::Shell("printf more; sleep 1000"));
-         while (process->out().Peek().empty()) {
-           absl::SleepFor(absl::Milliseconds(1));
-         }
+         absl::Status some = process->out().AwaitSome(kNeverReached);
+         if (!some.ok()) return some;
          return process->out().ReadLine(kShort).status();
        }},
       {"TryReadLine",
@@ -720,14 +720,19 @@ const std::map<absl::string_view, Call>& Calls() {
        }},
       {"EvalCanceled",
        [] {
+         const TemporaryDirectory directory;
+         const std::string has_read = directory.path() + "/has_read";
          ReplDialect dialect;
-         dialect.command = Command::Shell("printf '> '; exec sleep 1000");
+         dialect.command = Command::Shell(absl::StrCat(
+             "printf '> '; read line; : >", has_read, "; exec sleep 1000"));
          dialect.prompt = "> ";
          auto repl = Repl::Start(dialect, kNeverReached);
          if (!repl.ok()) return repl.status();
          CancellationToken token;
-         std::thread canceler([&token] {
-           absl::SleepFor(kShort);
+         std::thread canceler([&] {
+           while (!std::filesystem::exists(has_read)) {
+             absl::SleepFor(absl::Milliseconds(1));
+           }
            token.Cancel();
          });
          const CancellationScope scope(token);
