@@ -67,8 +67,8 @@ ABSL_FLAG(std::string, answer, "",
           "The answer to a question in the middle of a command, REGEX=TEXT: "
           "the line TEXT is written to the program's stdin when the command "
           "waits for it, and its output since its start or the last answer "
-          "matches the regular expression (RE2). Any other question ends the "
-          "command, with an error.");
+          "matches the regular expression (RE2), in which \\x3d stands for "
+          "'='. Any other question ends the command, with an error.");
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
 ABSL_FLAG(
     bool, json, false,
@@ -601,13 +601,17 @@ absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
   if (flag.empty()) return Repl::AnswerQuestion();
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(flag, absl::MaxSplits('=', 1));
+  if (flag == parts.first) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", flag,
+                     "' is not a value of --answer: it is "
+                     "REGEX=TEXT"));
+  }
   const auto regex = std::make_shared<RE2>(parts.first, ByteRegexOptions());
   if (!regex->ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--answer: ", regex->error()));
-  }
-  if (flag == parts.first) {
-    return absl::InvalidArgumentError("--answer needs REGEX=TEXT");
+        absl::StrCat("--answer: '", parts.first,
+                     "' is not a regular expression: ", regex->error()));
   }
   return [regex, line = parts.second + "\n"](
              absl::string_view question) -> std::optional<std::string> {
