@@ -22,7 +22,8 @@ void SignalMarked(pid_t pid, const std::string& mark, int signal);
 // SIGKILL, so that it cannot end its processes itself, the guard ends every
 // process that has `mark` in kMarkVariable: by SIGTERM, and after a second by
 // SIGKILL. The guard does not find a process that has cleared its environment,
-// or whose environment it may not read; a ControlGroup has these processes, too.
+// or whose environment it may not read; a ControlGroup has these processes,
+// too.
 //
 // Ownership: the destructor dismisses the guard, which then signals no process,
 // and waits for its end, which takes microseconds.
