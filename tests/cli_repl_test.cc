@@ -211,7 +211,8 @@ TEST(CliReplTest, TakesADialectFromAFile) {
   EXPECT_EQ(said.out, ">>> abc\nabc\n") << said.err;
   for (const char* wrong :
        {"[]", "{\"command\": [\"cat\"], \"nope\": 1}", "{\"prompt\": \"x\"}",
-        "{\"command\": [\"cat\"], \"prompt\": \"(\"}"}) {
+        "{\"command\": [\"cat\"], \"prompt\": \"(\"}",
+        "{\"command\": [\"cat\", 1], \"prompt\": \"x\"}"}) {
     EXPECT_EQ(
         Repl({"--dialect", directory.Write("wrong.json", wrong)}, "1\n").code,
         125)

@@ -1,0 +1,30 @@
+#ifndef ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
+#define ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "asyncproc/cancellation.h"
+
+namespace asyncproc::cli {
+
+// Reads that a cancellation ends. Errors: kCancelled; as read(2), with `name`.
+
+// Returns the next input; empty at its end.
+absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
+                                     const CancellationToken& token);
+
+// Returns all input up to its end.
+absl::StatusOr<std::string> ReadAll(int fd, const std::string& name,
+                                    const CancellationToken& token);
+
+// Returns the content of the file `path`, the value of `option`. Errors: also
+// as open(2).
+absl::StatusOr<std::string> ReadFile(absl::string_view option,
+                                     const std::string& path,
+                                     const CancellationToken& token);
+
+}  // namespace asyncproc::cli
+
+#endif  // ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
