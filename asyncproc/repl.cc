@@ -74,6 +74,16 @@ bool IsGivenUp(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
+// The result of a wait that ended at the end of a slice of its time with
+// `status`: OK if the wait is to go on.
+absl::Status AfterSlice(const absl::Status& status, absl::Time deadline) {
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
+    return ended;
+  }
+  return MonotonicNow() >= deadline ? status : absl::OkStatus();
+}
+
 // Whether the statement exceeded its time, or its reply is too long.
 bool IsCutOff(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
@@ -466,14 +476,11 @@ absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
       if (channel_ != nullptr) {
         const absl::Time slice = std::min(deadline, MonotonicNow() + pause);
         absl::StatusOr<std::string> got = channel_->Receive(slice);
-        if (absl::IsDeadlineExceeded(got.status()) &&
-            MonotonicNow() < deadline && internal::CheckWaitScopes().ok()) {
-          pause = std::min(2 * pause, absl::Seconds(1));
-          if (absl::Status status = AnswerIfAsked(&asked, deadline);
-              !status.ok()) {
-            return status;
-          }
-          if (asked > 0) pause = kSilence;
+        if (!got.ok()) {
+          absl::Status status = AfterSlice(got.status(), deadline);
+          if (status.ok()) status = AnswerIfAsked(&asked, deadline);
+          if (!status.ok()) return status;
+          pause = asked > 0 ? kSilence : std::min(2 * pause, absl::Seconds(1));
           more = AsksForMore() ? more + 1 : 0;
           left = HasLeft() ? left + 1 : 0;
           if (left == 2) {
@@ -483,7 +490,6 @@ absl::StatusOr<Repl::Completion> Repl::AwaitLine(absl::Time deadline) {
           unfinished_ = true;
           return Completion{true, "", "", ""};
         }
-        if (!got.ok()) return got.status();
         bytes = *std::move(got);
       }
       absl::StatusOr<std::string> noted =
@@ -567,14 +573,9 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       taken_ += *piece;
       continue;
     }
-    if (!absl::IsDeadlineExceeded(before.status())) return before.status();
-    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
-      return status;
-    }
-    if (MonotonicNow() >= deadline) return before.status();
-    if (absl::Status status = AnswerIfAsked(&asked, deadline); !status.ok()) {
-      return status;
-    }
+    absl::Status status = AfterSlice(before.status(), deadline);
+    if (status.ok()) status = AnswerIfAsked(&asked, deadline);
+    if (!status.ok()) return status;
     more = AsksForMore() ? more + 1 : 0;
     if (more == 2) {
       unfinished_ = true;
@@ -597,13 +598,9 @@ absl::StatusOr<Repl::Completion> Repl::AwaitPrompt(absl::Time deadline) {
       out_.TakeBuffer(kLongestPrompt);
       continue;
     }
-    if (!absl::IsDeadlineExceeded(found.status()) ||
-        MonotonicNow() >= deadline || !internal::CheckWaitScopes().ok()) {
-      return found.status();
-    }
-    if (absl::Status status = AnswerIfAsked(&asked, deadline); !status.ok()) {
-      return status;
-    }
+    absl::Status status = AfterSlice(found.status(), deadline);
+    if (status.ok()) status = AnswerIfAsked(&asked, deadline);
+    if (!status.ok()) return status;
   }
   Completion completion;
   completion.incomplete = found->groups[0].empty();
@@ -690,12 +687,11 @@ absl::Status Repl::Sync(OutputStream& stream, absl::Time deadline) {
   for (;;) {
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
     absl::Status status = stream.Sync(Until(slice));
-    if (!absl::IsDeadlineExceeded(status) || MonotonicNow() >= deadline ||
-        !internal::CheckWaitScopes().ok()) {
-      return status;
-    }
+    if (status.ok()) return status;
     // The bound of the stream may be reached.
-    if (status = CheckLength(); !status.ok()) return status;
+    status = AfterSlice(status, deadline);
+    if (status.ok()) status = CheckLength();
+    if (!status.ok()) return status;
   }
 }
 
