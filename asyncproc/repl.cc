@@ -22,6 +22,7 @@
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/proc/blocked_call.h"
+#include "asyncproc/internal/proc/signal_action.h"
 #include "asyncproc/internal/repl/channel.h"
 #include "asyncproc/internal/repl/statement_template.h"
 #include "asyncproc/internal/text/regex_options.h"
@@ -409,7 +410,7 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
                                                absl::Time deadline) {
   unanswered_ = true;
   unfinished_ = false;
-  interrupted_ = false;
+  interrupts_ = 0;
   answered_out_ = 0;
   answered_err_ = 0;
   absl::StatusOr<Completion> completion;
@@ -525,7 +526,7 @@ bool Repl::AsksForMore() {
 }
 
 bool Repl::HasLeft() {
-  return process_ != nullptr && !dialect_.typed.empty() && !interrupted_ &&
+  return process_ != nullptr && !dialect_.typed.empty() && interrupts_ == 0 &&
          Diagnose(*process_).activity == Activity::kReadingStdin;
 }
 
@@ -720,8 +721,25 @@ absl::Status Repl::Type(absl::string_view text) {
   return text.empty() ? absl::OkStatus() : child_->Write(text);
 }
 
+bool Repl::MayInterrupt() {
+  using internal::SignalAction;
+  const SignalAction action =
+      process_ == nullptr || dialect_.interrupt.signal == 0
+          ? SignalAction::kUnknown
+          : internal::ReadSignalAction(process_->pid(),
+                                       dialect_.interrupt.signal);
+  // The signal reaches the commands that the program runs.
+  if (action == SignalAction::kIgnored) return true;
+  const bool catches =
+      action == SignalAction::kCaught || action == SignalAction::kUnknown;
+  // Without a handler, a further signal would end a program that is about to
+  // answer.
+  if (interrupts_ > 0 && !catches) return false;
+  return interrupts_++ < dialect_.interrupt.limit;
+}
+
 absl::Status Repl::Interrupt() {
-  if (dialect_.interrupt.signal == SIGINT) {
+  if (dialect_.interrupt.signal == SIGINT && !dialect_.channel) {
     child_->Interrupt(TerminationScope::kGroup).IgnoreError();
   } else if (dialect_.interrupt.signal != 0) {
     child_->Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
@@ -745,9 +763,7 @@ absl::Status Repl::Recover(absl::Time deadline) {
     status = absl::OkStatus();
     // An abandon text is tried without an interrupt first.
     const bool leaves = unfinished_ && !dialect_.abandon.empty();
-    if ((!leaves || left > dialect_.abandon.size()) &&
-        (!interrupted_ || dialect_.interrupt.repeated)) {
-      interrupted_ = true;
+    if ((!leaves || left > dialect_.abandon.size()) && MayInterrupt()) {
       status = Interrupt();
     }
     if (leaves) {
@@ -755,26 +771,16 @@ absl::Status Repl::Recover(absl::Time deadline) {
     }
     if (!status.ok()) break;
     const absl::Time next = std::min(last, MonotonicNow() + pause);
-    status = AwaitReady(next);
-    if (!absl::IsDeadlineExceeded(status)) break;
-    if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
-      return ended;
-    }
-    if (MonotonicNow() >= last) break;
-    if (!dialect_.interrupt.answer.empty() && WaitsForStdin()) {
-      if (status = Type(dialect_.interrupt.answer); !status.ok()) break;
-    }
-    if (!leaves) pause *= 2;
-  }
-  // When an empty statement has been executed, no late signal is pending.
-  if (status.ok() && dialect_.channel && !by_marks_) {
-    if (status = Send(""); status.ok()) {
-      status = AwaitCompletion(last).status();
-    }
+    status = AwaitReady(next, last);
     if (absl::Status ended = internal::CheckWaitScopes();
         !status.ok() && !ended.ok()) {
       return ended;
     }
+    if (!absl::IsDeadlineExceeded(status) || MonotonicNow() >= last) break;
+    if (!dialect_.interrupt.answer.empty() && WaitsForStdin()) {
+      if (status = Type(dialect_.interrupt.answer); !status.ok()) break;
+    }
+    if (!leaves) pause *= 2;
   }
   if (status.ok()) {
     unanswered_ = false;
@@ -793,7 +799,7 @@ absl::Status Repl::Recover(absl::Time deadline) {
   return broken_;
 }
 
-absl::Status Repl::AwaitReady(absl::Time deadline) {
+absl::Status Repl::AwaitReady(absl::Time deadline, absl::Time last) {
   if (!dialect_.prompt.empty()) {
     // The last prompt is followed by silence.
     absl::Status status = AwaitPrompt(deadline).status();
@@ -812,7 +818,15 @@ absl::Status Repl::AwaitReady(absl::Time deadline) {
   if (by_marks_ || !dialect_.interrupt.text.empty()) {
     if (absl::Status status = Send(""); !status.ok()) return status;
   }
-  absl::StatusOr<Completion> completion = AwaitCompletion(deadline);
+  if (absl::Status status = AwaitAnswer(deadline); !status.ok()) return status;
+  if (!dialect_.channel || by_marks_) return absl::OkStatus();
+  // When an empty statement has been executed, no late signal is pending.
+  if (absl::Status status = Send(""); !status.ok()) return status;
+  return AwaitAnswer(last);
+}
+
+absl::Status Repl::AwaitAnswer(absl::Time deadline) {
+  const absl::StatusOr<Completion> completion = AwaitCompletion(deadline);
   if (!completion.ok()) return completion.status();
   if (unfinished_ && completion->incomplete) {
     return absl::DeadlineExceededError("it waits for more");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,17 +42,20 @@ struct Reply {
 // How a statement that exceeds its time is stopped.
 struct ReplInterrupt {
   // The signal for the child's process group, followed by SIGCONT. On a
-  // terminal, SIGINT is typed as Ctrl-C. 0: SIGCONT alone.
+  // terminal, where no channel is used, SIGINT is typed as Ctrl-C. 0: SIGCONT
+  // alone.
   int signal = 2;  // SIGINT
   // Written to stdin after the signal.
   std::string text;
   // Written to stdin if the statement still waits for its stdin after that, as
   // a program does that continues its read after a signal.
   std::string answer;
-  // Whether the program may be interrupted again while it does not answer.
-  bool repeated = true;
+  // How often the program itself may catch the signal while it does not answer:
+  // some programs end at the third of three in a row. Later signals are sent
+  // only while the program ignores them, as it does while it runs a command.
+  int limit = std::numeric_limits<int>::max();
   // The time that the program has to answer. After that the session is lost.
-  absl::Duration patience = absl::Seconds(2);
+  absl::Duration patience = absl::Seconds(5);
 };
 
 // How to talk to a program that reads statements and prints their results. The
@@ -293,11 +297,17 @@ class Repl {
   // kDeadlineExceeded, kCancelled: the next call may try again; else the
   // session is lost.
   absl::Status Recover(absl::Time deadline = absl::InfiniteFuture());
+  // Whether the next signal does not end the program; counts it.
+  bool MayInterrupt();
   absl::Status Interrupt();
   // Writes `text` to stdin.
   absl::Status Type(absl::string_view text);
-  // Waits for the answer to an interrupt.
-  absl::Status AwaitReady(absl::Time deadline);
+  // Waits for the answer to an interrupt until `deadline`; then, on a channel,
+  // for the completion of an empty statement until `last`.
+  absl::Status AwaitReady(absl::Time deadline, absl::Time last);
+  // As AwaitCompletion. Errors: kDeadlineExceeded also when the program waits
+  // for more.
+  absl::Status AwaitAnswer(absl::Time deadline);
   // As OutputStream::Sync. Errors: as CheckLength.
   absl::Status Sync(OutputStream& stream, absl::Time deadline);
   absl::Status DropOutput(absl::Time deadline);
@@ -333,7 +343,7 @@ class Repl {
   std::string state_ = ":";
   bool unanswered_ = false;   // A statement is still to be interrupted.
   bool unfinished_ = false;   // That statement is not complete.
-  bool interrupted_ = false;  // That statement has been interrupted once.
+  int interrupts_ = 0;        // Of that statement; the program took them.
   bool declined_ = false;     // The last question had no answer.
   bool drops_ = false;        // The output is dropped, not kept for a reply.
   bool stale_ = false;   // Output of an earlier statement is to be dropped.

@@ -155,7 +155,7 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
   dialect.incomplete = "Parse error near line \\d+: incomplete input";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n.read /dev/fd/8\n";
-  dialect.interrupt.repeated = false;  // Three in a row end sqlite3.
+  dialect.interrupt.limit = 2;  // Three in a row end sqlite3.
   return dialect;
 }
 
@@ -172,12 +172,11 @@ ReplDialect PsqlDialect(const std::vector<std::string>& arguments) {
   dialect.typed = "\\i /dev/fd/8\n";
   dialect.channel = true;
   dialect.statement =
-      "\\r\n\\unset LAST_ERROR_SQLSTATE\n{statement}\n;\n\\o /dev/fd/9\n"
+      "\\r\n\\o\n\\unset LAST_ERROR_SQLSTATE\n{statement}\n;\n\\o /dev/fd/9\n"
       "\\if :{?LAST_ERROR_SQLSTATE}\n\\qecho {id} done 1\n"
       "\\else\n\\qecho {id} done 0\n\\endif\n\\o\n";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n\\i /dev/fd/8\n";
-  dialect.interrupt.repeated = false;  // It would end the \i of the text.
   return dialect;
 }
 
@@ -189,9 +188,7 @@ ReplDialect LuaDialect() {
   // A script, after which arguments are no options of lua.
   command.argv.push_back("/dev/null");
   command.env.Unset("LUA_INIT").Unset("LUA_INIT_5_3").Unset("LUA_INIT_5_4");
-  ReplDialect dialect = ByLength(std::move(command));
-  dialect.interrupt.repeated = false;  // A second one at once ends lua.
-  return dialect;
+  return ByLength(std::move(command));
 }
 
 ReplDialect PerlDialect() {

@@ -29,6 +29,7 @@
 #include "asyncproc/internal/proc/listeners.h"
 #include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/proc/signal_action.h"
 #include "asyncproc/process.h"
 #include "asyncproc/process_poller.h"
 #include "asyncproc/run.h"
@@ -435,6 +436,27 @@ TEST(InterruptTest, ReachesAStoppedDescendant) {
   kill(below, SIGKILL);
   EXPECT_THAT(process->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+TEST(SignalActionTest, IsThatOfTheProcess) {
+  auto sh = MustSpawn(Command::Shell(
+      "trap '' INT; trap 'exit 3' TERM; trap : USR1; kill -STOP $$; wait"));
+  while (sh->state() != ProcessState::kStopped) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_THAT(sh->Signal(SIGTERM), IsOk());
+  const auto action = [&](int signal) {
+    return internal::ReadSignalAction(sh->pid(), signal);
+  };
+
+  EXPECT_EQ(action(SIGINT), internal::SignalAction::kIgnored);
+  EXPECT_EQ(action(SIGTERM), internal::SignalAction::kPending);
+  EXPECT_EQ(action(SIGUSR1), internal::SignalAction::kCaught);
+  EXPECT_EQ(action(SIGUSR2), internal::SignalAction::kDefault);
+
+  EXPECT_THAT(sh->Signal(SIGCONT), IsOk());
+  EXPECT_THAT(sh->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(3)));
+  EXPECT_EQ(action(SIGUSR1), internal::SignalAction::kUnknown);
 }
 
 }  // namespace

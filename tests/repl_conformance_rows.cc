@@ -265,7 +265,6 @@ ReplDialect PromptDialect() {
   dialect.prompt = "<lua> ";
   dialect.continuation = "<lua>> ";
   dialect.abandon = {")\n", "]]\n)\n"};
-  dialect.interrupt.repeated = false;  // A second one ends lua.
   return dialect;
 }
 

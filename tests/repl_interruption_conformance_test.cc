@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -74,6 +75,16 @@ TEST_P(InterruptionTest, InterruptsItsChildren) {
   ExpectToTimeOut(GetParam().shell("sleep 1000; sleep 1000"));
 }
 
+TEST_P(InterruptionTest, InterruptsAChildThatGoesOnAtFirst) {
+  if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
+  if (GetParam().shell == nullptr) GTEST_SKIP() << "see its row";
+  const TemporaryDirectory folder;
+  const std::string script = folder.path() + "/twice";
+  std::ofstream(script) << "trap 'trap - INT' INT; sleep 1000; sleep 1000\n";
+
+  ExpectToTimeOut(GetParam().shell("sh " + script));
+}
+
 TEST_P(InterruptionTest, EndsAReplyThatIsTooLong) {
   if (GetParam().floods == nullptr) GTEST_SKIP() << "see its row";
   ReplDialect dialect = Dialect();
@@ -120,6 +131,16 @@ TEST_P(InterruptionTest, PairsRepliesForAnyTimeOfThePreviousStatement) {
       EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
     }
     ExpectNextReply(2000 + i);
+  }
+}
+
+TEST_P(InterruptionTest, EndsAComputationThatHasHardlyBegun) {
+  if (!GetParam().interrupts) GTEST_SKIP() << "the program ends by it";
+  if (!GetParam().survives_late_interrupt) GTEST_SKIP() << "see its row";
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_THAT(repl_->Eval(GetParam().computes, absl::Microseconds(1 << i)),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    ExpectNextReply(3000 + i);
   }
 }
 

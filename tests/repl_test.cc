@@ -542,6 +542,28 @@ TEST(ReplTest, NeverTakesTheAnswerToACanceledStatementForTheNextOne) {
   EXPECT_EQ(next.err, "");
 }
 
+// The next statement waits for the answer to the interrupt first.
+TEST(ReplTest, GoesOnAfterACancellationDuringAnInterrupt) {
+  auto python = MustStart(PythonDialect());
+
+  EXPECT_THAT(EvalUntilStarted(
+                  *python,
+                  "import signal, time\n"
+                  "def report(*_): print('started', flush=True)\n"
+                  "def obey(*_):\n"
+                  "  signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+                  "_ = signal.signal(signal.SIGINT, report)\n"
+                  "_ = signal.signal(signal.SIGUSR1, obey)\n"
+                  "report()\n"
+                  "while True: time.sleep(1000)"),
+              HasCode(absl::StatusCode::kCancelled));
+  EXPECT_THAT(EvalUntilStarted(*python, "1"),
+              HasCode(absl::StatusCode::kCancelled));
+  EXPECT_THAT(python->process().Signal(SIGUSR1), IsOk());
+
+  EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
 TEST(ReplTest, ReportsWhenASessionIsLostToACanceledStatement) {
   auto python = MustStart(PythonDialect());
 
@@ -587,6 +609,24 @@ TEST(ReplTest, InterruptsAgainWhenOneInterruptIsNotEnough) {
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
+}
+
+// sqlite3 and lua ignore an interrupt while they run a command, and end by one
+// too many.
+TEST(ReplTest, InterruptsACommandAndTheStatementAfterIt) {
+  auto sqlite3 = MustStart(Sqlite3Dialect());
+  auto lua = MustStart(LuaDialect());
+
+  EXPECT_THAT(sqlite3->Eval(".shell sleep 1000\n"
+                            "with recursive r(i) as (select 1 union all "
+                            "select i + 1 from r) select count(*) from r",
+                            kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(lua->Eval("os.execute('sleep 1000') while true do end", kShort),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_EQ(MustEval(*sqlite3, "select 42").out, "42\n");
+  EXPECT_EQ(MustEval(*lua, "6 * 7").out, "42\n");
 }
 
 TEST(ReplTest, ReportsWhenASessionIsLost) {

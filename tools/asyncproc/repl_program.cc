@@ -30,7 +30,7 @@ ABSL_FLAG(
     "channel, prompt, continuation, echoes, refused, incomplete, "
     "abandon), and command (an array), environment (null unsets), "
     "terminal, merge_stderr, interrupt_signal, interrupt_text, "
-    "interrupt_answer and interrupt_repeated. The words after the options "
+    "interrupt_answer and interrupt_limit. The words after the options "
     "are further arguments.");
 ABSL_FLAG(
     std::string, prompt, "",
@@ -131,8 +131,10 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
       {"interrupt_answer", &dialect.interrupt.answer}};
   const std::map<std::string, bool*> switches = {
       {"channel", &dialect.channel},
-      {"echoes", &dialect.echoes},
-      {"interrupt_repeated", &dialect.interrupt.repeated}};
+      {"echoes", &dialect.echoes}};
+  const std::map<std::string, int*> numbers = {
+      {"interrupt_signal", &dialect.interrupt.signal},
+      {"interrupt_limit", &dialect.interrupt.limit}};
   const std::map<std::string, std::vector<std::string>*> lists = {
       {"command", &dialect.command.argv}, {"abandon", &dialect.abandon}};
   dialect.command.process_group = ProcessGroup::New();
@@ -143,6 +145,9 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
     } else if (const auto it = switches.find(name);
                it != switches.end() && value.is_boolean()) {
       *it->second = value.get<bool>();
+    } else if (const auto it = numbers.find(name);
+               it != numbers.end() && value.is_number_integer()) {
+      *it->second = value.get<int>();
     } else if (const auto it = lists.find(name);
                it != lists.end() && value.is_array()) {
       for (const auto& item : value) {
@@ -160,8 +165,6 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
           dialect.command.env.Unset(variable);
         }
       }
-    } else if (name == "interrupt_signal" && value.is_number_integer()) {
-      dialect.interrupt.signal = value.get<int>();
     } else if (name == "terminal" && value.is_boolean()) {
       if (!value.get<bool>()) continue;
       dialect.command.process_group = ProcessGroup::Inherit();

@@ -1,0 +1,21 @@
+#ifndef ASYNCPROC_INTERNAL_PROC_SIGNAL_ACTION_H_
+#define ASYNCPROC_INTERNAL_PROC_SIGNAL_ACTION_H_
+
+#include <sys/types.h>
+
+namespace asyncproc::internal {
+
+// What another process does with a signal.
+enum class SignalAction {
+  kUnknown,  // The process does not exist, or is not visible to this process.
+  kDefault,
+  kIgnored,
+  kCaught,   // By a handler.
+  kPending,  // One is still to be taken.
+};
+
+SignalAction ReadSignalAction(pid_t pid, int signal);
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_PROC_SIGNAL_ACTION_H_
