@@ -193,6 +193,9 @@ TEST(ShellInterruptionTest, EndsLoopsThatStartAfterAnInterrupt) {
       "while :; do :; done",
       "until false; do :; done",
       "for i in 1 2; do while :; do :; done; done",
+      "for i in 1; do while :; do :; done; done",
+      "for ((;;)); do while :; do :; done; done",
+      "while ((1)); do ((1)); done",
       "f() { while :; do :; done; }; f; f",
       "(while :; do :; done); : $(while :; do :; done)",
   };
