@@ -4,7 +4,9 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -213,6 +215,46 @@ TEST(ShellInterruptionTest, EndsLoopsThatStartAfterAnInterrupt) {
       EXPECT_EQ(next->out, "4711\n");
     }
   }
+}
+
+TEST(PythonInterruptionTest, TakesAnInterruptAfterAStatement) {
+  auto python = Repl::Start(PythonDialect(), kNeverReached);
+  ASSERT_THAT(python, IsOk());
+  // The program of the dialect calls os.getpid after each statement.
+  ASSERT_THAT((*python)->Eval("import os, signal\n"
+                              "pid = os.getpid()\n"
+                              "def getpid():\n"
+                              "  signal.raise_signal(signal.SIGINT)\n"
+                              "  return pid\n"
+                              "os.getpid = getpid",
+                              kNeverReached),
+              IsOk());
+
+  for (int i = 0; i < 3; ++i) {
+    auto reply = (*python)->Eval("print(4711)", kNeverReached);
+    ASSERT_THAT(reply, IsOk());
+    EXPECT_EQ(reply->out, "4711\n");
+  }
+}
+
+TEST(PrologInterruptionTest, AnswersEachStatementAmongManyInterrupts) {
+  auto prolog = Repl::Start(PrologDialect(), kNeverReached);
+  if (absl::IsNotFound(prolog.status())) GTEST_SKIP() << prolog.status();
+  ASSERT_THAT(prolog, IsOk());
+  std::atomic<bool> done = false;
+  std::thread interrupts([&] {
+    while (!done) {
+      EXPECT_THAT((*prolog)->process().Signal(SIGINT), IsOk());
+      absl::SleepFor(absl::Microseconds(500));
+    }
+  });
+
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_THAT((*prolog)->Eval("true", kNeverReached), IsOk());
+  }
+
+  done = true;
+  interrupts.join();
 }
 
 INSTANTIATE_TEST_SUITE_P(All, InterruptionTest,
