@@ -356,7 +356,7 @@ TEST(ReplayProcessTest, HurriesWhenItIsAskedEarly) {
   EXPECT_THAT(child->Terminate(), IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
-// An interrupt of a Repl, whose answer is the mark.
+// An interrupt of a Repl, and its late answer.
 std::vector<TranscriptEvent> LateAnswer() {
   return {Data(Kind::kSent, "statement"),
           Signal(SIGINT),

@@ -51,9 +51,10 @@ class Thread;
 // them. Output of stdout and stderr that was recorded at nearly the same time
 // arrives at the same time.
 //
-// With Pace::kRealTime, a signal may come again before the next request, as an
-// interrupt whose answer is late: the output recorded before that request then
-// arrives at once, and the requests since that signal are expected again.
+// With Pace::kRealTime, a signal may be repeated before the next request, as a
+// Repl repeats an interrupt until its answer comes. The output recorded before
+// that request then arrives at once, and the requests since that signal are
+// expected again.
 //
 // Thread safety, blocking: as Child.
 class ReplayProcess final : public Child {
