@@ -4,8 +4,10 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -214,6 +216,9 @@ TEST(ShellInterruptionTest, EndsLoopsThatStartAfterAnInterrupt) {
       "while :; do :; done",
       "until false; do :; done",
       "for i in 1 2; do while :; do :; done; done",
+      "for i in 1; do while :; do :; done; done",
+      "for ((;;)); do while :; do :; done; done",
+      "while ((1)); do ((1)); done",
       "f() { while :; do :; done; }; f; f",
       "(while :; do :; done); : $(while :; do :; done)",
   };
@@ -231,6 +236,46 @@ TEST(ShellInterruptionTest, EndsLoopsThatStartAfterAnInterrupt) {
       EXPECT_EQ(next->out, "4711\n");
     }
   }
+}
+
+TEST(PythonInterruptionTest, TakesAnInterruptAfterAStatement) {
+  auto python = Repl::Start(PythonDialect(), kNeverReached);
+  ASSERT_THAT(python, IsOk());
+  // The program of the dialect calls os.getpid after each statement.
+  ASSERT_THAT((*python)->Eval("import os, signal\n"
+                              "pid = os.getpid()\n"
+                              "def getpid():\n"
+                              "  signal.raise_signal(signal.SIGINT)\n"
+                              "  return pid\n"
+                              "os.getpid = getpid",
+                              kNeverReached),
+              IsOk());
+
+  for (int i = 0; i < 3; ++i) {
+    auto reply = (*python)->Eval("print(4711)", kNeverReached);
+    ASSERT_THAT(reply, IsOk());
+    EXPECT_EQ(reply->out, "4711\n");
+  }
+}
+
+TEST(PrologInterruptionTest, AnswersEachStatementAmongManyInterrupts) {
+  auto prolog = Repl::Start(PrologDialect(), kNeverReached);
+  if (absl::IsNotFound(prolog.status())) GTEST_SKIP() << prolog.status();
+  ASSERT_THAT(prolog, IsOk());
+  std::atomic<bool> done = false;
+  std::thread interrupts([&] {
+    while (!done) {
+      EXPECT_THAT((*prolog)->process().Signal(SIGINT), IsOk());
+      absl::SleepFor(absl::Microseconds(500));
+    }
+  });
+
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_THAT((*prolog)->Eval("true", kNeverReached), IsOk());
+  }
+
+  done = true;
+  interrupts.join();
 }
 
 INSTANTIATE_TEST_SUITE_P(All, InterruptionTest,

@@ -356,6 +356,62 @@ TEST(ReplayProcessTest, HurriesWhenItIsAskedEarly) {
   EXPECT_THAT(child->Terminate(), IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
+// An interrupt of a Repl, and its late answer.
+std::vector<TranscriptEvent> LateAnswer() {
+  return {Data(Kind::kSent, "statement"),
+          Signal(SIGINT),
+          Signal(SIGCONT),
+          Data(Kind::kLetters, "ab"),
+          Data(Kind::kSent, "print ab"),
+          Data(Kind::kOut, "ab", kNeverReached),
+          Data(Kind::kLetters, "cd", 2 * kNeverReached),
+          Data(Kind::kSent, "print cd", 2 * kNeverReached),
+          Data(Kind::kInClosed, "", 2 * kNeverReached)};
+}
+
+TEST(ReplayProcessTest, TakesAnInterruptAgainInRealTime) {
+  auto child = MustReplay(LateAnswer(), Pace::kRealTime);
+
+  ASSERT_THAT(child->NoteSent("statement"), IsOk());
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_THAT(child->Signal(SIGINT), IsOk());
+    ASSERT_THAT(child->Signal(SIGCONT), IsOk());
+    ASSERT_THAT(child->DrawLetters(2), IsOkAndHolds("ab"));
+    ASSERT_THAT(child->NoteSent("print ab"), IsOk());
+  }
+  EXPECT_EQ(child->out().Read(), "ab");
+  EXPECT_THAT(child->DrawLetters(2), IsOkAndHolds("cd"));
+  EXPECT_THAT(child->NoteSent("print cd"), IsOk());
+  EXPECT_THAT(child->Signal(SIGINT), HasCode(kAborted));
+}
+
+TEST(ReplayProcessTest, RefusesAnInterruptAgainIfItIsToBeAtOnce) {
+  auto child = MustReplay(LateAnswer());
+
+  ASSERT_THAT(child->NoteSent("statement"), IsOk());
+  ASSERT_THAT(child->Signal(SIGINT), IsOk());
+  ASSERT_THAT(child->Signal(SIGCONT), IsOk());
+  EXPECT_THAT(child->Signal(SIGINT), HasCode(kAborted));
+}
+
+TEST(ReplayProcessTest, TakesATypedCtrlCAgainInRealTime) {
+  Transcript transcript = Of({Data(Kind::kIn, "\x03"), Signal(SIGCONT),
+                              Data(Kind::kOut, "> ", kNeverReached),
+                              Data(Kind::kIn, "print\n", 2 * kNeverReached),
+                              Data(Kind::kInClosed, "", 2 * kNeverReached)});
+  transcript.header.terminal = TerminalSize();
+  auto child = MustReplay(transcript, Pace::kRealTime);
+
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_THAT(child->Interrupt(TerminationScope::kGroup), IsOk());
+    ASSERT_THAT(child->Signal(SIGCONT), IsOk());
+  }
+
+  EXPECT_EQ(child->out().Read(), "> ");
+  EXPECT_THAT(child->Write("print\n"), IsOk());
+  EXPECT_THAT(child->Interrupt(TerminationScope::kGroup), HasCode(kAborted));
+}
+
 TEST(ReplayProcessTest, CanBeGivenUpInRealTime) {
   auto child =
       MustReplay({Data(Kind::kOut, "late", absl::Hours(1))}, Pace::kRealTime);
@@ -444,6 +500,16 @@ std::vector<std::string> Answers(Repl& repl, const Session& session) {
   return answers;
 }
 
+// The same with a late answer to the interrupt, which ends with SIGCONT.
+Transcript WithLateAnswer(Transcript transcript) {
+  bool late = false;
+  for (TranscriptEvent& event : transcript.events) {
+    if (late) event.time += kNeverReached;
+    late = late || event.signal == SIGCONT;
+  }
+  return transcript;
+}
+
 TEST_P(ReplayReplTest, GivesTheSameRepliesAndRefusesAnotherStatement) {
   auto recorder = Recorder::InMemory();
   ReplDialect dialect = GetParam().dialect();
@@ -456,8 +522,12 @@ TEST_P(ReplayReplTest, GivesTheSameRepliesAndRefusesAnotherStatement) {
       recorder->transcript().Format(TranscriptFormat::kJsonLines));
   ASSERT_THAT(transcript, IsOk());
 
-  for (const Pace pace : {Pace::kAtOnce, Pace::kRealTime}) {
-    auto again = Repl::Attach(dialect, MustReplay(*transcript, pace));
+  const std::pair<Transcript, Pace> replays[] = {
+      {*transcript, Pace::kAtOnce},
+      {*transcript, Pace::kRealTime},
+      {WithLateAnswer(*transcript), Pace::kRealTime}};
+  for (const auto& [recording, pace] : replays) {
+    auto again = Repl::Attach(dialect, MustReplay(recording, pace));
     ASSERT_THAT(again, IsOk());
     EXPECT_EQ(Answers(**again, GetParam()), answers);
     EXPECT_THAT(static_cast<ReplayProcess&>((*again)->child()).CheckComplete(),

@@ -118,14 +118,14 @@ void ReplayProcess::Happen(absl::Duration until) {
     ++end;
   }
   // stderr first: a reader of the last stdout bytes may check stderr at once.
-  for (size_t i = next_; i < end; ++i) {
-    if (transcript_.events[i].kind == Kind::kErr) {
-      Deliver(transcript_.events[i]);
+  for (const bool err : {true, false}) {
+    for (size_t i = std::max(next_, delivered_); i < end; ++i) {
+      const TranscriptEvent& event = transcript_.events[i];
+      if ((event.kind == Kind::kErr) == err) Deliver(event);
     }
   }
-  for (; next_ < end; ++next_) {
-    if (Next()->kind != Kind::kErr) Deliver(*Next());
-  }
+  next_ = end;
+  delivered_ = std::max(delivered_, end);
   if (Next() == nullptr) End();
 }
 
@@ -178,6 +178,30 @@ void ReplayProcess::Pass() {
   taken_ = 0;
   // With kRealTime, the thread also delivers the end.
   if (pace_ == Pace::kAtOnce) Happen();
+}
+
+bool ReplayProcess::StepBackTo(
+    absl::FunctionRef<bool(const TranscriptEvent&)> interrupt) {
+  if (pace_ == Pace::kAtOnce || taken_ > 0) return false;
+  // A Repl sends a statement, with letters, after its signals.
+  bool statement = false, letters = false;
+  for (size_t i = next_; i-- > 0;) {
+    const TranscriptEvent& event = transcript_.events[i];
+    if (!IsAsked(event)) continue;
+    if (interrupt(event) && statement == letters) {
+      next_ = i;
+      return true;
+    }
+    if (event.kind == Kind::kLetters && statement && !letters) {
+      letters = true;
+    } else if ((event.kind == Kind::kIn || event.kind == Kind::kSent) &&
+               !statement) {
+      statement = true;
+    } else if (event.kind != Kind::kSignal || statement != letters) {
+      return false;
+    }
+  }
+  return false;
 }
 
 std::string ReplayProcess::Awaited() const {
@@ -307,9 +331,12 @@ absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
   }
   if (!diverged_.ok()) return diverged_;
   if (signal != 0) Happen();
+  const auto is_same = [&](const TranscriptEvent& event) {
+    return event.kind == Kind::kSignal && event.signal == signal &&
+           event.scope == scope;
+  };
   const TranscriptEvent* const next = Next();
-  if (signal != 0 && next != nullptr && next->kind == Kind::kSignal &&
-      next->signal == signal && next->scope == scope) {
+  if (signal != 0 && next != nullptr && is_same(*next)) {
     Pass();
     return absl::OkStatus();
   }
@@ -318,6 +345,10 @@ absl::Status ReplayProcess::SignalLocked(int signal, TerminationScope scope) {
                   absl::NotFoundError("it has ended"));
   }
   if (signal == 0) return absl::OkStatus();
+  if (StepBackTo(is_same)) {
+    Pass();
+    return absl::OkStatus();
+  }
   TranscriptEvent sent;
   sent.kind = Kind::kSignal;
   sent.signal = signal;
@@ -333,10 +364,13 @@ absl::Status ReplayProcess::Interrupt(TerminationScope scope) {
   }
   Happen();
   // Any control character matches: the terminal may have had another for it.
-  const TranscriptEvent* const next = Next();
-  const bool typed =
-      next != nullptr && next->kind == Kind::kIn && IsControl(next->data);
-  return WriteLocked(typed ? next->data : "\x03");
+  const auto is_typed = [](const TranscriptEvent& event) {
+    return event.kind == Kind::kIn && IsControl(event.data);
+  };
+  if (Next() != nullptr && (is_typed(*Next()) || StepBackTo(is_typed))) {
+    return WriteLocked(Next()->data);
+  }
+  return WriteLocked("\x03");
 }
 
 absl::StatusOr<ExitStatus> ReplayProcess::Terminate(absl::Duration grace) {

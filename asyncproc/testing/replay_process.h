@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -49,6 +50,11 @@ class Thread;
 // Output that was recorded between two requests arrives after the first of
 // them. Output of stdout and stderr that was recorded at nearly the same time
 // arrives at the same time.
+//
+// With Pace::kRealTime, a signal may be repeated before the next request, as a
+// Repl repeats an interrupt until its answer comes. The output recorded before
+// that request then arrives at once, and the requests since that signal are
+// expected again.
 //
 // Thread safety, blocking: as Child.
 class ReplayProcess final : public Child {
@@ -127,9 +133,13 @@ class ReplayProcess final : public Child {
   void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // Advances past the next event, which has been requested.
   void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
-  // Ends the replay; returns the reason.
+  // With kRealTime, makes the last `interrupt` the next event again if it may
+  // be repeated now. Returns whether that is so.
+  bool StepBackTo(absl::FunctionRef<bool(const TranscriptEvent&)> interrupt)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   // `why`, with the call and the replay before its message.
   absl::Status Cannot(absl::string_view call, const absl::Status& why) const;
+  // Ends the replay; returns the reason.
   absl::Status Diverge(absl::string_view instead)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(*mu_);
   absl::Status WriteLocked(absl::string_view data)
@@ -151,6 +161,8 @@ class ReplayProcess final : public Child {
   std::unique_ptr<absl::Mutex> mu_;         // Never null before the destructor.
   size_t next_ ABSL_GUARDED_BY(*mu_) = 0;   // Index of the next event.
   size_t taken_ ABSL_GUARDED_BY(*mu_) = 0;  // Its bytes taken, if it is kIn.
+  // Output before this index has been delivered.
+  size_t delivered_ ABSL_GUARDED_BY(*mu_) = 0;
   std::string received_ ABSL_GUARDED_BY(*mu_);  // By a private channel.
   // The time of the last request, and its time in the recording.
   absl::Time asked_ ABSL_GUARDED_BY(*mu_);

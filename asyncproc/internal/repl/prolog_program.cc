@@ -4,7 +4,7 @@ namespace asyncproc::internal {
 
 const absl::string_view kPrologProgram = R"prolog(
 :- module(asyncproc, []).
-:- dynamic busy/0, process/1.
+:- dynamic process/1.
 
 main :-
     open('/dev/fd/8', read, Statements, [encoding(octet), eof_action(eof_code)]),
@@ -14,7 +14,7 @@ main :-
     assertz(process(Process)),
     tell(Completions, "0 done 0"),
     repeat,
-    catch(serve(Statements, Completions), interrupted, true),
+    serve(Statements, Completions),
     fail.
 
 tell(Completions, Line) :-
@@ -25,8 +25,15 @@ tell(Completions, Line) :-
     format(Completions, "~s~n", [Line]),
     flush_output(Completions).
 
-interrupt(_) :- busy, !, throw(interrupted).
+% The catch of run encloses the frame of interruptible.
+interrupt(_) :-
+    prolog_current_frame(Frame),
+    prolog_frame_attribute(Frame, parent_goal, asyncproc:interruptible(_)), !,
+    throw(interrupted).
 interrupt(_).
+
+% The cut keeps the frame until the goal has ended.
+interruptible(Goal) :- call(user:Goal), !.
 
 serve(Statements, Completions) :-
     read_line_to_string(Statements, Header),
@@ -70,10 +77,7 @@ read_text(Text, Goal, Bindings) :-
         close(Stream)).
 
 run(Goal, Bindings, Answer) :-
-    setup_call_cleanup(
-        assertz(busy),
-        catch(( call(user:Goal) -> Result = true ; Result = false ), Error, true),
-        retractall(busy)),
+    catch(( interruptible(Goal) -> Result = true ; Result = false ), Error, true),
     (   nonvar(Error)
     ->  ( Error == interrupted -> true ; print_message(error, Error) ), Answer = "done 1"
     ;   Result == false

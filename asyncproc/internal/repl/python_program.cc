@@ -118,23 +118,23 @@ def run():
     process = os.getpid()
     answer = b'0 done 0'
     while True:
+        # While the user's handler is set, an interrupt may end each step.
         try:
+            previous = set_interrupt(idle)
+            if previous is not idle:
+                handler = previous
             flush()
+            if os.getpid() != process:  # A copy made by os.fork() ends here.
+                os._exit(0)
             os.write(completions, answer + b'\n')
             number, source = read_statement()
             answer = number + b' done 1'
             set_interrupt(handler)
             answer = number + b' ' + execute(source)
-        except KeyboardInterrupt:  # It came while an error was printed.
+        except KeyboardInterrupt:
             pass
         except Exception as error:  # Of the user's handler of another signal.
             report(error, without_this_program(error.__traceback__))
-        if os.getpid() != process:  # A copy made by os.fork() ends here.
-            flush()
-            os._exit(0)
-        previous = set_interrupt(idle)
-        if previous is not idle:
-            handler = previous
 
 # In a namespace of its own, the program does not see the names of the user.
 import builtins, sys

@@ -33,26 +33,35 @@ fi
 // bash continues after a failed redirection. So an interrupt during a statement
 // sets a DEBUG trap that skips all further commands, and leaves the loops that
 // they are in, until the statement has ended and descriptor 9 is open again.
-// (`break 0` leaves all loops and fails; outside a loop it succeeds.)
+// (`break 0` leaves all loops and fails; outside a loop it succeeds.) The trap
+// also runs for the head of a `for` or `select`, and for each expression of a
+// `for ((`. There, the skipped head ends the loop without the break, which then
+// skips all commands of the session. So the first 100 heads and expressions are
+// skipped without a break: a `while ((1))` needs the break.
 // Aliases work as at a prompt; a backslash keeps a word from being an alias.
 const absl::string_view kBashSetup = R"sh(BASH_ARGV0=bash
 shopt -s expand_aliases
-trap '{ : >&9; } 2>/dev/null || { \shopt -s extdebug; \trap "{ if { : >&9; }; then \shopt -u extdebug; \trap - DEBUG; else \break 0 && \false; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
+trap '{ : >&9; } 2>/dev/null || { asyncproc_heads=0; \shopt -s extdebug; \trap "{ if { : >&9; }; then \shopt -u extdebug; \trap - DEBUG; \unset asyncproc_heads; else
+case \$BASH_COMMAND in for\ *|select\ *|\(\(*) ((++asyncproc_heads > 100));; esac && \break 0 && ! \:; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
 // the same `eval`. A statement that cannot be the body of a function is
 // incomplete or invalid, and no text may follow it. (Other shells test this,
-// because an incomplete `$(` crashes bash.) {state} restores the state of the
+// because an incomplete `$(` crashes bash.) Nor may it follow a test that an
+// interrupt has killed. {state} restores the state of the
 // previous completion line: it is commands with the same $?, $_ and PIPESTATUS,
 // which neither end the shell by `set -e` nor run the trap of ERR.
 const absl::string_view kBashStatement =
     R"sh(if (eval {quoted_function}) 2>/dev/null; then
   {state}
   \command eval {quoted_capture} 8<&- 9>&-
-elif [[ $("$BASH" -n 2>&1 <<<{quoted} 8<&- 9>&-) =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; then
+elif asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 8<&- 9>&-); [[ $? == 130 ]]; then
+  asyncproc=(130 "" 130)
+elif [[ $asyncproc =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; then
   asyncproc=incomplete
 else
+  \builtin unset asyncproc
   {state}
   \command eval {quoted} 8<&- 9>&-
   asyncproc=("$?" "$_" "${PIPESTATUS[@]}")
