@@ -85,9 +85,15 @@ absl::StatusOr<bool> Terminal::Echo() const {
 absl::Status Terminal::AwaitEcho(bool echo, absl::Duration timeout) {
   const absl::Time deadline = internal::DeadlineAfter(timeout);
   for (;;) {
+    const bool ended = input_->ChildHasExited();
     const absl::StatusOr<bool> now = Echo();
     if (!now.ok()) return now.status();
     if (*now == echo) return absl::OkStatus();
+    if (ended) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the echo of the terminal of ", child_, " stays ",
+                       *now ? "on" : "off", ": the child has ended"));
+    }
     const absl::Duration left = deadline - internal::MonotonicNow();
     if (left <= absl::ZeroDuration()) {
       return absl::DeadlineExceededError(absl::StrCat(

@@ -48,7 +48,7 @@ class Terminal {
   absl::StatusOr<bool> Echo() const;
   // Waits until the echo setting equals `echo`: programs that ask for a
   // password turn echo off first, and drop earlier typed input.
-  // Errors: kDeadlineExceeded.
+  // Errors: kDeadlineExceeded; kFailedPrecondition as soon as the child ends.
   absl::Status AwaitEcho(bool echo, absl::Duration timeout);
 
   // Types a control character, after all written data: end-of-file (^D; typed

@@ -96,6 +96,18 @@ TEST(PtyTest, AwaitEchoWaitsForTheProgramThatAsksForAPassword) {
   EXPECT_EQ(AllOf(*process), "go\r\ngot hunter2\r\n");
 }
 
+TEST(PtyTest, AwaitEchoEndsWithTheChild) {
+  auto process =
+      MustSpawn(OnTerminal(Command::Shell("stty -echo; read x; exit 3")));
+  EXPECT_THAT(process->pty()->AwaitEcho(false, kNeverReached), IsOk());
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->pty()->AwaitEcho(true, kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+
+  EXPECT_THAT(process->pty()->AwaitEcho(false, kNeverReached), IsOk());
+}
+
 TEST(PtyTest, SetEchoTurnsItOffAndOn) {
   auto process = MustSpawn(OnTerminal(Command({"cat"})));
 
