@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/io/line_discipline.h"
 #include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/text/prefixed.h"
@@ -124,7 +125,7 @@ absl::Status Terminal::SendControl(int index) {
   if (!settings.ok()) return settings.status();
   return internal::Prefixed(
       absl::StrCat("cannot type into ", child_),
-      input_->TypeControl(static_cast<char>(settings->c_cc[index])));
+      input_->TypeControl(internal::ControlCharacter(*settings, index)));
 }
 
 }  // namespace asyncproc

@@ -53,7 +53,15 @@ class Terminal {
 
   // Types a control character, after all written data: end-of-file (^D; typed
   // twice if the line is not empty), interrupt (^C), quit (^\), and suspend
-  // (^Z). The characters are those in the settings of the terminal.
+  // (^Z). The characters are those in the settings of the terminal; where a
+  // setting is off, as in programs that read each key, the character is the one
+  // in parentheses.
+  //
+  // The terminal sends the signal to its foreground process group at that
+  // moment: wait until a shell has started a job, by a text that the job
+  // writes. ^Z stops the jobs of a shell, and never the child itself, whose
+  // process group is orphaned: the kernel then drops the signal unless the
+  // child handles it. Process::Signal(SIGSTOP) stops the child.
   // Errors: as Process::Write.
   absl::Status SendEof();
   absl::Status SendInterrupt();

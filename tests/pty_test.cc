@@ -198,6 +198,37 @@ TEST(PtyTest, SendSuspendReachesTheChildAsASignal) {
               IsOkAndHolds(ExitStatus::Exited(5)));
 }
 
+TEST(PtyTest, SendSuspendStopsAJobOfAShellAndNotTheChild) {
+  auto cat = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
+  auto shell = MustSpawn(OnTerminal(
+      Command({"bash", "-c", "set -m; cat; echo \"job $?\""}), false));
+  for (Process* const process : {cat.get(), shell.get()}) {
+    EXPECT_THAT(process->Write("x\n"), IsOk());
+    AwaitLine(*process, "x");
+
+    EXPECT_THAT(process->pty()->SendSuspend(), IsOk());
+  }
+
+  EXPECT_THAT(shell->out().ReadUntil("job 148\r\n", kNeverReached), IsOk());
+  EXPECT_THAT(cat->Write("y\n"), IsOk());
+  AwaitLine(*cat, "y");
+}
+
+TEST(PtyTest, TypesTheUsualCharacterWhereItsSettingIsOff) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("stty -icanon intr undef quit undef susp undef eof undef; "
+                     "echo ready; head -c 4 | od -An -tx1"),
+      /*echo=*/false));
+  AwaitLine(*process, "ready");
+
+  EXPECT_THAT(process->pty()->SendInterrupt(), IsOk());
+  EXPECT_THAT(process->pty()->SendQuit(), IsOk());
+  EXPECT_THAT(process->pty()->SendSuspend(), IsOk());
+  EXPECT_THAT(process->pty()->SendEof(), IsOk());
+
+  EXPECT_EQ(AllOf(*process), " 03 1c 1a 04\r\n");
+}
+
 TEST(PtyTest, SendQuitReachesTheChildAsASignal) {
   Command command = OnTerminal(Command({"cat"}));
   command.rlimits[RLIMIT_CORE] = {0, 0};
