@@ -30,8 +30,11 @@ class StdinWriter;
 //
 // A terminal is in canonical mode unless the child changes that (programs with
 // line editing do): it passes on whole lines of at most 4,095 bytes, truncates
-// longer lines, and acts on control characters, also those within data. It
-// turns "\n" into "\r\n" in the output.
+// longer lines, and acts on control characters, also those within data: "\x7f",
+// the Backspace key, erases a character of UTF-8. It turns "\n" into "\r\n" in
+// the output. The Enter key is "\r", which the terminal passes on as "\n";
+// programs that read each key, such as redis-cli, may take "\n" for another
+// key.
 //
 // Thread safety: any thread may call anything.
 // Ownership: part of its Process.

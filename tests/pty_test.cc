@@ -214,6 +214,16 @@ TEST(PtyTest, SendSuspendStopsAJobOfAShellAndNotTheChild) {
   AwaitLine(*cat, "y");
 }
 
+TEST(PtyTest, TakesTheKeysOfAPerson) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
+
+  EXPECT_THAT(process->Write("a\xc3\xbc\x7f\xe6\x97\xa5\x7f"
+                             "b\r"),
+              IsOk());
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("ab"));
+}
+
 TEST(PtyTest, TypesTheUsualCharacterWhereItsSettingIsOff) {
   auto process = MustSpawn(OnTerminal(
       Command::Shell("stty -icanon intr undef quit undef susp undef eof undef; "
