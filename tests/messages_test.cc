@@ -150,6 +150,9 @@ constexpr Message kMessages[] = {
     {"ReadMessage", StatusCode::kInvalidArgument,
      "cannot read a message from stdout of echo: a header of a message was "
      "expected, not \"hello\""},
+    {"ReadMessageAtEnd", StatusCode::kOutOfRange,
+     "cannot read a message: cannot read a line from stdout of true: end of "
+     "the output"},
     {"ReadLineAtEnd", StatusCode::kOutOfRange,
      "cannot read a line from stdout of true: end of the output"},
     {"Expect", StatusCode::kDeadlineExceeded,
@@ -616,6 +619,12 @@ const std::map<absl::string_view, Call>& Calls() {
       {"ReadMessage",
        [] {
          auto process = MustSpawn(Command({"echo", "hello"}));
+         MessageReader reader(&process->out());
+         return reader.Read(kNeverReached).status();
+       }},
+      {"ReadMessageAtEnd",
+       [] {
+         auto process = MustSpawn(Command({"true"}));
          MessageReader reader(&process->out());
          return reader.Read(kNeverReached).status();
        }},
