@@ -133,7 +133,7 @@ constexpr Message kMessages[] = {
      "cannot read a line from stdout of sleep: only 0 unread bytes after TIME"},
     {"ReadPartOfLine", StatusCode::kDeadlineExceeded,
      "cannot read a line from stdout of /bin/sh: only 4 unread bytes after "
-     "TIME"},
+     "TIME: \"more\""},
     {"TryReadLine", StatusCode::kUnavailable,
      "cannot read a line from stdout of sleep: only 0 unread bytes yet"},
     {"ReadSome", StatusCode::kDeadlineExceeded,
