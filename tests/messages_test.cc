@@ -156,8 +156,9 @@ constexpr Message kMessages[] = {
     {"ReadLineAtEnd", StatusCode::kOutOfRange,
      "cannot read a line from stdout of true: end of the output"},
     {"Expect", StatusCode::kDeadlineExceeded,
-     "/bin/sh -c 'echo hello; sleep 1000' (pid N): no match of \"login:\" "
-     "after TIME; it is running; 0 unmatched bytes: \"\""},
+     "cat (pid N): no match of \"login:\" after TIME; cat (pid N): it waits "
+     "for "
+     "input on its stdin; 0 unmatched bytes: \"\""},
     {"ExpectAtEnd", StatusCode::kOutOfRange,
      "/bin/sh -c 'echo hello; exit 3' (pid N): no match of \"login:\" before "
      "the end of the output; it has ended: exited with status 3; 6 unmatched "
@@ -637,7 +638,8 @@ const std::map<absl::string_view, Call>& Calls() {
        }},
       {"Expect",
        [] {
-         auto process = MustSpawn(Command::Shell("echo hello; sleep 1000"));
+         auto process = MustSpawn(Command({"cat"}));
+         process->Write("hello\n").IgnoreError();
          AwaitLine(*process, "hello");
          Expect expect(process.get());
          return expect.Await(Pattern::Literal("login:"), kShort).status();
