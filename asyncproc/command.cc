@@ -281,6 +281,10 @@ std::string ExplainEnvironment(const Environment& environment) {
   return text;
 }
 
+std::string ExplainStream(const Command& command, const Stdio& stream) {
+  return command.pty.has_value() ? "terminal" : stream.ToString();
+}
+
 // One line for each attribute that differs from the host's.
 std::string ExplainIdentity(const Command& command) {
   std::string text;
@@ -491,8 +495,9 @@ std::string Command::Explain() const {
       working_directory.empty() ? "the host's"
                                 : internal::PrintableWord(working_directory),
       "\n", "environment: ", ExplainEnvironment(env), "\n",
-      "0 (stdin):   ", in.ToString(), "\n", "1 (stdout):  ", out.ToString(),
-      "\n", "2 (stderr):  ", err.ToString(), "\n");
+      "0 (stdin):   ", ExplainStream(*this, in), "\n",
+      "1 (stdout):  ", ExplainStream(*this, out), "\n",
+      "2 (stderr):  ", ExplainStream(*this, err), "\n");
   for (const auto& [child_fd, host_fd] : pass_fds) {
     std::string number = absl::StrCat(child_fd, ":");
     number.resize(std::max<size_t>(number.size(), 12), ' ');

@@ -8,11 +8,11 @@
 #include <sstream>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/current_activity.h"
 #include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
@@ -38,6 +38,9 @@ constexpr size_t kPiece = 1024 * 1024;
 // kRestPerSearch times its duration.
 constexpr absl::Duration kSilence = absl::Milliseconds(10);
 constexpr int kRestPerSearch = 10;
+
+// A shorter wait is part of a loop, which needs no diagnosis of the child.
+constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
 
 // As string_view::find, but linear for any text, and at the speed of memory.
 size_t Find(absl::string_view text, absl::string_view what, size_t from) {
@@ -73,7 +76,7 @@ Pattern Pattern::Timeout() { return Pattern(Kind::kTimeout, ""); }
 std::string Pattern::ToString() const {
   switch (kind_) {
     case Kind::kLiteral:
-      return absl::StrCat("\"", absl::CHexEscape(text_), "\"");
+      return absl::StrCat("\"", internal::Printable(text_), "\"");
     case Kind::kRegex:
       return absl::StrCat("/", internal::Printable(text_), "/");
     case Kind::kEof:
@@ -269,18 +272,18 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
           status.code(),
           Describe(patterns, absl::StrCat(": ", status.message())));
     }
-    const std::string elapsed = absl::StrCat(
-        " after ",
-        internal::FormatElapsed(std::min(timeout, MonotonicNow() - start)));
+    const absl::Duration waited = std::min(timeout, MonotonicNow() - start);
+    const std::string elapsed =
+        absl::StrCat(" after ", internal::FormatElapsed(waited));
     if (absl::IsCancelled(ended)) {
       return absl::CancelledError(
           Describe(patterns, absl::StrCat(elapsed, ": canceled")));
     }
     if (!ended.ok()) {
-      return absl::DeadlineExceededError(Describe(patterns, elapsed));
+      return absl::DeadlineExceededError(Describe(patterns, elapsed, waited));
     }
     return GiveUp(patterns, Pattern::Kind::kTimeout,
-                  absl::DeadlineExceededError(elapsed));
+                  absl::DeadlineExceededError(elapsed), waited);
   }
 }
 
@@ -351,7 +354,8 @@ std::string Expect::TakeBuffer(size_t keep) {
 
 absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
                                         Pattern::Kind outcome,
-                                        const absl::Status& why) {
+                                        const absl::Status& why,
+                                        absl::Duration waited) {
   for (size_t i = 0; i < patterns.size(); ++i) {
     if (patterns[i].kind() != outcome) continue;
     Expected expected;
@@ -362,36 +366,48 @@ absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
                           : std::string(buffer_->view());
     return expected;
   }
-  return absl::Status(why.code(), Describe(patterns, why.message()));
+  return absl::Status(why.code(), Describe(patterns, why.message(), waited));
 }
 
 std::string Expect::Name() const {
   return child_ != nullptr ? child_->DebugString() : cursor_->name();
 }
 
+std::string Expect::ChildState(absl::Duration waited) const {
+  if (child_ == nullptr) return "";
+  std::ostringstream state;
+  state << "; it ";
+  const absl::StatusOr<ExitStatus> status = child_->Wait(WNOHANG);
+  if (status.ok()) {
+    state << "has ended: " << *status;
+  } else if (!child_->IsAlive()) {
+    state << "has ended";
+  } else if (const std::string activity =
+                 waited < kWorthDiagnosing ? ""
+                                           : internal::CurrentActivity(*child_);
+             !activity.empty()) {
+    return absl::StrCat("; ", activity);
+  } else {
+    state << "is " << child_->state();
+  }
+  return state.str();
+}
+
 std::string Expect::Describe(const std::vector<Pattern>& patterns,
-                             absl::string_view why) const {
+                             absl::string_view why,
+                             absl::Duration waited) const {
   const absl::string_view text = buffer_->view();
   const absl::string_view last =
       text.substr(text.size() - std::min(text.size(), kShown));
-  std::ostringstream child;
-  if (child_ != nullptr) {
-    child << "; it ";
-    const absl::StatusOr<ExitStatus> status = child_->Wait(WNOHANG);
-    if (status.ok()) {
-      child << "has ended: " << *status;
-    } else {
-      child << "is " << child_->state();
-    }
-  }
   return absl::StrCat(
       Name(), ": no match of ",
       absl::StrJoin(patterns, ", ",
                     [](std::string* out, const Pattern& pattern) {
                       out->append(pattern.ToString());
                     }),
-      why, child.str(), "; ", last.size() < text.size() ? "the last of " : "",
-      text.size(), " unmatched bytes: \"", absl::CHexEscape(last), "\"");
+      why, ChildState(waited), "; ",
+      last.size() < text.size() ? "the last of " : "", text.size(),
+      " unmatched bytes: \"", internal::Printable(last), "\"");
 }
 
 }  // namespace asyncproc

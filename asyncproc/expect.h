@@ -114,8 +114,9 @@ class Expect {
 
   // Errors: kDeadlineExceeded if nothing has matched and Timeout() is not among
   // the patterns; kOutOfRange if the output has ended and Eof() is not among
-  // them. Both messages name the child, the patterns, its state and the text
-  // that arrived instead; neither takes any text. kInvalidArgument for an
+  // them. Both messages name the child, the patterns, its state (at a deadline
+  // after 10 ms or more, its diagnosis: see Diagnose) and the text that arrived
+  // instead; neither takes any text. kInvalidArgument for an
   // empty list, an empty literal or an invalid regular expression.
   // kResourceExhausted if the text without a match has reached the limit, or
   // there is no memory for more: nothing is lost, and the next call goes on
@@ -154,12 +155,16 @@ class Expect {
   Expected Take(const Search& search);
   absl::StatusOr<Expected> GiveUp(const std::vector<Pattern>& patterns,
                                   Pattern::Kind outcome,
-                                  const absl::Status& why);
+                                  const absl::Status& why,
+                                  absl::Duration waited = absl::ZeroDuration());
   // The child, or the stream, for messages.
   std::string Name() const;
+  // What a message says about the child, after a wait of that length.
+  std::string ChildState(absl::Duration waited) const;
   // The message of an Await that fails; `why` follows the patterns.
   std::string Describe(const std::vector<Pattern>& patterns,
-                       absl::string_view why) const;
+                       absl::string_view why,
+                       absl::Duration waited = absl::ZeroDuration()) const;
 
   Child* const child_;                // May be null.
   Process* const process_ = nullptr;  // The same child, or null.

@@ -4,21 +4,23 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/text/prefixed.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
 using internal::DeadlineAfter;
 using internal::MonotonicNow;
+using internal::Prefixed;
 
 namespace {
 
+constexpr char kCannot[] = "cannot read a message";
 constexpr char kLength[] = "content-length";
 constexpr size_t kMostQuoted = 80;
 
@@ -32,7 +34,7 @@ constexpr size_t kMostSkippedLate = 64 * 1024;
 
 std::string Quote(absl::string_view text) {
   const bool cut = text.size() > kMostQuoted;
-  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kMostQuoted)),
+  return absl::StrCat("\"", internal::Printable(text.substr(0, kMostQuoted)),
                       cut ? "\"..." : "\"");
 }
 
@@ -91,7 +93,7 @@ absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
         absl::StrCat("the output ends ", cursor_.Peek().size(),
                      " bytes into a message of ", *length_)));
   }
-  if (!body.ok()) return body.status();
+  if (!body.ok()) return Prefixed(kCannot, body.status());
   length_.reset();
   return FramedMessage{std::exchange(headers_, {}), *std::move(body)};
 }
@@ -105,7 +107,7 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
       return Broken(absl::DataLossError(
           "the output ends in the middle of a message's headers"));
     }
-    if (!line.ok()) return line.status();
+    if (!line.ok()) return Prefixed(kCannot, line.status());
     absl::string_view header = *line;
     if (headers_.empty() && IsOtherText(&header)) {
       // ReadLine returns lines that have arrived without a look at the clock,
@@ -113,7 +115,7 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
       absl::Status late = internal::CheckWaitScopes();
       if (MonotonicNow() >= deadline) {
         late = absl::DeadlineExceededError(
-            absl::StrCat("cannot read a message from ", cursor_.name(),
+            absl::StrCat(kCannot, " from ", cursor_.name(),
                          ": none is complete at the deadline"));
       }
       if (!late.ok()) skipped_late += line->size() + 1;
@@ -189,8 +191,7 @@ absl::Status MessageReader::CheckLength() {
 }
 
 absl::Status MessageReader::Broken(const absl::Status& status) {
-  broken_ = internal::Prefixed(
-      absl::StrCat("cannot read a message from ", cursor_.name()), status);
+  broken_ = Prefixed(absl::StrCat(kCannot, " from ", cursor_.name()), status);
   return broken_;
 }
 

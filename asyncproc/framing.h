@@ -61,6 +61,9 @@ struct MessageReaderOptions {
 //   if (!reply.ok()) return reply.status();
 //   Use(reply->body);
 //
+// The child's streams are pipes or sockets: a terminal would change the bytes,
+// and wait for the end of a line.
+//
 // A body may have any bytes, and any length up to `largest`. Header names are
 // case-insensitive, and headers may be in any order. A lone "\n" ends a header
 // line as "\r\n" does. A message may have 100 headers, of 64 KiB in all.

@@ -13,6 +13,7 @@
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -22,6 +23,9 @@ using internal::MonotonicNow;
 using internal::OutputBuffer;
 
 namespace {
+
+// Bytes of unread text that an error message shows.
+constexpr size_t kShown = 200;
 
 const absl::Status& StatusOf(const absl::Status& status) { return status; }
 const absl::Status& StatusOf(const absl::StatusOr<std::string>& read) {
@@ -59,9 +63,14 @@ auto OutputCursor::ReadPart(absl::string_view part, absl::Duration timeout,
   if (absl::IsDeadlineExceeded(why)) {
     // A WithTimeout may end the call before its own timeout.
     const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
-    why = absl::DeadlineExceededError(
-        absl::StrCat("only ", Available(), " unread bytes after ",
-                     internal::FormatElapsed(elapsed)));
+    const size_t unread = Available();
+    const std::string last = buffer_->LastUnread(cursor_, kShown);
+    why = absl::DeadlineExceededError(absl::StrCat(
+        "only ", unread, " unread bytes after ",
+        internal::FormatElapsed(elapsed), last.empty() ? "" : ": ",
+        last.size() < unread ? "..." : "",
+        last.empty() ? ""
+                     : absl::StrCat("\"", internal::Printable(last), "\"")));
   }
   return internal::Prefixed(
       absl::StrCat("cannot read ", part, " from ", buffer_->name()), why);

@@ -54,7 +54,8 @@ enum class From {
 // Blocking: only the methods that take a duration block, and no longer than
 // that. With absl::InfiniteDuration() they wait for the end of the stream at
 // most.
-// Errors of methods that wait: kDeadlineExceeded, with nothing taken;
+// Errors of methods that wait: kDeadlineExceeded, with nothing taken, and with
+// the last unread text: for example, a prompt, which has no line end;
 // kOutOfRange at the end of the stream; kResourceExhausted when the line, the
 // text up to the delimiter or the number of bytes does not fit into the bound
 // of the stream, or memory ran out; kInvalidArgument.

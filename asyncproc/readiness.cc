@@ -17,11 +17,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/proc/current_activity.h"
 #include "asyncproc/internal/proc/listeners.h"
 #include "asyncproc/internal/text/control_sequences.h"
 #include "asyncproc/internal/text/elapsed.h"
@@ -460,13 +459,9 @@ class ReadinessWait {
                            child_.err().LastLines("stderr")));
   }
 
-  // The current activity of each process of the child.
   std::string Diagnosed() const {
-    std::vector<std::string> texts;
-    for (Process* const process : child_.processes()) {
-      if (process->IsAlive()) texts.push_back(Diagnose(*process).ToString());
-    }
-    return texts.empty() ? "it has not ended" : absl::StrJoin(texts, "; ");
+    const std::string activity = internal::CurrentActivity(child_);
+    return activity.empty() ? "it has not ended" : activity;
   }
 
   Child& child_;

@@ -358,7 +358,7 @@ std::string Repl::Question() {
 bool Repl::WaitsForStdin() {
   return process_ != nullptr && dialect_.typed.empty() &&
          (dialect_.channel || !dialect_.prompt.empty()) &&
-         process_->command().in.kind() == Stdio::Kind::kPipe &&
+         process_->command().in.HasHostEnd() &&
          child_->Flush(absl::ZeroDuration()).ok() &&
          WaitsFor(Diagnose(*process_),
                   internal::DescriptorTarget(process_->pid(), STDIN_FILENO));

@@ -211,10 +211,10 @@ class Repl {
   // From now on, Eval calls `answer` when the program, or a child for which it
   // waits, waits for its stdin in the middle of a statement. That is the case
   // if command.in is Stdio::Pipe(), which most dialects change to
-  // Stdio::Null(); not for sqlite3, psql and redis-cli, which take commands
-  // from stdin. It shows within a second; a program that waits for other things
-  // at the same time, as node mostly does, is not found to wait. In a replay
-  // there is no program, so nothing asks.
+  // Stdio::Null(), or Stdio::Socket(); not for sqlite3, psql and redis-cli,
+  // which take commands from stdin. It shows within a second; a program that
+  // waits for other things at the same time, as node mostly does, is not found
+  // to wait. In a replay there is no program, so nothing asks.
   //
   // `answer` runs on the thread that calls Eval, and under no lock. It must not
   // call this Repl. The time that it takes is part of the time of Eval.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/io/line_discipline.h"
 #include "asyncproc/internal/io/stdin_writer.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/text/prefixed.h"
@@ -85,9 +86,15 @@ absl::StatusOr<bool> Terminal::Echo() const {
 absl::Status Terminal::AwaitEcho(bool echo, absl::Duration timeout) {
   const absl::Time deadline = internal::DeadlineAfter(timeout);
   for (;;) {
+    const bool ended = input_->ChildHasExited();
     const absl::StatusOr<bool> now = Echo();
     if (!now.ok()) return now.status();
     if (*now == echo) return absl::OkStatus();
+    if (ended) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the echo of the terminal of ", child_, " stays ",
+                       *now ? "on" : "off", ": the child has ended"));
+    }
     const absl::Duration left = deadline - internal::MonotonicNow();
     if (left <= absl::ZeroDuration()) {
       return absl::DeadlineExceededError(absl::StrCat(
@@ -118,7 +125,7 @@ absl::Status Terminal::SendControl(int index) {
   if (!settings.ok()) return settings.status();
   return internal::Prefixed(
       absl::StrCat("cannot type into ", child_),
-      input_->TypeControl(static_cast<char>(settings->c_cc[index])));
+      input_->TypeControl(internal::ControlCharacter(*settings, index)));
 }
 
 }  // namespace asyncproc

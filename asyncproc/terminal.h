@@ -30,8 +30,11 @@ class StdinWriter;
 //
 // A terminal is in canonical mode unless the child changes that (programs with
 // line editing do): it passes on whole lines of at most 4,095 bytes, truncates
-// longer lines, and acts on control characters, also those within data. It
-// turns "\n" into "\r\n" in the output.
+// longer lines, and acts on control characters, also those within data: "\x7f",
+// the Backspace key, erases a character of UTF-8. It turns "\n" into "\r\n" in
+// the output. The Enter key is "\r", which the terminal passes on as "\n";
+// programs that read each key, such as redis-cli, may take "\n" for another
+// key.
 //
 // Thread safety: any thread may call anything.
 // Ownership: part of its Process.
@@ -48,12 +51,20 @@ class Terminal {
   absl::StatusOr<bool> Echo() const;
   // Waits until the echo setting equals `echo`: programs that ask for a
   // password turn echo off first, and drop earlier typed input.
-  // Errors: kDeadlineExceeded.
+  // Errors: kDeadlineExceeded; kFailedPrecondition as soon as the child ends.
   absl::Status AwaitEcho(bool echo, absl::Duration timeout);
 
   // Types a control character, after all written data: end-of-file (^D; typed
   // twice if the line is not empty), interrupt (^C), quit (^\), and suspend
-  // (^Z). The characters are those in the settings of the terminal.
+  // (^Z). The characters are those in the settings of the terminal; where a
+  // setting is off, as in programs that read each key, the character is the one
+  // in parentheses.
+  //
+  // The terminal sends the signal to its foreground process group at that
+  // moment: wait until a shell has started a job, by a text that the job
+  // writes. ^Z stops the jobs of a shell, and never the child itself, whose
+  // process group is orphaned: the kernel then drops the signal unless the
+  // child handles it. Process::Signal(SIGSTOP) stops the child.
   // Errors: as Process::Write.
   absl::Status SendEof();
   absl::Status SendInterrupt();

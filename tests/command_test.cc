@@ -280,6 +280,8 @@ TEST(CommandTest, ExplainsTheStart) {
 TEST(CommandTest, ExplainsATerminal) {
   Command command({"true"});
   command.pty = Pty{24, 80};
+  EXPECT_THAT(command.Explain(), HasSubstr("0 (stdin):   terminal\n"));
+  EXPECT_THAT(command.Explain(), HasSubstr("2 (stderr):  terminal\n"));
   EXPECT_THAT(command.Explain(), HasSubstr("24 rows, 80 columns, echo\n"));
   EXPECT_THAT(command.Explain(), HasSubstr("session:     its own\n"));
 

@@ -107,7 +107,21 @@ TEST_F(ExpectTest, FailsWithThePatternsTheTextAndTheChild) {
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(),
               AllOf(HasSubstr("\"li\\n\", /re+/"), HasSubstr("a\\tb\\x01"),
-                    HasSubstr("cat (pid "), HasSubstr("running")));
+                    HasSubstr("cat (pid "),
+                    HasSubstr("it waits for input on its stdin")));
+}
+
+TEST_F(ExpectTest, ShowsUtf8InItsErrors) {
+  Say("Schl\xc3\xbcssel: \"a\"");
+  AwaitArrival("\"a\"");
+
+  EXPECT_THAT(
+      expect_
+          .Await(Pattern::Literal("gr\xc3\xbc\xc3\x9f"), absl::ZeroDuration())
+          .status()
+          .message(),
+      AllOf(HasSubstr("no match of \"gr\xc3\xbc\xc3\x9f\""),
+            HasSubstr("\"Schl\xc3\xbcssel: \"a\"\"")));
 }
 
 // EXP-04

@@ -133,7 +133,7 @@ constexpr Message kMessages[] = {
      "cannot read a line from stdout of sleep: only 0 unread bytes after TIME"},
     {"ReadPartOfLine", StatusCode::kDeadlineExceeded,
      "cannot read a line from stdout of /bin/sh: only 4 unread bytes after "
-     "TIME"},
+     "TIME: \"more\""},
     {"TryReadLine", StatusCode::kUnavailable,
      "cannot read a line from stdout of sleep: only 0 unread bytes yet"},
     {"ReadSome", StatusCode::kDeadlineExceeded,
@@ -150,11 +150,15 @@ constexpr Message kMessages[] = {
     {"ReadMessage", StatusCode::kInvalidArgument,
      "cannot read a message from stdout of echo: a header of a message was "
      "expected, not \"hello\""},
+    {"ReadMessageAtEnd", StatusCode::kOutOfRange,
+     "cannot read a message: cannot read a line from stdout of true: end of "
+     "the output"},
     {"ReadLineAtEnd", StatusCode::kOutOfRange,
      "cannot read a line from stdout of true: end of the output"},
     {"Expect", StatusCode::kDeadlineExceeded,
-     "/bin/sh -c 'echo hello; sleep 1000' (pid N): no match of \"login:\" "
-     "after TIME; it is running; 0 unmatched bytes: \"\""},
+     "cat (pid N): no match of \"login:\" after TIME; cat (pid N): it waits "
+     "for "
+     "input on its stdin; 0 unmatched bytes: \"\""},
     {"ExpectAtEnd", StatusCode::kOutOfRange,
      "/bin/sh -c 'echo hello; exit 3' (pid N): no match of \"login:\" before "
      "the end of the output; it has ended: exited with status 3; 6 unmatched "
@@ -619,6 +623,12 @@ const std::map<absl::string_view, Call>& Calls() {
          MessageReader reader(&process->out());
          return reader.Read(kNeverReached).status();
        }},
+      {"ReadMessageAtEnd",
+       [] {
+         auto process = MustSpawn(Command({"true"}));
+         MessageReader reader(&process->out());
+         return reader.Read(kNeverReached).status();
+       }},
       {"ReadLineAtEnd",
        [] {
          return MustSpawn(Command({"true"}))
@@ -628,7 +638,8 @@ const std::map<absl::string_view, Call>& Calls() {
        }},
       {"Expect",
        [] {
-         auto process = MustSpawn(Command::Shell("echo hello; sleep 1000"));
+         auto process = MustSpawn(Command({"cat"}));
+         process->Write("hello\n").IgnoreError();
          AwaitLine(*process, "hello");
          Expect expect(process.get());
          return expect.Await(Pattern::Literal("login:"), kShort).status();

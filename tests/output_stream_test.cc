@@ -805,17 +805,18 @@ TEST(OutputStreamTest, GoesOnWhenItWasGivenUp) {
 
 TEST(OutputStreamTest, ShowsTheLastLinesForMessages) {
   auto process =
-      MustSpawn(Command::Shell("seq 1000; printf 'a\\tb\\n\\n'; read x"));
+      MustSpawn(Command::Shell("seq 997; printf 'a\\r\\nb\\303\\274\\n'; "
+                               "printf '\"a\"\\tb\\n\\n'; read x"));
   EXPECT_EQ(process->err().LastLines("stderr"), "");
   auto watcher = process->out().NewCursor();
   EXPECT_THAT(watcher.ReadUntil("b\n\n", kNeverReached), IsOk());
 
   EXPECT_EQ(process->out().LastLines("stdout"),
-            "; last of stdout: '997', '998', '999', '1000', 'a\\tb'");
+            "; last of stdout: '996', '997', 'a', 'b\xc3\xbc', '\"a\"\\tb'");
 
   // The last lines stay available after a reader has taken them.
   process->Read();
-  EXPECT_THAT(process->out().LastLines("it"), HasSubstr("last of it: '997'"));
+  EXPECT_THAT(process->out().LastLines("it"), HasSubstr("last of it: '996'"));
 }
 
 // BIG-06

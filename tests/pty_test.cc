@@ -96,6 +96,18 @@ TEST(PtyTest, AwaitEchoWaitsForTheProgramThatAsksForAPassword) {
   EXPECT_EQ(AllOf(*process), "go\r\ngot hunter2\r\n");
 }
 
+TEST(PtyTest, AwaitEchoEndsWithTheChild) {
+  auto process =
+      MustSpawn(OnTerminal(Command::Shell("stty -echo; read x; exit 3")));
+  EXPECT_THAT(process->pty()->AwaitEcho(false, kNeverReached), IsOk());
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  EXPECT_THAT(process->pty()->AwaitEcho(true, kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+
+  EXPECT_THAT(process->pty()->AwaitEcho(false, kNeverReached), IsOk());
+}
+
 TEST(PtyTest, SetEchoTurnsItOffAndOn) {
   auto process = MustSpawn(OnTerminal(Command({"cat"})));
 
@@ -184,6 +196,47 @@ TEST(PtyTest, SendSuspendReachesTheChildAsASignal) {
   EXPECT_THAT(process->out().ReadUntil("suspended", kNeverReached), IsOk());
   EXPECT_THAT(process->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(5)));
+}
+
+TEST(PtyTest, SendSuspendStopsAJobOfAShellAndNotTheChild) {
+  auto cat = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
+  auto shell = MustSpawn(OnTerminal(
+      Command({"bash", "-c", "set -m; cat; echo \"job $?\""}), false));
+  for (Process* const process : {cat.get(), shell.get()}) {
+    EXPECT_THAT(process->Write("x\n"), IsOk());
+    AwaitLine(*process, "x");
+
+    EXPECT_THAT(process->pty()->SendSuspend(), IsOk());
+  }
+
+  EXPECT_THAT(shell->out().ReadUntil("job 148\r\n", kNeverReached), IsOk());
+  EXPECT_THAT(cat->Write("y\n"), IsOk());
+  AwaitLine(*cat, "y");
+}
+
+TEST(PtyTest, TakesTheKeysOfAPerson) {
+  auto process = MustSpawn(OnTerminal(Command({"cat"}), /*echo=*/false));
+
+  EXPECT_THAT(process->Write("a\xc3\xbc\x7f\xe6\x97\xa5\x7f"
+                             "b\r"),
+              IsOk());
+
+  EXPECT_THAT(process->out().ReadLine(kNeverReached), IsOkAndHolds("ab"));
+}
+
+TEST(PtyTest, TypesTheUsualCharacterWhereItsSettingIsOff) {
+  auto process = MustSpawn(OnTerminal(
+      Command::Shell("stty -icanon intr undef quit undef susp undef eof undef; "
+                     "echo ready; head -c 4 | od -An -tx1"),
+      /*echo=*/false));
+  AwaitLine(*process, "ready");
+
+  EXPECT_THAT(process->pty()->SendInterrupt(), IsOk());
+  EXPECT_THAT(process->pty()->SendQuit(), IsOk());
+  EXPECT_THAT(process->pty()->SendSuspend(), IsOk());
+  EXPECT_THAT(process->pty()->SendEof(), IsOk());
+
+  EXPECT_EQ(AllOf(*process), " 03 1c 1a 04\r\n");
 }
 
 TEST(PtyTest, SendQuitReachesTheChildAsASignal) {

@@ -856,6 +856,50 @@ TEST(QuestionsTest, IsTheOutputSinceTheAnswerBefore) {
   EXPECT_THAT(questions, testing::ElementsAre("a? ", "b? "));
 }
 
+// The streams are one socket for stdin alone, or for stdin and stdout.
+class SocketQuestionTest : public testing::TestWithParam<bool> {
+ protected:
+  static std::unique_ptr<Repl> StartOnSocket(ReplDialect dialect) {
+    dialect.command.in = Stdio::Socket();
+    if (GetParam()) dialect.command.out = Stdio::ToStdin();
+    return MustStart(dialect);
+  }
+};
+
+TEST_P(SocketQuestionTest, IsAnsweredByAFunction) {
+  for (ReplDialect (*dialect)() : {PythonDialect, BashDialect}) {
+    const bool is_python = dialect == PythonDialect;
+    auto repl = StartOnSocket(dialect());
+    repl->set_on_question([](absl::string_view question) {
+      return absl::StrCat(question, "42\n");
+    });
+
+    EXPECT_EQ(
+        MustEval(*repl, is_python ? "print(input('n? '))"
+                                  : "printf 'n? '; read -r x; echo \"$x\"")
+            .out,
+        "n? n? 42\n");
+  }
+}
+
+TEST_P(SocketQuestionTest, IsInTheErrorAfterATimeout) {
+  auto python = StartOnSocket(PythonDialect());
+
+  EXPECT_THAT(
+      python->Eval("input('n? ')", absl::Seconds(1) * kSlowness).status(),
+      testing::AllOf(
+          HasCode(absl::StatusCode::kDeadlineExceeded),
+          testing::Property(&absl::Status::message,
+                            HasSubstr("; it waited for its stdin"))));
+  EXPECT_EQ(MustEval(*python, "6*7").out, "42\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Sockets, SocketQuestionTest, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& info) {
+                           return std::string(info.param ? "StdinAndStdout"
+                                                         : "Stdin");
+                         });
+
 TEST(QuestionsTest, EndsItsStatementWhenItIsInterrupted) {
   ReplDialect dialect = BashDialect();
   dialect.command.in = Stdio::Pipe();

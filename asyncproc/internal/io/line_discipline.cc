@@ -1,6 +1,7 @@
 #include "asyncproc/internal/io/line_discipline.h"
 
 #include <termios.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 
@@ -18,6 +19,22 @@ bool EndsLine(const termios& settings, char c) {
 }
 
 }  // namespace
+
+char ControlCharacter(const termios& settings, int index) {
+  if (settings.c_cc[index] != _POSIX_VDISABLE) {
+    return static_cast<char>(settings.c_cc[index]);
+  }
+  switch (index) {
+    case VINTR:
+      return '\3';
+    case VQUIT:
+      return '\34';
+    case VSUSP:
+      return '\32';
+    default:
+      return '\4';
+  }
+}
 
 absl::Status LineDiscipline::Type(int fd, absl::string_view data) {
   termios settings = {};
@@ -45,11 +62,9 @@ absl::Status LineDiscipline::Type(int fd, absl::string_view data) {
 
 std::string LineDiscipline::EndOfInput(int fd) const {
   termios settings = {};
-  char eof = '\4';
-  if (tcgetattr(fd, &settings) == 0) {
-    eof = static_cast<char>(settings.c_cc[VEOF]);
-  }
-  return std::string(line_length_ > 0 ? 2 : 1, eof);
+  tcgetattr(fd, &settings);  // On failure, all characters are off.
+  return std::string(line_length_ > 0 ? 2 : 1,
+                     ControlCharacter(settings, VEOF));
 }
 
 }  // namespace asyncproc::internal

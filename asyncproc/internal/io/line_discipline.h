@@ -1,6 +1,8 @@
 #ifndef ASYNCPROC_INTERNAL_IO_LINE_DISCIPLINE_H_
 #define ASYNCPROC_INTERNAL_IO_LINE_DISCIPLINE_H_
 
+#include <termios.h>
+
 #include <cstddef>
 #include <string>
 
@@ -8,6 +10,10 @@
 #include "absl/strings/string_view.h"
 
 namespace asyncproc::internal {
+
+// The character of `index` (VINTR, VQUIT, VSUSP or VEOF) in `settings`. Where a
+// program has turned it off, the character that the key sends: ^C, ^\, ^Z, ^D.
+char ControlCharacter(const termios& settings, int index);
 
 // Tracks the line that is being typed into a terminal. In canonical mode, the
 // kernel silently truncates a line that is too long, and recognizes an

@@ -6,12 +6,13 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc::internal {
@@ -639,6 +640,12 @@ void OutputBuffer::AwaitFinished() {
   if (wake_ != nullptr) mu_.Await(absl::Condition(&finished_));
 }
 
+std::string OutputBuffer::LastUnread(CursorRef cursor, size_t most) const {
+  MutexLock lock(mu_);
+  return recent_.substr(recent_.size() -
+                        std::min({recent_.size(), Unread(*cursor), most}));
+}
+
 std::string OutputBuffer::LastLines(absl::string_view name) const {
   MutexLock lock(mu_);
   const absl::string_view recent = absl::string_view(recent_).substr(
@@ -652,7 +659,8 @@ std::string OutputBuffer::LastLines(absl::string_view name) const {
       "; last of ", name, ": ",
       absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(first), lines.end(),
                     ", ", [](std::string* out, absl::string_view line) {
-                      absl::StrAppend(out, "'", absl::CHexEscape(line), "'");
+                      absl::ConsumeSuffix(&line, "\r");  // Of a terminal.
+                      absl::StrAppend(out, "'", Printable(line), "'");
                     }));
 }
 

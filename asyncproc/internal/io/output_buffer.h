@@ -188,6 +188,10 @@ class OutputBuffer {
   // once when no producer can be woken.
   void AwaitFinished() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // For messages: the last bytes of those that Read would return, at most
+  // `most` and no more than are kept for messages.
+  std::string LastUnread(CursorRef cursor, size_t most) const
+      ABSL_LOCKS_EXCLUDED(mu_);
   // For messages: "; last of stdout: 'one', 'two'", with the last lines that
   // arrived, taken or not, with control characters escaped. Empty when no bytes
   // have arrived.

@@ -117,6 +117,8 @@ class StdinWriter {
 
   // The bytes that Write took and that will never reach the pipe.
   uint64_t undelivered() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether the child has ended.
+  bool ChildHasExited() const { return end_.HasExited(); }
   // The number of queued bytes.
   size_t pending() const ABSL_LOCKS_EXCLUDED(mu_);
 

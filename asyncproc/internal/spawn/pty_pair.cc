@@ -71,9 +71,9 @@ absl::StatusOr<PtyPair> MakePty(const Pty& options) {
   if (absl::Status status = SetSize(pair->slave, options); !status.ok()) {
     return status;
   }
-  if (options.echo) return pair;
-  absl::Status status = ChangeSettings(pair->slave, [](termios& settings) {
-    settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  absl::Status status = ChangeSettings(pair->slave, [&](termios& settings) {
+    settings.c_iflag |= IUTF8;  // An erase removes a whole character.
+    if (!options.echo) settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   });
   if (!status.ok()) return status;
   return pair;
