@@ -124,6 +124,19 @@ TEST(ByteQueueTest, IsMovedWithItsBytes) {
   EXPECT_EQ(assigned.view().data(), data);
 }
 
+// A large queue grows by whole huge pages, less some bytes for malloc.
+TEST(ByteQueueTest, HasRoomForAsManyBytesAsAreReserved) {
+  for (size_t size = 6 * kMebibyte - 130; size < 6 * kMebibyte + 3; ++size) {
+    ByteQueue queue;
+    ASSERT_NE(queue.Reserve(2 * kMebibyte), nullptr);
+
+    ASSERT_NE(queue.Reserve(size), nullptr);
+
+    ASSERT_GE(queue.capacity(), size);
+    ASSERT_LE(queue.capacity(), size + 2 * kMebibyte);
+  }
+}
+
 // As the buffer of a stream with OutputBound::DropOldest.
 TEST(ByteQueueTest, NeedsTwiceTheBytesThatItKeeps) {
   constexpr size_t kKept = 8 << 20;
