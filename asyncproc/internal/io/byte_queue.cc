@@ -52,17 +52,21 @@ ByteQueue::~ByteQueue() { free(data_); }
 char* ByteQueue::Reserve(size_t size) {
   if (capacity_ - end_ >= size) return data_ + end_;
   // Moving the bytes to the front costs at most two copies of each byte taken.
-  // A queue whose size stays the same so needs at most twice that size.
   if (begin_ >= this->size() / 2 && capacity_ - this->size() >= size) {
     memmove(data_, data_ + begin_, this->size());
     end_ -= std::exchange(begin_, 0);
     return data_ + end_;
   }
-  size_t capacity = std::max(capacity_ * 2, end_ + size);
+  // After this growth, the next bytes can move to the front. A queue of
+  // constant size needs at most twice that size.
+  const size_t needed = end_ + size;
+  size_t capacity = std::max(
+      needed, begin_ == 0 ? capacity_ * 2 : this->size() * 3 / 2 + size);
   if (capacity_ >= kHugePage) {
     // Linux 6.7 and newer align a block of whole huge pages.
-    const size_t block = capacity + kMallocData + kHugePage - 1;
-    capacity = block - block % kHugePage - kMallocData;
+    size_t block = (capacity + kHugePage / 2) / kHugePage * kHugePage;
+    if (block - kMallocData < needed) block += kHugePage;
+    capacity = block - kMallocData;
   }
   char* const data = static_cast<char*>(realloc(data_, capacity));
   if (data == nullptr) return nullptr;
