@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
@@ -42,6 +43,36 @@ bool MakeOwn(int fd) {
          (fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0);
 }
 
+// The events of a recording. Their data is in one block of memory, which grows
+// faster than many small ones: see ByteQueue.
+class Events {
+ public:
+  bool empty() const { return events_.empty(); }
+
+  // False when there is no memory.
+  bool Add(TranscriptEvent event, absl::string_view data) {
+    if (!data_.Append(data)) return false;
+    events_.push_back({std::move(event), data.size()});
+    return true;
+  }
+
+  std::vector<TranscriptEvent> ToVector() const {
+    std::vector<TranscriptEvent> events;
+    events.reserve(events_.size());
+    size_t begin = 0;
+    for (const auto& [event, size] : events_) {
+      events.push_back(event);
+      events.back().data = std::string(data_.view().substr(begin, size));
+      begin += size;
+    }
+    return events;
+  }
+
+ private:
+  std::vector<std::pair<TranscriptEvent, size_t>> events_;
+  internal::ByteQueue data_;
+};
+
 }  // namespace
 
 struct Recorder::Core {
@@ -52,7 +83,8 @@ struct Recorder::Core {
         fd(std::move(fd)),
         writer(std::move(writer)) {}
 
-  void Note(TranscriptEvent event) ABSL_LOCKS_EXCLUDED(mu);
+  void Note(TranscriptEvent event, absl::string_view data = "")
+      ABSL_LOCKS_EXCLUDED(mu);
   void NoteData(TranscriptEvent::Kind kind, absl::string_view data);
   absl::Status Close() ABSL_LOCKS_EXCLUDED(mu);
   // The body of the thread: writes the events until the recorder is closed.
@@ -75,7 +107,7 @@ struct Recorder::Core {
   absl::Time begin ABSL_GUARDED_BY(mu);  // On MonotonicNow's clock.
   TranscriptHeader header ABSL_GUARDED_BY(mu);
   // To a file: the events that have not been written yet.
-  std::vector<TranscriptEvent> events ABSL_GUARDED_BY(mu);
+  Events events ABSL_GUARDED_BY(mu);
   absl::Status failure ABSL_GUARDED_BY(mu);
 
   absl::Mutex closing;
@@ -159,18 +191,18 @@ void Recorder::OnStartFailed() {
   core_->started = false;
 }
 
-void Recorder::Core::Note(TranscriptEvent event) {
+void Recorder::Core::Note(TranscriptEvent event, absl::string_view data) {
   internal::MutexLock lock(mu);
   if (closed || !started || !failure.ok()) return;
   event.time = absl::Trunc(MonotonicNow() - begin, absl::Microseconds(1));
-  events.push_back(std::move(event));
+  if (events.Add(std::move(event), data)) return;
+  failure = absl::ResourceExhaustedError("no memory to record any more");
 }
 
 void Recorder::Core::NoteData(Kind kind, absl::string_view data) {
   TranscriptEvent event;
   event.kind = kind;
-  event.data = std::string(data);
-  Note(std::move(event));
+  Note(std::move(event), data);
 }
 
 void Recorder::Mark(absl::string_view label) {
@@ -220,18 +252,14 @@ void Recorder::OnResize(int rows, int columns) {
 void Recorder::OnExit(const absl::StatusOr<ExitStatus>& status) {
   TranscriptEvent event;
   event.kind = Kind::kExit;
-  if (status.ok()) {
-    event.status = *status;
-  } else {
-    event.data = std::string(status.status().message());
-  }
-  core_->Note(std::move(event));
+  if (status.ok()) event.status = *status;
+  core_->Note(std::move(event), status.status().message());
 }
 
 Transcript Recorder::transcript() const {
   internal::MutexLock lock(core_->mu);
   if (core_->to_file) return {};
-  return {core_->header, core_->events};
+  return {core_->header, core_->events.ToVector()};
 }
 
 absl::Status Recorder::Core::Close() {
@@ -255,24 +283,26 @@ void Recorder::Core::WriteAll() {
   };
   bool begun = false;
   for (bool last = false; !last;) {
-    std::vector<TranscriptEvent> taken;
+    Events taken;
     TranscriptHeader first;
     {
       internal::MutexLock lock(mu);
       mu.Await(absl::Condition(&due));
       last = closed;
-      taken.swap(events);
+      taken = std::exchange(events, {});
       first = header;
     }
     std::string lines;
     if (!std::exchange(begun, true)) lines = writer->Begin(first);
-    for (const TranscriptEvent& event : taken) lines += writer->Write(event);
+    for (const TranscriptEvent& event : taken.ToVector()) {
+      lines += writer->Write(event);
+    }
     if (last) lines += writer->End();
     absl::Status status = Write(lines);
     if (status.ok()) continue;
     internal::MutexLock lock(mu);
     failure = std::move(status);
-    events.clear();
+    events = {};
     return;
   }
 }

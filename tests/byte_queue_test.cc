@@ -124,18 +124,36 @@ TEST(ByteQueueTest, IsMovedWithItsBytes) {
   EXPECT_EQ(assigned.view().data(), data);
 }
 
+// A large queue grows by whole huge pages, less some bytes for malloc.
+TEST(ByteQueueTest, HasRoomForAsManyBytesAsAreReserved) {
+  for (size_t size = 6 * kMebibyte - 130; size < 6 * kMebibyte + 3; ++size) {
+    ByteQueue queue;
+    ASSERT_NE(queue.Reserve(2 * kMebibyte), nullptr);
+
+    ASSERT_NE(queue.Reserve(size), nullptr);
+
+    ASSERT_GE(queue.capacity(), size);
+    ASSERT_LE(queue.capacity(), size + 2 * kMebibyte);
+  }
+}
+
 // As the buffer of a stream with OutputBound::DropOldest.
 TEST(ByteQueueTest, NeedsTwiceTheBytesThatItKeeps) {
-  constexpr size_t kKept = 8 << 20;
-  const std::string chunk(60'000, 'x');
-  ByteQueue queue;
-  for (size_t written = 0; written < 10 * kKept; written += chunk.size()) {
-    ASSERT_TRUE(queue.Append(chunk));
-    if (queue.size() > kKept) queue.Consume(queue.size() - kKept);
-  }
+  for (const size_t kept : {3, 5, 8}) {
+    for (const size_t chunk : {4'096, 60'000, 524'288}) {
+      const size_t most = kept * kMebibyte;
+      const std::string bytes(chunk, 'x');
+      ByteQueue queue;
+      for (size_t written = 0; written < 5 * most; written += chunk) {
+        ASSERT_TRUE(queue.Append(bytes));
+        if (queue.size() > most) queue.Consume(queue.size() - most);
+      }
 
-  EXPECT_EQ(queue.size(), kKept);
-  EXPECT_LE(queue.capacity(), 2 * (kKept + chunk.size()));
+      EXPECT_EQ(queue.size(), most);
+      EXPECT_LE(queue.capacity(), 2 * (most + chunk))
+          << kept << " MiB, by " << chunk;
+    }
+  }
 }
 
 }  // namespace

@@ -979,8 +979,9 @@ TEST(HeadAndTailTest, EndsWithAnErrorWhenThereIsNoMemoryForTheTail) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     const std::string piece(kMuch, 'x');
     Buffered output(OutputBound::HeadAndTail(2 * kMuch));
-    // For as much memory as the buffer will hold, plus less than half of that.
-    LeaveMemory(4 * kMuch + kMuch / 2);
+    // For the bytes that the buffer holds, and not for a second copy of the
+    // tail.
+    LeaveMemory(3 * kMuch);
 
     output.buffer.Append(piece);
     output.buffer.Append(piece);

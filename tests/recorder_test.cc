@@ -17,6 +17,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/child_observer.h"
+#include "asyncproc/command.h"
 #include "asyncproc/process.h"
 #include "asyncproc/process_poller.h"
 #include "asyncproc/repl.h"
@@ -27,6 +29,7 @@
 #include "gtest/gtest.h"
 #include "tests/own_host.h"
 #include "tests/refused_calls.h"
+#include "tests/scarce_memory.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -531,6 +534,26 @@ TEST(RecorderTest, HasTheLossOfTheStatus) {
   EXPECT_EQ(last.kind, Kind::kExit);
   EXPECT_EQ(last.status, std::nullopt);
   EXPECT_THAT(last.data, HasSubstr("is lost: this program ignores SIGCHLD"));
+}
+
+TEST(RecorderTest, ReportsThatThereIsNoMemoryForMore) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    constexpr size_t kMuch = 32 * 1024 * 1024;
+    const auto recorder = Recorder::InMemory();
+    ChildObserver& observer = *recorder;
+    ASSERT_THAT(observer.OnStart(Command({"cat"})), IsOk());
+    const std::string piece(kMuch, 'x');
+    LeaveMemory(kMuch / 2);
+
+    recorder->Mark("before");
+    observer.OnOutput(ChildStream::kOut, piece);
+    recorder->Mark("after");
+
+    EXPECT_THAT(Events(recorder->transcript()), ElementsAre("mark \"before\""));
+    EXPECT_THAT(recorder->Close(),
+                HasCode(absl::StatusCode::kResourceExhausted));
+  });
 }
 
 }  // namespace

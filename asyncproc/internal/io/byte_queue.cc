@@ -15,8 +15,23 @@ namespace {
 // The capacity that an emptied queue keeps for the next bytes.
 constexpr size_t kKeptCapacity = 1024 * 1024;
 
-// Since Linux 5.14; an older kernel refuses it, which does no harm.
+// The size of a huge page on the usual machines. The kernel clears one in a
+// small part of the time that it needs for as many bytes in usual pages.
+constexpr size_t kHugePage = 2 * 1024 * 1024;
+
+// More than malloc needs for its own data in front of a block.
+constexpr size_t kMallocData = 64;
+
+// Since Linux 5.14.
 constexpr int kMadvPopulateWrite = 23;
+
+// Advises the kernel about the pages of these bytes. A kernel may refuse any
+// advice, which does no harm.
+void Advise(char* begin, const char* end, int advice) {
+  static const uintptr_t kPage = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  char* const first = begin - reinterpret_cast<uintptr_t>(begin) % kPage;
+  madvise(first, static_cast<size_t>(end - first), advice);
+}
 
 }  // namespace
 
@@ -37,17 +52,32 @@ ByteQueue::~ByteQueue() { free(data_); }
 char* ByteQueue::Reserve(size_t size) {
   if (capacity_ - end_ >= size) return data_ + end_;
   // Moving the bytes to the front costs at most two copies of each byte taken.
-  // A queue whose size stays the same so needs at most twice that size.
   if (begin_ >= this->size() / 2 && capacity_ - this->size() >= size) {
     memmove(data_, data_ + begin_, this->size());
     end_ -= std::exchange(begin_, 0);
     return data_ + end_;
   }
-  const size_t capacity = std::max(capacity_ * 2, end_ + size);
+  // After this growth, the next bytes can move to the front. A queue of
+  // constant size needs at most twice that size.
+  const size_t needed = end_ + size;
+  size_t capacity = std::max(
+      needed, begin_ == 0 ? capacity_ * 2 : this->size() * 3 / 2 + size);
+  if (capacity_ >= kHugePage) {
+    // Linux 6.7 and newer align a block of whole huge pages.
+    size_t block = (capacity + kHugePage / 2) / kHugePage * kHugePage;
+    if (block - kMallocData < needed) block += kHugePage;
+    capacity = block - kMallocData;
+  }
   char* const data = static_cast<char*>(realloc(data_, capacity));
   if (data == nullptr) return nullptr;
   data_ = data;
   capacity_ = capacity;
+  // At another address, the next realloc would split the huge pages, which is
+  // slower than usual pages.
+  if (capacity_ >= kHugePage &&
+      reinterpret_cast<uintptr_t>(data_) % kHugePage < kMallocData) {
+    Advise(data_, data_ + capacity_, MADV_HUGEPAGE);
+  }
   return data_ + end_;
 }
 
@@ -64,18 +94,10 @@ void ByteQueue::EndFill(size_t size) {
 }
 
 void ByteQueue::Populate(size_t size) {
-  static const uintptr_t kPage = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const size_t until = std::min(capacity_, end_ + size);
   if (until <= populated_) return;
-  const auto begin =
-      (reinterpret_cast<uintptr_t>(data_ + std::max(end_, populated_)) + kPage -
-       1) &
-      ~(kPage - 1);
-  const auto end = reinterpret_cast<uintptr_t>(data_ + until) & ~(kPage - 1);
+  Advise(data_ + std::max(end_, populated_), data_ + until, kMadvPopulateWrite);
   populated_ = until;
-  if (begin < end) {
-    madvise(reinterpret_cast<void*>(begin), end - begin, kMadvPopulateWrite);
-  }
 }
 
 bool ByteQueue::Append(absl::string_view bytes) {
