@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -98,8 +97,8 @@ absl::StatusOr<SocketPair> MakeSocketPair() {
 }
 
 absl::Status SetNonblocking(const UniqueFd& fd) {
-  int on = 1;
-  if (ioctl(fd.get(), FIONBIO, &on) < 0) {
+  const int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
     return PipeError(errno, "cannot make a descriptor nonblocking");
   }
   return absl::OkStatus();
