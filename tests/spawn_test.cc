@@ -240,11 +240,10 @@ TEST(SpawnTest, TakesNothingThatTheChildSaysForAnError) {
   EXPECT_EQ(seen, "exited with status 0: AssertionError:0:CLOEXEC failure.\n");
 }
 
-// SPN-14
+// SPN-14: a spawn that waited for another thread's cat would never return.
 TEST(SpawnTest, IsNotHeldUpByAnotherThreadsChild) {
   constexpr int kThreads = 6;
   const int rounds = 50 / kSlowness;
-  absl::Duration longest[kThreads] = {};
 
   for (int round = 0; round < rounds; ++round) {
     auto* const start = new absl::Barrier(kThreads);
@@ -253,9 +252,7 @@ TEST(SpawnTest, IsNotHeldUpByAnotherThreadsChild) {
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&, i] {
         if (start->Block()) delete start;
-        const absl::Time before = absl::Now();
         auto process = MustSpawn(Command({i % 2 == 0 ? "cat" : "true"}));
-        longest[i] = std::max(longest[i], absl::Now() - before);
         if (i % 2 == 0) {
           hanging[i] = std::move(process);
         } else {
@@ -264,10 +261,6 @@ TEST(SpawnTest, IsNotHeldUpByAnotherThreadsChild) {
       });
     }
     for (std::thread& thread : threads) thread.join();
-  }
-
-  for (const absl::Duration& duration : longest) {
-    EXPECT_LT(duration, absl::Seconds(1) * kSlowness);
   }
 }
 
