@@ -25,6 +25,7 @@
 #include "asyncproc/internal/proc/signal_action.h"
 #include "asyncproc/internal/repl/channel.h"
 #include "asyncproc/internal/repl/statement_template.h"
+#include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "re2/re2.h"
@@ -55,14 +56,14 @@ constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 // The end of `text`, quoted.
 std::string Shown(absl::string_view text) {
   return absl::StrCat("\"",
-                      absl::CHexEscape(text.substr(
+                      internal::Printable(text.substr(
                           text.size() - std::min(text.size(), kShown))),
                       "\"");
 }
 
 // The beginning of a statement, quoted.
 std::string Named(absl::string_view statement) {
-  return absl::StrCat("\"", absl::CHexEscape(statement.substr(0, kShown)),
+  return absl::StrCat("\"", internal::Printable(statement.substr(0, kShown)),
                       statement.size() > kShown ? "..." : "", "\"");
 }
 

@@ -205,7 +205,7 @@ constexpr Message kMessages[] = {
      "cannot drive bc: \"(a\" is not a regular expression: missing ): (a"},
     {"EvalRefusedByte", StatusCode::kUnimplemented,
      "bc cannot take the byte \"\\x00\", which is at offset 1 of "
-     "\"1\\x00\\x32\"; the session goes on"},
+     "\"1\\x002\"; the session goes on"},
     {"ReadyTimeout", StatusCode::kDeadlineExceeded,
      "/bin/sh -c 'echo hello; exec cat' (pid N) is not ready (a line that "
      "matches /listening/ on stdout or stderr): not after TIME; cat (pid N): "
