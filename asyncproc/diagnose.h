@@ -9,6 +9,7 @@
 
 namespace asyncproc {
 
+class Child;
 class Process;
 
 // A process that has the other end of a pipe open.
@@ -84,6 +85,10 @@ std::ostream& operator<<(std::ostream& out, const Diagnosis& diagnosis);
 // Thread safety: as Process. Blocking: reads a few files in /proc, which takes
 // about a millisecond and does not disturb the child.
 Diagnosis Diagnose(Process& process);
+
+// Diagnoses each process of `child` that has not ended: of a Pipeline, its
+// stages. Empty when there is none, as for a recording.
+std::vector<Diagnosis> DiagnoseAll(Child& child);
 
 }  // namespace asyncproc
 

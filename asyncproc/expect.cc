@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/proc/current_activity.h"
 #include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
@@ -375,21 +375,18 @@ std::string Expect::Name() const {
 
 std::string Expect::ChildState(absl::Duration waited) const {
   if (child_ == nullptr) return "";
-  std::ostringstream state;
-  state << "; it ";
   const absl::StatusOr<ExitStatus> status = child_->Wait(WNOHANG);
-  if (status.ok()) {
-    state << "has ended: " << *status;
-  } else if (!child_->IsAlive()) {
-    state << "has ended";
-  } else if (const std::string activity =
-                 waited < kWorthDiagnosing ? ""
-                                           : internal::CurrentActivity(*child_);
-             !activity.empty()) {
-    return absl::StrCat("; ", activity);
-  } else {
-    state << "is " << child_->state();
+  if (status.ok()) return absl::StrCat("; it has ended: ", status->ToString());
+  if (!child_->IsAlive()) return "; it has ended";
+  if (waited >= kWorthDiagnosing) {
+    const std::vector<Diagnosis> found = DiagnoseAll(*child_);
+    if (!found.empty()) {
+      return absl::StrCat("; ",
+                          absl::StrJoin(found, "; ", absl::StreamFormatter()));
+    }
   }
+  std::ostringstream state;
+  state << "; it is " << child_->state();
   return state.str();
 }
 

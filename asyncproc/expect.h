@@ -159,7 +159,7 @@ class Expect {
                                   absl::Duration waited = absl::ZeroDuration());
   // The child, or the stream, for messages.
   std::string Name() const;
-  // What a message says about the child, after a wait of that length.
+  // The state of the child for messages, after a wait of that length.
   std::string ChildState(absl::Duration waited) const;
   // The message of an Await that fails; `why` follows the patterns.
   std::string Describe(const std::vector<Pattern>& patterns,

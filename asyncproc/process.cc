@@ -214,6 +214,14 @@ Diagnosis Diagnose(Process& process) {
   return internal::DiagnoseChild(*process.core_->child);
 }
 
+std::vector<Diagnosis> DiagnoseAll(Child& child) {
+  std::vector<Diagnosis> diagnoses;
+  for (Process* const process : child.processes()) {
+    if (process->IsAlive()) diagnoses.push_back(Diagnose(*process));
+  }
+  return diagnoses;
+}
+
 pid_t Process::pid() const { return core_->child->reaper().pid(); }
 
 const Command& Process::command() const { return core_->command; }

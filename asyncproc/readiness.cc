@@ -17,10 +17,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
-#include "asyncproc/internal/proc/current_activity.h"
 #include "asyncproc/internal/proc/listeners.h"
 #include "asyncproc/internal/text/control_sequences.h"
 #include "asyncproc/internal/text/elapsed.h"
@@ -460,8 +461,9 @@ class ReadinessWait {
   }
 
   std::string Diagnosed() const {
-    const std::string activity = internal::CurrentActivity(child_);
-    return activity.empty() ? "it has not ended" : activity;
+    const std::vector<Diagnosis> found = DiagnoseAll(child_);
+    return found.empty() ? "it has not ended"
+                         : absl::StrJoin(found, "; ", absl::StreamFormatter());
   }
 
   Child& child_;

@@ -5,7 +5,7 @@
 
 namespace asyncproc::internal {
 
-// What another process does with a signal.
+// The reaction of another process to a signal.
 enum class SignalAction {
   kUnknown,  // The process does not exist, or is not visible to this process.
   kDefault,
