@@ -116,9 +116,8 @@ class Expect {
   // the patterns; kOutOfRange if the output has ended and Eof() is not among
   // them. Both messages name the child, the patterns, its state (at a deadline
   // after 10 ms or more, its diagnosis: see Diagnose) and the text that arrived
-  // instead; neither takes any text. kInvalidArgument for an
-  // empty list, an empty literal or an invalid regular expression.
-  // kResourceExhausted if the text without a match has reached the limit, or
+  // instead; neither takes any text. kInvalidArgument for an empty list, an
+  // empty literal or an invalid regular expression. kResourceExhausted if the text without a match has reached the limit, or
   // there is no memory for more: nothing is lost, and the next call goes on
   // once TakeBuffer or another pattern has taken some text. kDeadlineExceeded
   // or kCancelled if a WithTimeout or CancellationScope ends the call, even
