@@ -117,11 +117,12 @@ class Expect {
   // them. Both messages name the child, the patterns, its state (at a deadline
   // after 10 ms or more, its diagnosis: see Diagnose) and the text that arrived
   // instead; neither takes any text. kInvalidArgument for an empty list, an
-  // empty literal or an invalid regular expression. kResourceExhausted if the text without a match has reached the limit, or
-  // there is no memory for more: nothing is lost, and the next call goes on
-  // once TakeBuffer or another pattern has taken some text. kDeadlineExceeded
-  // or kCancelled if a WithTimeout or CancellationScope ends the call, even
-  // with Timeout() among the patterns. Also the errors of reading the output.
+  // empty literal or an invalid regular expression. kResourceExhausted if the
+  // text without a match has reached the limit, or there is no memory for more:
+  // nothing is lost, and the next call goes on once TakeBuffer or another
+  // pattern has taken some text. kDeadlineExceeded or kCancelled if a
+  // WithTimeout or CancellationScope ends the call, even with Timeout() among
+  // the patterns. Also the errors of reading the output.
   absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
                                  absl::Duration timeout);
   absl::StatusOr<Expected> Await(const Pattern& pattern,
