@@ -67,10 +67,10 @@ namespace asyncproc {
 //                  as with tclsh.
 //
 // An interrupt that arrives just as a statement begins or ends may end node.
-// sqlite3 and lua are interrupted once for a statement: in lua, a loop that
-// starts programs goes on, and ends the session. A read of stdin in R
-// does not end by an interrupt: if stdin is a pipe, such a statement may end
-// the session. In swipl, the first read of stdin after an interrupted one
+// lua and sqlite3 ignore an interrupt while they run a program: a loop of lua
+// that starts programs goes on, and ends the session. A read of stdin in R does
+// not end by an interrupt: if stdin is a pipe, such a statement may end the
+// session. In swipl, the first read of stdin after an interrupted one
 // fails. In bash, bc, dc and tclsh, an interrupted read of stdin gets an empty
 // line, in bc 0.
 //

@@ -19,7 +19,7 @@ namespace {
 
 // The number of measured children. It is fixed because google-benchmark starts
 // the idle children again each time it tries another number.
-constexpr int kTimes = 300;
+constexpr int kTimes = 100;
 
 // The measured child and the host get the descriptors of this many children.
 constexpr size_t kSpare = 16;
