@@ -74,8 +74,8 @@ class Recorder final : public ChildObserver,
   // Ends the recording: waits until all events are in the file. Later events
   // are not recorded. A second call returns the same. Errors: that of the first
   // failed write, for example of a full disk. The file then ends with the last
-  // whole line, and nothing more was recorded. kResourceExhausted when there was
-  // no memory for more.
+  // whole line, and nothing more was recorded. kResourceExhausted when there
+  // was no memory for more.
   absl::Status Close();
 
  private:

@@ -341,13 +341,13 @@ class Repl {
   size_t answered_err_ = 0;  // the last answer.
   std::string status_ = "0";
   std::string state_ = ":";
-  bool unanswered_ = false;   // A statement is still to be interrupted.
-  bool unfinished_ = false;   // That statement is not complete.
-  int interrupts_ = 0;        // Of that statement; the program took them.
-  bool declined_ = false;     // The last question had no answer.
-  bool drops_ = false;        // The output is dropped, not kept for a reply.
-  bool stale_ = false;   // Output of an earlier statement is to be dropped.
-  absl::Status broken_;  // Why the session cannot go on.
+  bool unanswered_ = false;  // A statement is still to be interrupted.
+  bool unfinished_ = false;  // That statement is not complete.
+  int interrupts_ = 0;       // Of that statement; the program took them.
+  bool declined_ = false;    // The last question had no answer.
+  bool drops_ = false;       // The output is dropped, not kept for a reply.
+  bool stale_ = false;       // Output of an earlier statement is to be dropped.
+  absl::Status broken_;      // Why the session cannot go on.
 };
 
 }  // namespace asyncproc

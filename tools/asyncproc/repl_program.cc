@@ -23,15 +23,14 @@ ABSL_FLAG(std::string, preset, "",
           "A known program: bash, bc, dc, fish, gdb, guile, lua, node, ocaml, "
           "perl, prolog, psql, python3, r, redis, ruby, sh, sqlite3, tcl or "
           "zsh. The words after the options are further arguments for it.");
-ABSL_FLAG(
-    std::string, dialect, "",
-    "A file with a JSON object that describes a program. Its fields are "
-    "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
-    "channel, prompt, continuation, echoes, refused, incomplete, "
-    "abandon), and command (an array), environment (null unsets), "
-    "terminal, merge_stderr, interrupt_signal, interrupt_text, "
-    "interrupt_answer and interrupt_limit. The words after the options "
-    "are further arguments.");
+ABSL_FLAG(std::string, dialect, "",
+          "A file with a JSON object that describes a program. Its fields are "
+          "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
+          "channel, prompt, continuation, echoes, refused, incomplete, "
+          "abandon), and command (an array), environment (null unsets), "
+          "terminal, merge_stderr, interrupt_signal, interrupt_text, "
+          "interrupt_answer and interrupt_limit. The words after the options "
+          "are further arguments.");
 ABSL_FLAG(
     std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
@@ -97,7 +96,7 @@ absl::StatusOr<ReplDialect> FromPreset(const std::string& name,
       nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?")));
 }
 
-// Wide, so that line editing does not scroll what it echoes.
+// Wide, so that line editing does not scroll the line that it echoes.
 constexpr Pty kWideTerminal = {24, 8192, /*echo=*/false};
 
 ReplDialect Prompted(const std::string& prompt,
@@ -129,9 +128,8 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
       {"incomplete", &dialect.incomplete},
       {"interrupt_text", &dialect.interrupt.text},
       {"interrupt_answer", &dialect.interrupt.answer}};
-  const std::map<std::string, bool*> switches = {
-      {"channel", &dialect.channel},
-      {"echoes", &dialect.echoes}};
+  const std::map<std::string, bool*> switches = {{"channel", &dialect.channel},
+                                                 {"echoes", &dialect.echoes}};
   const std::map<std::string, int*> numbers = {
       {"interrupt_signal", &dialect.interrupt.signal},
       {"interrupt_limit", &dialect.interrupt.limit}};
