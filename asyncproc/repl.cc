@@ -725,10 +725,9 @@ absl::Status Repl::Type(absl::string_view text) {
 bool Repl::MayInterrupt() {
   using internal::SignalAction;
   const SignalAction action =
-      process_ == nullptr || dialect_.interrupt.signal == 0
-          ? SignalAction::kUnknown
-          : internal::ReadSignalAction(process_->pid(),
-                                       dialect_.interrupt.signal);
+      process_ == nullptr ? SignalAction::kUnknown
+                          : internal::ReadSignalAction(
+                                process_->pid(), dialect_.interrupt.signal);
   // The signal reaches the commands that the program runs.
   if (action == SignalAction::kIgnored) return true;
   const bool catches =

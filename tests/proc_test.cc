@@ -453,6 +453,8 @@ TEST(SignalActionTest, IsThatOfTheProcess) {
   EXPECT_EQ(action(SIGTERM), internal::SignalAction::kPending);
   EXPECT_EQ(action(SIGUSR1), internal::SignalAction::kCaught);
   EXPECT_EQ(action(SIGUSR2), internal::SignalAction::kDefault);
+  EXPECT_EQ(action(0), internal::SignalAction::kUnknown);
+  EXPECT_EQ(action(1000), internal::SignalAction::kUnknown);
 
   EXPECT_THAT(sh->Signal(SIGCONT), IsOk());
   EXPECT_THAT(sh->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(3)));

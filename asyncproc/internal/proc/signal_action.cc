@@ -1,5 +1,7 @@
 #include "asyncproc/internal/proc/signal_action.h"
 
+#include <signal.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -14,6 +16,7 @@
 namespace asyncproc::internal {
 
 SignalAction ReadSignalAction(pid_t pid, int signal) {
+  if (signal < 1 || signal > SIGRTMAX) return SignalAction::kUnknown;
   const std::string text = ReadFile(absl::StrCat("/proc/", pid, "/status"));
   bool pending = false, ignored = false, caught = false, known = false;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

@@ -7,7 +7,7 @@ namespace asyncproc::internal {
 
 // The reaction of another process to a signal.
 enum class SignalAction {
-  kUnknown,  // The process does not exist, or is not visible to this process.
+  kUnknown,  // No such signal or process, or not visible to this process.
   kDefault,
   kIgnored,
   kCaught,   // By a handler.
