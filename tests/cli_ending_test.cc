@@ -396,7 +396,7 @@ TEST(CliEndingTest, GivesTheTerminalToACommandInAGroupOfItsOwn) {
   window.SendKeys({"C-z"});
   ASSERT_TRUE(window.AwaitText("Stopped")) << window.Text();
   window.SendKeys({"fg", "Enter"});
-  ASSERT_TRUE(window.AwaitText("run --scope group")) << window.Text();
+  ASSERT_TRUE(window.AwaitText("prompt>fg\n")) << window.Text();
   const absl::Time deadline = absl::Now() + kNeverReached;
   do {
     window.SendKeys({"two", "Enter"});

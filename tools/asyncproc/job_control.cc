@@ -1,6 +1,7 @@
 #include "tools/asyncproc/job_control.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,7 +14,9 @@ void StopSelf() {
   sigemptyset(&stop);
   sigaddset(&stop, SIGTSTP);
   pthread_sigmask(SIG_UNBLOCK, &stop, &before);
-  kill(getpid(), SIGTSTP);
+  // The signal is for this thread alone: a thread that reads a signalfd could
+  // take a signal for the process before this thread stops.
+  pthread_kill(pthread_self(), SIGTSTP);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
