@@ -12,7 +12,6 @@
 #include "absl/log/check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/expect.h"
@@ -99,14 +98,16 @@ class Session {
     arrived_ += text;
   }
 
-  static Pattern PatternFrom(Input& input) {
+  // Stores the literal or the regex of the pattern in `text`.
+  static Pattern PatternFrom(Input& input, std::string* text) {
     const uint8_t which = input.Byte();
     if (which < 128) {
-      const std::string text(input.Characters(1 + which % 4));
-      return Pattern::Literal(text.empty() ? "a" : text);
+      *text = std::string(input.Characters(1 + which % 4));
+      if (text->empty()) *text = "a";
+      return Pattern::Literal(*text);
     }
-    return Pattern::Regex(
-        kRegexes[which % (sizeof(kRegexes) / sizeof(kRegexes[0]))]);
+    *text = kRegexes[which % (sizeof(kRegexes) / sizeof(kRegexes[0]))];
+    return Pattern::Regex(*text);
   }
 
   // Searches read_ for all patterns. The match that begins first wins, and
@@ -149,10 +150,8 @@ class Session {
     std::vector<std::string> texts;
     const size_t count = 1 + input.Byte() % 3;
     while (patterns.size() < count) {
-      patterns.push_back(PatternFrom(input));
-      const std::string shown = patterns.back().ToString();
-      texts.push_back(TextOf(patterns.back()));
-      CHECK(!shown.empty());
+      patterns.push_back(PatternFrom(input, &texts.emplace_back()));
+      CHECK(!patterns.back().ToString().empty());
     }
     patterns.push_back(Pattern::Timeout());
     patterns.push_back(Pattern::Eof());
@@ -170,17 +169,6 @@ class Session {
         expect_.Await(patterns, absl::ZeroDuration());
     CHECK(expected.ok()) << expected.status();
     CheckOutcome(patterns, *expected, found, match);
-  }
-
-  // A Pattern has no accessor for its text, so this reverses ToString().
-  static std::string TextOf(const Pattern& pattern) {
-    const std::string shown = pattern.ToString();
-    std::string text;
-    if (pattern.kind() == Pattern::Kind::kRegex) {
-      return shown.substr(1, shown.size() - 2);
-    }
-    CHECK(absl::CUnescape(shown.substr(1, shown.size() - 2), &text));
-    return text;
   }
 
   void CheckOutcome(const std::vector<Pattern>& patterns,
