@@ -33,10 +33,10 @@ constexpr Field kFields[] = {
      }},
     {"{quoted_capture}",
      [](const Values& values, std::string* text) {
-       absl::StrAppend(text,
-                       ShellQuote(absl::StrCat(
-                           values.statement,
-                           "\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
+       absl::StrAppend(
+           text, ShellQuote(absl::StrCat(
+                     values.statement,
+                     "\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
      }},
     {"{quoted_fish}",
      [](const Values& values, std::string* text) {
@@ -49,26 +49,18 @@ constexpr Field kFields[] = {
      [](const Values& values, std::string* text) {
        absl::StrAppend(text, values.statement.size());
      }},
-    {"{id}",
-     [](const Values& values, std::string* text) {
-       absl::StrAppend(text, values.id);
-     }},
+    {"{id}", [](const Values& values,
+                std::string* text) { absl::StrAppend(text, values.id); }},
     {"{status}",
      [](const Values& values, std::string* text) {
        absl::StrAppend(text, values.status);
      }},
-    {"{state}",
-     [](const Values& values, std::string* text) {
-       absl::StrAppend(text, values.state);
-     }},
-    {"{head}",
-     [](const Values& values, std::string* text) {
-       absl::StrAppend(text, values.head);
-     }},
-    {"{tail}",
-     [](const Values& values, std::string* text) {
-       absl::StrAppend(text, values.tail);
-     }},
+    {"{state}", [](const Values& values,
+                   std::string* text) { absl::StrAppend(text, values.state); }},
+    {"{head}", [](const Values& values,
+                  std::string* text) { absl::StrAppend(text, values.head); }},
+    {"{tail}", [](const Values& values,
+                  std::string* text) { absl::StrAppend(text, values.tail); }},
 };
 
 // The field at the start of `text`; null when there is none.
