@@ -67,12 +67,15 @@ pid_t PeekEnded() {
   return info.si_pid;
 }
 
-// Whether `pid` is no longer a child of this process.
-bool TryReap(pid_t pid) {
+// Reaps `pid` if it has ended, and returns it: 0 if it has not ended, -1 when
+// it is no child of this process.
+pid_t TryReap(pid_t pid) {
   siginfo_t info = {};
-  const int result = GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info,
-                                    WEXITED | WNOHANG, nullptr);
-  return result < 0 ? errno == ECHILD : info.si_pid == pid;
+  if (GetOs().Waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG,
+                     nullptr) < 0) {
+    return errno == ECHILD ? -1 : 0;
+  }
+  return info.si_pid;
 }
 
 }  // namespace
@@ -90,14 +93,17 @@ class OrphanAdoption::Orphans {
   internal::Thread thread;
   bool was_subreaper = false;
 
-  size_t reaped() const { return reaped_; }
+  size_t reaped() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    return reaped_;
+  }
 
   // The body of the thread.
   void Run() {
     while (!stop_.WaitForNotificationWithTimeout(kInterval)) ReapEnded();
     while (!remaining_.empty()) {
       for (auto it = remaining_.begin(); it != remaining_.end();) {
-        it = TryReap(*it) ? remaining_.erase(it) : std::next(it);
+        it = TryReap(*it) != 0 ? remaining_.erase(it) : std::next(it);
       }
       absl::SleepFor(kInterval);
     }
@@ -160,8 +166,9 @@ class OrphanAdoption::Orphans {
  private:
   static std::vector<ProcessStat> NoChildren() { return {}; }
 
-  void Reap(pid_t pid) {
-    if (TryReap(pid)) ++reaped_;
+  // Another thread may have reaped `pid` by now: the child of a failed start.
+  void Reap(pid_t pid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (TryReap(pid) == pid) ++reaped_;
   }
 
   // The adopted orphans, as far as they can be distinguished from other
@@ -194,11 +201,11 @@ class OrphanAdoption::Orphans {
   }
 
   const std::optional<Children> before_;  // Nothing: there was no /proc.
-  std::atomic<size_t> reaped_{0};
   absl::Notification stop_;
   std::set<pid_t> remaining_;  // Of the thread, once stop_ is notified.
 
   absl::Mutex mu_;
+  size_t reaped_ ABSL_GUARDED_BY(mu_) = 0;
   int looks_ ABSL_GUARDED_BY(mu_) = 0;
 };
 

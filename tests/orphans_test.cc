@@ -206,6 +206,31 @@ TEST(OrphanAdoptionTest, TakesNoStatusOfChildrenMadeByFork) {
   });
 }
 
+// Another thread reaps each child just before the adoption does.
+class OsThatLosesTheRace : public internal::Os {
+ public:
+  int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
+             rusage* usage) override {
+    const int result = Os::Waitid(type, id, info, options, usage);
+    if (type != P_PID || options != (WEXITED | WNOHANG)) return result;
+    errno = ECHILD;
+    return -1;
+  }
+};
+
+TEST(OrphanAdoptionTest, CountsNoChildThatAnotherThreadHasReaped) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    OsThatLosesTheRace os;
+    internal::ScopedOs scoped(&os);
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    StartOrphan("exit 3");
+
+    EXPECT_TRUE(AwaitNoChild());
+    EXPECT_EQ((*adoption)->reaped(), 0);
+  });
+}
+
 TEST(OrphanAdoptionTest, EndsThoseThatHaveLeftGroupAndSession) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     auto adoption = OrphanAdoption::Start();
