@@ -13,6 +13,7 @@
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/io/byte_queue.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/text/elapsed.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
@@ -38,9 +39,6 @@ constexpr size_t kPiece = 1024 * 1024;
 // kRestPerSearch times its duration.
 constexpr absl::Duration kSilence = absl::Milliseconds(10);
 constexpr int kRestPerSearch = 10;
-
-// A shorter wait is part of a loop, which needs no diagnosis of the child.
-constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
 
 // As string_view::find, but linear for any text, and at the speed of memory.
 size_t Find(absl::string_view text, absl::string_view what, size_t from) {
@@ -378,7 +376,7 @@ std::string Expect::ChildState(absl::Duration waited) const {
   const absl::StatusOr<ExitStatus> status = child_->Wait(WNOHANG);
   if (status.ok()) return absl::StrCat("; it has ended: ", status->ToString());
   if (!child_->IsAlive()) return "; it has ended";
-  if (waited >= kWorthDiagnosing) {
+  if (waited >= internal::kWorthDiagnosing) {
     const std::vector<Diagnosis> found = DiagnoseAll(*child_);
     if (!found.empty()) {
       return absl::StrCat("; ",

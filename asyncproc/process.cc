@@ -42,9 +42,6 @@ namespace {
 // For the SIGKILL that ends the escalation in a destructor.
 constexpr absl::Duration kLastGrace = absl::Seconds(1);
 
-// A shorter wait is a poll, maybe a repeated one, and gets no diagnosis.
-constexpr absl::Duration kWorthDiagnosing = absl::Milliseconds(10);
-
 // The most children named in the message of WaitAny.
 constexpr size_t kMostNamed = 3;
 
@@ -495,7 +492,7 @@ absl::Status Process::GaveUp(absl::StatusCode code, absl::Duration elapsed,
                                      internal::FormatElapsed(elapsed));
   if (code == absl::StatusCode::kCancelled) {
     absl::StrAppend(&message, ", when the wait was canceled");
-  } else if (elapsed >= kWorthDiagnosing) {
+  } else if (elapsed >= internal::kWorthDiagnosing) {
     absl::StrAppend(&message, ": ",
                     internal::DiagnoseChild(*core_->child).explanation);
   }

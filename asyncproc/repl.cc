@@ -745,8 +745,6 @@ absl::Status Repl::Interrupt() {
     child_->Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
         .IgnoreError();
   }
-  // A stopped program can neither take a signal nor go on.
-  child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
   return Type(dialect_.interrupt.text);
 }
 
@@ -766,6 +764,8 @@ absl::Status Repl::Recover(absl::Time deadline) {
     if ((!leaves || left > dialect_.abandon.size()) && MayInterrupt()) {
       status = Interrupt();
     }
+    // A stopped program can neither take a signal nor go on.
+    child_->Signal(SIGCONT, TerminationScope::kGroup).IgnoreError();
     if (leaves) {
       status = SendText(dialect_.abandon[left++ % dialect_.abandon.size()]);
     }

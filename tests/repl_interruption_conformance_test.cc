@@ -238,6 +238,22 @@ TEST(ShellInterruptionTest, EndsLoopsThatStartAfterAnInterrupt) {
   }
 }
 
+TEST(PythonInterruptionTest, GoesOnAfterItStopsWithAnInterruptPending) {
+  auto python = Repl::Start(PythonDialect(), kNeverReached);
+  ASSERT_THAT(python, IsOk());
+  const auto stopped = (*python)->Eval(
+      "import os, signal\n"
+      "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+      "os.kill(os.getpid(), signal.SIGSTOP)\n"
+      "os.kill(os.getpid(), signal.SIGSTOP)\n"
+      "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])",
+      10 * kShort);
+  EXPECT_THAT(stopped.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
+  const auto next = (*python)->Eval("1 + 1", kNeverReached);
+  ASSERT_THAT(next.status(), IsOk());
+  EXPECT_EQ(next->out, "2\n");
+}
+
 TEST(PythonInterruptionTest, TakesAnInterruptAfterAStatement) {
   auto python = Repl::Start(PythonDialect(), kNeverReached);
   ASSERT_THAT(python, IsOk());
