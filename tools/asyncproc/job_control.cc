@@ -10,6 +10,9 @@
 namespace asyncproc::cli {
 
 void StopSelf() {
+  sigset_t pending;
+  // A stop signal would discard the SIGCONT.
+  if (sigpending(&pending) == 0 && sigismember(&pending, SIGCONT) == 1) return;
   sigset_t stop, before;
   sigemptyset(&stop);
   sigaddset(&stop, SIGTSTP);

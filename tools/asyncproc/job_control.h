@@ -9,8 +9,9 @@ namespace asyncproc::cli {
 
 // The part of a shell's job control that the tool does for a command.
 
-// Stops this process as Ctrl-Z does, and returns when it is continued. Does
-// nothing where no shell could continue the process: the kernel knows that.
+// Stops this process as Ctrl-Z does, and returns when it is continued: at once
+// if a SIGCONT is pending. Does nothing where no shell could continue the
+// process: the kernel knows that.
 // REQUIRES: SIGTSTP is blocked in every thread, and has its default action.
 void StopSelf();
 
