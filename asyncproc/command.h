@@ -322,6 +322,8 @@ struct Command {
   // A terminal for the child instead of its three pipes: the controlling
   // terminal of a new session. Process::out reads the output to stdout and
   // stderr; data from Process::Write arrives as typed input. See Process::pty.
+  // The host's LINES and COLUMNS, which would replace the size of this terminal
+  // in many programs, are not inherited; `env` may set them.
   std::optional<Pty> pty;
 
   // Further descriptors of the child: the child's number to the host's. The

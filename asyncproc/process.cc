@@ -367,8 +367,13 @@ absl::Status Process::Signal(int signal, TerminationScope scope) {
 
 absl::Status Process::Interrupt(TerminationScope scope) {
   // On a terminal, the signal goes to the foreground group: the child's own
-  // group, unless the child is a shell that runs a command.
-  if (pty() != nullptr) scope = TerminationScope::kGroup;
+  // group, unless the child is a shell that runs a command. When the child
+  // ends, the terminal loses its foreground group.
+  if (pty() != nullptr) {
+    if (!IsAlive())
+      return Cannot("interrupt", absl::NotFoundError("it has ended"));
+    scope = TerminationScope::kGroup;
+  }
   internal::TerminationTargets targets(*core_->child, scope);
   absl::Status status;
   if (pty() != nullptr) {

@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <memory>
@@ -15,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/forked_host.h"
+#include "tests/own_host.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -42,6 +44,22 @@ TEST(PtyTest, GivesTheChildATerminalOnAllThreeStreams) {
 
   EXPECT_THAT(AllOf(*process),
               MatchesRegex("/dev/pts/[0-9]+\r\nyes\r\n24 80\r\n"));
+}
+
+TEST(PtyTest, HasTheSizeThatItsTerminalHasWhateverTheHostsSays) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    setenv("LINES", "7", 1);
+    setenv("COLUMNS", "9", 1);
+    Command command =
+        OnTerminal(Command::Shell("echo ${LINES-none} ${COLUMNS-none}"));
+    EXPECT_EQ(AllOf(*MustSpawn(command)), "none none\r\n");
+
+    command.env.Set("COLUMNS", "70");
+    EXPECT_EQ(AllOf(*MustSpawn(command)), "none 70\r\n");
+
+    EXPECT_EQ(OutputOf(Command::Shell("echo ${LINES-none} ${COLUMNS-none}")),
+              "7 9\n");
+  });
 }
 
 // PTY-02
@@ -181,6 +199,8 @@ TEST(PtyTest, SendInterruptReachesTheChildAsASignal) {
 
   EXPECT_THAT(process->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
+  EXPECT_THAT(process->Interrupt(TerminationScope::kGroup),
+              HasCode(absl::StatusCode::kNotFound));
 }
 
 // The child handles the signal: a terminal does not stop a session leader, such

@@ -609,16 +609,24 @@ std::optional<std::string> WorkingDirectory(const Command& command) {
   return resolved;
 }
 
-// The host's PWD names the host's directory, and programs trust it.
+// The host's PWD names the host's directory, and its LINES and COLUMNS are the
+// size of the host's terminal: programs trust them.
 Environment EnvironmentOf(const Command& command) {
   Environment environment = command.env;
-  if (command.working_directory.empty() || !environment.inherits() ||
-      environment.changes().count("PWD") > 0) {
-    return environment;
+  const auto has_of_host = [&environment](const char* name) {
+    return environment.inherits() && environment.changes().count(name) == 0;
+  };
+  if (command.pty.has_value()) {
+    for (const char* name : {"LINES", "COLUMNS"}) {
+      if (has_of_host(name)) environment.Unset(name);
+    }
   }
-  const std::optional<std::string> directory = WorkingDirectory(command);
-  if (directory.has_value()) return environment.Set("PWD", *directory);
-  return environment.Unset("PWD");
+  if (!command.working_directory.empty() && has_of_host("PWD")) {
+    const std::optional<std::string> directory = WorkingDirectory(command);
+    if (directory.has_value()) return environment.Set("PWD", *directory);
+    environment.Unset("PWD");
+  }
+  return environment;
 }
 
 absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
