@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -52,6 +53,10 @@ constexpr size_t kLongestPrompt = 4096;
 
 // The first pause between two interrupts; each further pause is twice as long.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+
+// After this time without an answer, the session is probably lost: an interrupt
+// beyond ReplInterrupt::limit does no harm then.
+constexpr absl::Duration kLate = absl::Seconds(2);
 
 // The end of `text`, quoted.
 std::string Shown(absl::string_view text) {
@@ -412,6 +417,7 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
   unanswered_ = true;
   unfinished_ = false;
   interrupts_ = 0;
+  sent_ = MonotonicNow();
   answered_out_ = 0;
   answered_err_ = 0;
   absl::StatusOr<Completion> completion;
@@ -722,7 +728,7 @@ absl::Status Repl::Type(absl::string_view text) {
   return text.empty() ? absl::OkStatus() : child_->Write(text);
 }
 
-bool Repl::MayInterrupt() {
+bool Repl::MayInterrupt(bool late) {
   using internal::SignalAction;
   const SignalAction action =
       process_ == nullptr ? SignalAction::kUnknown
@@ -735,7 +741,13 @@ bool Repl::MayInterrupt() {
   // Without a handler, a further signal would end a program that is about to
   // answer.
   if (interrupts_ > 0 && !catches) return false;
-  return interrupts_++ < dialect_.interrupt.limit;
+  const int limit = dialect_.interrupt.limit;
+  if (interrupts_ > limit || (interrupts_ == limit && !late)) return false;
+  // A signal before the statement has begun may be lost, and count.
+  const bool counts = limit < std::numeric_limits<int>::max();
+  if (counts && MonotonicNow() < sent_ + kFirstPause) return false;
+  ++interrupts_;
+  return true;
 }
 
 absl::Status Repl::Interrupt() {
@@ -754,6 +766,7 @@ absl::Status Repl::Recover(absl::Time deadline) {
   };
   const absl::Time patience = DeadlineAfter(dialect_.interrupt.patience);
   const absl::Time last = std::min(deadline, patience);
+  const absl::Time late = MonotonicNow() + kLate;
   absl::Duration pause = kFirstPause;
   size_t left = 0;  // The number of abandon texts written.
   absl::Status status;
@@ -761,7 +774,8 @@ absl::Status Repl::Recover(absl::Time deadline) {
     status = absl::OkStatus();
     // An abandon text is tried without an interrupt first.
     const bool leaves = unfinished_ && !dialect_.abandon.empty();
-    if ((!leaves || left > dialect_.abandon.size()) && MayInterrupt()) {
+    if ((!leaves || left > dialect_.abandon.size()) &&
+        MayInterrupt(MonotonicNow() >= late)) {
       status = Interrupt();
     }
     // A stopped program can neither take a signal nor go on.

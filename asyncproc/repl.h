@@ -51,8 +51,9 @@ struct ReplInterrupt {
   // a program does that continues its read after a signal.
   std::string answer;
   // How often the program itself may catch the signal while it does not answer:
-  // some programs end at the third of three in a row. Later signals are sent
-  // only while the program ignores them, as it does while it runs a command.
+  // some programs end at the second or third of a row. One more follows after 2
+  // seconds without an answer. Further signals are sent only while the program
+  // ignores them, as it does while it runs a command.
   int limit = std::numeric_limits<int>::max();
   // The time that the program has to answer. After that the session is lost.
   absl::Duration patience = absl::Seconds(5);
@@ -297,8 +298,10 @@ class Repl {
   // kDeadlineExceeded, kCancelled: the next call may try again; else the
   // session is lost.
   absl::Status Recover(absl::Time deadline = absl::InfiniteFuture());
-  // Whether the next signal does not end the program; counts it.
-  bool MayInterrupt();
+  // Whether the next signal, sent now, has an effect and does not end the
+  // program; counts it. `late`: even a program that the signal may end is to
+  // receive one more.
+  bool MayInterrupt(bool late);
   absl::Status Interrupt();
   // Writes `text` to stdin.
   absl::Status Type(absl::string_view text);
@@ -344,6 +347,7 @@ class Repl {
   bool unanswered_ = false;  // A statement is still to be interrupted.
   bool unfinished_ = false;  // That statement is not complete.
   int interrupts_ = 0;       // Of that statement; the program took them.
+  absl::Time sent_;          // When that statement was sent.
   bool declined_ = false;    // The last question had no answer.
   bool drops_ = false;       // The output is dropped, not kept for a reply.
   bool stale_ = false;       // Output of an earlier statement is to be dropped.

@@ -54,7 +54,11 @@ let () =
     let succeeded = Toploop.use_file formatter "/dev/null" in
     Format.pp_print_flush formatter ();
     Format.print_flush ();
-    output_string (if succeeded then stdout else stderr) (Buffer.contents report);
+    (* Since ocaml 5, an empty line precedes all reports after the first error. *)
+    let length = Buffer.length report in
+    let start = if length > 0 && Buffer.nth report 0 = '\n' then 1 else 0 in
+    output_string (if succeeded then stdout else stderr)
+      (Buffer.sub report start (length - start));
     if !incomplete then "incomplete"
     else if not succeeded then "done 1"
     else if !phrases = Some [] then "done 0"

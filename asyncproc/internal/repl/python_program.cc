@@ -4,7 +4,8 @@ namespace asyncproc::internal {
 
 const absl::string_view kPythonProgram = R"python(
 def run():
-    import ast, builtins, codeop, fcntl, os, signal, sys, traceback
+    # tokenize: linecache imports it late, when the user may have no `exec`.
+    import ast, builtins, codeop, fcntl, os, signal, sys, tokenize, traceback, warnings
 
     # Children of the user's code must not hold the channel.
     statements = fcntl.fcntl(8, fcntl.F_DUPFD_CLOEXEC, 64)
@@ -49,7 +50,6 @@ def run():
     def compiled(source):
         """The statements of `source`, in turn; None: incomplete."""
         text = source.decode()
-        import warnings
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             try:
@@ -70,7 +70,10 @@ def run():
         return trace
 
     def show(error, trace, before='', after=''):
-        text = ''.join(traceback.format_exception(type(error), error, trace))
+        try:
+            text = ''.join(traceback.format_exception(type(error), error, trace))
+        except Exception:  # The user has changed what it needs.
+            text = type(error).__name__ + '\n'
         try:
             sys.stderr.write(before + text + after)
         except Exception:  # It has been closed or deleted.
