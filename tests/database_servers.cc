@@ -42,7 +42,8 @@ std::string PostgresPrograms() {
 
 // The server refuses to run as root.
 Command AsNobody(Command command) {
-  command.executable = absl::StrCat(PostgresPrograms(), "/", command.argv[0]);
+  // By a path, initdb finds the server beside itself.
+  command.argv[0] = absl::StrCat(PostgresPrograms(), "/", command.argv[0]);
   command.working_directory = "/";
   if (geteuid() == 0) {
     command.user = kNobody;
