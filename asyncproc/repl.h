@@ -51,9 +51,11 @@ struct ReplInterrupt {
   // a program does that continues its read after a signal.
   std::string answer;
   // How often the program itself may catch the signal while it does not answer:
-  // some programs end at the second or third of a row. One more follows after 2
-  // seconds without an answer. Further signals are sent only while the program
-  // ignores them, as it does while it runs a command.
+  // some programs end at the second or third of a row. With a limit, the first
+  // signal waits until the statement has run for 50 ms, since a program may
+  // lose an earlier one; one more follows after 2 seconds without an answer.
+  // Further signals are sent only while the program ignores them, as it does
+  // while it runs a command.
   int limit = std::numeric_limits<int>::max();
   // The time that the program has to answer. After that the session is lost.
   absl::Duration patience = absl::Seconds(5);
