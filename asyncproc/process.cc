@@ -370,8 +370,9 @@ absl::Status Process::Interrupt(TerminationScope scope) {
   // group, unless the child is a shell that runs a command. When the child
   // ends, the terminal loses its foreground group.
   if (pty() != nullptr) {
-    if (!IsAlive())
+    if (!IsAlive()) {
       return Cannot("interrupt", absl::NotFoundError("it has ended"));
+    }
     scope = TerminationScope::kGroup;
   }
   internal::TerminationTargets targets(*core_->child, scope);

@@ -185,7 +185,8 @@ class Process final : public Child {
   // Stops the current operation of an interactive program, not the program
   // itself: Ctrl-C on its terminal; without a terminal, SIGINT. Stopped
   // processes are continued, so that they take the signal. Errors: as Signal
-  // and Terminal::SendInterrupt.
+  // and Terminal::SendInterrupt; on a terminal, kNotFound once the child has
+  // ended.
   absl::Status Interrupt(TerminationScope scope) override;
 
   // Ends the child, gently first: closes its stdin (skipped when stdin is not a

@@ -54,10 +54,6 @@ constexpr size_t kLongestPrompt = 4096;
 // The first pause between two interrupts; each further pause is twice as long.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 
-// After this time without an answer, the session is probably lost: an interrupt
-// beyond ReplInterrupt::limit does no harm then.
-constexpr absl::Duration kLate = absl::Seconds(2);
-
 // The end of `text`, quoted.
 std::string Shown(absl::string_view text) {
   return absl::StrCat("\"",
@@ -742,7 +738,8 @@ bool Repl::MayInterrupt(bool late) {
   // answer.
   if (interrupts_ > 0 && !catches) return false;
   const int limit = dialect_.interrupt.limit;
-  if (interrupts_ > limit || (interrupts_ == limit && !late)) return false;
+  const bool one_more = late && limit > 0 && interrupts_ == limit;
+  if (interrupts_ >= limit && !one_more) return false;
   // A signal before the statement has begun may be lost, and count.
   const bool counts = limit < std::numeric_limits<int>::max();
   if (counts && MonotonicNow() < sent_ + kFirstPause) return false;
@@ -766,7 +763,9 @@ absl::Status Repl::Recover(absl::Time deadline) {
   };
   const absl::Time patience = DeadlineAfter(dialect_.interrupt.patience);
   const absl::Time last = std::min(deadline, patience);
-  const absl::Time late = MonotonicNow() + kLate;
+  // The session is probably lost then: an interrupt beyond the limit does no
+  // harm.
+  const absl::Time late = MonotonicNow() + dialect_.interrupt.patience / 2;
   absl::Duration pause = kFirstPause;
   size_t left = 0;  // The number of abandon texts written.
   absl::Status status;

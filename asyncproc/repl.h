@@ -53,9 +53,9 @@ struct ReplInterrupt {
   // How often the program itself may catch the signal while it does not answer:
   // some programs end at the second or third of a row. With a limit, the first
   // signal waits until the statement has run for 50 ms, since a program may
-  // lose an earlier one; one more follows after 2 seconds without an answer.
+  // lose an earlier one; one more follows after half of the patience.
   // Further signals are sent only while the program ignores them, as it does
-  // while it runs a command.
+  // while it runs a command. 0: no other signals.
   int limit = std::numeric_limits<int>::max();
   // The time that the program has to answer. After that the session is lost.
   absl::Duration patience = absl::Seconds(5);

@@ -3,6 +3,7 @@
 // reason.
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <fstream>
@@ -252,6 +253,28 @@ TEST(PythonInterruptionTest, GoesOnAfterItStopsWithAnInterruptPending) {
   const auto next = (*python)->Eval("1 + 1", kNeverReached);
   ASSERT_THAT(next.status(), IsOk());
   EXPECT_EQ(next->out, "2\n");
+}
+
+TEST(PythonInterruptionTest, ReceivesNoSignalWhereItsLimitIsZero) {
+  const TemporaryDirectory directory;
+  ReplDialect dialect = PythonDialect();
+  dialect.interrupt.limit = 0;
+  dialect.interrupt.patience = absl::Seconds(1);
+  auto python = Repl::Start(std::move(dialect), kNeverReached);
+  ASSERT_THAT(python, IsOk());
+  EXPECT_THAT(
+      (*python)->Eval(absl::StrCat("import signal, time\n"
+                                   "def note(*_): open('",
+                                   directory.path(),
+                                   "/signaled', 'w')\n"
+                                   "_ = signal.signal(signal.SIGINT, note)\n"
+                                   "while True: time.sleep(1)"),
+                      kShort),
+      HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_THAT((*python)->Eval("1 + 1", kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_NE(access((directory.path() + "/signaled").c_str(), F_OK), 0);
 }
 
 TEST(PythonInterruptionTest, TakesAnInterruptAfterAStatement) {
