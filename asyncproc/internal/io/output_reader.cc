@@ -25,6 +25,11 @@ constexpr int kMostGraces = 20;
 constexpr size_t kBytesBetweenPauses = 512 * 1024;
 constexpr absl::Duration kPause = absl::Milliseconds(1);
 
+// How often the reader thread reads without a poll after a large read. More
+// bytes have usually arrived by then, but the thread also has to look for the
+// exit of the child and for a wake-up.
+constexpr int kReadsWithoutPoll = 15;
+
 // The interval to check whether a live child has opened its terminal again.
 constexpr absl::Duration kTerminalRetry = absl::Milliseconds(50);
 
@@ -137,6 +142,7 @@ void OutputReader::ReadOnce() {
   const size_t size = count > 0 ? static_cast<size_t>(count) : 0;
   const bool reader_behind = buffer_->EndRead(size);
   since_pause_ += size;
+  read_much_ = size >= PipeGrowth::kUsualSize;
   if (reader_behind && has_thread() && !exit_seen_ &&
       since_pause_ >= kBytesBetweenPauses) {
     since_pause_ = 0;
@@ -161,7 +167,7 @@ void OutputReader::ReadOnce() {
     End();
     return;
   }
-  if (size >= PipeGrowth::kUsualSize && options_.may_grow_pipe) {
+  if (read_much_ && options_.may_grow_pipe) {
     growth_.Grow(fd_.get());
   }
   if (exit_seen_ && !abandoned_) {
@@ -308,6 +314,9 @@ void OutputReader::PollOnce() {
     OnWake();
   }
   if (stream.revents != 0) OnReadable();
+  for (int i = 0; i < kReadsWithoutPoll && read_much_ && poll_fd() >= 0; ++i) {
+    OnReadable();
+  }
   // Without a pidfd, a wake-up signals the exit.
   const bool may_have_exited =
       watch.fd >= 0 ? exit.revents != 0 : !exit_seen_ && wake.revents != 0;

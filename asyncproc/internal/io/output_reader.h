@@ -133,6 +133,7 @@ class OutputReader {
   bool left_ = false;  // The thread may go: see ChildEnd::Leave.
   absl::Time grace_end_ = absl::InfiniteFuture();
   absl::Time last_grace_end_ = absl::InfiniteFuture();
+  bool read_much_ = false;  // The last read filled a pipe of the usual size.
   size_t since_pause_ = 0;  // Bytes read since a pause for a slow reader.
   absl::Time pause_end_ = absl::InfiniteFuture();
   absl::Time retry_ = absl::InfinitePast();  // Of a terminal without a user.
