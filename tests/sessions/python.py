@@ -1,5 +1,5 @@
 # Extracts the doctests of Python's standard library from the installed modules:
-# writes each doctest that passes as a session to the folder sys.argv[1], and
+# writes each doctest that passes as a session to the folder sys.argv[2], and
 # prints the number of examples.
 import contextlib
 import doctest
@@ -62,6 +62,6 @@ for module, test in list(tests()):
     if passes(text, test.name):
         count += len(test.examples)
         name = test.name.replace('/', '_')
-        with open(os.path.join(sys.argv[1], name), 'w') as file:
+        with open(os.path.join(sys.argv[2], name), 'w') as file:
             file.write(text)
 print(count)

@@ -1,0 +1,65 @@
+"""What the extractors share: each writes one file per session, in the form that
+`asyncproc repl --check` reads, and prints the number of statements."""
+
+import os
+import re
+import subprocess
+import tempfile
+
+
+def fits(statement, reply):
+    """Whether the form can hold the statement and the lines of its reply."""
+    text = '\n'.join([statement, *reply])
+    return (
+        '\0' not in text
+        and '\r' not in text
+        and 'doctest:' not in statement  # A directive.
+        # "... " after a statement continues it, and ">>> " ends the reply.
+        and not (reply and re.match(r' *\.\.\.( |$)', reply[0]))
+        and not any(re.match(r' *>>>( |$)', line) for line in reply)
+        and '<BLANKLINE>' not in reply
+        # The stack of a traceback is not compared.
+        and not any(line.startswith('Traceback (') for line in reply))
+
+
+def lines_of(text):
+    """The lines of an output, whose last newline may be missing."""
+    return text.removesuffix('\n').split('\n') if text else []
+
+
+def run(command, text='', **options):
+    """The result of a program that reads `text`, in an empty folder: its stdout
+    and stderr together, as text that has every byte as a character, in .stdout.
+    Raises subprocess.TimeoutExpired after 10 seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            command, **{'cwd': folder, 'timeout': 10, **options},
+            input=text, encoding='latin-1', stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+
+
+class Sessions:
+    """Text is latin-1, so that every byte is a character."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.count = 0
+
+    def write(self, name, steps):
+        """Writes a session of `steps`: statements with the lines of their
+        replies. Statements that do not fit are left out."""
+        steps = [step for step in steps if fits(*step)]
+        self.count += len(steps)
+        if not steps:
+            return
+        path = os.path.join(self.folder, name.replace('/', '_'))
+        assert not os.path.exists(path), path
+        with open(path, 'w', encoding='latin-1') as file:
+            for statement, reply in steps:
+                prompt = '>>>'
+                for line in statement.split('\n'):
+                    file.write(f'{prompt} {line}\n' if line else f'{prompt}\n')
+                    prompt = '...'
+                for line in reply:
+                    file.write(line if line.strip() else '<BLANKLINE>')
+                    file.write('\n')

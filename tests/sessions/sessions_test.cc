@@ -1,0 +1,100 @@
+// Sessions that others wrote: from the test suites of the programs that
+// asyncproc repl has presets for.
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "asyncproc/command.h"
+#include "asyncproc/run.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing.h"
+
+namespace asyncproc {
+namespace {
+
+struct Body {
+  const char* name;  // Its extractor is tests/sessions/NAME.py.
+  const char* preset;
+  const char* program;
+  // Its folder among those that tests/sessions/fetch gets; "": the sessions
+  // come from installed files.
+  const char* package;
+  std::vector<std::string> arguments;  // Further ones, of the program.
+  int statements;                      // At least.
+};
+
+std::ostream& operator<<(std::ostream& out, const Body& body) {
+  return out << body.name;
+}
+
+const Body kBodies[] = {
+    {"python", "python3", "python3", "", {}, 500},
+};
+
+bool IsInstalled(const std::string& program) {
+  return !OutputOf(Command::Shell("command -v " + program + " || true"))
+              .empty();
+}
+
+// The folder with the tests of `package`; "" without one.
+std::string SourcesOf(const std::string& package) {
+  const char* sources = std::getenv("ASYNCPROC_SESSIONS");
+  if (package.empty() || sources == nullptr) return "";
+  const std::string path = absl::StrCat(sources, "/", package);
+  return std::filesystem::exists(path) ? path : "";
+}
+
+class SessionsTest : public testing::TestWithParam<Body> {};
+
+TEST_P(SessionsTest, GoThroughTheReplWithTheRepliesThatTheyExpect) {
+  const Body& body = GetParam();
+  if (!IsInstalled(body.program)) {
+    GTEST_SKIP() << "there is no " << body.program;
+  }
+  const std::string sources = SourcesOf(body.package);
+  if (sources.empty() && *body.package != '\0') {
+    GTEST_SKIP() << "there are no tests of " << body.package
+                 << ": run tests/sessions/fetch";
+  }
+  TemporaryDirectory sessions;
+  ASSERT_GE(std::stoi(OutputOf(Command(
+                {"python3", absl::StrCat("tests/sessions/", body.name, ".py"),
+                 sources, sessions.path()}))),
+            body.statements);
+  const std::string tool =
+      std::filesystem::absolute("tools/asyncproc/asyncproc");
+
+  for (const auto& session :
+       std::filesystem::directory_iterator(sessions.path())) {
+    // Statements may write files.
+    TemporaryDirectory folder;
+    Command check({tool, "repl", "--preset", body.preset, "--check", "--file",
+                   session.path().string(), "--"});
+    check.argv.insert(check.argv.end(), body.arguments.begin(),
+                      body.arguments.end());
+    check.working_directory = folder.path();
+    check.env.Set("HOME", folder.path());
+    RunOptions options;
+    options.timeout = kNeverReached;
+    auto result = asyncproc::Run(check, options);
+
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->status.ShellCode(), 0)
+        << session.path() << "\n"
+        << std::string(result->out) << std::string(result->err);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SessionsTest, testing::ValuesIn(kBodies),
+                         [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
+
+}  // namespace
+}  // namespace asyncproc
