@@ -380,6 +380,15 @@ TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
   }
 }
 
+TEST(BashTest, EvaluatesTextThatEndsWithABackslash) {
+  auto bash = MustStart(BashDialect());
+
+  const Reply reply = MustEval(*bash, "eval 'echo a\\\\'");
+
+  EXPECT_EQ(reply.out, "a\\\n");
+  EXPECT_EQ(reply.err, "");
+}
+
 TEST(BashTest, KnowsAliases) {
   auto bash = MustStart(BashDialect());
   MustEval(*bash, "alias greet='echo hello'");

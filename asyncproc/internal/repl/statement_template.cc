@@ -36,7 +36,9 @@ constexpr Field kFields[] = {
        absl::StrAppend(
            text, ShellQuote(absl::StrCat(
                      values.statement,
-                     "\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
+                     // After `eval 'a\\'` bash takes the next line for more of
+                     // the command, where no array can be assigned.
+                     "\n\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
      }},
     {"{quoted_fish}",
      [](const Values& values, std::string* text) {
