@@ -232,9 +232,7 @@ ReplDialect TclDialect() {
 ReplDialect ZshDialect() {
   ReplDialect dialect = Shell({"zsh", "-f", "/dev/fd/8"}, internal::kZshSetup,
                               internal::kZshStatement);
-  // A syntax error and a statement that is not complete read alike but for
-  // this.
-  dialect.incomplete = "\\(eval\\):\\d+: unmatched ";
+  dialect.incomplete.clear();  // Told by the channel.
   return dialect;
 }
 

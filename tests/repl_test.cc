@@ -484,7 +484,7 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
         "cat <<E", "cat <<E\n1\n", "echo a\nif :"}},
       {ZshDialect(),
-       {"cat <<E\nE", "echo $((1<<2)) '<<E'"},
+       {"cat <<E\nE", "echo $((1<<2)) '<<E'", "x='\"'; print ${(QX)x}"},
        {"echo 'a", "cat <<E", "cat <<E\n1\n"}},
       {RubyDialect(), {"<<E\nE", "1 << 2"}, {"<<E", "<<~E\n1"}},
       {Sqlite3Dialect(),

@@ -97,7 +97,9 @@ fi
 )sh";
 
 // An error or an interrupt ends the statement, and the `always` block lets the
-// script go on. Of two completion lines, the first one counts.
+// script go on. Of two completion lines, the first one counts. A statement that
+// fails is parsed again: a missing quote makes it incomplete, while a command
+// may have written the same message.
 const absl::string_view kZshSetup =
     R"sh(0=zsh
 TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
@@ -117,7 +119,15 @@ const absl::string_view kZshStatement = R"sh({
 } always {
   TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0
 }
-builtin printf '{id} done %d\n' "$?" >&9
+case $? in
+  1)
+    if [[ "$( (builtin eval {quoted_function}) 2>&1 8<&- 9>&-)" == *': unmatched '* ]]; then
+      builtin printf '{id} incomplete\n' >&9
+    else
+      builtin printf '{id} done 1\n' >&9
+    fi;;
+  *) builtin printf '{id} done %d\n' "$?" >&9;;
+esac
 )sh";
 
 }  // namespace asyncproc::internal
