@@ -22,8 +22,11 @@ namespace asyncproc {
 //                  zsh. zsh reports an incomplete statement as a syntax error,
 //                  except for a missing quote or end of a here-document. In
 //                  messages, sh and zsh count the lines of the statement, and
-//                  bash those of the session.
-// FishDialect      fish. A statement is executed by eval. `return` outside a
+//                  bash those of the session. `trap` lists the dialect's own
+//                  trap too. Statements of bash must not redirect descriptors
+//                  10 and 11, which hold the channel.
+// FishDialect      fish. A statement is executed by eval, in a block: a variable
+//                  of `set -l` ends with it. `return` outside a
 //                  function ends fish, and so does the 200th interrupt. An
 //                  interrupt does not end its `read`: if stdin is a pipe, such
 //                  a statement may end the session.
