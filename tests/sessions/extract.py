@@ -1,10 +1,16 @@
 """What the extractors share: each writes one file per session, in the form that
 `asyncproc repl --check` reads, and prints the number of statements."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import tempfile
+
+
+# A directive in a comment: "..." in the reply stands for any text.
+ELLIPSIS = '# doctest: +ELLIPSIS'
 
 
 def fits(statement, reply):
@@ -13,7 +19,7 @@ def fits(statement, reply):
     return (
         '\0' not in text
         and '\r' not in text
-        and 'doctest:' not in statement  # A directive.
+        and 'doctest:' not in statement.rpartition('\n')[0]
         # "... " after a statement continues it, and ">>> " ends the reply.
         and not (reply and re.match(r' *\.\.\.( |$)', reply[0]))
         and not any(re.match(r' *>>>( |$)', line) for line in reply)
@@ -22,20 +28,36 @@ def fits(statement, reply):
         and not any(line.startswith('Traceback (') for line in reply))
 
 
+def read(path):
+    with open(path, encoding='latin-1', newline='') as file:
+        return file.read()
+
+
 def lines_of(text):
     """The lines of an output, whose last newline may be missing."""
     return text.removesuffix('\n').split('\n') if text else []
 
 
-def run(command, text='', **options):
-    """The result of a program that reads `text`, in an empty folder: its stdout
-    and stderr together, as text that has every byte as a character, in .stdout.
-    Raises subprocess.TimeoutExpired after 10 seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        return subprocess.run(
-            command, **{'cwd': folder, 'timeout': 10, **options},
-            input=text, encoding='latin-1', stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+def run(command, text='', timeout=5, **options):
+    """The result of a program that reads `text`, in an empty folder unless `cwd`
+    is given: its stdout and stderr together in .stdout, as latin-1. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+    with tempfile.TemporaryDirectory() as folder, \
+            tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as out:
+        source.write(text.encode('latin-1'))
+        source.seek(0)
+        process = subprocess.Popen(
+            command, **{'cwd': folder, **options}, stdin=source, stdout=out,
+            stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            process.wait(timeout=timeout)
+        finally:
+            # Its children too. The group may be gone.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        out.seek(0)
+        return subprocess.CompletedProcess(
+            command, process.returncode, out.read().decode('latin-1'))
 
 
 class Sessions:
