@@ -43,7 +43,7 @@ namespace asyncproc {
 //                  are in Reply::out, and errors in Reply::err.
 // PerlDialect      perl. A statement is executed by eval. A variable of `my`
 //                  ends with its statement.
-// RDialect         R. Visible values are printed.
+// RDialect         R. Visible values and warnings are printed as at its prompt.
 // PrologDialect    swipl, SWI-Prolog. A statement is a query; its first answer
 //                  is printed. A missing "." at the end is added.
 // TclDialect       tclsh. An interrupt would end tclsh: a statement that times

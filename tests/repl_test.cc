@@ -440,6 +440,69 @@ TEST(RTest, PrintsAFunctionAsItWasWritten) {
   EXPECT_EQ(MustEval(r, "f").out, function + "\n");
 }
 
+// As at its prompt: no call of the program that evaluates the statement.
+TEST(RTest, WritesErrorsAndWarningsAsItsPromptDoes) {
+  auto started = Repl::Start(RDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& r = **started;
+
+  const Reply failed = MustEval(r, "nope");
+  EXPECT_EQ(failed.err, "Error: object 'nope' not found\n");
+  EXPECT_EQ(failed.status, 1);
+  const Reply warned = MustEval(r, "log(-1); 2");
+  EXPECT_EQ(warned.out, "[1] NaN\n[1] 2\n");
+  EXPECT_EQ(warned.err, "Warning message:\nIn log(-1) : NaNs produced\n");
+  EXPECT_EQ(warned.status, 0);
+  EXPECT_EQ(MustEval(r, "1:2 + 1:3; options(warn = 2)").err,
+            "Warning message:\nIn 1:2 + 1:3 :\n"
+            "  longer object length is not a multiple of shorter object "
+            "length\n");
+  EXPECT_EQ(MustEval(r, "warning('now')").status, 1);
+  EXPECT_EQ(MustEval(r,
+                     "options(warn = 0); f <- function() "
+                     "{ warning('w'); stop('e') }\nf()")
+                .err,
+            "Error in f() : e\nIn addition: Warning message:\nIn f() : w\n");
+}
+
+TEST(RTest, GoesOnWithoutTheConnectionsThatAStatementCloses) {
+  auto started = Repl::Start(RDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& r = **started;
+
+  MustEval(r, "closeAllConnections()");
+  EXPECT_EQ(MustEval(r, "1").out, "[1] 1\n");
+  // The user's connections have the numbers of the closed ones.
+  MustEval(r,
+           "closeAllConnections(); f <- textConnection('a\nb'); "
+           "g <- file('/dev/null', 'w')");
+  EXPECT_EQ(MustEval(r, "readLines(f)").out, "[1] \"a\" \"b\"\n");
+}
+
+TEST(RTest, EvaluatesInTheGlobalEnvironmentAsItsPromptDoes) {
+  auto started = Repl::Start(RDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& r = **started;
+
+  EXPECT_EQ(MustEval(r, "identical(parent.frame(), globalenv())").out,
+            "[1] TRUE\n");
+  EXPECT_EQ(MustEval(r, "6 * 7; .Last.value + 1").out, "[1] 42\n[1] 43\n");
+  EXPECT_EQ(MustEval(r, ".Last.value").out, "[1] 43\n");
+  EXPECT_EQ(MustEval(r,
+                     "setClass('A', representation(x = 'numeric'),\n"
+                     "  contains = 'function') -> A; A(function() 1, x = 1)@x")
+                .out,
+            "[1] 1\n");
+  EXPECT_EQ(MustEval(r,
+                     "setMethod('show', 'A', function(object) "
+                     "cat('an A\\n'))\nA(function() 1, x = 1)")
+                .out,
+            "an A\n");
+  // Names of the user.
+  MustEval(r, "paste <- print <- is.call <- function(...) stop('mine')");
+  EXPECT_EQ(MustEval(r, "4711").out, "[1] 4711\n");
+}
+
 TEST(PrologTest, PrintsTermsAsItsToplevelDoes) {
   auto started = Repl::Start(PrologDialect());
   if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();

@@ -2,13 +2,60 @@
 
 namespace asyncproc::internal {
 
+// R itself prints errors and, at the end of a statement, its warnings.
 const absl::string_view kRProgram = R"r(
-options(warn = 1)
+options(keep.source = TRUE, showErrorCalls = FALSE)
 local({
-  statements <- file("/dev/fd/8", "rb", raw = TRUE)
-  completions <- file("/dev/fd/9", "wb", raw = TRUE)
+  unlockBinding(".Last.value", baseenv())
+  statements <- completions <- NULL
+  # Opens the channel, again after a closeAllConnections() of the user.
+  open_channel <- function() {
+    is_at <- function(channel, path) {
+      identical(tryCatch(summary(channel)$description,
+                         error = function(condition) NULL), path)
+    }
+    if (!is_at(statements, "/dev/fd/8")) {
+      statements <<- file("/dev/fd/8", "rb", raw = TRUE)
+    }
+    if (!is_at(completions, "/dev/fd/9")) {
+      completions <<- file("/dev/fd/9", "wb", raw = TRUE)
+    }
+  }
+  warned <- FALSE
+  incomplete <- FALSE
+  # An error that is not shown makes R print the warnings.
+  show_warnings <- function() {
+    if (!warned) return()
+    warned <<- FALSE
+    user <- options(show.error.messages = FALSE, error = NULL)
+    withRestarts(stop(), abort = function() NULL)
+    options(user)
+  }
+  # Whether a condition names a call of this program.
+  is_own <- function(call) {
+    identical(call, quote(eval(top, globalenv()))) ||
+      identical(call, quote(parse(text = source)))
+  }
+  on_warning <- function(condition) {
+    warned <<- TRUE
+    if (is_own(conditionCall(condition))) {
+      .Internal(.dfltWarn(conditionMessage(condition), NULL))
+      invokeRestart("muffleWarning")
+    }
+  }
+  on_error <- function(condition) {
+    if (!is_own(conditionCall(condition))) return()
+    message <- conditionMessage(condition)
+    if (conditionCall(condition)[[1]] == "parse" &&
+        grepl("unexpected (end of input|INCOMPLETE_STRING)", message)) {
+      incomplete <<- TRUE
+      invokeRestart("abort")
+    }
+    .Internal(.dfltStop(message, NULL))
+  }
   serve <- function(answer) {
     flush(stdout()); flush(stderr())
+    open_channel()
     writeLines(answer, completions); flush(completions)
     header <- readLines(statements, 1)
     if (length(header) == 0) quit("no")
@@ -18,34 +65,31 @@ local({
     Encoding(source) <- "UTF-8"
     # An interrupt that came before the statement does nothing.
     tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = function(condition) NULL)
-    status <- tryCatch(allowInterrupts({
-      parsed <- parse(text = source, keep.source = TRUE)
+    incomplete <<- FALSE
+    status <- tryCatch(withRestarts(withCallingHandlers(allowInterrupts({
+      parsed <- parse(text = source)
       for (expression in parsed) {
-        value <- withVisible(eval(expression, globalenv()))
-        if (value$visible) print(value$value)
+        # By .Internal, its caller is the global environment too.
+        top <- bquote(.Internal(eval(quote(.(expression)), .(globalenv()), NULL)))
+        value <- withVisible(eval(top, globalenv()))
+        x <- value$value
+        assign(".Last.value", x, baseenv())
+        if (value$visible) if (isS4(x)) methods::show(x) else print(x)
+        show_warnings()
       }
       "done 0"
-    }), interrupt = function(condition) "done 1",
-    error = function(condition) {
-      message <- conditionMessage(condition)
-      caller <- deparse(conditionCall(condition))[1]
-      if (grepl("^parse\\(", caller)) {
-        caller <- "NULL"
-        if (grepl("unexpected (end of input|INCOMPLETE_STRING)", message)) {
-          return("incomplete")
-        }
-      }
-      where <- if (grepl("^(NULL|eval\\(expression|doTryCatch\\()", caller)) "" else paste(" in", caller, ":")
-      cat("Error", where, if (where == "") ": " else " ", message, "\n", sep = "", file = stderr())
-      "done 1"
-    })
+    }), warning = on_warning, error = on_error),
+    # R invokes it after an error.
+    abort = function() if (incomplete) "incomplete" else "done 1"),
+    interrupt = function(condition) "done 1")
+    show_warnings()
     paste(format(header[1], scientific = FALSE), status)
   }
   suspendInterrupts({
     answer <- "0 done 0"
     repeat answer <- serve(answer)
   })
-})
+}, new.env(parent = .BaseNamespaceEnv))
 )r";
 
 }  // namespace asyncproc::internal
