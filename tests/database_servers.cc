@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -123,9 +124,10 @@ class Postgres : public DatabaseServer {
                 IsOkAndHolds(ExitStatus::Exited(0)));
   }
 
-  ReplDialect Client() const override {
-    return PsqlDialect({"-h", folder_, "-U", "tester", "-d", "postgres"});
+  std::vector<std::string> Arguments() const override {
+    return {"-h", folder_, "-U", "tester", "-d", "postgres"};
   }
+  ReplDialect Client() const override { return PsqlDialect(Arguments()); }
 
  private:
   const std::string folder_;
@@ -152,7 +154,10 @@ class Redis : public DatabaseServer {
 
   absl::Status status() const { return process_.status(); }
 
-  ReplDialect Client() const override { return RedisDialect({"-s", socket()}); }
+  std::vector<std::string> Arguments() const override {
+    return {"-s", socket()};
+  }
+  ReplDialect Client() const override { return RedisDialect(Arguments()); }
 
  private:
   std::string socket() const { return folder_.path() + "/socket"; }

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "asyncproc/process.h"
 #include "asyncproc/repl.h"
@@ -14,6 +15,8 @@ class DatabaseServer {
  public:
   virtual ~DatabaseServer() = default;
 
+  // The arguments that connect its client.
+  virtual std::vector<std::string> Arguments() const = 0;
   // Its own client.
   virtual ReplDialect Client() const = 0;
 };

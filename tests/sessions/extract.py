@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 
 
-# A directive in a comment: "..." in the reply stands for any text.
+# Directives in a comment: "..." in the reply stands for any text; the reply is
+# not compared.
 ELLIPSIS = '# doctest: +ELLIPSIS'
+SKIP = '# doctest: +SKIP'
 
 
 def fits(statement, reply):
@@ -19,7 +21,7 @@ def fits(statement, reply):
     return (
         '\0' not in text
         and '\r' not in text
-        and 'doctest:' not in statement.rpartition('\n')[0]
+        and 'doctest:' not in statement.replace(ELLIPSIS, '').replace(SKIP, '')
         # "... " after a statement continues it, and ">>> " ends the reply.
         and not (reply and re.match(r' *\.\.\.( |$)', reply[0]))
         and not any(re.match(r' *>>>( |$)', line) for line in reply)

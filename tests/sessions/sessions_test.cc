@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "asyncproc/run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/database_servers.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -27,6 +29,8 @@ struct Body {
   const char* package;
   std::vector<std::string> arguments;  // Further ones, of the program.
   int statements;                      // At least.
+  // The server that the program needs; null without one.
+  std::unique_ptr<DatabaseServer> (*server)(std::string* why) = nullptr;
 };
 
 std::ostream& operator<<(std::ostream& out, const Body& body) {
@@ -41,6 +45,8 @@ const Body kBodies[] = {
     {"busybox_shell", "zsh", "zsh", "busybox", {}, 300},
     {"fish_checks", "fish", "fish", "fish", {}, 100},
     {"python", "python3", "python3", "", {}, 500},
+    {"psql", "psql", "psql", "postgresql-15", {}, 10000, StartPostgres},
+    {"r", "r", "R", "r-base", {}, 8000},
     {"zsh_tests", "zsh", "zsh", "zsh", {}, 1000},
 };
 
@@ -81,24 +87,35 @@ TEST_P(SessionsTest, GoThroughTheReplWithTheRepliesThatTheyExpect) {
   const std::string tool =
       std::filesystem::absolute("tools/asyncproc/asyncproc");
 
-  for (const auto& session :
-       std::filesystem::directory_iterator(sessions.path())) {
-    if (!session.is_regular_file()) continue;  // Files for sessions.
+  std::unique_ptr<DatabaseServer> server;
+  std::vector<std::string> arguments = body.arguments;
+  if (body.server != nullptr) {
+    std::string why;
+    server = body.server(&why);
+    if (server == nullptr) GTEST_SKIP() << why;
+    arguments = server->Arguments();
+  }
+  // Those of one server may need the ones before.
+  const std::set<std::filesystem::path> in_order(
+      std::filesystem::directory_iterator(sessions.path()), {});
+
+  for (const std::filesystem::path& session : in_order) {
+    if (!std::filesystem::is_regular_file(session))
+      continue;  // Files for sessions.
     // Statements may write files.
     TemporaryDirectory folder;
     Command check({tool, "repl", "--preset", body.preset, "--check", "--file",
-                   session.path().string(), "--"});
-    check.argv.insert(check.argv.end(), body.arguments.begin(),
-                      body.arguments.end());
+                   session.string(), "--"});
+    check.argv.insert(check.argv.end(), arguments.begin(), arguments.end());
     check.working_directory = folder.path();
     check.env.Set("HOME", folder.path());
     RunOptions options;
     options.timeout = kNeverReached;
     auto result = asyncproc::Run(check, options);
 
-    ASSERT_THAT(result, IsOk());
+    ASSERT_THAT(result, IsOk()) << session;
     EXPECT_EQ(result->status.ShellCode(), 0)
-        << session.path() << "\n"
+        << session << "\n"
         << std::string(result->out) << std::string(result->err);
   }
 }
