@@ -520,6 +520,20 @@ TEST(TclTest, OpensANewStdout) {
   EXPECT_EQ(MustEval(tcl, "puts hi; flush stdout").err, "hi\n");
 }
 
+TEST(TclTest, HidesItsProgramFromStatements) {
+  auto started = Repl::Start(TclDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& tcl = **started;
+
+  EXPECT_EQ(MustEval(tcl, "interp children").out, "");
+  EXPECT_EQ(MustEval(tcl, "info script").out, "");
+  EXPECT_EQ(MustEval(tcl, "interp slaves; interp delete asyncproc").status, 1);
+  EXPECT_EQ(MustEval(tcl, "rename puts put; list renamed").out, "renamed\n");
+  EXPECT_EQ(MustEval(tcl, "set errorInfo; set nothing").err,
+            "can't read \"nothing\": no such variable\n"
+            "    while executing\n\"set nothing\"\n");
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, DiffersFromACompleteStatement) {
