@@ -520,6 +520,20 @@ TEST(TclTest, OpensANewStdout) {
   EXPECT_EQ(MustEval(tcl, "puts hi; flush stdout").err, "hi\n");
 }
 
+// As at ocaml's prompt, which takes back the types that it has inferred.
+TEST(OcamlTest, InfersNoTypeFromAPhraseThatFailed) {
+  auto started = Repl::Start(OcamlDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& ocaml = **started;
+
+  EXPECT_EQ(
+      MustEval(ocaml, "let r = ref [];; let s = ref [];; s := [1]").status, 0);
+  EXPECT_EQ(MustEval(ocaml, "let f () = r := [1]; 1 + \"\"").status, 1);
+  EXPECT_EQ(MustEval(ocaml, "r := [\"text\"]; !r").out,
+            "- : string list = [\"text\"]\n");
+  EXPECT_EQ(MustEval(ocaml, "s").out, "- : int list ref = {contents = [1]}\n");
+}
+
 TEST(TclTest, HidesItsProgramFromStatements) {
   auto started = Repl::Start(TclDialect());
   if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();

@@ -2,7 +2,7 @@
 
 namespace asyncproc::internal {
 
-// A start file. All the rest is done when ocaml reads its first line.
+// A start file. All the rest is done when ocaml parses its first phrase.
 //
 // Of the compiler, the program ocaml has the module Toploop alone. Its
 // `use_file` executes the file that `parse_use_file` has parsed, and reports
@@ -46,8 +46,8 @@ let () =
       phrases := Some (if left = [] then [] else List.tl left);
       if left = [] then [] else [List.hd left]);
 
-  (* Values are written to stdout, and errors to stderr. *)
-  let rec execute text =
+  (* Executes the next phrase. Its value is written to stdout, errors to stderr. *)
+  let execute text =
     let report = Buffer.create 1000 in
     let formatter = Format.formatter_of_buffer report in
     source := Some text;
@@ -59,17 +59,16 @@ let () =
     let start = if length > 0 && Buffer.nth report 0 = '\n' then 1 else 0 in
     output_string (if succeeded then stdout else stderr)
       (Buffer.sub report start (length - start));
-    if !incomplete then "incomplete"
-    else if not succeeded then "done 1"
-    else if !phrases = Some [] then "done 0"
-    else execute text in
+    succeeded in
 
   let try_to_flush flush = try flush () with Sys_error _ -> () in
-  let rec serve answer =
+  let statement = ref None in  (* Its id and text, until all of it is executed. *)
+  let answer = ref "0 done 0" in
+  let next_statement () =
     List.iter try_to_flush
       [Format.print_flush; Format.pp_print_flush Format.err_formatter;
        (fun () -> flush stdout); (fun () -> flush stderr)];
-    output_string completions (answer ^ "\n");
+    output_string completions (!answer ^ "\n");
     flush completions;
     match input_line statements with
     | exception End_of_file -> exit 0
@@ -79,15 +78,38 @@ let () =
       let text = really_input_string statements (int_of_string length) in
       phrases := None;
       incomplete := false;
-      let result =
-        try Sys.set_signal Sys.sigint !handler; execute text
-        with _ -> "done 1" in
-      stop_interrupts ();
-      serve (String.sub header 0 space ^ " " ^ result) in
+      (String.sub header 0 space, text) in
 
-  Toploop.read_interactive_input := (fun _ _ _ ->
+  (* ocaml calls this for each phrase. After Exit it goes on with the next one;
+     after Break, it first takes back what it has inferred of types since its
+     last call, and says "Interrupted". *)
+  let report_functions = ref None in
+  let without_reports () =
+    let functions = Format.get_formatter_out_functions () in
+    report_functions := Some functions;
+    Format.set_formatter_out_functions
+      { functions with
+        out_string = (fun _ _ _ -> ()); out_flush = ignore;
+        out_newline = ignore; out_spaces = ignore; out_indent = ignore } in
+  Toploop.parse_toplevel_phrase := (fun _ ->
     Sys.set_signal Sys.sigint idle;
-    serve "0 done 0")
+    Option.iter Format.set_formatter_out_functions !report_functions;
+    report_functions := None;
+    let id, text =
+      match !statement with Some left -> left | None -> next_statement () in
+    let succeeded =
+      try Sys.set_signal Sys.sigint !handler; execute text
+      with _ -> false in
+    stop_interrupts ();
+    if succeeded && !phrases <> Some [] then statement := Some (id, text)
+    else begin
+      statement := None;
+      answer :=
+        id ^ (if !incomplete then " incomplete" else if succeeded then " done 0" else " done 1")
+    end;
+    if succeeded then raise Exit;
+    without_reports ();
+    raise Sys.Break)
 ;;
 #remove_directory "+compiler-libs";;
 )ocaml";
