@@ -48,6 +48,9 @@ const Body kBodies[] = {
     {"psql", "psql", "psql", "postgresql-15", {}, 10000, StartPostgres},
     {"r", "r", "R", "r-base", {}, 8000},
     {"zsh_tests", "zsh", "zsh", "zsh", {}, 1000},
+    {"ocaml", "ocaml", "ocaml", "ocaml", {}, 1500},
+    {"perl", "perl", "perl", "perl", {}, 200},
+    {"tcl", "tcl", "tclsh", "tcl8.6", {}, 10000},
 };
 
 bool IsInstalled(const std::string& program) {
