@@ -534,6 +534,14 @@ TEST(OcamlTest, InfersNoTypeFromAPhraseThatFailed) {
   EXPECT_EQ(MustEval(ocaml, "s").out, "- : int list ref = {contents = [1]}\n");
 }
 
+TEST(PerlTest, LoadsNoErrno) {
+  auto started = Repl::Start(PerlDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+
+  EXPECT_EQ(MustEval(**started, "print exists $INC{'Errno.pm'} ? 1 : 0").out,
+            "0");
+}
+
 TEST(TclTest, HidesItsProgramFromStatements) {
   auto started = Repl::Start(TclDialect());
   if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();

@@ -16,7 +16,7 @@ sub execute { package main; eval $asyncproc::source }
   my $fill = sub {
     until ($_[0]->()) {
       my $size = sysread $statements, $pending, 1 << 16, length $pending;
-      next if !defined $size && $!{EINTR};
+      next if !defined $size && $! == 4;  # EINTR; %! would load Errno.
       exit 0 unless $size;
     }
   };
