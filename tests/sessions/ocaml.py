@@ -82,7 +82,9 @@ sessions = extract.Sessions(sys.argv[2])
 tests = os.path.join(sys.argv[1], 'testsuite/tests')
 paths = [os.path.join(folder, name)
          for folder, _, names in sorted(os.walk(tests))
-         for name in sorted(names) if name.endswith('.ml')]
+         for name in sorted(names) if name.endswith('.ml')
+         # Half of all: a hundred files with a few statements each.
+         and not folder.endswith('typing-gadts')]
 with concurrent.futures.ThreadPoolExecutor(2) as pool:
     for path, steps in zip(paths, pool.map(session, paths)):
         sessions.write(os.path.relpath(path, tests), steps)

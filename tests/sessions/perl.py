@@ -1,5 +1,5 @@
 # Extracts the tests of perl (the folder t of its source) as sessions: a file is
-# a statement, and the reply what perl prints for the file. perl itself must pass
+# a statement, and its reply is the output of the file. perl itself must pass
 # all tests of the file, and print the same when it evaluates the file's text.
 import concurrent.futures
 import glob
@@ -11,7 +11,7 @@ import tempfile
 
 import extract
 
-# Prints \x1e when all has been evaluated, before what runs at the end of perl.
+# Prints \x1e after the file, before END blocks run.
 EVALUATE = r'''
   $asyncproc::source = do { local (@ARGV, $/) = shift; <> };
   eval $asyncproc::source;
@@ -24,7 +24,7 @@ def output(arguments):
     try:
         result = subprocess.run(
             ['perl', *arguments], cwd=folder, stdin=subprocess.DEVNULL,
-            capture_output=True, encoding='latin-1', timeout=3)
+            capture_output=True, encoding='latin-1', timeout=10)
     except subprocess.TimeoutExpired:
         return None
     return (result.stdout.split('\x1e')[0] + result.stderr
@@ -50,7 +50,7 @@ def session(path):
 
 folder = os.path.join(os.path.abspath(sys.argv[1]), 't')
 sessions = extract.Sessions(sys.argv[2])
-paths = sorted(path for part in ('base', 'cmd', 'comp', 'op', 'opbasic')
+paths = sorted(path for part in ('base', 'cmd', 'comp', 'op')
                for path in glob.glob(f'{folder}/{part}/*.t'))
 with concurrent.futures.ThreadPoolExecutor(2) as pool:
     for path, steps in zip(paths, pool.map(session, paths)):

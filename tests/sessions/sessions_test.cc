@@ -44,13 +44,13 @@ const Body kBodies[] = {
     {"busybox_shell", "sh", "sh", "busybox", {}, 400},
     {"busybox_shell", "zsh", "zsh", "busybox", {}, 300},
     {"fish_checks", "fish", "fish", "fish", {}, 100},
+    {"ocaml", "ocaml", "ocaml", "ocaml", {}, 1000},
+    {"perl", "perl", "perl", "perl", {}, 80},
     {"python", "python3", "python3", "", {}, 500},
     {"psql", "psql", "psql", "postgresql-15", {}, 10000, StartPostgres},
     {"r", "r", "R", "r-base", {}, 8000},
+    {"tcl", "tcl", "tclsh", "tcl8.6", {}, 8000},
     {"zsh_tests", "zsh", "zsh", "zsh", {}, 1000},
-    {"ocaml", "ocaml", "ocaml", "ocaml", {}, 1500},
-    {"perl", "perl", "perl", "perl", {}, 200},
-    {"tcl", "tcl", "tclsh", "tcl8.6", {}, 10000},
 };
 
 bool IsInstalled(const std::string& program) {
