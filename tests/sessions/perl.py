@@ -50,8 +50,8 @@ def session(path):
 
 folder = os.path.join(os.path.abspath(sys.argv[1]), 't')
 sessions = extract.Sessions(sys.argv[2])
-paths = sorted(path for part in ('base', 'cmd', 'comp', 'op')
-               for path in glob.glob(f'{folder}/{part}/*.t'))
+paths = sorted(path for part in ('base/*', 'cmd/*', 'comp/*', 'op/[a-h]*')
+               for path in glob.glob(f'{folder}/{part}.t'))
 with concurrent.futures.ThreadPoolExecutor(2) as pool:
     for path, steps in zip(paths, pool.map(session, paths)):
         sessions.write(os.path.relpath(path, folder), steps)
