@@ -70,12 +70,15 @@ def session(path):
         return []
     steps = list(chunks(text))
     trimmed = lambda reply: [line.rstrip() for line in reply]
-    # Upstream's replies have no blanks at the ends of their lines.
-    return [
-        (statement, reply)
-        for (statement, expected), reply in zip(
-            steps, replies([statement for statement, _ in steps]))
-        if trimmed(reply) == trimmed(expected)]
+    confirmed = []
+    for (statement, expected), reply in zip(
+            steps, replies([statement for statement, _ in steps])):
+        # Upstream's replies have no blanks at the ends of their lines. Later
+        # statements may need the names of this one.
+        if trimmed(reply) != trimmed(expected) or not extract.fits(statement, reply):
+            break
+        confirmed.append((statement, reply))
+    return confirmed
 
 
 sessions = extract.Sessions(sys.argv[2])

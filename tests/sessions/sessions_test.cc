@@ -44,7 +44,7 @@ const Body kBodies[] = {
     {"busybox_shell", "sh", "sh", "busybox", {}, 400},
     {"busybox_shell", "zsh", "zsh", "busybox", {}, 300},
     {"fish_checks", "fish", "fish", "fish", {}, 100},
-    {"ocaml", "ocaml", "ocaml", "ocaml", {}, 1000},
+    {"ocaml", "ocaml", "ocaml", "ocaml", {}, 500},
     {"perl", "perl", "perl", "perl", {}, 80},
     {"python", "python3", "python3", "", {}, 500},
     {"psql", "psql", "psql", "postgresql-15", {}, 10000, StartPostgres},
