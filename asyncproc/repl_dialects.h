@@ -25,7 +25,8 @@ namespace asyncproc {
 //                  bash those of the session. `trap` lists the dialect's own
 //                  trap too. Statements of bash must not redirect descriptors
 //                  10 and 11, which hold the channel.
-// FishDialect      fish. A statement is executed by eval, in a block: a variable
+// FishDialect      fish. A statement is executed by eval, in a block: a
+// variable
 //                  of `set -l` ends with it. `return` outside a
 //                  function ends fish, and so does the 200th interrupt. An
 //                  interrupt does not end its `read`: if stdin is a pipe, such

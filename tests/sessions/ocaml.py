@@ -73,9 +73,11 @@ def session(path):
     confirmed = []
     for (statement, expected), reply in zip(
             steps, replies([statement for statement, _ in steps])):
-        # Upstream's replies have no blanks at the ends of their lines. Later
-        # statements may need the names of this one.
-        if trimmed(reply) != trimmed(expected) or not extract.fits(statement, reply):
+        # Upstream's replies have no blanks at the ends of their lines. ocaml
+        # leaves out a type that is large in memory, where the name of the file
+        # counts. Later statements may need the names of this one.
+        if (trimmed(reply) != trimmed(expected) or 'is not included in' in ''.join(reply)
+                or not extract.fits(statement, reply)):
             break
         confirmed.append((statement, reply))
     return confirmed

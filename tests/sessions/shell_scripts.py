@@ -5,13 +5,15 @@ import re
 
 import extract
 
-# A background job may write at any time.
-ASYNCHRONOUS = re.compile(r'[^&>|<\\$]&[ \t]*(\n|$|;|[^&>\s])|>\(|\bcoproc\b')
+# A background job may write at any time; sleeping takes it.
+ASYNCHRONOUS = re.compile(
+    r'[^&>|<\\$]&[ \t]*(\n|$|;|[^&>\s])|>\(|\bcoproc\b|\bsleep\b')
 
-# In a session there is no script with a name and lines, a dialect has traps of
-# its own, and bash saves the channel as descriptors 10 and 11.
+# In a session there is no script with a name, arguments and lines, a dialect has
+# traps of its own, and bash saves the channel as descriptors 10 and 11.
 NOT_KEPT = re.compile(
-    r'\$\{?0|LINENO|BASH_SOURCE|DEBUG|\bcaller\b|^ *trap *$|exec 1[01]', re.M)
+    r'\$\{?0|exec "\$THIS_SH"|LINENO|BASH_SOURCE|DEBUG|\bcaller\b|^ *trap *$|'
+    r'exec 1[01]|>&1[01]', re.M)
 
 MARK = '\x1e'
 # Keeps $?.
