@@ -26,11 +26,10 @@ namespace asyncproc {
 //                  trap too. Statements of bash must not redirect descriptors
 //                  10 and 11, which hold the channel.
 // FishDialect      fish. A statement is executed by eval, in a block: a
-// variable
-//                  of `set -l` ends with it. `return` outside a
-//                  function ends fish, and so does the 200th interrupt. An
-//                  interrupt does not end its `read`: if stdin is a pipe, such
-//                  a statement may end the session.
+//                  variable of `set -l` ends with it, and `begin; end` resets
+//                  $status. `return` outside a function ends fish, and so does
+//                  the 200th interrupt. An interrupt does not end its `read`:
+//                  if stdin is a pipe, such a statement may end the session.
 // RubyDialect      ruby. The value of a statement is printed as by irb, unless
 //                  it is nil.
 // LuaDialect       lua. A statement is a chunk, or a list of expressions, whose
@@ -45,6 +44,8 @@ namespace asyncproc {
 // PerlDialect      perl. A statement is executed by eval. A variable of `my`
 //                  ends with its statement.
 // RDialect         R. Visible values and warnings are printed as at its prompt.
+//                  traceback() has nothing to show, and showConnections() lists
+//                  the channel.
 // PrologDialect    swipl, SWI-Prolog. A statement is a query; its first answer
 //                  is printed. A missing "." at the end is added.
 // TclDialect       tclsh. An interrupt would end tclsh: a statement that times
@@ -59,7 +60,8 @@ namespace asyncproc {
 //                  added. Has a terminal, without which an interrupt ends psql:
 //                  so errors are in Reply::out, with status 1. A statement
 //                  without a closing parenthesis is dropped without an error.
-//                  psql ends when its server does.
+//                  Each statement is followed by an empty one: \g alone repeats
+//                  that. psql ends when its server does.
 //
 // By marks, without a terminal; statements of bc and dc come by a channel:
 //
