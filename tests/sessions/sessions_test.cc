@@ -48,6 +48,8 @@ const Body kBodies[] = {
     {"python", "python3", "python3", "", {}, 500},
     {"psql", "psql", "psql", "postgresql-15", {}, 10000, StartPostgres},
     {"r", "r", "R", "r-base", {}, 8000},
+    {"ruby", "ruby", "ruby", "ruby3.1", {"-W0"}, 700},
+    {"sqlite", "sqlite3", "sqlite3", "sqlite3", {}, 3000},
     {"tcl", "tcl", "tclsh", "tcl8.6", {}, 8000},
     {"zsh_tests", "zsh", "zsh", "zsh", {}, 1000},
 };
