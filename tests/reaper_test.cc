@@ -256,6 +256,40 @@ TEST(ReaperTest, SignalsByPidWhereThePidfdIsRefused) {
 }
 
 // Another waiter has just reaped the child.
+// A child that has ended can be reaped a moment after its pidfd is readable.
+class OsThatReapsLate : public Os {
+ public:
+  int PidfdSendSignal(int pidfd, int signal) override {
+    reapable_ = absl::GetCurrentTimeNanos() + 50'000'000;
+    return Os::PidfdSendSignal(pidfd, signal);
+  }
+  int Waitid(idtype_t type, id_t id, siginfo_t* info, int options,
+             rusage* usage) override {
+    if (absl::GetCurrentTimeNanos() >= reapable_) {
+      return Os::Waitid(type, id, info, options, usage);
+    }
+    *info = {};
+    return 0;
+  }
+
+ private:
+  std::atomic<int64_t> reapable_{0};  // In nanoseconds since 1970.
+};
+
+TEST(ReaperTest, DestroysAChildThatCannotBeReapedAtOnce) {
+  OsThatReapsLate os;
+  ScopedOs scoped_os(&os);
+  auto process = MustSpawn(Command({"sleep", "1000"}));
+  const pid_t pid = process->pid();
+
+  process = nullptr;
+
+  siginfo_t info;
+  EXPECT_EQ(
+      waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT),
+      -1);
+}
+
 TEST(ReaperTest, ReportsThatTheChildHasEndedWhenASignalFindsNone) {
   OsThatRefusesToSignal os(ESRCH);
   auto process = MustSpawn(Command({"cat"}));

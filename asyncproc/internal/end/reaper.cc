@@ -5,8 +5,10 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -20,6 +22,11 @@
 
 namespace asyncproc::internal {
 namespace {
+
+// On a busy machine it can take 150 ms until a killed child, whose pidfd is
+// readable already, can be reaped. One that a debugger holds may never be.
+constexpr absl::Duration kReapPatience = absl::Seconds(1);
+constexpr timespec kReapInterval = {0, 1'000'000};
 
 // The maximum number of bytes of a command in a message.
 constexpr size_t kMostShown = 500;
@@ -283,17 +290,21 @@ bool Reaper::IsStopped() {
 bool Reaper::KillAndReap() {
   const absl::Status killed = Signal(SIGKILL);
   if (!killed.ok() && !TryReap().has_value()) return false;
+  absl::Time give_up = absl::InfiniteFuture();
   while (!TryReap().has_value()) {
-    if (pidfd_.valid()) {
-      pollfd fd = {pidfd_.get(), POLLIN, 0};
-      if (GetOs().Poll(&fd, 1, absl::InfiniteFuture()) == 1) {
-        return TryReap().has_value();
-      }
-    } else {
+    if (!pidfd_.valid()) {
       siginfo_t info;
       // WNOWAIT: TryReap reaps the child, under the lock.
       Waitid(&info, WEXITED | WNOWAIT | __WALL, nullptr);
+      continue;
     }
+    pollfd fd = {pidfd_.get(), POLLIN, 0};
+    if (GetOs().Poll(&fd, 1, absl::InfiniteFuture()) != 1) continue;
+    if (TryReap().has_value()) break;
+    const absl::Time now = MonotonicNow();
+    if (now >= give_up) return false;
+    give_up = std::min(give_up, now + kReapPatience);
+    nanosleep(&kReapInterval, nullptr);
   }
   return true;
 }

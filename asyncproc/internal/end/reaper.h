@@ -113,7 +113,7 @@ class Reaper {
   // Sends SIGKILL and waits until the child has been reaped: for the destructor
   // of its owner. A child in an uninterruptible sleep delays this. False: the
   // child cannot be killed, since it now has another user's identity, or it
-  // cannot be reaped, since its debugger still holds it.
+  // cannot be reaped within a second, since its debugger still holds it.
   bool KillAndReap() ABSL_LOCKS_EXCLUDED(mu_);
 
   // For a child that KillAndReap did not reap: a detached thread reaps the
