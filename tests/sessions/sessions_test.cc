@@ -43,6 +43,7 @@ const Body kBodies[] = {
     {"busybox_shell", "bash", "bash", "busybox", {}, 400},
     {"busybox_shell", "sh", "sh", "busybox", {}, 400},
     {"fish_checks", "fish", "fish", "fish", {}, 100},
+    {"node", "node", "node", "nodejs", {}, 100},
     {"ocaml", "ocaml", "ocaml", "ocaml", {}, 500},
     {"perl", "perl", "perl", "perl", {}, 80},
     {"python", "python3", "python3", "", {}, 500},
