@@ -383,7 +383,7 @@ TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
 TEST(BashTest, EvaluatesTextThatEndsWithABackslash) {
   auto bash = MustStart(BashDialect());
 
-  const Reply reply = MustEval(*bash, "eval 'echo a\\\\'");
+  const Reply reply = MustEval(*bash, "eval 'echo a\\'");
 
   EXPECT_EQ(reply.out, "a\\\n");
   EXPECT_EQ(reply.err, "");
