@@ -57,7 +57,8 @@ struct Output {
 // Command::on_destroy to a child that still runs (by default it kills and reaps
 // the child), and leaves no thread, descriptor or zombie behind. A child that
 // cannot be killed, since it has changed to another user, or cannot be reaped,
-// since its debugger has not released it, is detached as by OnDestroy::Detach.
+// since its debugger has not released it after a second, is detached as by
+// OnDestroy::Detach.
 // A child that was started elsewhere, by fork() or by another library, cannot
 // become a Process: its status belongs to the code that started it, and a pid
 // alone may by now be that of another process. Call waitpid, or pidfd_open and
