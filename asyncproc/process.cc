@@ -250,9 +250,15 @@ absl::Status Process::Write(absl::string_view data) {
 }
 
 absl::Status Process::Flush(absl::Duration timeout) {
+  return WriteAndFlush("", timeout);
+}
+
+absl::Status Process::WriteAndFlush(absl::string_view data,
+                                    absl::Duration timeout) {
   if (core_->child->input() == nullptr) return NoStdin();
   const absl::Time start = MonotonicNow();
-  absl::Status status = core_->child->input()->Flush(DeadlineAfter(timeout));
+  absl::Status status =
+      core_->child->input()->WriteAndFlush(data, DeadlineAfter(timeout));
   if (!IsGivenUp(status)) return Cannot("write to", status);
   return GaveUp(status.code(), std::min(timeout, MonotonicNow() - start),
                 absl::StrCat("has not read its stdin, of which ",

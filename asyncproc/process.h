@@ -75,10 +75,10 @@ struct Output {
 // descriptors and does nothing else: it sends no signal, reaps no child and
 // joins no thread, since those belong to the original. A forked copy may only
 // destroy a Process; a call of any other method may block forever.
-// Blocking: only Wait, WaitFor, Flush and Terminate block. They also end, with
-// kDeadlineExceeded or kCancelled, when a WithTimeout or a CancellationScope of
-// the calling thread ends the wait. The destructor blocks for the moment that a
-// killed child takes to end, regardless of such scopes.
+// Blocking: only Wait, WaitFor, Flush, WriteAndFlush and Terminate block. They
+// also end, with kDeadlineExceeded or kCancelled, when a WithTimeout or a
+// CancellationScope of the calling thread ends the wait. The destructor blocks
+// for the moment that a killed child takes to end, regardless of such scopes.
 // Errors: absl::Status. The failure of a child is not an error: its ExitStatus
 // reports it.
 class Process final : public Child {
@@ -113,6 +113,13 @@ class Process final : public Child {
   // Waits until the child's stdin pipe has taken all written bytes. That does
   // not mean that the child has read them. Errors: kDeadlineExceeded; as Write.
   absl::Status Flush(absl::Duration timeout) override;
+
+  // As Write and then Flush, without a copy of `data` where no earlier bytes
+  // are queued: for much input, at the pace of the child. Where the wait ends
+  // before the pipe has taken all bytes, the rest is copied and stays queued.
+  // Errors: as Write and Flush; kResourceExhausted also where there is no
+  // memory for the rest, which is then lost.
+  absl::Status WriteAndFlush(absl::string_view data, absl::Duration timeout);
 
   // Sends end-of-file to the child, after all written bytes. A second call does
   // nothing. On a terminal, end-of-file is typed (^D), and the terminal stays

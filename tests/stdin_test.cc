@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
+#include "asyncproc/run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing.h"
@@ -96,6 +97,24 @@ TEST(StdinTest, IsClosedAfterTheWrittenBytes) {
   EXPECT_EQ(process->Read(), "1048576\n");
 }
 
+TEST(StdinTest, TakesMuchAtThePaceOfTheChild) {
+  auto process = MustSpawn(Command({"cksum"}));
+  std::string chunk(kMebibyte, 'x');
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(process->WriteAndFlush(chunk, kNeverReached), IsOk());
+    chunk.assign(kMebibyte, static_cast<char>('a' + i));
+  }
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_THAT(process->WriteAndFlush("x", kNeverReached),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+
+  auto expected = CheckOutput(
+      Command::Shell("for c in x a b c d e f g h i j k l m n o p q r s; do"
+                     " head -c 1048576 /dev/zero | tr '\\0' $c; done | cksum"));
+  EXPECT_THAT(expected, IsOkAndHolds(process->Read()));
+}
+
 // WRT-04
 TEST(StdinTest, TakesNothingOnceItHasBeenClosed) {
   auto process = MustSpawn(Command({"cat"}));
@@ -158,7 +177,7 @@ TEST(StdinTest, NamesTheCommandThatDoesNotRead) {
   auto process = MustSpawn(Command({"sleep", "1000"}));
   EXPECT_THAT(process->Write(std::string(kMebibyte, 'x')), IsOk());
 
-  const absl::Status flushed = process->Flush(kShort);
+  const absl::Status flushed = process->WriteAndFlush("y", kShort);
 
   EXPECT_THAT(std::string(flushed.message()), HasSubstr("sleep 1000"));
   EXPECT_THAT(std::string(flushed.message()), HasSubstr("bytes wait"));

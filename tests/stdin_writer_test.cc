@@ -343,7 +343,7 @@ TEST_F(StdinWriterTest, DropsTheQueuedBytesWhenTheReaderHasGone) {
   EXPECT_EQ(writer_->pending(), 0);
   EXPECT_EQ(writer_->undelivered(), waiting);
   EXPECT_EQ(writer_->fd(), -1);
-  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)),
+  EXPECT_THAT(writer_->WriteAndFlush("", DeadlineAfter(kNeverReached)),
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
@@ -377,15 +377,57 @@ TEST_F(StdinWriterTest, KnowsThatItWasClosedBeforeItIsAborted) {
 }
 
 TEST_F(StdinWriterTest, FlushesWhenThePipeHasTakenEverything) {
-  EXPECT_THAT(writer_->Flush(absl::InfinitePast()), IsOk());
+  EXPECT_THAT(writer_->WriteAndFlush("", absl::InfinitePast()), IsOk());
   EXPECT_THAT(writer_->Write(std::string(100000, 'x')), IsOk());
-  EXPECT_THAT(writer_->Flush(DeadlineAfter(kShort)),
+  EXPECT_THAT(writer_->WriteAndFlush("", DeadlineAfter(kShort)),
               HasCode(absl::StatusCode::kDeadlineExceeded));
 
   std::thread driver([this] { ReadAll(); });
 
-  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)), IsOk());
+  EXPECT_THAT(writer_->WriteAndFlush("", DeadlineAfter(kNeverReached)), IsOk());
   driver.join();
+}
+
+TEST_F(StdinWriterTest, KeepsTheRestInOrderWhenAFlushEnds) {
+  std::string data(100000, 'a');
+  EXPECT_THAT(writer_->WriteAndFlush(data, DeadlineAfter(kShort)),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  // The caller may use its memory again.
+  data.assign(100000, 'b');
+  EXPECT_THAT(writer_->WriteAndFlush(data, DeadlineAfter(kShort)),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+  data.assign(100000, 'c');
+
+  EXPECT_EQ(ReadAll(), std::string(100000, 'a') + std::string(100000, 'b'));
+  EXPECT_EQ(writer_->undelivered(), 0);
+}
+
+TEST_F(StdinWriterTest, KeepsTheOrderOfAWriteDuringAFlush) {
+  std::thread flusher([this] {
+    EXPECT_THAT(
+        writer_->WriteAndFlush(std::string(100000, 'a'), DeadlineAfter(kShort)),
+        HasCode(absl::StatusCode::kDeadlineExceeded));
+  });
+  while (writer_->pending() == 0) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_THAT(writer_->Write("b"), IsOk());
+  flusher.join();
+
+  EXPECT_EQ(ReadAll(), std::string(100000, 'a') + "b");
+}
+
+TEST_F(StdinWriterTest, EndsAFlushWhenItIsAborted) {
+  std::thread flusher([this] {
+    EXPECT_THAT(writer_->WriteAndFlush(std::string(100000, 'a'),
+                                       DeadlineAfter(kNeverReached)),
+                HasCode(absl::StatusCode::kFailedPrecondition));
+  });
+  while (writer_->pending() == 0) absl::SleepFor(absl::Milliseconds(1));
+  const size_t pending = writer_->pending();
+  EXPECT_TRUE(writer_->Abort());
+  flusher.join();
+
+  EXPECT_EQ(writer_->undelivered(), pending);
+  EXPECT_EQ(writer_->pending(), 0);
 }
 
 TEST_F(StdinWriterTest, TakesAllBytesOrNoneAtTheLimit) {
@@ -410,6 +452,25 @@ TEST_F(StdinWriterTest, ReportsHowMuchThereIsNoMemoryFor) {
     LeaveMemory(kMuch / 2);
 
     const absl::Status status = writer_->Write(data);
+
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+    const size_t taken = ReadAll().size();
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(std::to_string(kMuch - taken)));
+    EXPECT_THAT(writer_->Write("more"), IsOk());
+    EXPECT_EQ(ReadAll(), "more");
+  });
+}
+
+TEST_F(StdinWriterTest, ReportsHowMuchOfAFlushThereIsNoMemoryFor) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([this] {
+    constexpr size_t kMuch = 8 * 1024 * 1024;
+    const std::string data(kMuch, 'x');
+    LeaveMemory(kMuch / 2);
+
+    const absl::Status status =
+        writer_->WriteAndFlush(data, DeadlineAfter(kShort));
 
     EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
     const size_t taken = ReadAll().size();
@@ -470,7 +531,55 @@ TEST_F(ThreadedStdinWriterTest, WritesTheQueuedBytesAndTheEnd) {
   EXPECT_THAT(writer_->Close(), IsOk());
 
   EXPECT_EQ(ReadToEnd(), data);
-  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)), IsOk());
+  EXPECT_THAT(writer_->WriteAndFlush("", DeadlineAfter(kNeverReached)), IsOk());
+}
+
+TEST_F(ThreadedStdinWriterTest, FlushesWithoutACopy) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([this] {
+    constexpr size_t kMuch = 8 * 1024 * 1024;
+    const std::string data(kMuch, 'x');
+    size_t count = 0;
+    std::thread reader([this, &count] {
+      pollfd readable = {reader_.get(), POLLIN, 0};
+      char bytes[4096];
+      ssize_t size = 0;
+      do {
+        count += static_cast<size_t>(size);
+        poll(&readable, 1, -1);
+        size = read(reader_.get(), bytes, sizeof(bytes));
+      } while (size > 0);
+    });
+    EXPECT_THAT(writer_->Write("x"), IsOk());  // Starts the thread.
+    LeaveMemory(kMuch / 2);
+
+    EXPECT_THAT(writer_->WriteAndFlush(absl::string_view(data).substr(1),
+                                       DeadlineAfter(kNeverReached)),
+                IsOk());
+    EXPECT_THAT(writer_->Close(), IsOk());
+    reader.join();
+    EXPECT_EQ(count, kMuch);
+    writer_->Stop();
+  });
+}
+
+TEST_F(ThreadedStdinWriterTest, FlushesForTwoCallersOneAfterTheOther) {
+  std::string all;
+  std::thread reader([&] { all = ReadToEnd(); });
+  std::vector<std::thread> callers;
+  for (const char letter : {'a', 'b'}) {
+    callers.emplace_back([this, letter] {
+      EXPECT_THAT(writer_->WriteAndFlush(std::string(1000000, letter),
+                                         DeadlineAfter(kNeverReached)),
+                  IsOk());
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_THAT(writer_->Close(), IsOk());
+  reader.join();
+
+  EXPECT_EQ(all.size(), 2000000);
+  EXPECT_EQ(all.find_first_not_of(all[0]), 1000000);
 }
 
 // WRT-06
@@ -480,7 +589,7 @@ TEST_F(ThreadedStdinWriterTest, NoticesThatTheReaderHasGone) {
 
   reader_.Reset();
 
-  EXPECT_THAT(writer_->Flush(DeadlineAfter(kNeverReached)),
+  EXPECT_THAT(writer_->WriteAndFlush("", DeadlineAfter(kNeverReached)),
               HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_GT(writer_->undelivered(), 900000);
 }

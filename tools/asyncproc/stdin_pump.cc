@@ -83,10 +83,11 @@ void StdinPump::Pump() {
       process_->CloseStdin().IgnoreError();
       return;
     }
-    const absl::Status status =
-        process_->Write(absl::string_view(bytes, static_cast<size_t>(size)));
+    const absl::Status status = process_->WriteAndFlush(
+        absl::string_view(bytes, static_cast<size_t>(size)),
+        absl::InfiniteDuration());
     if (absl::IsInvalidArgument(status)) Complain("run", status.message());
-    if (!status.ok() || !process_->Flush(absl::InfiniteDuration()).ok()) return;
+    if (!status.ok()) return;
   }
 }
 

@@ -250,9 +250,6 @@ ASYNCPROC_BENCHMARK(LinesByGetline, "lines_reused/limit");
 
 // --- feed: to a child that reads all of it.
 
-// As much as is queued at once.
-constexpr int64_t kQueued = 8 * kChunk;
-
 void FeedTo(benchmark::State& state, const Stdio& in) {
   const int64_t size = Scaled(kFed);
   const std::string chunk(kChunk, '.');
@@ -261,15 +258,10 @@ void FeedTo(benchmark::State& state, const Stdio& in) {
   for (auto _ : state) {
     auto process = Process::Spawn(command);
     CHECK_OK(process.status());
-    int64_t queued = 0;
-    for (int64_t left = size; left > 0;) {
+    for (int64_t left = size; left > 0; left -= kChunk) {
       const auto piece = absl::string_view(chunk).substr(
           0, static_cast<size_t>(std::min<int64_t>(left, kChunk)));
-      CHECK_OK((*process)->Write(piece));
-      left -= static_cast<int64_t>(piece.size());
-      if ((queued += kChunk) < kQueued) continue;
-      CHECK_OK((*process)->Flush(absl::InfiniteDuration()));
-      queued = 0;
+      CHECK_OK((*process)->WriteAndFlush(piece, absl::InfiniteDuration()));
     }
     CHECK_OK((*process)->CloseStdin());
     MustEndWell(**process);
@@ -323,13 +315,10 @@ void BothWaysByProcess(benchmark::State& state) {
     auto process = Process::Spawn({"cat"});
     CHECK_OK(process.status());
     std::thread writer([&] {
-      int64_t queued = 0;
       for (int64_t left = size; left > 0; left -= kChunk) {
-        CHECK_OK((*process)->Write(absl::string_view(chunk).substr(
-            0, static_cast<size_t>(std::min<int64_t>(left, kChunk)))));
-        if ((queued += kChunk) < kQueued) continue;
-        CHECK_OK((*process)->Flush(absl::InfiniteDuration()));
-        queued = 0;
+        const auto piece = absl::string_view(chunk).substr(
+            0, static_cast<size_t>(std::min<int64_t>(left, kChunk)));
+        CHECK_OK((*process)->WriteAndFlush(piece, absl::InfiniteDuration()));
       }
       CHECK_OK((*process)->CloseStdin());
     });

@@ -50,6 +50,11 @@ ssize_t WriteWithSigpipeBlocked(int fd, absl::string_view data) {
   return written;
 }
 
+absl::Status NoMemoryFor(size_t size) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory to queue the last ", size, " bytes for stdin"));
+}
+
 }  // namespace
 
 ssize_t WriteWithoutSigpipe(int fd, absl::string_view data) {
@@ -126,35 +131,53 @@ void StdinWriter::NoteResize(int rows, int columns) {
 
 absl::Status StdinWriter::TypeEof() {
   MutexLock lock(mu_);
-  return WriteLocked(terminal_->EndOfInput(fd_.get()), /*is_control=*/true);
+  return WriteLocked(terminal_->EndOfInput(fd_.get()), Bytes::kControl);
 }
 
 absl::Status StdinWriter::TypeControl(char character) {
   MutexLock lock(mu_);
-  return WriteLocked(absl::string_view(&character, 1), /*is_control=*/true);
+  return WriteLocked(absl::string_view(&character, 1), Bytes::kControl);
 }
 
 absl::Status StdinWriter::Write(absl::string_view data) {
   MutexLock lock(mu_);
-  return WriteLocked(data, /*is_control=*/false);
+  return WriteLocked(data, Bytes::kCopied);
 }
 
-absl::Status StdinWriter::WriteLocked(absl::string_view data, bool is_control) {
+absl::Status StdinWriter::WriteAndFlush(absl::string_view data,
+                                        absl::Time deadline) {
+  MutexLock lock(mu_);
+  absl::Status status = WriteLocked(data, Bytes::kLent);
+  if (!status.ok()) return status;
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return PendingLocked() == 0;
+  };
+  status = Await(mu_, absl::Condition(&done), deadline);
+  if (status.ok()) return CheckDelivered();
+  // Another caller may have lent bytes meanwhile.
+  const bool is_lent = !lent_.empty() && lent_.end() == data.end();
+  if (is_lent) {
+    if (absl::Status copied = CopyLent(); !copied.ok()) return copied;
+  }
+  return status;
+}
+
+absl::Status StdinWriter::WriteLocked(absl::string_view data, Bytes bytes) {
   if (data.empty()) return absl::OkStatus();
   // The thread may not have noticed yet that an ended child reads no more.
-  if (!queue_.empty() && end_.HasExited()) WriteQueued();
+  if (PendingLocked() > 0 && end_.HasExited()) WritePending();
   if (absl::Status status = CheckDelivered(); !status.ok()) return status;
   if (broken_) {
     return absl::ErrnoToStatus(EPIPE, "the child has closed its stdin");
   }
   if (closing_) return absl::FailedPreconditionError("stdin has been closed");
-  if (options_.limit > 0 && queue_.size() + data.size() > options_.limit) {
+  if (options_.limit > 0 && PendingLocked() + data.size() > options_.limit) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(queue_.size(), " bytes wait to be written to stdin; ",
+        absl::StrCat(PendingLocked(), " bytes wait to be written to stdin; ",
                      data.size(), " more would exceed the limit of ",
                      options_.limit, " (Command::input_limit)"));
   }
-  if (!is_control || !queue_.empty()) {
+  if (bytes != Bytes::kControl || PendingLocked() > 0) {
     if (absl::Status status = EnsureThread(); !status.ok()) return status;
   }
   if (terminal_.has_value()) {
@@ -162,7 +185,8 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, bool is_control) {
     if (!status.ok()) return status;
   }
   if (observer_ != nullptr) observer_->OnInput(data);
-  if (queue_.empty()) WriteSome(&data);
+  const bool first = PendingLocked() == 0;
+  if (first) WriteSome(&data);
   if (broken_) {
     undelivered_ += data.size();
     if (!Wake()) AdvanceLocked();
@@ -173,11 +197,22 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, bool is_control) {
     return absl::OkStatus();
   }
   if (absl::Status status = EnsureThread(); !status.ok()) return status;
-  if (!queue_.Append(data)) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "no memory to queue the last ", data.size(), " bytes for stdin"));
+  if (first && bytes == Bytes::kLent) {
+    lent_ = data;
+  } else if (!queue_.Append(data)) {
+    return NoMemoryFor(data.size());
   }
   Wake();
+  return absl::OkStatus();
+}
+
+absl::Status StdinWriter::CopyLent() {
+  const absl::string_view lent = std::exchange(lent_, {});
+  ByteQueue queue;
+  if (!queue.Append(lent) || !queue.Append(queue_.view())) {
+    return NoMemoryFor(lent.size());
+  }
+  queue_ = std::move(queue);
   return absl::OkStatus();
 }
 
@@ -194,7 +229,7 @@ absl::Status StdinWriter::Close() {
   }
   if (observer_ != nullptr && !broken_) observer_->OnInputClosed();
   absl::string_view rest = typed;
-  if (queue_.empty() && !rest.empty()) WriteSome(&rest);
+  if (PendingLocked() == 0 && !rest.empty()) WriteSome(&rest);
   if (broken_) {
     undelivered_ += rest.size();
   } else if (!rest.empty()) {
@@ -208,7 +243,7 @@ absl::Status StdinWriter::Close() {
 
 bool StdinWriter::Abort() {
   MutexLock lock(mu_);
-  const bool was_closed = closing_ && queue_.empty();
+  const bool was_closed = closing_ && PendingLocked() == 0;
   bool was_open = !broken_ && fd_.valid() && !was_closed;
   if (observer_ != nullptr && was_open && !closing_) {
     observer_->OnInputClosed();
@@ -226,18 +261,6 @@ bool StdinWriter::Abort() {
   return was_open;
 }
 
-absl::Status StdinWriter::Flush(absl::Time deadline) {
-  MutexLock lock(mu_);
-  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return queue_.empty();
-  };
-  if (absl::Status status = Await(mu_, absl::Condition(&done), deadline);
-      !status.ok()) {
-    return status;
-  }
-  return CheckDelivered();
-}
-
 uint64_t StdinWriter::undelivered() const {
   MutexLock lock(mu_);
   return undelivered_;
@@ -245,7 +268,11 @@ uint64_t StdinWriter::undelivered() const {
 
 size_t StdinWriter::pending() const {
   MutexLock lock(mu_);
-  return queue_.size();
+  return PendingLocked();
+}
+
+size_t StdinWriter::PendingLocked() const {
+  return lent_.size() + queue_.size();
 }
 
 int StdinWriter::fd() const {
@@ -263,7 +290,7 @@ StdinWriter::Watch StdinWriter::NextWatchLocked() const {
   if (MonotonicNow() < retry_) return {-1, 0, retry_};
   Watch watch;
   watch.fd = fd_.get();
-  watch.events = queue_.empty() ? short{0} : short{POLLOUT};
+  watch.events = PendingLocked() == 0 ? short{0} : short{POLLOUT};
   if (detached_) watch.next_look = MonotonicNow() + kDetachedLook;
   return watch;
 }
@@ -285,23 +312,27 @@ void StdinWriter::Advance(short events) {
 
 void StdinWriter::AdvanceLocked() {
   if (!fd_.valid()) return;
-  WriteQueued();
-  if (broken_ || (closing_ && queue_.empty())) {
+  WritePending();
+  if (broken_ || (closing_ && PendingLocked() == 0)) {
     CloseFd();
   } else if (taken_ >= PipeGrowth::kUsualSize && options_.may_grow_pipe &&
-             queue_.size() >= PipeGrowth::kUsualSize) {
-    // The child reads, and more bytes are queued.
+             PendingLocked() >= PipeGrowth::kUsualSize) {
+    // The child reads, and more bytes are pending.
     growth_.Grow(fd_.get());
   }
 }
 
-void StdinWriter::WriteQueued() {
-  if (queue_.empty() || !fd_.valid()) return;
-  absl::string_view rest = queue_.view();
-  WriteSome(&rest);
-  if (broken_) return;
-  taken_ += queue_.size() - rest.size();
-  queue_.Consume(queue_.size() - rest.size());
+void StdinWriter::WritePending() {
+  if (!fd_.valid()) return;
+  const size_t before = PendingLocked();
+  if (!lent_.empty()) WriteSome(&lent_);
+  if (lent_.empty() && !queue_.empty()) {
+    absl::string_view rest = queue_.view();
+    WriteSome(&rest);
+    // A broken pipe has emptied the queue.
+    if (!broken_) queue_.Consume(queue_.size() - rest.size());
+  }
+  taken_ += before - PendingLocked();
 }
 
 void StdinWriter::Break() {
@@ -342,7 +373,8 @@ void StdinWriter::BreakLocked() {
 }
 
 void StdinWriter::Drop() {
-  undelivered_ += queue_.size();
+  undelivered_ += PendingLocked();
+  lent_ = {};
   queue_.Consume(queue_.size());
 }
 

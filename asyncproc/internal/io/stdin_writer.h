@@ -82,7 +82,7 @@ class StdinWriter {
   // Tells the observer that the terminal is about to have this size.
   void NoteResize(int rows, int columns) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // ---- For callers. Only Flush blocks.
+  // ---- For callers. Only WriteAndFlush blocks.
 
   // Takes all of `data`, or nothing.
   // Errors: kFailedPrecondition after Close, and once the child has closed its
@@ -91,6 +91,12 @@ class StdinWriter {
   // number of bytes not taken. kInvalidArgument for a line too long for a
   // terminal in canonical mode.
   absl::Status Write(absl::string_view data) ABSL_LOCKS_EXCLUDED(mu_);
+  // As Write; then waits until the pipe has taken all bytes that were written.
+  // The bytes of `data` are written without a copy, except after others that
+  // are queued, or when the wait ends before the pipe has taken all of them.
+  // Errors: also kDeadlineExceeded, and those of Close.
+  absl::Status WriteAndFlush(absl::string_view data, absl::Time deadline)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // REQUIRES: stdin is a terminal. Types the end-of-file character after the
   // queued bytes, as Close, but more can be written after it. Errors: as Write.
@@ -111,15 +117,11 @@ class StdinWriter {
   // was closed already, or the character cannot be queued for a terminal.
   bool Abort() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Waits until the pipe has taken all bytes that were written.
-  // Errors: kDeadlineExceeded; as Close.
-  absl::Status Flush(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
-
   // The bytes that Write took and that will never reach the pipe.
   uint64_t undelivered() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether the child has ended.
   bool ChildHasExited() const { return end_.HasExited(); }
-  // The number of queued bytes.
+  // The number of bytes taken and not yet written.
   size_t pending() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // The descriptor; -1 when it has been closed.
@@ -144,13 +146,17 @@ class StdinWriter {
   void Break() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  absl::Status WriteLocked(absl::string_view data, bool is_control)
+  enum class Bytes { kCopied, kControl, kLent };
+  absl::Status WriteLocked(absl::string_view data, Bytes bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Copies the lent bytes to the front of the queue.
+  absl::Status CopyLent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t PendingLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes once, as many bytes from the front of `data` as fit, and removes
   // them from `data`.
   void WriteSome(absl::string_view* data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes the queued bytes that fit.
-  void WriteQueued() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes the pending bytes that fit.
+  void WritePending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The read end is closed: drops all bytes.
   void BreakLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CloseFd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -173,9 +179,10 @@ class StdinWriter {
   UniqueFd fd_ ABSL_GUARDED_BY(mu_);
   std::optional<LineDiscipline> terminal_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<ChildObserver> observer_ ABSL_GUARDED_BY(mu_);  // Or null.
+  absl::string_view lent_ ABSL_GUARDED_BY(mu_);  // In front of the queue.
   ByteQueue queue_ ABSL_GUARDED_BY(mu_);
   PipeGrowth growth_ ABSL_GUARDED_BY(mu_);
-  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;      // Written from the queue.
+  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;      // Written late.
   bool closing_ ABSL_GUARDED_BY(mu_) = false;  // No more Writes.
   bool broken_ ABSL_GUARDED_BY(mu_) = false;   // The read end is closed.
   uint64_t undelivered_ ABSL_GUARDED_BY(mu_) = 0;
