@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 
 #include "absl/flags/flag.h"
 #include "absl/log/check.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 
 ABSL_FLAG(int64_t, divide, 1,
           "by how much to make the great works smaller: their figures are then "
@@ -135,6 +137,35 @@ void BareChild::Wait() {
   int status;
   PCHECK(waitpid(pid_, &status, 0) == pid_);
   pid_ = -1;
+}
+
+BareReader::BareReader(int fd) : thread_([this, fd] { Run(fd); }) {}
+
+BareReader::~BareReader() { thread_.join(); }
+
+bool BareReader::Take(std::string* data) {
+  data->clear();
+  const internal::MutexLock lock(mu_);
+  const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return at_end_ || !data_.empty();
+  };
+  mu_.Await(absl::Condition(&ready));
+  data->swap(data_);
+  return !data->empty();
+}
+
+void BareReader::Run(int fd) {
+  constexpr size_t kReadSize = 512 * 1024;
+  const std::unique_ptr<char[]> bytes(new char[kReadSize]);
+  for (;;) {
+    const ssize_t count = read(fd, bytes.get(), kReadSize);
+    const internal::MutexLock lock(mu_);
+    if (count <= 0) {
+      at_end_ = true;
+      return;
+    }
+    data_.append(bytes.get(), static_cast<size_t>(count));
+  }
 }
 
 }  // namespace asyncproc::bench

@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "benchmark/benchmark.h"
 
 // The common parts of the benchmarks. Each figure has a name of two parts, the
@@ -69,6 +72,26 @@ class BareChild {
   int in_ = -1;
   int out_ = -1;
   int err_ = -1;
+};
+
+// A thread that reads a descriptor by blocking calls for a caller that waits:
+// the least that a reader thread costs.
+class BareReader {
+ public:
+  explicit BareReader(int fd);
+  // REQUIRES: end-of-file.
+  ~BareReader();
+
+  // Waits for bytes, and replaces `data` by them. False at end-of-file.
+  bool Take(std::string* data) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Run(int fd) ABSL_LOCKS_EXCLUDED(mu_);
+
+  absl::Mutex mu_;
+  std::string data_ ABSL_GUARDED_BY(mu_);
+  bool at_end_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;
 };
 
 }  // namespace asyncproc::bench

@@ -191,6 +191,30 @@ void CaptureByReadLoop(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(CaptureByReadLoop, "capture/limit");
 
+void CaptureByGrowingBlock(benchmark::State& state) {
+  const auto size = static_cast<size_t>(Scaled(kCaptured));
+  for (auto _ : state) {
+    BareChild child(Source(Scaled(kCaptured)), kBarePipeSize);
+    size_t capacity = kChunk;
+    auto* block = static_cast<char*>(malloc(capacity));
+    size_t count = 0;
+    ssize_t piece;
+    while ((piece = read(child.out(), block + count,
+                         std::min(capacity - count, kChunk))) > 0) {
+      count += static_cast<size_t>(piece);
+      if (count < capacity) continue;
+      block = static_cast<char*>(realloc(block, capacity *= 2));
+      CHECK(block != nullptr);
+    }
+    CHECK_EQ(count, size);
+    free(block);
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * Scaled(kCaptured));
+}
+ASYNCPROC_BENCHMARK(CaptureByRun, "capture_kept/asyncproc");
+ASYNCPROC_BENCHMARK(CaptureByGrowingBlock, "capture_kept/limit");
+
 // --- lines.
 
 void LinesByProcess(benchmark::State& state) {
@@ -361,6 +385,33 @@ void BothWaysByTwoThreads(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * size);
 }
 ASYNCPROC_BENCHMARK(BothWaysByTwoThreads, "both_ways/limit");
+
+// Bare system calls in the threads of a Process: a third thread reads for the
+// caller.
+void BothWaysByThreeThreads(benchmark::State& state) {
+  const int64_t size = Scaled(kFed);
+  const std::string chunk(kChunk, '.');
+  for (auto _ : state) {
+    BareChild child({"cat"}, kBarePipeSize);
+    std::thread writer([&] {
+      for (int64_t left = size; left > 0; left -= kChunk) {
+        child.Write(absl::string_view(chunk).substr(
+            0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
+      }
+      child.CloseIn();
+    });
+    BareReader reader(child.out());
+    int64_t count = 0;
+    for (std::string data; reader.Take(&data);) {
+      count += static_cast<int64_t>(data.size());
+    }
+    writer.join();
+    CHECK_EQ(count, size);
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(BothWaysByThreeThreads, "both_ways/threads");
 
 // --- beside a caller: the time in which a child writes 20 MB to stdout, while
 // a caller of the same Process does something else. The limit is the same

@@ -1,6 +1,8 @@
 // A line that an echoing child writes back. The limit writes and reads the same
 // bytes, and blocks.
 
+#include <string>
+
 #include "absl/log/check.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
@@ -29,6 +31,22 @@ void RoundTripByHand(benchmark::State& state) {
   }
 }
 ASYNCPROC_BENCHMARK(RoundTripByHand, "round_trip/limit");
+
+// Bare system calls in the threads of a Process.
+void RoundTripByTwoThreads(benchmark::State& state) {
+  BareChild child({Child("echo")});
+  {
+    BareReader reader(child.out());
+    for (auto _ : state) {
+      child.Write(kLine);
+      std::string line;
+      CHECK(reader.Take(&line));
+      CHECK_EQ(line.size(), kLine.size());
+    }
+    child.CloseIn();
+  }
+}
+ASYNCPROC_BENCHMARK(RoundTripByTwoThreads, "round_trip/threads");
 
 }  // namespace
 }  // namespace asyncproc::bench
