@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -98,6 +99,34 @@ TEST_F(ChildProcessTest, IsDrainedAfterAllWhenTheLastHolderLetsGo) {
 
   EXPECT_EQ(child_->end().state(), ChildEnd::State::kDrained);
   EXPECT_TRUE(child_->end().result()->value().output_complete());
+}
+
+// The pidfd of a child on a busy machine can be readable before the child can
+// be reaped, and that of a child in a debugger long before.
+TEST_F(ChildProcessTest, LooksLessAndLessOftenAtAChildThatCannotBeReaped) {
+  Start(Command({"sleep", "1000"}));
+  ChildEnd& end = child_->end();
+  // A pause is at least `low` and at most `high`, however slow this test is.
+  absl::Duration low;
+  absl::Duration high;
+  do {
+    const absl::Time before = MonotonicNow();
+    ASSERT_FALSE(end.CheckExit());
+    const absl::Time after = MonotonicNow();
+    const absl::Time next_look = end.NextWatch().next_look;
+    const absl::Duration most = std::max(2 * high, absl::Milliseconds(1));
+    if (next_look == absl::InfiniteFuture()) {
+      high = most;  // The pause is over already.
+      continue;
+    }
+    EXPECT_LE(next_look - after, most);
+    low = next_look - after;
+    high = next_look - before;
+  } while (high < absl::Milliseconds(50));
+  EXPECT_LE(low, absl::Milliseconds(50));
+
+  EXPECT_TRUE(child_->KillAndReap());
+  EXPECT_TRUE(child_->CheckExit(/*group_wanted=*/false));
 }
 
 // To find the members of a group, the reaper reads all processes of the system.

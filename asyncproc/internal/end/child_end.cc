@@ -10,8 +10,10 @@
 namespace asyncproc::internal {
 namespace {
 
-// The interval between checks of a child that has ended and cannot be reaped.
-constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
+// The intervals between checks of a child that has ended and cannot be reaped.
+// They double: on a busy machine, it takes up to 150 ms until it can be.
+constexpr absl::Duration kFirstLookInterval = absl::Milliseconds(1);
+constexpr absl::Duration kLastLookInterval = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -129,13 +131,19 @@ ChildEnd::Watch ChildEnd::NextWatch() const {
 }
 
 bool ChildEnd::CheckExit(Reaper::Group group) {
+  if (HasExited()) return true;
+  // Without the lock, which the other watchers need.
+  std::optional<absl::StatusOr<ExitStatus>> result = reaper_->TryReap(group);
   MutexLock lock(mu_);
   if (result_.has_value()) return true;
-  result_ = reaper_->TryReap(group);
-  if (!result_.has_value()) {
-    if (reaper_->exit_fd() >= 0) quiet_until_ = MonotonicNow() + kLookInterval;
+  if (!result.has_value()) {
+    if (reaper_->exit_fd() < 0) return false;
+    look_interval_ =
+        std::clamp(2 * look_interval_, kFirstLookInterval, kLastLookInterval);
+    quiet_until_ = MonotonicNow() + look_interval_;
     return false;
   }
+  result_ = std::move(result);
   Update();
   return true;
 }

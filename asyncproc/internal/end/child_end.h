@@ -78,8 +78,8 @@ class ChildEnd {
 
   // The descriptor for a watcher to poll. `fd` becomes readable at the exit. It
   // is -1 when the watcher is woken instead (see Reaper), and during a pause
-  // after the child ended but could not be reaped because its debugger still
-  // holds it. `next_look`: the end of that pause.
+  // after the child ended but could not be reaped, for example because its
+  // debugger still holds it. `next_look`: the end of that pause.
   struct Watch {
     bool exited = false;
     int fd = -1;
@@ -127,6 +127,7 @@ class ChildEnd {
   int abandoned_streams_ ABSL_GUARDED_BY(mu_) = 0;
   int watchers_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Time quiet_until_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  absl::Duration look_interval_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace asyncproc::internal
