@@ -1,9 +1,9 @@
-"""What tools/bench/compare makes of what it measured: ratios, a table, a chart.
+"""The results of tools/bench/compare: ratios, a table and a chart.
 
-A figure is what one benchmark gave in one round; its name is "work/who", and
-"limit" is who does the same by bare system calls. Ratios are taken within a
-round, between figures that were measured side by side, and only then is their
-median taken: what slows the whole machine for a while slows both.
+A figure is the result of one benchmark in one round. Its name is "work/who":
+"limit" does the same work by bare system calls. Each ratio is of two figures of
+the same round; the median is that of the ratios. A load that slows the machine
+for a while slows both figures.
 """
 
 import dataclasses
@@ -17,22 +17,22 @@ LIMIT = "limit"
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A row of the table, and what is asked of it."""
+    """A row of the table, and its bar."""
 
     name: str
     title: str
-    # "time": how many times as long as the limit, at most `bar`. "rate": which
-    # share of its rate, at least `bar`. "counter": `counter`, at most `bar`.
+    # "time": the time, divided by that of the limit, is at most `bar`. "rate":
+    # the rate, divided by that of the limit, is at least `bar`. "counter": the
+    # counter `counter` is at most `bar`.
     kind: str = "time"
     bar: Optional[float] = None
     counter: str = ""
     limit: str = "the same by bare system calls"
-    # How many times as long others are to take, at the least.
+    # For a peer: the least time, divided by that of asyncproc.
     ahead: Dict[str, float] = dataclasses.field(default_factory=dict)
-    # The most rounds, for a work that takes long.
+    # The maximum number of rounds, for a benchmark that takes long.
     rounds: int = 1000
-    # Whether the limit's work is done by the host itself, so that its CPU says
-    # something.
+    # False: the limit's CPU time is not that of the host.
     cpu: bool = True
 
 
@@ -44,26 +44,26 @@ class Spread:
     low: float
     high: float
     count: int
-    # Some of it was given up before it was done: it would be more.
+    # A benchmark was stopped before its end: the value would be larger.
     at_least: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What became of a work."""
+    """The result of one row."""
 
     work: Work
-    # Of asyncproc to the limit, as the work's kind says; for a counter, its
-    # value. None: not measured.
+    # asyncproc to the limit, by the row's kind; for a counter, its value. None:
+    # not measured.
     value: Optional[Spread]
-    # Host CPU of asyncproc, as a multiple of the limit's.
+    # The host's CPU time with asyncproc, divided by that with the limit.
     cpu: Optional[Spread]
-    # How many times as long as asyncproc each of the others took.
+    # For each peer: its time, divided by that of asyncproc.
     others: Dict[str, Spread]
 
     @property
     def met(self) -> Optional[bool]:
-        """Whether it is as good as is asked; None where that is not known."""
+        """Whether the row meets its bar; None: no bar, or not measured."""
         if self.work.bar is None and not self.work.ahead:
             return None
         verdicts = [self._is_within(self.work.bar, self.value)]
@@ -83,7 +83,7 @@ class Result:
 
 
 def spread(values: List[float]) -> Optional[Spread]:
-    """Of no value: None. Of one: that, three times."""
+    """None without values. One value is its own quarters."""
     if not values:
         return None
     if len(values) == 1:
@@ -93,7 +93,7 @@ def spread(values: List[float]) -> Optional[Spread]:
 
 
 def ratios(rounds: List[dict], above: str, below: str, what: str) -> List[float]:
-    """figures[above][what] / figures[below][what], of the rounds that have both."""
+    """figures[above][what] / figures[below][what] of each round with both."""
     found = []
     for figures in rounds:
         if above in figures and below in figures and figures[below][what] > 0:
@@ -102,7 +102,7 @@ def ratios(rounds: List[dict], above: str, below: str, what: str) -> List[float]
 
 
 def evaluate(work: Work, rounds: List[dict]) -> Result:
-    """rounds: for each, who -> {"real": s, "cpu": s, "counters": {...}}."""
+    """`rounds`: in each, who -> {"real": s, "cpu": s, "counters": {...}}."""
     if work.kind == "counter":
         value = spread([figures[OURS]["counters"][work.counter]
                         for figures in rounds if OURS in figures])
@@ -124,14 +124,14 @@ def evaluate(work: Work, rounds: List[dict]) -> Result:
 
 
 def number(value: float) -> str:
-    """Three digits are more than there is to know."""
+    """At most three digits: the noise is larger than a fourth."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def bar_text(work: Work) -> str:
-    """What is asked, for a person."""
+    """The bars of a row, as text."""
     parts = []
     if work.bar is not None:
         sign = "≥" if work.kind == "rate" else "≤"
@@ -141,7 +141,7 @@ def bar_text(work: Work) -> str:
 
 
 def table(results: List[Result]) -> str:
-    """Markdown, in columns that are straight as plain text too."""
+    """A table of Markdown, whose columns are aligned in plain text too."""
     rows = [("work", "asyncproc : limit", "quarters", "asked", "", "CPU",
              "others : asyncproc")]
     for result in results:
@@ -173,7 +173,7 @@ def table(results: List[Result]) -> str:
 
 def as_json(results: List[Result], rounds: Dict[str, List[dict]],
             context: dict) -> dict:
-    """All of it, with every single figure."""
+    """All results, with the figures of each round."""
     works = []
     for result in results:
         entry = dataclasses.asdict(result)
@@ -184,22 +184,22 @@ def as_json(results: List[Result], rounds: Dict[str, List[dict]],
     return {"context": context, "works": works}
 
 
-# --- The chart: of each work a group of bars, as long as the speed is in
-# relation to the limit's. Its colours are to be seen on white and on black.
+# --- The chart: a group of bars for each row. The length of a bar is the speed,
+# divided by that of the limit. The colours are visible on white and on black.
 
 _ROW = 16
 _GAP = 14
 _LEFT = 120
 _WIDTH = 460
 _TOTAL = 640
-# Bars of more are cut off.
+# Longer bars are cut off.
 _LONGEST = 1.5
 _COLOURS = {OURS: "#1a73e8", LIMIT: "#bdc1c6"}
 _OTHER = "#f29900"
 
 
 def _speeds(result: Result) -> Dict[str, float]:
-    """Of everybody, as a share of the limit's. Counters have none."""
+    """who -> speed, divided by that of the limit. Empty for a counter."""
     work = result.work
     if result.value is None or work.kind == "counter":
         return {}
@@ -212,7 +212,7 @@ def _speeds(result: Result) -> Dict[str, float]:
 
 
 def svg(results: List[Result], subtitle: str) -> str:
-    """The chart, as a file that needs no other."""
+    """The text of the chart's file."""
     groups = [(result.work.title, _speeds(result)) for result in results]
     groups = [(title, speeds) for title, speeds in groups if speeds]
     longest = max([1.0] + [s for _, speeds in groups for s in speeds.values()])
