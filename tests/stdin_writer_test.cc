@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -245,6 +246,26 @@ class StdinWriterTest : public testing::Test {
     }
   }
 
+  // Expects that `write` says how much of its data is lost without memory.
+  void ExpectReportOfMissingMemory(
+      const std::function<absl::Status(absl::string_view)>& write) {
+    if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+    EXPECT_HOLDS_IN_OWN_HOST([&] {
+      constexpr size_t kMuch = 8 * 1024 * 1024;
+      const std::string data(kMuch, 'x');
+      LeaveMemory(kMuch / 2);
+
+      const absl::Status status = write(data);
+
+      EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+      const size_t taken = ReadAll().size();
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr(std::to_string(kMuch - taken)));
+      EXPECT_THAT(writer_->Write("more"), IsOk());
+      EXPECT_EQ(ReadAll(), "more");
+    });
+  }
+
   bool AtEnd() {
     char byte;
     return read(reader_.get(), &byte, 1) == 0;
@@ -445,39 +466,13 @@ TEST_F(StdinWriterTest, TakesAllBytesOrNoneAtTheLimit) {
 }
 
 TEST_F(StdinWriterTest, ReportsHowMuchThereIsNoMemoryFor) {
-  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
-  EXPECT_HOLDS_IN_OWN_HOST([this] {
-    constexpr size_t kMuch = 8 * 1024 * 1024;
-    const std::string data(kMuch, 'x');
-    LeaveMemory(kMuch / 2);
-
-    const absl::Status status = writer_->Write(data);
-
-    EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
-    const size_t taken = ReadAll().size();
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr(std::to_string(kMuch - taken)));
-    EXPECT_THAT(writer_->Write("more"), IsOk());
-    EXPECT_EQ(ReadAll(), "more");
-  });
+  ExpectReportOfMissingMemory(
+      [this](absl::string_view data) { return writer_->Write(data); });
 }
 
 TEST_F(StdinWriterTest, ReportsHowMuchOfAFlushThereIsNoMemoryFor) {
-  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
-  EXPECT_HOLDS_IN_OWN_HOST([this] {
-    constexpr size_t kMuch = 8 * 1024 * 1024;
-    const std::string data(kMuch, 'x');
-    LeaveMemory(kMuch / 2);
-
-    const absl::Status status =
-        writer_->WriteAndFlush(data, DeadlineAfter(kShort));
-
-    EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
-    const size_t taken = ReadAll().size();
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr(std::to_string(kMuch - taken)));
-    EXPECT_THAT(writer_->Write("more"), IsOk());
-    EXPECT_EQ(ReadAll(), "more");
+  ExpectReportOfMissingMemory([this](absl::string_view data) {
+    return writer_->WriteAndFlush(data, DeadlineAfter(kShort));
   });
 }
 
