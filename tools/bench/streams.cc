@@ -312,16 +312,21 @@ void FeedByRun(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(FeedByRun, "feed_run/asyncproc");
 
+// Writes `size` bytes, and closes stdin.
+void WriteAll(BareChild& child, int64_t size) {
+  const std::string chunk(kChunk, '.');
+  for (int64_t left = size; left > 0; left -= kChunk) {
+    child.Write(absl::string_view(chunk).substr(
+        0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
+  }
+  child.CloseIn();
+}
+
 void FeedByWriteLoop(benchmark::State& state) {
   const int64_t size = Scaled(kFed);
-  const std::string chunk(kChunk, '.');
   for (auto _ : state) {
     BareChild child({Child("read_all")}, kBarePipeSize);
-    for (int64_t left = size; left > 0; left -= kChunk) {
-      child.Write(absl::string_view(chunk).substr(
-          0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
-    }
-    child.CloseIn();
+    WriteAll(child, size);
     child.Wait();
   }
   state.SetBytesProcessed(state.iterations() * size);
@@ -362,16 +367,9 @@ ASYNCPROC_BENCHMARK(BothWaysByProcess, "both_ways/asyncproc");
 
 void BothWaysByTwoThreads(benchmark::State& state) {
   const int64_t size = Scaled(kFed);
-  const std::string chunk(kChunk, '.');
   for (auto _ : state) {
     BareChild child({"cat"}, kBarePipeSize);
-    std::thread writer([&] {
-      for (int64_t left = size; left > 0; left -= kChunk) {
-        child.Write(absl::string_view(chunk).substr(
-            0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
-      }
-      child.CloseIn();
-    });
+    std::thread writer([&] { WriteAll(child, size); });
     const std::unique_ptr<char[]> buffer(new char[kChunk]);
     int64_t count = 0;
     ssize_t piece;
@@ -390,16 +388,9 @@ ASYNCPROC_BENCHMARK(BothWaysByTwoThreads, "both_ways/limit");
 // caller.
 void BothWaysByThreeThreads(benchmark::State& state) {
   const int64_t size = Scaled(kFed);
-  const std::string chunk(kChunk, '.');
   for (auto _ : state) {
     BareChild child({"cat"}, kBarePipeSize);
-    std::thread writer([&] {
-      for (int64_t left = size; left > 0; left -= kChunk) {
-        child.Write(absl::string_view(chunk).substr(
-            0, static_cast<size_t>(std::min<int64_t>(left, kChunk))));
-      }
-      child.CloseIn();
-    });
+    std::thread writer([&] { WriteAll(child, size); });
     BareReader reader(child.out());
     int64_t count = 0;
     for (std::string data; reader.Take(&data);) {
