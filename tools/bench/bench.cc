@@ -155,7 +155,7 @@ bool BareReader::Take(std::string* data) {
 }
 
 void BareReader::Run(int fd) {
-  constexpr size_t kReadSize = 512 * 1024;
+  constexpr size_t kReadSize = 256 * 1024;
   const std::unique_ptr<char[]> bytes(new char[kReadSize]);
   for (;;) {
     const ssize_t count = read(fd, bytes.get(), kReadSize);

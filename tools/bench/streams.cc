@@ -173,6 +173,24 @@ void DrainByReadLoop(benchmark::State& state) {
 ASYNCPROC_BENCHMARK(DrainByReadLoop, "drain/limit");
 ASYNCPROC_BENCHMARK(DrainByReadLoop, "drain_socket/limit");
 
+// Bare system calls in the threads of a Process: a second thread reads for the
+// caller.
+void DrainByTwoThreads(benchmark::State& state) {
+  const int64_t size = Scaled(kDrained);
+  for (auto _ : state) {
+    BareChild child(Source(size), kBarePipeSize);
+    BareReader reader(child.out());
+    int64_t count = 0;
+    for (std::string data; reader.Take(&data);) {
+      count += static_cast<int64_t>(data.size());
+    }
+    CHECK_EQ(count, size);
+    child.Wait();
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+ASYNCPROC_BENCHMARK(DrainByTwoThreads, "drain/threads");
+
 // --- capture: all of it in one piece; the limit keeps nothing.
 
 void CaptureByRun(benchmark::State& state) {
