@@ -16,7 +16,7 @@ class OutputBound {
   enum class Policy { kUnbounded, kBlockChild, kDropOldest, kHeadAndTail };
 
   // Keeps everything: the child does not wait for the caller, and memory is the
-  // limit. Only while a caller takes bytes and more than 2 MiB remain for it,
+  // limit. Only while a caller takes bytes and more than 1 MiB remains for it,
   // the library waits for that caller, for at most 1 ms after each 512 KiB: so
   // the buffer does not grow when the caller is almost as fast as the child.
   static OutputBound Unbounded() {

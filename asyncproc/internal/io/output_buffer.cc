@@ -19,10 +19,10 @@ namespace asyncproc::internal {
 namespace {
 
 // The size of a read. It starts small, so that a quiet child costs little, and
-// doubles whenever a read fills the room. At most half of a processor's private
+// doubles whenever a read fills the room. Small beside a processor's private
 // cache (usually 1 MiB), so that the reader finds the bytes in the cache.
-constexpr size_t kFirstReadSize = 512;
-constexpr size_t kLastReadSize = 512 * 1024;
+constexpr size_t kFirstReadSize = 256;
+constexpr size_t kLastReadSize = 256 * 1024;
 
 // A reader with this many unread bytes is behind.
 constexpr size_t kBacklog = 4 * kLastReadSize;
