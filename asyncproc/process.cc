@@ -108,9 +108,9 @@ struct Process::Core {
   Core(Command command, std::shared_ptr<ChildProcess> child)
       : command(std::move(command)),
         child(std::move(child)),
-        out(this->child->buffer(ChildProcess::kOut),
+        out(this->child->output(ChildProcess::kOut).buffer(),
             this->child->output(ChildProcess::kOut).inode()),
-        err(this->child->buffer(ChildProcess::kErr),
+        err(this->child->output(ChildProcess::kErr).buffer(),
             this->child->output(ChildProcess::kErr).inode()) {
     if (this->child->terminal() >= 0) {
       terminal.emplace(Terminal(this->child->terminal(), this->child->input(),

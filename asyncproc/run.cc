@@ -109,8 +109,10 @@ class ChildRun {
         options_(options),
         start_(start),
         child_(std::move(child)),
-        out_(child_->buffer(ChildProcess::kOut), kept_bound, options.on_out),
-        err_(child_->buffer(ChildProcess::kErr), kept_bound, options.on_err),
+        out_(child_->output(ChildProcess::kOut).buffer(), kept_bound,
+             options.on_out),
+        err_(child_->output(ChildProcess::kErr).buffer(), kept_bound,
+             options.on_err),
         input_(options.input.has_value() ? absl::string_view(*options.input)
                                          : absl::string_view()) {}
 

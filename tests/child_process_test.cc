@@ -30,7 +30,7 @@ class ChildProcessTest : public testing::Test {
     auto child = ChildProcess::Start(command, std::move(options));
     ASSERT_THAT(child, IsOk());
     child_ = *std::move(child);
-    output_ = child_->buffer(ChildProcess::kOut);
+    output_ = child_->output(ChildProcess::kOut).buffer();
     out_ = output_->AddCursor(/*at_oldest=*/true);
   }
 

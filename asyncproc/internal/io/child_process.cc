@@ -80,11 +80,11 @@ ChildProcess::ChildProcess(const Command& command,
   reading.before_close = options_.before_close;
   const size_t count = kUsualStreams + options_.further_pipes.size();
   for (size_t i = 0; i < count; ++i) {
-    buffers_.push_back(
-        std::make_shared<OutputBuffer>(options_.bound, NameOf(command, i)));
-    if (options_.wake != nullptr) buffers_[i]->SetWake(options_.wake);
+    auto buffer =
+        std::make_shared<OutputBuffer>(options_.bound, NameOf(command, i));
+    if (options_.wake != nullptr) buffer->SetWake(options_.wake);
     outputs_.push_back(
-        std::make_unique<OutputReader>(buffers_[i], end_, reading));
+        std::make_unique<OutputReader>(std::move(buffer), end_, reading));
   }
 }
 
@@ -202,8 +202,8 @@ bool ChildProcess::Observe(std::shared_ptr<ChildObserver> observer) {
   if (!end_.Observe(observer)) return false;
   // Input first, so that the observer sees it before the output that it causes.
   if (input_ != nullptr) input_->Observe(observer);
-  buffers_[kOut]->Observe(observer, ChildStream::kOut);
-  buffers_[kErr]->Observe(observer, ChildStream::kErr);
+  outputs_[kOut]->buffer()->Observe(observer, ChildStream::kOut);
+  outputs_[kErr]->buffer()->Observe(observer, ChildStream::kErr);
   if (end_.IsSettled()) end_.NoteExit();
   return true;
 }
@@ -259,7 +259,6 @@ void ChildProcess::Detach() {
 void ChildProcess::CloseInForkedCopy() {
   reaper().CloseInForkedCopy();
   for (const auto& output : outputs_) output->CloseInForkedCopy();
-  for (const auto& buffer : buffers_) buffer->CloseInForkedCopy();
   if (input_ != nullptr) input_->CloseInForkedCopy();
   terminal_.Reset();
 }

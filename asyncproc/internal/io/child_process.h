@@ -74,9 +74,6 @@ class ChildProcess {
   int terminal() const { return terminal_.get(); }
   size_t output_count() const { return outputs_.size(); }
   OutputReader& output(size_t stream) { return *outputs_[stream]; }
-  std::shared_ptr<OutputBuffer> buffer(Stream stream) const {
-    return buffers_[stream];
-  }
 
   // From now on, tells `observer` of every event, and at once of the output
   // that is still buffered. Returns false when there is an observer already.
@@ -136,7 +133,6 @@ class ChildProcess {
   ChildEnd end_;
   std::shared_ptr<Waker> waker_;  // Wakes Step at the exit; null with pidfds.
   // Constant after Start.
-  std::vector<std::shared_ptr<OutputBuffer>> buffers_;
   std::vector<std::unique_ptr<OutputReader>> outputs_;  // From kOut on.
   std::unique_ptr<StdinWriter> input_;
   UniqueFd terminal_;

@@ -109,6 +109,7 @@ void OutputReader::Detach() {
 
 void OutputReader::CloseInForkedCopy() {
   fd_.Reset();
+  buffer_->CloseInForkedCopy();
   if (waker_ != nullptr) waker_->CloseInForkedCopy();
 }
 

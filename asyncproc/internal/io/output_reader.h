@@ -73,7 +73,7 @@ class OutputReader {
 
   // ---- For any thread.
 
-  OutputBuffer& buffer() const { return *buffer_; }
+  const std::shared_ptr<OutputBuffer>& buffer() const { return buffer_; }
   // See OutputEnd; 0 when the host does not read the stream.
   ino_t inode() const { return inode_; }
   // Wakes the thread, if there is one.

@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<PolledChild>> PolledChild::Start(
   self->child_ = *std::move(child);
   self->started_ = self->last_output_ = MonotonicNow();
   for (size_t i = 0; i < self->child_->output_count(); ++i) {
-    OutputBuffer& buffer = self->child_->output(i).buffer();
+    OutputBuffer& buffer = *self->child_->output(i).buffer();
     Stream stream;
     stream.number = i < ChildProcess::kUsualStreams
                         ? STDOUT_FILENO + static_cast<int>(i)
@@ -128,7 +128,7 @@ void PolledChild::Emit(ChildEvent::Kind kind, int fd) {
 void PolledChild::EmitOutput() {
   for (size_t i = 0; i < streams_.size(); ++i) {
     Stream& stream = streams_[i];
-    OutputBuffer& buffer = child_->output(i).buffer();
+    OutputBuffer& buffer = *child_->output(i).buffer();
     ChildEvent event;
     event.kind = ChildEvent::Kind::kOutput;
     event.fd = stream.number;
@@ -195,7 +195,7 @@ absl::Status PolledChild::CloseOutput(int fd) {
   for (size_t i = 0; i < streams_.size(); ++i) {
     if (streams_[i].number != fd || streams_[i].closed_told) continue;
     streams_[i].refused = true;
-    child_->output(i).buffer().Refuse();
+    child_->output(i).buffer()->Refuse();
     return absl::OkStatus();
   }
   return Cannot(absl::StrCat("close descriptor ", fd, " of"),
@@ -205,7 +205,7 @@ absl::Status PolledChild::CloseOutput(int fd) {
 void PolledChild::CloseOutputs() {
   for (size_t i = 0; i < streams_.size(); ++i) {
     streams_[i].refused = true;
-    child_->output(i).buffer().Refuse();
+    child_->output(i).buffer()->Refuse();
   }
 }
 

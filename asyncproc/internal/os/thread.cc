@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -16,7 +15,7 @@ namespace asyncproc::internal {
 // Shared by the thread and its joiner. Usually the joiner frees it: the first
 // allocation or free by a thread creates a malloc arena for that thread.
 struct Thread::Entry {
-  const std::string name;
+  const char* const name;
   const std::function<void()> body;
   std::atomic<int> owners{2};
 
@@ -27,7 +26,7 @@ struct Thread::Entry {
 
 void* Thread::Run(void* arg) {
   Entry* const entry = static_cast<Entry*>(arg);
-  pthread_setname_np(pthread_self(), entry->name.c_str());
+  pthread_setname_np(pthread_self(), entry->name);
   entry->body();
   entry->Release();
   return nullptr;
@@ -35,8 +34,7 @@ void* Thread::Run(void* arg) {
 
 absl::StatusOr<Thread> Thread::Start(const char* name,
                                      std::function<void()> body) {
-  auto entry = std::unique_ptr<Entry>(
-      new Entry{std::string(name).substr(0, 15), std::move(body)});
+  auto entry = std::unique_ptr<Entry>(new Entry{name, std::move(body)});
   // A new thread inherits the signal mask of its creator, so its signals are
   // blocked from the first instruction.
   sigset_t all, before;

@@ -18,7 +18,7 @@ namespace asyncproc::internal {
 // Thread safety: none of its own.
 class Thread {
  public:
-  // `name` is cut to 15 characters, the kernel's limit.
+  // `name`: a literal of at most 15 characters, the kernel's limit.
   // Errors: kResourceExhausted.
   static absl::StatusOr<Thread> Start(const char* name,
                                       std::function<void()> body);

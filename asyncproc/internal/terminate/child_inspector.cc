@@ -178,7 +178,7 @@ class ChildInspector {
 
   void ExamineOutput(ChildProcess::Stream stream) {
     const char* const name = stream == ChildProcess::kOut ? "stdout" : "stderr";
-    const OutputBuffer& buffer = child_.output(stream).buffer();
+    const OutputBuffer& buffer = *child_.output(stream).buffer();
     if (buffer.HasRoom()) {
       // The host is about to read from it.
       return Say(Activity::kWritingOutput, absl::StrCat("it writes ", name));
@@ -261,8 +261,8 @@ class ChildInspector {
         return false;
     }
     const ino_t out = child_.output(ChildProcess::kOut).inode();
-    return child_.output(ChildProcess::kOut).buffer().stats().bytes == 0 &&
-           child_.output(ChildProcess::kErr).buffer().stats().bytes == 0 &&
+    return child_.output(ChildProcess::kOut).buffer()->stats().bytes == 0 &&
+           child_.output(ChildProcess::kErr).buffer()->stats().bytes == 0 &&
            out != 0 && IsStream(DescriptorTarget(pid_, STDOUT_FILENO), out);
   }
 
@@ -286,7 +286,7 @@ Diagnosis DiagnoseEnded(ChildProcess& child) {
   std::map<pid_t, PipeHolder> holders;  // One process may hold both.
   for (ChildProcess::Stream stream : {ChildProcess::kOut, ChildProcess::kErr}) {
     OutputReader& output = child.output(stream);
-    if (output.buffer().IsFinished()) continue;
+    if (output.buffer()->IsFinished()) continue;
     for (PipeHolder& holder : HoldersOf(output.inode())) {
       holders.emplace(holder.pid, std::move(holder));
     }
