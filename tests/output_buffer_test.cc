@@ -727,7 +727,7 @@ TEST_F(BoundTest, StopsAtTheBoundAndGoesOnWhenHalfOfItIsTaken) {
 }
 
 // The number of unread bytes at which a reader counts as behind.
-constexpr size_t kBacklog = 2 * 1024 * 1024;
+constexpr size_t kBacklog = 1024 * 1024;
 
 // Fills `b` until it holds a backlog. Returns the result of the last EndRead.
 bool FillBacklog(Buffered& b) {
