@@ -156,5 +156,23 @@ TEST(ByteQueueTest, NeedsTwiceTheBytesThatItKeeps) {
   }
 }
 
+TEST(ByteQueueTest, UsesHalfAsMuchMemoryAgainAsALargeQueueKeeps) {
+  constexpr size_t kMost = 8 * kMebibyte;
+  const std::string bytes(60'000, 'x');
+  ByteQueue queue;
+  while (queue.size() < kMost) ASSERT_TRUE(queue.Append(bytes));
+  const char* const block = queue.view().data();
+  const size_t capacity = queue.capacity();
+
+  for (size_t written = 0; written < 5 * kMost; written += bytes.size()) {
+    queue.Consume(bytes.size());
+    ASSERT_TRUE(queue.Append(bytes));
+    const absl::string_view view = queue.view();
+    ASSERT_LE(view.data() + view.size() - block, kMost * 3 / 2 + 2 * 60'000);
+  }
+
+  EXPECT_EQ(queue.capacity(), capacity);  // So it has not moved elsewhere.
+}
+
 }  // namespace
 }  // namespace asyncproc::internal

@@ -15,6 +15,10 @@ namespace {
 // The capacity that an emptied queue keeps for the next bytes.
 constexpr size_t kKeptCapacity = 1024 * 1024;
 
+// With this much unused memory at the front, the bytes move there even if there
+// is room at the end, whose pages the kernel would have to allocate.
+constexpr size_t kMostUnused = 4 * 1024 * 1024;
+
 // The size of a huge page on the usual machines. The kernel clears one in a
 // small part of the time that it needs for as many bytes in usual pages.
 constexpr size_t kHugePage = 2 * 1024 * 1024;
@@ -50,9 +54,12 @@ ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
 ByteQueue::~ByteQueue() { free(data_); }
 
 char* ByteQueue::Reserve(size_t size) {
-  if (capacity_ - end_ >= size) return data_ + end_;
   // Moving the bytes to the front costs at most two copies of each byte taken.
-  if (begin_ >= this->size() / 2 && capacity_ - this->size() >= size) {
+  const bool may_move =
+      begin_ >= this->size() / 2 && capacity_ - this->size() >= size;
+  const bool has_room = capacity_ - end_ >= size;
+  if (has_room && !(may_move && begin_ >= kMostUnused)) return data_ + end_;
+  if (may_move) {
     memmove(data_, data_ + begin_, this->size());
     end_ -= std::exchange(begin_, 0);
     return data_ + end_;
