@@ -54,16 +54,15 @@ ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
 ByteQueue::~ByteQueue() { free(data_); }
 
 char* ByteQueue::Reserve(size_t size) {
-  // Moving the bytes to the front costs at most two copies of each byte taken.
-  const bool may_move =
-      begin_ >= this->size() / 2 && capacity_ - this->size() >= size;
   const bool has_room = capacity_ - end_ >= size;
-  if (has_room && !(may_move && begin_ >= kMostUnused)) return data_ + end_;
-  if (may_move) {
+  if (has_room && begin_ < kMostUnused) return data_ + end_;
+  // Moving the bytes to the front costs at most two copies of each byte taken.
+  if (begin_ >= this->size() / 2 && capacity_ - this->size() >= size) {
     memmove(data_, data_ + begin_, this->size());
     end_ -= std::exchange(begin_, 0);
     return data_ + end_;
   }
+  if (has_room) return data_ + end_;
   // After this growth, the next bytes can move to the front. A queue of
   // constant size needs at most twice that size.
   const size_t needed = end_ + size;
