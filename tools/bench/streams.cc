@@ -152,16 +152,27 @@ class OneRecorder {
 };
 ASYNCPROC_BENCHMARK(Drain<OneRecorder>, "drain_recorder/asyncproc");
 
+// Reads the output to its end, and returns the number of bytes.
+int64_t ReadAll(const BareChild& child) {
+  const std::unique_ptr<char[]> buffer(new char[kChunk]);
+  int64_t count = 0;
+  ssize_t piece;
+  while ((piece = read(child.out(), buffer.get(), kChunk)) > 0) count += piece;
+  return count;
+}
+
+int64_t TakeAll(BareReader& reader) {
+  int64_t count = 0;
+  for (std::string data; reader.Take(&data);) {
+    count += static_cast<int64_t>(data.size());
+  }
+  return count;
+}
+
 void ReadLoop(benchmark::State& state, int64_t size) {
   for (auto _ : state) {
     BareChild child(Source(size), kBarePipeSize);
-    const std::unique_ptr<char[]> buffer(new char[kChunk]);
-    int64_t count = 0;
-    ssize_t piece;
-    while ((piece = read(child.out(), buffer.get(), kChunk)) > 0) {
-      count += piece;
-    }
-    CHECK_EQ(count, size);
+    CHECK_EQ(ReadAll(child), size);
     child.Wait();
   }
   state.SetBytesProcessed(state.iterations() * size);
@@ -180,11 +191,7 @@ void DrainByTwoThreads(benchmark::State& state) {
   for (auto _ : state) {
     BareChild child(Source(size), kBarePipeSize);
     BareReader reader(child.out());
-    int64_t count = 0;
-    for (std::string data; reader.Take(&data);) {
-      count += static_cast<int64_t>(data.size());
-    }
-    CHECK_EQ(count, size);
+    CHECK_EQ(TakeAll(reader), size);
     child.Wait();
   }
   state.SetBytesProcessed(state.iterations() * size);
@@ -388,12 +395,7 @@ void BothWaysByTwoThreads(benchmark::State& state) {
   for (auto _ : state) {
     BareChild child({"cat"}, kBarePipeSize);
     std::thread writer([&] { WriteAll(child, size); });
-    const std::unique_ptr<char[]> buffer(new char[kChunk]);
-    int64_t count = 0;
-    ssize_t piece;
-    while ((piece = read(child.out(), buffer.get(), kChunk)) > 0) {
-      count += piece;
-    }
+    const int64_t count = ReadAll(child);
     writer.join();
     CHECK_EQ(count, size);
     child.Wait();
@@ -410,10 +412,7 @@ void BothWaysByThreeThreads(benchmark::State& state) {
     BareChild child({"cat"}, kBarePipeSize);
     std::thread writer([&] { WriteAll(child, size); });
     BareReader reader(child.out());
-    int64_t count = 0;
-    for (std::string data; reader.Take(&data);) {
-      count += static_cast<int64_t>(data.size());
-    }
+    const int64_t count = TakeAll(reader);
     writer.join();
     CHECK_EQ(count, size);
     child.Wait();
