@@ -30,6 +30,7 @@ class OutputBound {
   }
   // Keeps the last `bytes`. The buffer needs up to twice as much memory: the
   // kept bytes are contiguous, and are moved to its front only when it is full.
+  // The bytes that a ReadInPlace shows are not counted.
   static OutputBound DropOldest(size_t bytes) {
     return OutputBound(Policy::kDropOldest, bytes);
   }

@@ -83,6 +83,15 @@ absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout,
   });
 }
 
+absl::Status OutputCursor::ReadInPlace(
+    absl::FunctionRef<void(absl::string_view)> use, absl::Duration timeout) {
+  // `use` may destroy this cursor.
+  const std::shared_ptr<OutputBuffer> buffer = buffer_;
+  return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
+    return buffer->ReadInPlace(cursor_, deadline, use);
+  });
+}
+
 absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
   return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
     return buffer_->AwaitSome(cursor_, deadline);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -52,8 +53,8 @@ enum class From {
 // Ownership: it may outlive the Process; it then has the bytes that had
 // arrived.
 // Blocking: only the methods that take a duration block, and no longer than
-// that. With absl::InfiniteDuration() they wait for the end of the stream at
-// most.
+// that, apart from the function that is passed to ReadInPlace. With
+// absl::InfiniteDuration() they wait for the end of the stream at most.
 // Errors of methods that wait: kDeadlineExceeded, with nothing taken, and with
 // the last unread text: for example, a prompt, which has no line end;
 // kOutOfRange at the end of the stream; kResourceExhausted when the line, the
@@ -72,6 +73,25 @@ class OutputCursor {
   // `most`. REQUIRES: most > 0.
   absl::StatusOr<std::string> ReadSome(absl::Duration timeout,
                                        size_t most = std::string::npos);
+
+  // Waits for at least one byte, takes all that have arrived, and calls `use`
+  // with them. Nothing is copied: the fastest form for much output.
+  //
+  //   size_t size = 0;
+  //   const auto add = [&](absl::string_view bytes) { size += bytes.size(); };
+  //   absl::Status status;
+  //   do {
+  //     status = process->out().ReadInPlace(add, absl::Seconds(5));
+  //   } while (status.ok());
+  //   if (!absl::IsOutOfRange(status)) return status;
+  //
+  // The bytes count as taken before the call, and are valid until `use`
+  // returns or throws. `use` may block and may call anything, and may destroy
+  // the Process; the child goes on meanwhile. At a gap of
+  // OutputBound::HeadAndTail, one call passes the bytes before the gap, and the
+  // next call the bytes after the gap.
+  absl::Status ReadInPlace(absl::FunctionRef<void(absl::string_view)> use,
+                           absl::Duration timeout);
 
   // Waits until Read would return at least one byte; takes nothing.
   absl::Status AwaitSome(absl::Duration timeout);

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -172,6 +174,78 @@ TEST(ByteQueueTest, UsesHalfAsMuchMemoryAgainAsALargeQueueKeeps) {
   }
 
   EXPECT_EQ(queue.capacity(), capacity);  // So it has not moved elsewhere.
+}
+
+TEST(ByteQueueTest, LeavesPinnedBytesInPlaceWhateverHappensToIt) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("pinned"));
+  const absl::string_view pinned = queue.view();
+  std::shared_ptr<const void> pin = queue.Pin();
+
+  queue.Consume(pinned.size());
+  ASSERT_TRUE(queue.Append("other bytes"));
+  EXPECT_EQ(queue.view(), "other bytes");
+  EXPECT_EQ(pinned, "pinned");
+
+  const std::string many(3 * kMebibyte, 'x');
+  ASSERT_TRUE(queue.Append(many));
+  EXPECT_EQ(queue.view(), "other bytes" + many);
+  queue.Consume(queue.size());
+  queue = ByteQueue();
+  EXPECT_EQ(pinned, "pinned");
+}
+
+TEST(ByteQueueTest, MayFillItsRoomWhileBytesArePinned) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("pinned"));
+  char* const room = queue.BeginFill(4);
+  ASSERT_NE(room, nullptr);
+  const absl::string_view pinned = queue.view();
+  std::shared_ptr<const void> pin = queue.Pin();
+  queue.Consume(pinned.size());
+  memcpy(room, "more", 4);
+  queue.EndFill(4);
+
+  EXPECT_EQ(queue.view(), "more");
+  queue.Consume(4);
+  ASSERT_TRUE(queue.Append("next"));
+  EXPECT_EQ(pinned, "pinned");
+  EXPECT_EQ(queue.view(), "next");
+}
+
+// One reader pins all bytes, and goes on to the next without a pause.
+TEST(ByteQueueTest, UsesTheMemoryOfPinnedBytesAgainLater) {
+  const std::string bytes(60'000, 'x');
+  ByteQueue queue;
+  std::shared_ptr<const void> pin;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(queue.Append(bytes));
+    pin = queue.Pin();
+    queue.Consume(queue.size());
+  }
+  EXPECT_LE(queue.capacity(), kMebibyte);
+
+  pin = nullptr;
+  queue.Consume(0);
+  ASSERT_TRUE(queue.Append(bytes));
+  const char* const block = queue.view().data();
+  queue.Consume(bytes.size());
+  ASSERT_TRUE(queue.Append(bytes));
+  EXPECT_EQ(queue.view().data(), block);
+}
+
+TEST(ByteQueueTest, GrowsAfterAPin) {
+  ByteQueue queue;
+  ASSERT_TRUE(queue.Append("abc"));
+  (void)queue.Pin();
+  std::string all = "abc";
+  for (int i = 0; i < 20; ++i) {
+    const std::string piece(300'000, static_cast<char>('a' + i));
+    ASSERT_TRUE(queue.Append(piece));
+    all += piece;
+  }
+
+  EXPECT_EQ(queue.view(), all);
 }
 
 }  // namespace

@@ -257,6 +257,20 @@ absl::Status ReadLinesIntoOneString(const OwnedProcess& process) {
   return absl::OkStatus();
 }
 
+absl::Status ReadInPlace(const OwnedProcess& process) {
+  // output_stream.h: begin
+  size_t size = 0;
+  const auto add = [&](absl::string_view bytes) { size += bytes.size(); };
+  absl::Status status;
+  do {
+    status = process->out().ReadInPlace(add, absl::Seconds(5));
+  } while (status.ok());
+  if (!absl::IsOutOfRange(status)) return status;
+  // end
+  EXPECT_EQ(size, 4u);
+  return absl::OkStatus();
+}
+
 absl::Status AwaitLine(const OwnedProcess& process) {
   // output_stream.h: begin
   asyncproc::LineRange lines = process->out().Lines(absl::Seconds(5));
@@ -764,6 +778,7 @@ TEST(HeaderExamplesTest, TalkToTheirChildren) {
   LogDiagnosis(absl::DeadlineExceededError(""), asyncproc::MustSpawn({"cat"}));
   EXPECT_THAT(ReadLines(asyncproc::MustSpawn({"printf", "a\nb\n"})->out()),
               IsOk());
+  EXPECT_THAT(ReadInPlace(asyncproc::MustSpawn({"printf", "a\nb\n"})), IsOk());
   EXPECT_THAT(
       ReadLinesIntoOneString(asyncproc::MustSpawn({"printf", "a\nb\n"})),
       IsOk());

@@ -139,6 +139,9 @@ constexpr Message kMessages[] = {
     {"ReadSome", StatusCode::kDeadlineExceeded,
      "cannot read any bytes from stderr of sleep: only 0 unread bytes after "
      "TIME"},
+    {"ReadInPlace", StatusCode::kDeadlineExceeded,
+     "cannot read any bytes from stderr of sleep: only 0 unread bytes after "
+     "TIME"},
     {"ReadExactly", StatusCode::kDeadlineExceeded,
      "cannot read 10 bytes from stdout of sleep: only 0 unread bytes after "
      "TIME"},
@@ -599,6 +602,11 @@ const std::map<absl::string_view, Call>& Calls() {
        [] { return MustSpawn(Late())->out().TryReadLine().status(); }},
       {"ReadSome",
        [] { return MustSpawn(Late())->err().ReadSome(kShort).status(); }},
+      {"ReadInPlace",
+       [] {
+         return MustSpawn(Late())->err().ReadInPlace([](absl::string_view) {},
+                                                     kShort);
+       }},
       {"ReadExactly",
        [] {
          return MustSpawn(Late())->out().ReadExactly(10, kShort).status();

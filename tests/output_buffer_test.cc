@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -59,6 +61,9 @@ class Buffered {
   }
   absl::StatusOr<std::string> Some() {
     return buffer.ReadSome(reader, absl::InfinitePast());
+  }
+  absl::Status InPlace(absl::FunctionRef<void(absl::string_view)> use) {
+    return buffer.ReadInPlace(reader, absl::InfinitePast(), use);
   }
   std::string All() { return buffer.Read(reader); }
   uint64_t Dropped() { return buffer.dropped(reader); }
@@ -365,6 +370,148 @@ TEST(OutputBufferTest, GivesSomeBytesUpToASizeAndAcrossAGap) {
   EXPECT_THAT(some(2), HasCode(kNotYet));
   EXPECT_EQ(b.Dropped(), 6u);
 }
+
+// ---- In place
+
+TEST(ReadInPlaceTest, GivesAllBytesThatHaveArrivedAndTakesThemFirst) {
+  Buffered b;
+  b.buffer.Append("abc");
+  b.buffer.Append("def");
+
+  std::string given, left;
+  EXPECT_THAT(b.InPlace([&](absl::string_view bytes) {
+    given = std::string(bytes);
+    left = b.All();
+  }),
+              IsOk());
+
+  EXPECT_EQ(given, "abcdef");
+  EXPECT_EQ(left, "");
+  EXPECT_EQ(b.buffer.stats().buffered, 0);
+}
+
+TEST(ReadInPlaceTest, LeavesTheBytesInPlaceWhileMoreArriveAndAreTaken) {
+  for (const OutputBound bound :
+       {OutputBound::Unbounded(), OutputBound::DropOldest(100'000),
+        OutputBound::HeadAndTail(100'000), OutputBound::BlockChild(100'000)}) {
+    Buffered b(bound);
+    b.buffer.Append("pinned");
+    std::string after;
+
+    EXPECT_THAT(b.InPlace([&](absl::string_view bytes) {
+      for (char c = 'a'; c < 'z'; ++c) {
+        b.buffer.Append(std::string(90'000, c));
+        if (c % 3 == 0) after = b.All();
+        ASSERT_EQ(bytes, "pinned");
+      }
+    }),
+                IsOk());
+
+    b.buffer.Append("last");
+    EXPECT_TRUE(absl::EndsWith(b.All(), "last"));
+    EXPECT_TRUE(absl::EndsWith(after, "x"));
+  }
+}
+
+TEST(ReadInPlaceTest, GivesTheBytesOfEachCursor) {
+  Buffered b;
+  const auto other = b.buffer.AddCursor(/*at_oldest=*/true);
+  b.buffer.Append("ab\ncd");
+  ASSERT_THAT(b.Line(), IsOkAndHolds("ab"));
+
+  EXPECT_THAT(b.InPlace([&](absl::string_view bytes) {
+    EXPECT_EQ(bytes, "cd");
+    EXPECT_THAT(b.buffer.ReadInPlace(
+                    other, absl::InfinitePast(),
+                    [](absl::string_view all) { EXPECT_EQ(all, "ab\ncd"); }),
+                IsOk());
+  }),
+              IsOk());
+}
+
+TEST(ReadInPlaceTest, LetsTheNextBytesUseTheMemory) {
+  Buffered b;
+  const char* places[2];
+  for (const char*& place : places) {
+    b.buffer.Append("abc");
+    EXPECT_THAT(
+        b.InPlace([&](absl::string_view bytes) { place = bytes.data(); }),
+        IsOk());
+  }
+
+  EXPECT_EQ(places[0], places[1]);
+}
+
+TEST(ReadInPlaceTest, StopsAtAGap) {
+  Buffered b(OutputBound::HeadAndTail(4));
+  b.buffer.Append("0123456789");
+  std::string given;
+  const auto use = [&given](absl::string_view bytes) {
+    absl::StrAppend(&given, bytes, ",");
+  };
+
+  EXPECT_THAT(b.InPlace(use), IsOk());
+  EXPECT_THAT(b.InPlace(use), IsOk());
+
+  EXPECT_THAT(b.InPlace(use), HasCode(kNotYet));
+  EXPECT_EQ(given, "01,89,");
+}
+
+// The second reader is slower, and both use bytes while more arrive.
+TEST(ReadInPlaceTest, GivesTwoThreadsAllBytesOfAThird) {
+  static constexpr size_t kSize = 20'000'000;
+  Buffered b;
+  const auto other = b.buffer.AddCursor(/*at_oldest=*/true);
+  std::thread producer([&b] {
+    for (size_t size = 0; size < kSize;) {
+      const OutputBuffer::Room room = b.buffer.BeginRead(0);
+      const size_t piece = std::min(room.size, kSize - size);
+      for (size_t i = 0; i < piece; ++i) {
+        room.data[i] = static_cast<char>((size + i) % 251);
+      }
+      size += piece;
+      b.buffer.EndRead(piece);
+    }
+    b.buffer.Finish();
+  });
+  const auto read = [&b](OutputBuffer::CursorRef cursor, int looks) {
+    size_t size = 0;
+    bool right = true;
+    absl::Status status;
+    while (status.ok()) {
+      status = b.buffer.ReadInPlace(
+          cursor, absl::InfiniteFuture(), [&](absl::string_view bytes) {
+            for (int look = 0; look < looks; ++look) {
+              for (size_t i = 0; i < bytes.size(); ++i) {
+                right &= bytes[i] == static_cast<char>((size + i) % 251);
+              }
+            }
+            size += bytes.size();
+          });
+    }
+    EXPECT_THAT(status, HasCode(kEnd));
+    EXPECT_TRUE(right);
+    EXPECT_EQ(size, kSize);
+  };
+  std::thread slow(read, other, 3);
+  read(b.reader, 1);
+  slow.join();
+  producer.join();
+}
+
+TEST(ReadInPlaceTest, PassesAnExceptionAndGoesOn) {
+  Buffered b;
+  b.buffer.Append("abc");
+
+  EXPECT_THROW((void)b.InPlace([](absl::string_view) { throw 42; }), int);
+
+  b.buffer.Append("def");
+  EXPECT_THAT(b.Some(), IsOkAndHolds("def"));
+  b.buffer.Finish();
+  EXPECT_THAT(b.InPlace([](absl::string_view) { FAIL(); }), HasCode(kEnd));
+}
+
+// ---- Many bytes, and waits
 
 TEST(OutputBufferTest, KeepsNothingThatHasNoReader) {
   Buffered b;

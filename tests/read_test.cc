@@ -7,7 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/process.h"
@@ -263,6 +265,48 @@ TEST(ReadTest, GivesUpAtOnceWhenThereIsNoTime) {
     EXPECT_THAT(process->out().ReadUntil("x", timeout),
                 HasCode(absl::StatusCode::kDeadlineExceeded));
   }
+}
+
+TEST(ReadTest, LetsTheChildGoOnWhileBytesAreUsedInPlace) {
+  auto process =
+      MustSpawn(Command::Shell("echo first; read x; exec seq 1000000"));
+  std::string all;
+  int calls = 0;
+  absl::Status status;
+  do {
+    status = process->out().ReadInPlace(
+        [&](absl::string_view bytes) {
+          const std::string before(bytes);
+          // All other output arrives meanwhile.
+          if (calls == 0) {
+            EXPECT_THAT(process->Write("\n"), IsOk());
+          }
+          EXPECT_THAT(process->Wait(), IsOk());
+          EXPECT_EQ(bytes, before);
+          all += before;
+          ++calls;
+        },
+        kNeverReached);
+  } while (status.ok());
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(absl::StartsWith(all, "first\n1\n2\n"));
+  EXPECT_EQ(all.size(), 6'888'902u);
+  EXPECT_TRUE(absl::EndsWith(all, "\n999999\n1000000\n"));
+}
+
+TEST(ReadTest, MayLoseItsProcessWhileBytesAreUsedInPlace) {
+  auto process = MustSpawn(Command({"cat"}));
+  ASSERT_THAT(process->Write("a line\n"), IsOk());
+
+  EXPECT_THAT(process->out().ReadInPlace(
+                  [&](absl::string_view bytes) {
+                    process = nullptr;
+                    EXPECT_EQ(bytes, "a line\n");
+                  },
+                  kNeverReached),
+              IsOk());
 }
 
 TEST(ReadTest, ReadsTheAnswersOfAConversation) {

@@ -43,6 +43,7 @@ ByteQueue::ByteQueue(ByteQueue&& other) noexcept { *this = std::move(other); }
 
 ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
   std::swap(data_, other.data_);
+  std::swap(block_, other.block_);
   std::swap(capacity_, other.capacity_);
   std::swap(begin_, other.begin_);
   std::swap(end_, other.end_);
@@ -51,11 +52,27 @@ ByteQueue& ByteQueue::operator=(ByteQueue&& other) noexcept {
   return *this;
 }
 
-ByteQueue::~ByteQueue() { free(data_); }
+ByteQueue::~ByteQueue() { Free(); }
+
+ByteQueue::Block::~Block() { free(data); }
+
+void ByteQueue::Free() {
+  if (block_ == nullptr) free(data_);
+  block_ = nullptr;
+  data_ = nullptr;
+  capacity_ = populated_ = 0;
+}
 
 char* ByteQueue::Reserve(size_t size) {
   const bool has_room = capacity_ - end_ >= size;
-  if (has_room && begin_ < kMostUnused) return data_ + end_;
+  if (has_room && (begin_ < kMostUnused || IsPinned())) return data_ + end_;
+  if (IsPinned()) {
+    ByteQueue copy;
+    if (copy.Reserve((this->size() + size) * 2) == nullptr) return nullptr;
+    copy.Append(view());
+    *this = std::move(copy);
+    return data_ + end_;
+  }
   // Moving the bytes to the front costs at most two copies of each byte taken.
   if (begin_ >= this->size() / 2 && capacity_ - this->size() >= size) {
     memmove(data_, data_ + begin_, this->size());
@@ -77,6 +94,7 @@ char* ByteQueue::Reserve(size_t size) {
   char* const data = static_cast<char*>(realloc(data_, capacity));
   if (data == nullptr) return nullptr;
   data_ = data;
+  if (block_ != nullptr) block_->data = data;
   capacity_ = capacity;
   // At another address, the next realloc would split the huge pages, which is
   // slower than usual pages.
@@ -117,12 +135,17 @@ bool ByteQueue::Append(absl::string_view bytes) {
 
 void ByteQueue::Consume(size_t size) {
   begin_ += size;
-  if (begin_ < end_ || filling_) return;
+  if (begin_ < end_ || filling_ || IsPinned()) return;
   begin_ = end_ = 0;
-  if (capacity_ > kKeptCapacity) {
-    free(std::exchange(data_, nullptr));
-    capacity_ = populated_ = 0;
+  if (capacity_ > kKeptCapacity) Free();
+}
+
+std::shared_ptr<const void> ByteQueue::Pin() {
+  if (block_ == nullptr) {
+    block_ = std::make_shared<Block>();
+    block_->data = data_;
   }
+  return block_;
 }
 
 }  // namespace asyncproc::internal

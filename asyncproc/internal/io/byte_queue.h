@@ -2,6 +2,7 @@
 #define ASYNCPROC_INTERNAL_IO_BYTE_QUEUE_H_
 
 #include <cstddef>
+#include <memory>
 
 #include "absl/strings/string_view.h"
 
@@ -13,7 +14,7 @@ namespace asyncproc::internal {
 //
 // A producer may fill reserved room while another thread takes bytes from the
 // front: between BeginFill and EndFill, the bytes and the room do not move in
-// memory.
+// memory. Pin keeps bytes in place beyond that.
 //
 // Thread safety: none of its own.
 class ByteQueue {
@@ -33,7 +34,7 @@ class ByteQueue {
   char* Reserve(size_t size);
   void Commit(size_t size) { end_ += size; }
   // As Reserve. Until EndFill, which appends the first `size` bytes of the
-  // room, Consume is the only change allowed.
+  // room, only Consume and Pin are allowed.
   char* BeginFill(size_t size);
   void EndFill(size_t size);
   // Has the kernel allocate the pages of the reserved room in one call, rather
@@ -42,14 +43,30 @@ class ByteQueue {
   // False when there is no memory.
   bool Append(absl::string_view bytes);
 
-  // Drops `size` bytes from the end. REQUIRES: size <= size().
+  // Drops `size` bytes from the end. REQUIRES: size <= size(), and nothing is
+  // appended while the dropped bytes are pinned.
   void DropBack(size_t size) { end_ -= size; }
 
   // Takes `size` bytes from the front. REQUIRES: size <= size().
   void Consume(size_t size);
 
+  // While the result exists, the present bytes stay in place and unchanged,
+  // even when they are consumed. After that, a call of Consume, possibly of no
+  // bytes, lets new bytes use their memory.
+  std::shared_ptr<const void> Pin();
+
  private:
+  // Memory that pins keep alive.
+  struct Block {
+    ~Block();
+    char* data = nullptr;
+  };
+
+  bool IsPinned() const { return block_.use_count() > 1; }
+  void Free();
+
   char* data_ = nullptr;
+  std::shared_ptr<Block> block_;  // Of `data_`. Null before the first Pin.
   size_t capacity_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -303,12 +304,12 @@ void OutputBuffer::CancelCursor(CursorRef cursor) {
   if (wake_ != nullptr) wake_();
 }
 
-const OutputBuffer::Segment& OutputBuffer::SkipGap(BufferCursor& cursor) {
+OutputBuffer::Segment& OutputBuffer::SkipGap(BufferCursor& cursor) {
   size_t i = 0;
   while (i + 1 < segments_.size() && cursor.position >= segments_[i].end()) {
     ++i;
   }
-  const Segment& segment = segments_[i];
+  Segment& segment = segments_[i];
   if (cursor.position < segment.start) {
     cursor.dropped += segment.start - cursor.position;
     cursor.position = segment.start;
@@ -513,6 +514,32 @@ absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
   if (!status.ok()) return status;
   if (Unread(*cursor) <= most) return TakeAll(*cursor);
   return Take(*cursor, {PositionAfter(*cursor, most), 0});
+}
+
+absl::Status OutputBuffer::ReadInPlace(
+    CursorRef cursor, absl::Time deadline,
+    absl::FunctionRef<void(absl::string_view)> use) {
+  std::shared_ptr<const void> pin;
+  absl::string_view bytes;
+  {
+    MutexLock lock(mu_);
+    absl::Status status =
+        AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+          return cursor->position < end();
+        });
+    if (!status.ok()) return status;
+    pin = SegmentOf(*cursor).bytes.Pin();
+    bytes = NextPiece(*cursor, end());
+    Release();
+  }
+  const absl::Cleanup unpin = [&] {
+    MutexLock lock(mu_);
+    pin = nullptr;
+    // No other segment can be empty.
+    segments_.front().bytes.Consume(0);
+  };
+  use(bytes);
+  return absl::OkStatus();
 }
 
 absl::Status OutputBuffer::AwaitSome(CursorRef cursor, absl::Time deadline) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -47,7 +48,8 @@ struct BufferCursor {
 //
 // Thread safety: all methods may be called from any thread; the producer's by
 // one thread at a time. The wake function and the observer are called under the
-// lock and must only record the event; no other callbacks are made.
+// lock and must only record the event; ReadInPlace calls `use` without the
+// lock; no other callbacks are made.
 class OutputBuffer {
  public:
   using CursorRef = BufferCursor*;
@@ -155,6 +157,11 @@ class OutputBuffer {
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline,
                                        size_t most = std::string::npos)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes the bytes up to a gap, and then calls `use` without the lock, with
+  // the bytes in place.
+  absl::Status ReadInPlace(CursorRef cursor, absl::Time deadline,
+                           absl::FunctionRef<void(absl::string_view)> use)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status AwaitSome(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status ReadLine(CursorRef cursor, std::string* line,
@@ -244,14 +251,12 @@ class OutputBuffer {
 
   // The segment at the cursor, after the cursor has skipped a gap. SkipGap is
   // the rare case of it.
-  const Segment& SegmentOf(BufferCursor& cursor)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    const Segment& front = segments_.front();
+  Segment& SegmentOf(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    Segment& front = segments_.front();
     const bool is_only = segments_.size() == 1;
     return is_only && cursor.position >= front.start ? front : SkipGap(cursor);
   }
-  const Segment& SkipGap(BufferCursor& cursor)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Segment& SkipGap(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Find(BufferCursor& cursor, absl::string_view delimiter, Match* match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Finds a line to take: a complete line, or one cut off by a gap or the end.
