@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/log/check.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
@@ -42,6 +43,32 @@ void EvalBcByRepl(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(EvalBcByRepl, "eval/asyncproc");
 
+// The stdout of a program, read by the caller.
+class DirectOut {
+ public:
+  explicit DirectOut(BareChild& child) : child_(child) {}
+  void ReadUntil(absl::string_view end) { child_.ReadUntil(child_.out(), end); }
+
+ private:
+  BareChild& child_;
+};
+
+// The same, read by a second thread, as a Process does.
+class ThreadedOut {
+ public:
+  explicit ThreadedOut(BareChild& child) : reader_(child.out()) {}
+  void ReadUntil(absl::string_view end) {
+    std::string all;
+    for (std::string data; !absl::EndsWith(all, end); all += data) {
+      CHECK(reader_.Take(&data));
+    }
+  }
+
+ private:
+  BareReader reader_;
+};
+
+template <typename Out>
 void EvalBcByHand(benchmark::State& state) {
   const ReplDialect dialect = BcDialect();
   int statements[2];
@@ -54,17 +81,21 @@ void EvalBcByHand(benchmark::State& state) {
       dialect.statement,
       {{"{statement}", kStatement}, {"{head}", head}, {"{tail}", tail}});
   const std::string end = absl::StrCat(head, tail, "\n");
+  Out out(bc);
   for (auto _ : state) {
     PCHECK(write(statements[1], statement.data(), statement.size()) ==
            static_cast<ssize_t>(statement.size()));
-    bc.ReadUntil(bc.out(), end);
+    out.ReadUntil(end);
   }
   close(statements[1]);
+  bc.CloseIn();
 }
-ASYNCPROC_BENCHMARK(EvalBcByHand, "eval/limit");
+ASYNCPROC_BENCHMARK(EvalBcByHand<DirectOut>, "eval/limit");
+ASYNCPROC_BENCHMARK(EvalBcByHand<ThreadedOut>, "eval/threads");
 
 // Of a dialect with a private channel. `done` is the rest of a completion line,
 // after the id.
+template <typename Out>
 void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
                 absl::string_view statement,
                 absl::string_view done = " done 0\n") {
@@ -82,6 +113,7 @@ void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
     child.ReadUntil(completions[0], absl::StrCat("0", done));
   }
   send(dialect.setup);
+  Out out(child);
   int id = 0;
   for (auto _ : state) {
     ++id;
@@ -93,10 +125,11 @@ void EvalByHand(benchmark::State& state, const ReplDialect& dialect,
          {"{status}", "0"},
          {"{id}", absl::StrCat(id)}}));
     child.ReadUntil(completions[0], absl::StrCat(id, done));
-    child.ReadUntil(child.out(), kReply);
+    out.ReadUntil(kReply);
   }
   close(statements[1]);
   close(completions[0]);
+  child.CloseIn();
 }
 
 void EvalPythonByRepl(benchmark::State& state) {
@@ -104,30 +137,36 @@ void EvalPythonByRepl(benchmark::State& state) {
 }
 ASYNCPROC_BENCHMARK(EvalPythonByRepl, "eval_python/asyncproc");
 
+template <typename Out>
 void EvalPythonByHand(benchmark::State& state) {
-  EvalByHand(state, PythonDialect(), kStatement);
+  EvalByHand<Out>(state, PythonDialect(), kStatement);
 }
-ASYNCPROC_BENCHMARK(EvalPythonByHand, "eval_python/limit");
+ASYNCPROC_BENCHMARK(EvalPythonByHand<DirectOut>, "eval_python/limit");
+ASYNCPROC_BENCHMARK(EvalPythonByHand<ThreadedOut>, "eval_python/threads");
 
 void EvalShByRepl(benchmark::State& state) {
   EvalByRepl(state, ShDialect(), kShStatement);
 }
 ASYNCPROC_BENCHMARK(EvalShByRepl, "eval_sh/asyncproc");
 
+template <typename Out>
 void EvalShByHand(benchmark::State& state) {
-  EvalByHand(state, ShDialect(), kShStatement);
+  EvalByHand<Out>(state, ShDialect(), kShStatement);
 }
-ASYNCPROC_BENCHMARK(EvalShByHand, "eval_sh/limit");
+ASYNCPROC_BENCHMARK(EvalShByHand<DirectOut>, "eval_sh/limit");
+ASYNCPROC_BENCHMARK(EvalShByHand<ThreadedOut>, "eval_sh/threads");
 
 void EvalSqlite3ByRepl(benchmark::State& state) {
   EvalByRepl(state, Sqlite3Dialect(), kSqlite3Statement);
 }
 ASYNCPROC_BENCHMARK(EvalSqlite3ByRepl, "eval_sqlite3/asyncproc");
 
+template <typename Out>
 void EvalSqlite3ByHand(benchmark::State& state) {
-  EvalByHand(state, Sqlite3Dialect(), kSqlite3Statement, " done\n");
+  EvalByHand<Out>(state, Sqlite3Dialect(), kSqlite3Statement, " done\n");
 }
-ASYNCPROC_BENCHMARK(EvalSqlite3ByHand, "eval_sqlite3/limit");
+ASYNCPROC_BENCHMARK(EvalSqlite3ByHand<DirectOut>, "eval_sqlite3/limit");
+ASYNCPROC_BENCHMARK(EvalSqlite3ByHand<ThreadedOut>, "eval_sqlite3/threads");
 
 // From the start to the first reply.
 void StartPythonByRepl(benchmark::State& state) {
