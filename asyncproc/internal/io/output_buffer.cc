@@ -22,7 +22,7 @@ namespace {
 // The size of a read. It starts small, so that a quiet child costs little, and
 // doubles whenever a read fills the room. Small beside a processor's private
 // cache (usually 1 MiB), so that the reader finds the bytes in the cache.
-constexpr size_t kFirstReadSize = 256;
+constexpr size_t kFirstReadSize = 192;
 constexpr size_t kLastReadSize = 256 * 1024;
 
 // A reader with this many unread bytes is behind.
