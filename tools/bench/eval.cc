@@ -1,5 +1,6 @@
 // Statements that interpreters answer. The limit writes and reads the same
-// bytes, to and from the same program, by blocking calls.
+// bytes, to and from the same program, by blocking calls. With `threads`, a
+// second thread reads stdout, as in a Process.
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -423,8 +423,8 @@ void BothWaysByThreeThreads(benchmark::State& state) {
 ASYNCPROC_BENCHMARK(BothWaysByThreeThreads, "both_ways/threads");
 
 // --- beside a caller: the time in which a child writes 20 MB to stdout, while
-// a caller of the same Process does something else. The limit is the same
-// without that caller.
+// a caller of the same Process does something else. The limit has no such
+// caller.
 
 constexpr int64_t kBesideCaller = 20'000'000;
 
