@@ -38,16 +38,20 @@ using testing::Field;
 using testing::IsEmpty;
 
 // Starts a grandchild that runs `script` in a session of its own, prints the
-// grandchild's pid, and ends.
-Command DoubleFork(const std::string& script) {
+// grandchild's pid after its `preparation`, and ends.
+Command DoubleFork(const std::string& script,
+                   const std::string& preparation = "") {
   Command command = Command::Shell(
-      "setsid sh -c 'echo $$; exec 1>&- 2>&-; eval \"$SCRIPT\"' & exit 0");
+      "setsid sh -c 'eval \"$PREPARATION\"; echo $$; exec 1>&- 2>&-; "
+      "eval \"$SCRIPT\"' & exit 0");
   command.env.Set("SCRIPT", script);
+  command.env.Set("PREPARATION", preparation);
   return command;
 }
 
-pid_t StartOrphan(const std::string& script) {
-  auto process = MustSpawn(DoubleFork(script));
+pid_t StartOrphan(const std::string& script,
+                  const std::string& preparation = "") {
+  auto process = MustSpawn(DoubleFork(script, preparation));
   auto line = process->out().ReadLine(kNeverReached);
   EXPECT_THAT(line, IsOk());
   EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
@@ -238,7 +242,7 @@ TEST(OrphanAdoptionTest, EndsThoseThatHaveLeftGroupAndSession) {
     const pid_t gentle = StartOrphan("exec sleep 1000");
     // This orphan leaves another orphan behind when it is killed.
     const pid_t stubborn =
-        StartOrphan("trap '' TERM; while :; do sleep 1000; done");
+        StartOrphan("while :; do sleep 1000; done", "trap '' TERM");
     auto bystander = MustSpawn(Command({"sleep", "1000"}));
     const auto living = (*adoption)->Living();
     EXPECT_THAT(living, IsOkAndHolds(testing::UnorderedElementsAre(
