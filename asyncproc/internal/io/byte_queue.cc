@@ -67,6 +67,7 @@ char* ByteQueue::Reserve(size_t size) {
   const bool has_room = capacity_ - end_ >= size;
   if (has_room && (begin_ < kMostUnused || IsPinned())) return data_ + end_;
   if (IsPinned()) {
+    // The pin keeps the old block.
     ByteQueue copy;
     if (copy.Reserve((this->size() + size) * 2) == nullptr) return nullptr;
     copy.Append(view());

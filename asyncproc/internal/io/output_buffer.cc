@@ -495,6 +495,13 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
   return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
 }
 
+absl::Status OutputBuffer::AwaitSomeLocked(BufferCursor& cursor,
+                                           absl::Time deadline) {
+  return AwaitReady(cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return cursor.position < end();
+  });
+}
+
 bool OutputBuffer::TryReadLine(CursorRef cursor, std::string* line) {
   MutexLock lock(mu_);
   Match match;
@@ -507,10 +514,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
                                                    absl::Time deadline,
                                                    size_t most) {
   MutexLock lock(mu_);
-  absl::Status status =
-      AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-        return cursor->position < end();
-      });
+  absl::Status status = AwaitSomeLocked(*cursor, deadline);
   if (!status.ok()) return status;
   if (Unread(*cursor) <= most) return TakeAll(*cursor);
   return Take(*cursor, {PositionAfter(*cursor, most), 0});
@@ -523,10 +527,7 @@ absl::Status OutputBuffer::ReadInPlace(
   absl::string_view bytes;
   {
     MutexLock lock(mu_);
-    absl::Status status =
-        AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-          return cursor->position < end();
-        });
+    absl::Status status = AwaitSomeLocked(*cursor, deadline);
     if (!status.ok()) return status;
     pin = SegmentOf(*cursor).bytes.Pin();
     bytes = NextPiece(*cursor, end());
@@ -544,10 +545,7 @@ absl::Status OutputBuffer::ReadInPlace(
 
 absl::Status OutputBuffer::AwaitSome(CursorRef cursor, absl::Time deadline) {
   MutexLock lock(mu_);
-  return AwaitReady(*cursor, deadline,
-                    [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-                      return cursor->position < end();
-                    });
+  return AwaitSomeLocked(*cursor, deadline);
 }
 
 absl::Status OutputBuffer::ReadLine(CursorRef cursor, std::string* line,

@@ -294,6 +294,8 @@ class OutputBuffer {
   template <typename Ready>
   absl::Status AwaitReady(BufferCursor& cursor, absl::Time deadline,
                           Ready ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status AwaitSomeLocked(BufferCursor& cursor, absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const ForkStamp stamp_;
   const OutputBound bound_;
