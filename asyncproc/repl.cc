@@ -543,10 +543,12 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
     if (channel_ != nullptr) {
       if (absl::Status sent = channel_->Flush(slice); !sent.ok()) before = sent;
     }
-    // The first bytes wake this thread early: the rest usually follows at once,
-    // and a processor that sleeps takes long to wake up.
-    if (before.ok()) child_->out().AwaitSome(Until(slice)).IgnoreError();
-    if (before.ok()) before = child_->out().ReadUntil(tail_, Until(slice));
+    if (before.ok()) {
+      // The first bytes wake this thread early: the rest usually follows at
+      // once, and a processor that sleeps takes long to wake up.
+      child_->out().AwaitSome(Until(slice)).IgnoreError();
+      before = child_->out().ReadUntil(tail_, Until(slice));
+    }
     if (before.ok()) {
       absl::StrAppend(&taken_, *before, tail_);
       absl::StatusOr<std::string> rest =
