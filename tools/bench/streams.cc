@@ -44,6 +44,18 @@ void MustEndWell(Process& process) {
   CHECK(status.ok() && status->ok()) << status.status();
 }
 
+// Reads the output to its end, calls `after` after each read, and returns the
+// number of bytes.
+template <typename After>
+int64_t ReadAllInPlace(Process& process, After after) {
+  int64_t count = 0;
+  const auto use = [&](absl::string_view data) {
+    count += static_cast<int64_t>(data.size());
+  };
+  while (process.out().ReadInPlace(use, absl::InfiniteDuration()).ok()) after();
+  return count;
+}
+
 // --- drain: all that is said, looked at by no one.
 
 // `Extra` uses the output besides the reader of the stream. Advance runs after
@@ -57,14 +69,7 @@ void DrainFrom(benchmark::State& state, const Stdio& out) {
     auto process = Process::Spawn(command);
     CHECK_OK(process.status());
     Extra extra(**process);
-    int64_t count = 0;
-    const auto use = [&](absl::string_view data) {
-      count += static_cast<int64_t>(data.size());
-    };
-    while ((*process)->out().ReadInPlace(use, absl::InfiniteDuration()).ok()) {
-      extra.Advance();
-    }
-    CHECK_EQ(count, size);
+    CHECK_EQ(ReadAllInPlace(**process, [&] { extra.Advance(); }), size);
     MustEndWell(**process);
     extra.Finish(size);
   }
@@ -377,12 +382,7 @@ void BothWaysByProcess(benchmark::State& state) {
       }
       CHECK_OK((*process)->CloseStdin());
     });
-    int64_t count = 0;
-    const auto use = [&](absl::string_view data) {
-      count += static_cast<int64_t>(data.size());
-    };
-    while ((*process)->out().ReadInPlace(use, absl::InfiniteDuration()).ok()) {
-    }
+    const int64_t count = ReadAllInPlace(**process, [] {});
     writer.join();
     CHECK_EQ(count, size);
     MustEndWell(**process);
