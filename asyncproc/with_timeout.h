@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+// WithTimeout is a template, which needs these two.
 #include "asyncproc/internal/wait/interrupt_timer.h"
 #include "asyncproc/internal/wait/wait.h"
 
