@@ -113,11 +113,12 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
     if (child->waker_ != nullptr) child->waker_->Wake();
     if (child->options_.wake != nullptr) child->options_.wake();
   };
+  SecondStart second;
   absl::Cleanup stop = [&child] {
     for (const auto& output : child->outputs_) output->Stop();
   };
   if (child->options_.threads) {
-    absl::Status status = child->StartThreads(command, child);
+    absl::Status status = child->StartThreads(command, child, &second);
     if (!status.ok()) return CannotStart(command, WithStage(status));
   }
   ChildObserver* const observer = command.observer.get();
@@ -128,8 +129,14 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
   absl::Cleanup failed = [observer] {
     if (observer != nullptr) observer->OnStartFailed();
   };
+  const auto threads_started = [&child, &command, &second] {
+    if (!child->options_.threads) return absl::OkStatus();
+    second.done.WaitForNotification();
+    if (second.status.ok()) return second.status;
+    return CannotStart(command, WithStage(second.status));
+  };
   absl::StatusOr<Launched> launched =
-      Launch(command, child->options_.further_pipes);
+      Launch(command, child->options_.further_pipes, threads_started);
   if (!launched.ok()) return launched.status();
   absl::Status status = child->Adopt(command, *std::move(launched), child);
   if (!status.ok()) return CannotStart(command, status);
@@ -143,18 +150,25 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
 ChildProcess::~ChildProcess() { reaper().JoinWaiter(); }
 
 absl::Status ChildProcess::StartThreads(
-    const Command& command, const std::shared_ptr<ChildProcess>& self) {
+    const Command& command, const std::shared_ptr<ChildProcess>& self,
+    SecondStart* second) {
   const bool out = command.pty.has_value() || command.out.HasHostEnd();
   const bool err = !command.pty.has_value() && command.err.HasHostEnd();
-  absl::Status status;
-  if (out || !err) {
-    status = outputs_[kOut]->StartThread(
-        out ? "asyncproc-out" : "asyncproc-end", self);
+  const auto start_err = [this, self, second] {
+    second->status = outputs_[kErr]->StartThread("asyncproc-err", self);
+    second->done.Notify();
+  };
+  // The calling thread can open the pipes at the same time.
+  if (out && err) {
+    return outputs_[kOut]->StartThread("asyncproc-out", self, start_err);
   }
-  if (status.ok() && err) {
-    status = outputs_[kErr]->StartThread("asyncproc-err", self);
+  if (err) {
+    start_err();
+    return second->status;
   }
-  return status;
+  second->done.Notify();
+  return outputs_[kOut]->StartThread(out ? "asyncproc-out" : "asyncproc-end",
+                                     self);
 }
 
 absl::Status ChildProcess::Adopt(const Command& command, Launched launched,

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "asyncproc/child_observer.h"
 #include "asyncproc/command.h"
@@ -123,8 +124,15 @@ class ChildProcess {
   ChildProcess(const Command& command, std::unique_ptr<Reaper> reaper,
                Options options);
 
+  // The start of the thread of stderr, by the thread of stdout.
+  struct SecondStart {
+    absl::Notification done;
+    absl::Status status;
+  };
+  // Starts the reader threads; the second start may still be in progress.
   absl::Status StartThreads(const Command& command,
-                            const std::shared_ptr<ChildProcess>& self);
+                            const std::shared_ptr<ChildProcess>& self,
+                            SecondStart* second);
   absl::Status Adopt(const Command& command, Launched launched,
                      const std::weak_ptr<ChildProcess>& self);
   bool OutputsAtEnd() const;

@@ -62,13 +62,17 @@ OutputReader::OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
 OutputReader::~OutputReader() { Close(); }
 
 absl::Status OutputReader::StartThread(const char* name,
-                                       std::shared_ptr<void> owner) {
+                                       std::shared_ptr<void> owner,
+                                       std::function<void()> first) {
   absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
   if (!waker.ok()) return waker.status();
   waker_ = *std::move(waker);
   buffer_->SetWake([waker = waker_] { waker->Wake(); });
-  absl::StatusOr<Thread> thread =
-      Thread::Start(name, [this, owner = std::move(owner)] { Run(); });
+  absl::StatusOr<Thread> thread = Thread::Start(
+      name, [this, owner = std::move(owner), first = std::move(first)] {
+        if (first != nullptr) first();
+        Run();
+      });
   if (!thread.ok()) return thread.status();
   thread_ = *std::move(thread);
   return absl::OkStatus();

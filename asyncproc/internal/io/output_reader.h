@@ -52,10 +52,11 @@ class OutputReader {
 
   // ---- For the owner, before the child is started and after it is gone.
 
-  // Starts a thread, which waits for Go. `owner` stays alive until the thread
-  // has been joined, or has ended after Detach.
-  // Errors: kResourceExhausted.
-  absl::Status StartThread(const char* name, std::shared_ptr<void> owner);
+  // Starts a thread, which calls `first`, if not null, and waits for Go.
+  // `owner` stays alive until the thread has been joined, or has ended after
+  // Detach. Errors: kResourceExhausted.
+  absl::Status StartThread(const char* name, std::shared_ptr<void> owner,
+                           std::function<void()> first = nullptr);
   bool has_thread() const { return thread_.running(); }
 
   // Takes the host's end of the stream, which is nonblocking. An invalid

@@ -693,7 +693,8 @@ absl::Status CheckCommand(const Command& command) {
 }
 
 absl::StatusOr<Launched> Launch(const Command& command,
-                                const std::vector<int>& further_pipes) {
+                                const std::vector<int>& further_pipes,
+                                const std::function<absl::Status()>& ready) {
   if (absl::Status status = ValidateFurther(command, further_pipes);
       !status.ok()) {
     return status;
@@ -708,6 +709,9 @@ absl::StatusOr<Launched> Launch(const Command& command,
     return status;
   }
   request->moves = streams.moves();
+  if (ready != nullptr) {
+    if (absl::Status status = ready(); !status.ok()) return status;
+  }
 
   SpawnResult result;
   if (command.die_with_parent) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -54,15 +55,18 @@ absl::Status CannotStart(const Command& command, const absl::Status& why);
 
 // Starts `command`. On return, the child runs its program, or the attempt has
 // been undone completely. `further_pipes`: descriptors of the child, each of
-// which becomes a pipe to the host, like its stdout.
+// which becomes a pipe to the host, like its stdout. `ready`, if not null, is
+// called once the pipes are open; its error, returned unchanged, ends the start
+// before there is a child.
 //
 // REQUIRES: CheckCommand returns OK.
 // Errors: the error of the stage that failed, by its errno, with a
 // SpawnFailure.
 //
 // Thread safety: may be called from any thread.
-absl::StatusOr<Launched> Launch(const Command& command,
-                                const std::vector<int>& further_pipes = {});
+absl::StatusOr<Launched> Launch(
+    const Command& command, const std::vector<int>& further_pipes = {},
+    const std::function<absl::Status()>& ready = nullptr);
 
 }  // namespace asyncproc::internal
 
