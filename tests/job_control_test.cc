@@ -9,9 +9,17 @@
 #include <unistd.h>
 
 #include <functional>
+#include <initializer_list>
+#include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
+#include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/pool/command_template.h"
+#include "tools/asyncproc/pool/job_source.h"
+#include "tools/asyncproc/pool/pool.h"
 
 namespace asyncproc::cli {
 namespace {
@@ -80,6 +88,26 @@ TEST(StopSelfTest, DoesNothingWhenTheContinueHasCome) {
               StopSelf();
             }),
             0);
+}
+
+// The jobs of a pool whose main thread takes its signals at its start.
+void RunPool(std::initializer_list<int> signals) {
+  Orphans orphans;
+  PoolOptions options;
+  options.command = *CommandTemplate::Parse("true", 1);
+  Pool pool(std::move(options), PoolFiles(), &orphans);
+  pool.SetSource(std::make_unique<ProductSource>(
+      std::vector<LinkedLists>{{{"the value of the one job"}}}));
+  for (const int signal : signals) pool.Signal(signal);
+  if (pool.Run() != 0) _exit(1);
+}
+
+TEST(PoolTest, Stops) {
+  EXPECT_EQ(StopsOf([] { RunPool({SIGTSTP}); }), 1);
+}
+
+TEST(PoolTest, DoesNotStopWhenTheContinueHasCome) {
+  EXPECT_EQ(StopsOf([] { RunPool({SIGTSTP, SIGCONT}); }), 0);
 }
 
 }  // namespace

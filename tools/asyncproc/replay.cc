@@ -95,8 +95,8 @@ std::string Shown(const TranscriptEvent& event,
 class Signals {
  public:
   void Add(int signal) {
-    if (signal == SIGTSTP) {
-      suspend_ = true;
+    if (signal == SIGTSTP || signal == SIGCONT) {
+      suspend_ = signal == SIGTSTP;
     } else {
       ending_ = signal;
     }
@@ -104,7 +104,7 @@ class Signals {
   }
   // 0: no signal ends the tool.
   int ending() const { return ending_; }
-  // Whether SIGTSTP has come since the last call.
+  // Whether SIGTSTP has come since the last call, and no SIGCONT after it.
   bool TakeSuspend() {
     eventfd_t count;
     eventfd_read(wake_.get(), &count);
@@ -272,7 +272,7 @@ int ReplayMain(const std::vector<std::string>& words) {
   // The terminal is put back before the program ends or stops by a signal.
   Signals signals;
   std::vector<int> watched = SignalWatcher::EndingSignals();
-  if (speed > 0) watched.push_back(SIGTSTP);
+  if (speed > 0) watched.insert(watched.end(), {SIGTSTP, SIGCONT});
   auto watcher = SignalWatcher::Start(
       watched,
       [&](const ReceivedSignal& received) { signals.Add(received.number); });

@@ -92,7 +92,10 @@ void Pool::Wake() {
 
 void Pool::Signal(int number) {
   if (number == SIGWINCH || number == SIGCONT) {
-    if (number == SIGCONT) continued_ = true;
+    if (number == SIGCONT) {
+      continued_ = true;
+      stop_ = false;
+    }
     screen_changed_ = true;
   } else if (number == SIGTSTP) {
     stop_ = true;
@@ -622,7 +625,8 @@ void Pool::StopWithJobs() {
     orphans_->SignalAll(signal);
   };
   signal_jobs(SIGSTOP);
-  StopSelf();
+  // A SIGCONT may have come meanwhile.
+  if (stop_.exchange(false)) StopSelf();
   signal_jobs(SIGCONT);
 }
 
@@ -650,7 +654,7 @@ void Pool::EndChildren(const Escalation& escalation) {
 }
 
 void Pool::HandleSignals() {
-  if (stop_.exchange(false)) StopWithJobs();
+  if (stop_) StopWithJobs();
   const int interrupts = interrupts_;
   if (interrupts == handled_interrupts_) return;
   if (handled_interrupts_ < 1) {

@@ -202,7 +202,7 @@ class Pool : private ProcessPoller<int> {
   std::atomic<int> signal_{0};  // The first one.
   std::atomic<bool> screen_changed_{false};
   std::atomic<bool> continued_{false};
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false};  // SIGTSTP has come, and no SIGCONT since.
   int handled_interrupts_ = 0;
 };
 
