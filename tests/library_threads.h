@@ -15,7 +15,7 @@
 namespace asyncproc {
 
 // The names of the library's threads in this process. A new thread is missing
-// until it has set its name.
+// until it has set its name, unless another library thread started it.
 inline std::vector<std::string> LibraryThreads() {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc/self/task"),

@@ -77,25 +77,28 @@ TEST(ReaderThreadsTest, ReadForCallersThatNeverReadAPipe) {
   EXPECT_EQ(os.reads, 0);
 }
 
-// Waits until the library has `count` threads. Returns their sorted names.
-std::vector<std::string> AwaitThreads(size_t count) {
-  std::vector<std::string> names;
-  while ((names = LibraryThreads()).size() != count) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
+std::vector<std::string> SortedThreads() {
+  std::vector<std::string> names = LibraryThreads();
   std::sort(names.begin(), names.end());
   return names;
 }
 
+// Waits until the library has the threads `expected`. Until a new thread has
+// set its name, it has that of the thread that started it.
+void AwaitThreads(const std::vector<std::string>& expected) {
+  const absl::Time end = absl::Now() + kSoon;
+  while (SortedThreads() != expected && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(SortedThreads(), expected);
+}
+
 TEST(ReaderThreadsTest, AreOneForEachPipe) {
   auto cat = MustSpawn(Command({"cat"}));
-  EXPECT_THAT(AwaitThreads(2),
-              testing::ElementsAre("asyncproc-err", "asyncproc-out"));
+  AwaitThreads({"asyncproc-err", "asyncproc-out"});
 
   EXPECT_THAT(cat->Write("x\n"), IsOk());
-  EXPECT_THAT(
-      AwaitThreads(3),
-      testing::ElementsAre("asyncproc-err", "asyncproc-in", "asyncproc-out"));
+  AwaitThreads({"asyncproc-err", "asyncproc-in", "asyncproc-out"});
 }
 
 TEST(ReaderThreadsTest, AreOneForStderrInStdout) {
@@ -103,7 +106,7 @@ TEST(ReaderThreadsTest, AreOneForStderrInStdout) {
   command.err = Stdio::ToStdout();
   auto cat = MustSpawn(command);
 
-  EXPECT_THAT(AwaitThreads(1), testing::ElementsAre("asyncproc-out"));
+  AwaitThreads({"asyncproc-out"});
 }
 
 TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
@@ -111,7 +114,7 @@ TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
   command.out = command.err = Stdio::Null();
   auto cat = MustSpawn(command);
 
-  EXPECT_THAT(AwaitThreads(1), testing::ElementsAre("asyncproc-end"));
+  AwaitThreads({"asyncproc-end"});
   EXPECT_THAT(cat->CloseStdin(), IsOk());
   EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
 }
@@ -119,7 +122,11 @@ TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
 // The last reader thread watches for the end of the child.
 TEST(ReaderThreadsTest, LeaveButForTheLastWhenTheStreamsEndBeforeTheChild) {
   auto process = MustSpawn(Command::Shell("exec >&- 2>&-; read x; exit 3"));
-  AwaitThreads(1);
+  const absl::Time end = absl::Now() + kSoon;
+  while (LibraryThreads().size() != 1 && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(LibraryThreads().size(), 1);
 
   EXPECT_THAT(process->Write("\n"), IsOk());
 
