@@ -381,6 +381,16 @@ TEST(CliReplTest, SaysWhyItsProgramNeverAnswers) {
   EXPECT_THAT(said.err, HasSubstr("Could not connect"));
 }
 
+TEST(CliReplTest, KeepsAnAnswerThatEqualsItsCommand) {
+  EXPECT_EQ(Repl({"--prompt", "\\? $", "--", "sh", "-c",
+                  "while printf '? '; read x; do echo $((x)); done"},
+                 "5\n7\n")
+                .out,
+            ">>> 5\n5\n>>> 7\n7\n");
+  EXPECT_EQ(Repl({"--prompt", ">>> $", "--", "python3", "-q"}, "5\n").out,
+            ">>> 5\n5\n");
+}
+
 TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
   const Said said = Repl({"--prompt", ">>> $", "--", "python3", "-q"},
                          "20+22\nprint('a\\nb')\n");

@@ -107,6 +107,9 @@ ReplDialect Prompted(const std::string& prompt,
   if (!absl::GetFlag(FLAGS_terminal)) return dialect;
   dialect.command.pty = kWideTerminal;
   dialect.command = OnPlainTerminal(std::move(dialect.command));
+  // Either the terminal or a line editor then echoes a line, and an answer that
+  // equals the line is no echo.
+  dialect.command.pty->echo = true;
   dialect.echoes = true;
   return dialect;
 }
