@@ -552,6 +552,24 @@ TEST(CliRunTest, GivesTheCommandATerminal) {
   EXPECT_EQ(result.out, "typed\r\n");  // No echo: the input is not typed.
 }
 
+TEST(CliRunTest, EndsTheInputOfATerminalForEachProgramThatReadsIt) {
+  // Line editing turns the terminal to raw mode while it waits, and only then.
+  const ToolResult result =
+      ResultOf(RunOfShell({"--pty"}, "python3 -q; stty sane; cat; echo $?"),
+               "print(6 * 7)\n");
+
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("42\r\n"));
+}
+
+TEST(CliRunTest, EndsTheInputAfterALineThatTheTerminalRefuses) {
+  const ToolResult result = ResultOf(
+      RunOf({"--pty"}, {"cat"}), absl::StrCat(std::string(5000, 'x'), "\n"));
+
+  EXPECT_EQ(result.code, 125);
+  EXPECT_THAT(result.err, HasSubstr("a line of more than 4095 bytes"));
+}
+
 TEST(CliRunTest, RunsOnSeveralHostsWithTheirNames) {
   const ToolResult result =
       ResultOf(RunOfShell({"--via", "env HERE={host}", "--hosts", "red,blue"},

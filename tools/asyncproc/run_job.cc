@@ -267,6 +267,7 @@ void RunJob::End(Why why, RunReport* report) {
 
 // Collects the result, and waits until all output is printed.
 void RunJob::Finish(RunReport* report) {
+  if (pump_ != nullptr) input_refused_ = !pump_->Stop();
   pump_.reset();
   const auto status = main_.process->Wait(WNOHANG);
   if (status.ok()) {
@@ -450,7 +451,8 @@ int RunJob::ExitCode(Why why, RunReport* report) {
     Complain("run", absl::StrCat(report->command, ": ", report->error));
     return kOwnFailure;
   }
-  return ExitCodeOf(*report->status);
+  const int code = ExitCodeOf(*report->status);
+  return code == kSuccess && input_refused_ ? kOwnFailure : code;
 }
 
 void RunJob::OnSignal(const ReceivedSignal& signal) {

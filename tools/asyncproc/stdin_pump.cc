@@ -7,12 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/diagnose.h"
 #include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/subcommand.h"
 
@@ -48,6 +50,21 @@ class Input {
   bool socket_ = false;
 };
 
+// The pauses between two looks at a child. They double with each end-of-file
+// that is typed.
+constexpr int kFirstPauseMs = 20;
+constexpr int kLastPauseMs = 1000;
+
+// How long the child may compute before its first end-of-file.
+constexpr int kPatienceMs = 1000;
+
+// Whether a process, or one for which it waits, waits for its stdin.
+bool WaitsForStdin(const Diagnosis& found) {
+  return found.activity == Activity::kReadingStdin ||
+         std::any_of(found.waits_for.begin(), found.waits_for.end(),
+                     WaitsForStdin);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StdinPump>> StdinPump::Start(Process* process) {
@@ -65,10 +82,11 @@ absl::StatusOr<std::unique_ptr<StdinPump>> StdinPump::Start(Process* process) {
 StdinPump::StdinPump(Process* process, UniqueFd stop)
     : process_(process), stop_(std::move(stop)) {}
 
-StdinPump::~StdinPump() {
+bool StdinPump::Stop() {
   stopped_.Cancel();
   eventfd_write(stop_.get(), 1);
   thread_.Join();
+  return !refused_;
 }
 
 void StdinPump::Pump() {
@@ -76,24 +94,44 @@ void StdinPump::Pump() {
   const Input input;
   // Less than a line of a terminal, and than a pipe takes at once.
   char bytes[2048];
-  while (AwaitInput(input.fd())) {
+  while (AwaitInput(input.fd(), -1)) {
     const ssize_t size = input.Read(bytes, sizeof(bytes));
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (size <= 0) {
-      process_->CloseStdin().IgnoreError();
-      return;
-    }
+    if (size <= 0) return EndInput();
     const absl::Status status = process_->WriteAndFlush(
         absl::string_view(bytes, static_cast<size_t>(size)),
         absl::InfiniteDuration());
-    if (absl::IsInvalidArgument(status)) Complain("run", status.message());
+    if (absl::IsInvalidArgument(status)) {
+      Complain("run", status.message());
+      refused_ = true;
+      return EndInput();
+    }
     if (!status.ok()) return;
   }
 }
 
-bool StdinPump::AwaitInput(int fd) const {
+// A program that edits lines turns its terminal to raw mode while it reads. An
+// end-of-file that is typed before reads as a NUL.
+void StdinPump::EndInput() {
+  if (process_->pty() == nullptr) {
+    process_->CloseStdin().IgnoreError();
+    return;
+  }
+  int pause = kFirstPauseMs;
+  bool typed = false;
+  for (int waited = 0; AwaitInput(-1, pause); waited += pause) {
+    // Not every wait for stdin shows.
+    const bool late = !typed && waited >= kPatienceMs;
+    if (!late && !WaitsForStdin(Diagnose(*process_))) continue;
+    if (!process_->pty()->SendEof().ok()) return;
+    typed = true;
+    pause = std::min(2 * pause, kLastPauseMs);
+  }
+}
+
+bool StdinPump::AwaitInput(int fd, int timeout_ms) const {
   pollfd ready[] = {{fd, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
-  while (poll(ready, 2, -1) < 0) {
+  while (poll(ready, 2, timeout_ms) < 0) {
     if (errno != EINTR) return false;
   }
   return ready[1].revents == 0;

@@ -1,6 +1,7 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_STDIN_PUMP_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_STDIN_PUMP_H_
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -16,7 +17,9 @@ namespace asyncproc::cli {
 // the library. Where the child can inherit stdin, that is better.
 //
 // Never reads more than the child's pipe has taken, and nothing after the child
-// has ended or has closed its stdin.
+// has ended or has closed its stdin. A terminal has no end of its input: after
+// that of the tool's stdin, end-of-file is typed each time that the child, or a
+// process for which the child waits, waits for its stdin.
 //
 // Ownership: `process` outlives this object; the destructor waits for its
 // thread.
@@ -25,19 +28,27 @@ class StdinPump {
   // Errors: as eventfd; kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<StdinPump>> Start(Process* process);
 
-  ~StdinPump();
+  ~StdinPump() { Stop(); }
   StdinPump(const StdinPump&) = delete;
   StdinPump& operator=(const StdinPump&) = delete;
+
+  // Ends the copying. Returns whether the child was given all input: a terminal
+  // refuses a line that is too long.
+  bool Stop();
 
  private:
   StdinPump(Process* process, UniqueFd stop);
 
   void Pump();
-  bool AwaitInput(int fd) const;
+  void EndInput();
+  // Waits for `fd`, or without one (-1), until the timeout at the latest.
+  // False: the pump is to stop.
+  bool AwaitInput(int fd, int timeout_ms) const;
 
   Process* const process_;
   const UniqueFd stop_;
   const CancellationToken stopped_;
+  std::atomic<bool> refused_{false};
   Thread thread_;
 };
 
