@@ -22,7 +22,7 @@
 #include "absl/strings/strip.h"
 #include "asyncproc/diagnose.h"
 #include "asyncproc/internal/os/os.h"
-#include "asyncproc/internal/proc/blocked_call.h"
+#include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/internal/proc/signal_action.h"
 #include "asyncproc/internal/repl/channel.h"
 #include "asyncproc/internal/repl/statement_template.h"

@@ -418,6 +418,15 @@ TEST(CliReplTest, PassesArgumentsToAPreset) {
             ">>> select x from t;\n42\n");
 }
 
+TEST(CliReplTest, AnswersAQuestionAtTheTerminal) {
+  EXPECT_EQ(
+      Repl({"--prompt", ">>> $", "--answer", "Password: $=secret", "--",
+            "python3", "-q"},
+           "import getpass\ngetpass.getpass()\n")
+          .out,
+      ">>> import getpass\n>>> getpass.getpass()\nPassword: \n'secret'\n");
+}
+
 TEST(CliReplTest, AnswersAQuestion) {
   const Said said = Repl({"--preset=python3", "--answer", "name\\? $=Ada"},
                          "input('Your name? ')\ninput('Age? ')\n1\n");

@@ -214,6 +214,17 @@ TEST(DiagnoseTest, NamesTheTerminalThatItReads) {
   EXPECT_FALSE(found.silent);
 }
 
+// As ssh-keygen and getpass do.
+TEST(DiagnoseTest, SeesThatItReadsTheTerminalOfItsStdin) {
+  Command command({"head", "-n1", "/dev/tty"});
+  command.pty = Pty();
+  auto process = MustSpawn(command);
+
+  AwaitActivity(*process, Activity::kReadingStdin);
+
+  EXPECT_THAT(process->Write("x\n"), IsOk());
+}
+
 TEST(DiagnoseTest, ShowsNoControlCharacterOfANameOrAPath) {
   const TemporaryDirectory directory;
   const std::string file = directory.Write("\x1b[31m", "");

@@ -5,11 +5,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <climits>
 #include <cstdint>
 
 #include "absl/strings/numbers.h"
@@ -176,22 +173,6 @@ std::optional<BlockedCall> ReadBlockedCall(pid_t pid, pid_t thread) {
       break;
   }
   return call;
-}
-
-std::vector<pid_t> ListThreads(pid_t pid) {
-  std::vector<pid_t> threads = ListNumbers(absl::StrCat("/proc/", pid, "/task"))
-                                   .value_or(std::vector<pid_t>());
-  std::sort(threads.begin(), threads.end(), [pid](pid_t a, pid_t b) {
-    return a != b && (a == pid || (b != pid && a < b));
-  });
-  return threads;
-}
-
-std::string DescriptorTarget(pid_t pid, int fd) {
-  char target[PATH_MAX];
-  const std::string link = absl::StrCat("/proc/", pid, "/fd/", fd);
-  const ssize_t size = readlink(link.c_str(), target, sizeof(target));
-  return size < 0 ? "" : std::string(target, static_cast<size_t>(size));
 }
 
 std::string ReadWaitChannel(pid_t pid) {

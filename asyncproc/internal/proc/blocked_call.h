@@ -35,13 +35,6 @@ struct BlockedCall {
 // process, or does not exist.
 std::optional<BlockedCall> ReadBlockedCall(pid_t pid, pid_t thread);
 
-// The threads of the process, the main thread first.
-std::vector<pid_t> ListThreads(pid_t pid);
-
-// The target of the descriptor, as "pipe:[123]" or a path; "" when the
-// descriptor is not open, or not visible to this process.
-std::string DescriptorTarget(pid_t pid, int fd);
-
 // The kernel function in which the process waits; "" for none, or when it is
 // not visible to this process.
 std::string ReadWaitChannel(pid_t pid);

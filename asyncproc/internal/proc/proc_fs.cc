@@ -1,6 +1,7 @@
 #include "asyncproc/internal/proc/proc_fs.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +13,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "asyncproc/internal/proc/blocked_call.h"
 #include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/internal/text/printable.h"
 
@@ -72,14 +72,17 @@ std::optional<ProcessStat> Parse(pid_t pid, const std::string& text) {
     if (count == fields.size()) break;
   }
   ProcessStat stat;
+  int terminal;
   if (count < fields.size() || !absl::SimpleAtoi(fields[1], &stat.parent) ||
       !absl::SimpleAtoi(fields[2], &stat.group) ||
       !absl::SimpleAtoi(fields[3], &stat.session) ||
+      !absl::SimpleAtoi(fields[4], &terminal) ||
       !absl::SimpleAtoi(fields[kThreads], &stat.threads) ||
       !absl::SimpleAtoi(fields[kStartTime], &stat.start_time)) {
     return std::nullopt;
   }
   stat.pid = pid;
+  stat.terminal = static_cast<unsigned>(terminal);
   stat.command =
       Printable(absl::string_view(text).substr(open + 1, close - open - 1));
   stat.state = fields[0][0];
@@ -118,6 +121,15 @@ absl::StatusOr<std::vector<ProcessStat>> LookUpAll(
   return processes;
 }
 
+// "/dev/tty" where that is no pseudoterminal.
+std::string ControllingTerminal(pid_t pid) {
+  constexpr unsigned kPseudoterminals = 136;  // Their major number.
+  const std::optional<ProcessStat> stat = ReadProcessStat(pid);
+  const unsigned device = stat.has_value() ? stat->terminal : 0;
+  if ((device >> 8 & 0xff) != kPseudoterminals) return "/dev/tty";
+  return absl::StrCat("/dev/pts/", (device & 0xff) | (device >> 12 & 0xfff00));
+}
+
 }  // namespace
 
 absl::StatusOr<ProcessStat> LookUpProcess(pid_t pid) {
@@ -150,6 +162,24 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
 absl::StatusOr<std::vector<ProcessStat>> ListProcesses(
     const std::set<pid_t>& left_out) {
   return LookUpAll([&left_out](pid_t pid) { return left_out.count(pid) == 0; });
+}
+
+std::vector<pid_t> ListThreads(pid_t pid) {
+  std::vector<pid_t> threads = ListNumbers(absl::StrCat("/proc/", pid, "/task"))
+                                   .value_or(std::vector<pid_t>());
+  std::sort(threads.begin(), threads.end(), [pid](pid_t a, pid_t b) {
+    return a != b && (a == pid || (b != pid && a < b));
+  });
+  return threads;
+}
+
+std::string DescriptorTarget(pid_t pid, int fd) {
+  char target[PATH_MAX];
+  const std::string link = absl::StrCat("/proc/", pid, "/fd/", fd);
+  const ssize_t size = readlink(link.c_str(), target, sizeof(target));
+  if (size < 0) return "";
+  std::string path(target, static_cast<size_t>(size));
+  return path == "/dev/tty" ? ControllingTerminal(pid) : path;
 }
 
 bool HasStopped(const ProcessStat& stat) {

@@ -14,8 +14,9 @@
 
 namespace asyncproc::internal {
 
-// All functions here but LookUpAgain read /proc only when CheckProc returns OK;
-// otherwise they behave as if there were no /proc.
+// All functions here but LookUpAgain, ListThreads and DescriptorTarget read
+// /proc only when CheckProc returns OK; otherwise they behave as if there were
+// no /proc.
 
 // The content of /proc/PID/stat.
 struct ProcessStat {
@@ -26,6 +27,9 @@ struct ProcessStat {
   pid_t parent = 0;
   pid_t group = 0;
   pid_t session = 0;
+  // The device of its controlling terminal, with the bits of its number in the
+  // order of /proc; 0: none.
+  unsigned terminal = 0;
   // Includes the main thread, even when it has ended.
   int threads = 0;
   uint64_t start_time = 0;  // In clock ticks since boot.
@@ -56,6 +60,14 @@ std::optional<ProcessStat> ReadProcessStat(pid_t pid);
 // Errors: as LookUpProcess, except kNotFound: the list would be incomplete.
 absl::StatusOr<std::vector<ProcessStat>> ListProcesses(
     const std::set<pid_t>& left_out = {});
+
+// The threads of the process, the main thread first.
+std::vector<pid_t> ListThreads(pid_t pid);
+
+// The target of the descriptor, as "pipe:[123]" or a path; "" when the
+// descriptor is not open, or not visible to this process. For a pseudoterminal
+// that was opened as /dev/tty, the path is that of the terminal.
+std::string DescriptorTarget(pid_t pid, int fd);
 
 // Whether all threads of the process `stat` have obeyed a stop signal.
 bool HasStopped(const ProcessStat& stat);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/proc/blocked_call.h"
+#include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc::internal {
