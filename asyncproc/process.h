@@ -74,7 +74,8 @@ struct Output {
 // Fork: in a copy of the host made by fork(), the destructor closes the
 // descriptors and does nothing else: it sends no signal, reaps no child and
 // joins no thread, since those belong to the original. A forked copy may only
-// destroy a Process; a call of any other method may block forever.
+// destroy a Process; a call of any other method may block forever. It may start
+// children of its own.
 // Blocking: only Wait, WaitFor, Flush, WriteAndFlush and Terminate block. They
 // also end, with kDeadlineExceeded or kCancelled, when a WithTimeout or a
 // CancellationScope of the calling thread ends the wait. The destructor blocks
@@ -187,7 +188,8 @@ class Process final : public Child {
   // kResourceExhausted when the signal was sent, but the search for the
   // processes of the scope failed (no descriptor was free, or /proc is not
   // mounted or is that of another PID namespace): some processes may not have
-  // received it.
+  // received it. The child receives the signal last: a shell that waits for the
+  // others may have ended by then, by itself and with another status.
   absl::Status Signal(int signal, TerminationScope scope) override;
 
   // Stops the current operation of an interactive program, not the program

@@ -1,6 +1,7 @@
 // A copy of the host, made by fork(), destroys its copies of the objects: the
 // original's children are not affected.
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -15,10 +16,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/fork_stamp.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/spawn/started_children.h"
 #include "asyncproc/pipeline.h"
 #include "asyncproc/process.h"
 #include "asyncproc/process_poller.h"
@@ -175,6 +179,41 @@ TEST(ForkedCopyTest, DestroysAReplayThatOtherThreadsUse) {
     for (std::thread& user : users) user.join();
     EXPECT_TRUE(held);
   }
+}
+
+class BlocksInWaitid : public internal::Os {
+ public:
+  int Waitid(idtype_t, id_t, siginfo_t*, int, rusage*) override {
+    if (!blocked.HasBeenNotified()) blocked.Notify();
+    released.WaitForNotification();
+    errno = ECHILD;
+    return -1;
+  }
+
+  absl::Notification blocked;
+  absl::Notification released;
+};
+
+TEST(StartedChildrenTest, AreNotLockedInACopyThatWasMadeWhileTheyWere) {
+  using internal::StartedChildren;
+  BlocksInWaitid os;
+  const internal::ScopedOs scoped(&os);
+  std::thread other([] {
+    // So many children that those are searched for which have been reaped.
+    for (pid_t pid = 10'000'000; pid < 10'000'064; ++pid) {
+      StartedChildren::Start().Succeeded(pid);
+    }
+  });
+  os.blocked.WaitForNotification();
+
+  EXPECT_TRUE(InForkedCopy([] {
+    StartedChildren::Start start;
+    start.Succeeded(getpid());
+    if (StartedChildren::Get().HasNumber(10'000'000)) _exit(1);
+  }));
+
+  os.released.Notify();
+  other.join();
 }
 
 }  // namespace

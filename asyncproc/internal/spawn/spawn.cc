@@ -16,12 +16,12 @@
 #include <atomic>
 #include <utility>
 
-#include "absl/base/const_init.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/per_process.h"
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/spawn/started_children.h"
 
@@ -165,8 +165,8 @@ pid_t CloneInAnyWay(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
 // second child may still need the flag cleared, and its start must save the
 // original value.
 pid_t CloneWithIdentity(ChildPlan* plan, int* pidfd, SpawnStage* stage) {
-  static absl::Mutex mu(absl::kConstInit);
-  MutexLock lock(mu);
+  static PerProcess<absl::Mutex> mutex;
+  MutexLock lock(mutex.Get());
   const int dumpable = prctl(PR_GET_DUMPABLE);
   const pid_t pid = CloneInAnyWay(plan, pidfd, stage);
   // Only 0 and 1 can be set.

@@ -7,6 +7,7 @@
 
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/os/per_process.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -33,8 +34,8 @@ bool IsChild(pid_t pid) {
 }  // namespace
 
 StartedChildren& StartedChildren::Get() {
-  static StartedChildren* const children = new StartedChildren;
-  return *children;
+  static PerProcess<StartedChildren> children;
+  return children.Get();
 }
 
 StartedChildren::Start::Start() : begin_(TicksSinceBoot()) {

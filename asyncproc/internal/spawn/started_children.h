@@ -19,8 +19,8 @@ namespace asyncproc::internal {
 // Thread safety: all methods may be called from any thread.
 class StartedChildren {
  public:
-  // The instance of this process. A fork has a copy, with children that are not
-  // its own, which does no harm.
+  // The instance of this process. That of a forked copy has no children at
+  // first.
   static StartedChildren& Get();
 
   // A start in progress: from before the child exists until it is recorded
@@ -53,8 +53,6 @@ class StartedChildren {
     uint64_t begin;
     uint64_t end;
   };
-
-  StartedChildren() = default;
 
   // Forgets children that have been reaped.
   void Prune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

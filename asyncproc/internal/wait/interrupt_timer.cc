@@ -6,12 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
-#include "absl/base/attributes.h"
-#include "absl/base/const_init.h"
-#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/os/per_process.h"
 
 // Missing in older glibc.
 #ifndef sigev_notify_thread_id
@@ -50,13 +49,16 @@ bool TakeSignal(int signal) {
 // Returns the signal in use; 0 when none is available. Searches from the high
 // end: programs that use certain signals mostly count up from SIGRTMIN.
 int ChooseSignal() {
-  ABSL_CONST_INIT static absl::Mutex mu(absl::kConstInit);
-  static int chosen ABSL_GUARDED_BY(mu) = 0;
-  MutexLock lock(mu);
+  static PerProcess<absl::Mutex> mutex;
+  static std::atomic<int> chosen{0};
+  MutexLock lock(mutex.Get());
   // The host may have set its own handler since; the signal is the host's then.
   if (chosen != 0 && IsOurs(chosen)) return chosen;
   for (int signal = SIGRTMAX - 1; signal > SIGRTMIN; --signal) {
-    if (IsUnused(signal) && TakeSignal(signal)) return chosen = signal;
+    if (IsUnused(signal) && TakeSignal(signal)) {
+      chosen = signal;
+      return signal;
+    }
   }
   return 0;
 }
