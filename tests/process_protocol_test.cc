@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -250,6 +251,17 @@ TEST(ProcessProtocolTest, HasNoMoreFurtherPipesThanTheReactorCanTellApart) {
   EXPECT_THAT(reactor->Spawn(std::make_unique<ProcessProtocol>(),
                              Command({"true"}), many),
               HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ProcessProtocolTest, RefusesAFurtherPipeBeyondTheLimitOfDescriptors) {
+  const int number = std::numeric_limits<int>::max();
+  const auto reactor = MustCreate();
+
+  const absl::Status started = reactor->Spawn(
+      std::make_unique<ProcessProtocol>(), Command({"true"}), {number});
+
+  EXPECT_THAT(started, HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(started.message(), HasSubstr(absl::StrCat(number)));
 }
 
 // The end of the child ends its input, although the grandchild could still

@@ -329,24 +329,33 @@ int OpenFlags(const Stdio& stream) {
   return O_RDONLY;  // There is no other mode.
 }
 
-// Whether the host's `fd` can become `number` of the child.
-absl::Status CheckDescriptor(const Command& command, int fd, int number) {
-  rlimit limit;
-  std::string what;
-  if (fcntl(fd, F_GETFD) < 0) {
-    what = absl::StrCat("descriptor ", fd, ", for ", number,
-                        " of the child, is not open");
-  } else if (fd != number && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-             static_cast<rlim_t>(number) >= limit.rlim_cur) {
-    what =
-        absl::StrCat("descriptor ", number,
-                     " of the child is beyond the limit of ", limit.rlim_cur);
-  } else {
-    return absl::OkStatus();
-  }
+absl::Status InvalidDescriptor(const Command& command, absl::string_view what) {
   absl::Status status = absl::InvalidArgumentError(what);
   SetSpawnFailure({SpawnStage::kDescriptors, EBADF}, &status);
   return CannotStart(command, status);
+}
+
+// Whether a descriptor of the host can be moved to `number` of the child.
+absl::Status CheckNumber(const Command& command, int number) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+      static_cast<rlim_t>(number) < limit.rlim_cur) {
+    return absl::OkStatus();
+  }
+  return InvalidDescriptor(
+      command,
+      absl::StrCat("descriptor ", number,
+                   " of the child is beyond the limit of ", limit.rlim_cur));
+}
+
+// Whether the host's `fd` can become `number` of the child.
+absl::Status CheckDescriptor(const Command& command, int fd, int number) {
+  if (fcntl(fd, F_GETFD) < 0) {
+    return InvalidDescriptor(command,
+                             absl::StrCat("descriptor ", fd, ", for ", number,
+                                          " of the child, is not open"));
+  }
+  return fd == number ? absl::OkStatus() : CheckNumber(command, number);
 }
 
 // Opens the streams of a Command, and lists the descriptor moves for the child.
@@ -665,10 +674,15 @@ absl::Status ValidateFurther(const Command& command,
   for (int number : further_pipes) {
     if (number <= STDERR_FILENO || command.pass_fds.count(number) > 0 ||
         !numbers.insert(number).second) {
-      return CannotStart(command, absl::InvalidArgumentError(absl::StrCat(
-                                      "descriptor ", number,
-                                      " of the child cannot be a "
-                                      "further pipe: it is something else")));
+      return CannotStart(command,
+                         absl::InvalidArgumentError(absl::StrCat(
+                             "descriptor ", number,
+                             " of the child cannot be a "
+                             "further pipe: it is ",
+                             number < 0 ? "negative" : "something else")));
+    }
+    if (absl::Status status = CheckNumber(command, number); !status.ok()) {
+      return status;
     }
   }
   return absl::OkStatus();
