@@ -368,7 +368,8 @@ struct Command {
   // thread. The kernel drops this setting for a set-user-ID program.
   bool die_with_parent = false;
 
-  // The bound for the unread output, for stdout and stderr each.
+  // The bound for the unread output, for stdout and stderr each. Of no effect
+  // in a ProcessPoller or Reactor, whose callbacks get all output.
   OutputBound output_buffer = OutputBound::Unbounded();
 
   // The most bytes that may be queued for stdin; 0: no bound. A Write that

@@ -15,6 +15,7 @@ struct ResourceUsage {
   absl::Duration user_time;
   absl::Duration system_time;
   absl::Duration wall_time;  // From the start until the end was noticed.
+  // At least the host's own memory at the start: Linux counts that, too.
   int64_t max_rss_bytes = 0;
 };
 

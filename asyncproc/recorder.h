@@ -26,9 +26,10 @@ namespace asyncproc {
 //   absl::Status written = (*recorder)->Close();
 //
 // A recorder that is set as Command::observer records everything, for every way
-// of starting the child: a Process, a Repl, Run, a stage of a Pipeline. A
-// recorder that is attached to a Process later records everything from then on,
-// after the output that has arrived and that no reader has taken yet.
+// of starting the child: a Process, a Repl, Run, a stage of a Pipeline; further
+// pipes of a Reactor's child excepted. A recorder that is attached to a Process
+// later records everything from then on, after the output that has arrived and
+// that no reader has taken yet.
 //
 // Output is recorded before any reader can take it, and input before it is
 // written; so the order of the events is right. The time of an output is that
