@@ -267,6 +267,57 @@ TEST(CommandLineTest, RefusesUnknownWords) {
   }
 }
 
+// A script whose variable is unset gives an empty value: the option must not
+// look as if it had not been given.
+TEST(CommandLineTest, RefusesAnEmptyValueOfAnOption) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> options =
+      {{"run",
+        {"--timeout", "--idle-timeout", "--escalate", "--signal",
+         "--kill-after", "--scope", "--drain", "--keep-head", "--keep-tail",
+         "--progress", "--ready-line", "--then", "--report", "--record",
+         "--via", "--hosts"}},
+       {"pool",
+        {"--jobs", "--retries", "--halt", "--delay", "--arg-file",
+         "--max-replace-args", "--replace", "--via", "--hosts", "--timeout",
+         "--display", "--joblog", "--results", "--trace"}},
+       {"repl",
+        {"--preset", "--dialect", "--prompt", "--file", "--timeout", "--answer",
+         "--record"}},
+       {"replay", {"--speed", "--longest-pause"}}};
+  for (const auto& [subcommand, names] : options) {
+    for (const std::string& name : names) {
+      for (const std::vector<std::string>& option :
+           {std::vector<std::string>{name + "="}, {name, ""}}) {
+        std::vector<std::string> words = {subcommand};
+        words.insert(words.end(), option.begin(), option.end());
+        words.insert(words.end(), {"echo", "ran"});
+
+        const ToolResult result = RunTool(words);
+
+        EXPECT_EQ(result.code, kOwnFailure) << subcommand << " " << name;
+        EXPECT_EQ(result.err,
+                  absl::StrCat("asyncproc ", subcommand, ": the value of ",
+                               name, " is empty\n"));
+        EXPECT_THAT(result.out, IsEmpty());
+      }
+    }
+  }
+  EXPECT_THAT(RunTool({"pool", "-j", "", "echo", ":::", "1"}).err,
+              HasSubstr("the value of --jobs is empty"));
+  EXPECT_THAT(RunTool({"run", "--via", " ", "echo"}).err,
+              HasSubstr("--via names no program"));
+  EXPECT_THAT(RunTool({"pool", "echo", "::::", ""}).err,
+              HasSubstr("the name of a file after :::: is empty"));
+}
+
+TEST(CommandLineTest, TakesAnEmptyPrefixForNoPrefix) {
+  EXPECT_EQ(RunTool({"run", "--prefix", "", "echo", "x"}).out, "x\n");
+  EXPECT_EQ(RunTool({"run", "--via", "echo {host}", "--hosts", "a,a",
+                     "--prefix=", "x"})
+                .out,
+            "a x\na x\n");
+}
+
 TEST(CommandLineTest, NamesItsCounterpartOfOtherPrograms) {
   for (const auto& [words, advice] :
        std::vector<std::pair<std::vector<std::string>, const char*>>{

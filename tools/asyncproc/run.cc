@@ -41,12 +41,30 @@
 #include "tools/asyncproc/run_report.h"
 #include "tools/asyncproc/signal_watcher.h"
 
+namespace asyncproc::cli {
+
+// The value of --prefix. An empty name is not the same as no --prefix.
+struct Prefix {
+  std::optional<std::string> name;
+};
+
+bool AbslParseFlag(absl::string_view text, Prefix* prefix, std::string*) {
+  prefix->name = std::string(text);
+  return true;
+}
+
+std::string AbslUnparseFlag(const Prefix& prefix) {
+  return prefix.name.value_or("");
+}
+
+}  // namespace asyncproc::cli
+
 ABSL_FLAG(bool, pty, false,
           "Give the command a terminal. Its stdout and stderr then both go to "
           "stdout, and the keys that are typed go to the command unchanged.");
-ABSL_FLAG(std::string, prefix, "",
-          "Begin each line with this name and a colon. With several hosts the "
-          "default is the name of the host.");
+ABSL_FLAG(asyncproc::cli::Prefix, prefix, {},
+          "Begin each line with this name and a colon; an empty NAME is no "
+          "prefix. With several hosts the default is the name of the host.");
 ABSL_FLAG(std::string, progress, "",
           "Lines that match this regular expression (RE2) report progress: the "
           "first group is a percentage, or the first two groups are the steps "
@@ -135,7 +153,7 @@ std::vector<OptionGroup> Options() {
         {"drain", "TIME"}}},
       {"Input and output",
        {{"pty"},
-        {"prefix", "NAME"},
+        {"prefix", "NAME", 0, "", {}, /*once=*/false, /*may_be_empty=*/true},
         {"timestamps"},
         {"keep_head", "SIZE"},
         {"keep_tail", "SIZE"},
@@ -162,7 +180,7 @@ absl::Status CheckKeepOutput() {
   if (!absl::GetFlag(FLAGS_keep_output)) return absl::OkStatus();
   const std::pair<const char*, bool> others[] = {
       {"--pty", absl::GetFlag(FLAGS_pty)},
-      {"--prefix", !absl::GetFlag(FLAGS_prefix).empty()},
+      {"--prefix", !absl::GetFlag(FLAGS_prefix).name.value_or("").empty()},
       {"--timestamps", absl::GetFlag(FLAGS_timestamps)},
       {"--keep-head", absl::GetFlag(FLAGS_keep_head).is_set()},
       {"--keep-tail", absl::GetFlag(FLAGS_keep_tail).is_set()},
@@ -254,7 +272,7 @@ RunSettings SettingsFromFlags() {
   ApplyTimeoutOptions(&settings.limits.escalation.steps);
   settings.preserve_status = absl::GetFlag(FLAGS_preserve_status);
   PrintOptions& print = settings.print;
-  print.style.prefix = absl::GetFlag(FLAGS_prefix);
+  print.style.prefix = absl::GetFlag(FLAGS_prefix).name.value_or("");
   print.style.timestamps = absl::GetFlag(FLAGS_timestamps);
   const ByteSize head = absl::GetFlag(FLAGS_keep_head);
   const ByteSize tail = absl::GetFlag(FLAGS_keep_tail);
@@ -412,7 +430,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   std::vector<std::unique_ptr<RunJob>> jobs;
   for (size_t i = 0; i < own.size(); ++i) {
     const std::string& host = targets->hosts()[i];
-    if (!alone && settings.print.style.prefix.empty()) {
+    if (!alone && !absl::GetFlag(FLAGS_prefix).name.has_value()) {
       own[i].print.style.prefix = host;
     }
     Command there = targets->On(host, command);

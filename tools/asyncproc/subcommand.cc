@@ -95,6 +95,10 @@ absl::string_view ValuesOf(const absl::CommandLineFlag& flag) {
 }
 
 absl::Status SetFlag(const Option& option, absl::string_view value) {
+  if (value.empty() && !option.may_be_empty) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the value of ", option.Name(), " is empty"));
+  }
   if (!option.choices.empty() &&
       std::find(option.choices.begin(), option.choices.end(), value) ==
           option.choices.end()) {
