@@ -27,7 +27,8 @@ const char kPurpose[] =
 
 const char kConventions[] =
     "--name VALUE and --name=VALUE are the same, and so are -kj4 and -k "
-    "-j 4; -- ends the options. A time is a number of seconds, or has "
+    "-j 4; -- ends the options. An empty VALUE is refused, but for --prefix. "
+    "A time is a number of seconds, or has "
     "units: 500ms, 30s, 1h30m, 2d. A size is a number of bytes, or has a "
     "unit: 64K, 1M, 2G, in powers of 1024.";
 
