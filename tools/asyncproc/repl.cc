@@ -76,7 +76,9 @@ const char kDescription[] =
     "must give the same replies again, its stdout and then its stderr; the "
     "stderr of a python command that succeeds may be missing.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
-    "line ends a command of several lines.";
+    "line ends a command of several lines.\n\n"
+    "Ctrl-C, and any other signal that ends programs and reports no crash, "
+    "ends the session, the program, and all processes that it has started.";
 
 constexpr int kDiffers = 1;
 

@@ -52,7 +52,8 @@ const char kDescription[] =
     "program print at the end of a reply are left out.\n\n"
     "On a terminal, the space bar pauses and continues, . ends the "
     "current pause, and q or Ctrl-C ends playback. Other keys are read "
-    "and ignored.";
+    "and ignored. A signal that ends programs ends playback, and the "
+    "terminal is as it was.";
 
 bool IsShown(const TranscriptEvent& event) {
   switch (event.kind) {

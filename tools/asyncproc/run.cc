@@ -114,18 +114,21 @@ const char kDescription[] =
     "there. With --pty and --record, and if --escalate has a 'close', "
     "asyncproc reads stdin and passes it on, a little ahead of the "
     "command.\n\n"
-    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT and SIGWINCH are "
-    "passed on to the command and to all processes that it has started. "
-    "SIGTERM and SIGHUP end the command: the signal replaces the first "
-    "step of --escalate, and the other steps follow; a second such signal "
-    "is SIGKILL at once. A command that asyncproc ends leaves no process "
+    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, "
+    "SIGIO, SIGPWR, SIGSTKFLT, the real-time signals, SIGTSTP, SIGCONT and "
+    "SIGWINCH are passed on to the command and to all processes that it has "
+    "started. SIGTERM and SIGHUP end the command: the signal replaces the "
+    "first step of --escalate, and the other steps follow; a second such "
+    "signal is SIGKILL at once. A signal that was ignored when asyncproc "
+    "started stays ignored. A command that asyncproc ends leaves no process "
     "behind, not even one in another session. With --scope group on a "
     "terminal, the command is the foreground process group while it runs.\n\n"
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "
     "redirection to a file.\n\n"
-    "If asyncproc itself is killed by SIGKILL, the kernel kills the "
+    "If asyncproc itself is killed, by SIGKILL or by a signal of a crash, as "
+    "SIGABRT is, the kernel kills the "
     "command, and a small process, asyncproc-guard, ends the other "
     "processes of the command, in any session: all processes of the same "
     "user that still have this run's value in the environment variable "
@@ -446,7 +449,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       settings.limits.escalation.scope == TerminationScope::kTree;
   std::atomic<bool> interrupted{false};
   std::vector<int> signals = SignalWatcher::EndingSignals();
-  signals.insert(signals.end(), {SIGWINCH, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT});
+  signals.insert(signals.end(), {SIGWINCH, SIGTSTP, SIGCONT});
   auto watcher = SignalWatcher::Start(
       signals,
       [&](const ReceivedSignal& signal) {
