@@ -76,6 +76,28 @@ TEST(CommandLineTest, HasAWholeSentenceForEachOption) {
   }
 }
 
+TEST(CommandLineTest, ListsTheExitCodesOfEachSubcommand) {
+  for (const auto& [subcommand, expected] :
+       std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"run", {"124", "125", "126", "127", "128+n", "other"}},
+           {"pool", {"0", "1-100", "101", "125", "128+n"}},
+           {"repl", {"0", "1", "124", "125", "126", "127", "128+n", "other"}},
+           {"replay", {"0", "125", "128+n"}}}) {
+    const std::string help = RunTool({subcommand, "--help"}).out;
+    const size_t begin = help.find("\nExit status:\n") + 14;
+    std::vector<std::string> codes;
+    for (absl::string_view line : absl::StrSplit(
+             help.substr(begin, help.find("\n\n", begin) - begin), '\n')) {
+      if (!absl::ConsumePrefix(&line, "  ") || absl::StartsWith(line, " ")) {
+        continue;
+      }
+      codes.emplace_back(line.substr(0, line.find(' ')));
+    }
+
+    EXPECT_EQ(codes, expected) << subcommand;
+  }
+}
+
 TEST(CommandLineTest, FitsItsHelpIntoATerminal) {
   for (absl::string_view line : absl::StrSplit(RunTool({"--help"}).out, '\n')) {
     EXPECT_LE(line.size(), 79) << line;

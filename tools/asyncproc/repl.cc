@@ -513,7 +513,19 @@ Subcommand ReplSubcommand() {
          "asyncproc replay and, if FILE ends in .cast, asciinema."}}}};
   repl.exit_codes = {
       {"0", "every command had a reply; with --check, the expected one"},
-      {"1", "with --check: a reply differs"}};
+      {"1",
+       "with --check: a reply differs; with --stop-on-error: a command failed "
+       "without a status of its own"},
+      {"124", "a reply, or the start of the program, took too long"},
+      {"125",
+       "asyncproc itself failed: a wrong option, no room for a process, "
+       "output that cannot be written; or a command had no reply"},
+      {"126", "the program exists, but cannot be run"},
+      {"127", "the program does not exist"},
+      {"128+n", "signal n killed the program, or ended asyncproc"},
+      {"other",
+       "the status of the program, if the session ended it; with "
+       "--stop-on-error, of the command that failed"}};
   repl.examples = {
       {"A calculation:", "echo '2^100' | asyncproc repl --preset bc"},
       {"Write a session down, and check later that the replies are the same:",

@@ -298,6 +298,15 @@ Subcommand ReplaySubcommand() {
   replay.options = {
       {"Playback",
        {{"speed", "FACTOR", 's'}, {"longest_pause", "TIME", 'i'}, {"input"}}}};
+  replay.exit_codes = {
+      {"0", "the recording was shown, or q ended playback"},
+      {"125",
+       "asyncproc itself failed: a wrong option, no recording, output that "
+       "cannot be written"},
+      {"128+n",
+       "signal n, as 130 for Ctrl-C, ended playback; 141: the reader of the "
+       "output had gone"},
+  };
   replay.examples = {
       {"Twice as fast, and no pause longer than a second:",
        "asyncproc replay --speed 2 --longest-pause 1s session.cast"}};

@@ -505,6 +505,21 @@ Subcommand RunSubcommand() {
   run.summary = "run one command, within limits, and end all of it";
   run.description = kDescription;
   run.options = Options();
+  run.exit_codes = {
+      {"124",
+       "a time limit ended the command, whatever its status; not with "
+       "--preserve-status"},
+      {"125",
+       "asyncproc itself failed: a wrong option, no room for a process, "
+       "output that cannot be written; or the command ended with "
+       "status 0 before it was ready"},
+      {"126", "the command exists, but cannot be run"},
+      {"127", "the command does not exist"},
+      {"128+n", "signal n killed the command"},
+      {"other",
+       "the status of the command, or of that of --then; with several hosts, "
+       "the first status that is not 0, in the order of --hosts"},
+  };
   run.examples = {
       {"At most half a minute; SIGINT first, then SIGTERM, then SIGKILL:",
        "asyncproc run --timeout 30s --escalate INT,5s:TERM,5s:KILL -- make"},

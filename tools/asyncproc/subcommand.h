@@ -62,7 +62,7 @@ struct Subcommand {
   std::string summary;      // Half a line, without a full stop.
   std::string description;  // Paragraphs, with an empty line between two.
   std::vector<OptionGroup> options;
-  std::vector<ExitCodeNote> exit_codes = {};  // In addition to the common ones.
+  std::vector<ExitCodeNote> exit_codes = {};  // All of them.
   std::vector<Example> examples = {};
   std::vector<Hint> hints = {};
   // Whether the first word that is not an option ends the options, as for

@@ -460,11 +460,20 @@ Subcommand PoolSubcommand() {
       {"--load", "--jobs alone sets the number of jobs at a time"},
   };
   pool.exit_codes = {
-      {"1-100", "the number of failed jobs"},
+      {"0", "no job failed"},
+      {"1-100",
+       "the number of failed jobs: those with a status other than 0, or ended "
+       "by a signal or a time limit"},
       {"101", "more than 100 jobs failed"},
       {"",
        "After --halt, the status of the job that caused it: its own, 124 "
        "after a time limit, 128 plus its signal; 0 if it did not fail."},
+      {"125",
+       "asyncproc itself failed: a wrong option, no room for a process, "
+       "output that cannot be written"},
+      {"128+n",
+       "signal n, as 130 for Ctrl-C, stopped asyncproc; 141: the reader of its "
+       "output had gone"},
   };
   pool.examples = {
       {"Compress all logs, four at once:",
