@@ -113,7 +113,9 @@ TEST(CliEndingTest, LeavesTheOrphansOfAJobThatEndsByItself) {
 }
 
 TEST(CliEndingTest, EndsAllThatAPoolHasStartedWhenItIsEnded) {
-  for (int signal : {SIGTERM, SIGHUP}) {
+  for (int signal :
+       {SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF,
+        SIGXCPU, SIGIO, SIGPWR, SIGSTKFLT, SIGRTMIN, SIGRTMAX}) {
     const Scene scene;
     const auto pool =
         MustSpawn(Tool({"pool", scene.Script() + "; : {}", ":::", "1"}));
@@ -127,8 +129,23 @@ TEST(CliEndingTest, EndsAllThatAPoolHasStartedWhenItIsEnded) {
   }
 }
 
+TEST(CliEndingTest, LeavesASignalIgnoredThatWasIgnored) {
+  const Scene scene;
+  const auto pool = MustSpawn(Command::Shell(
+      absl::StrCat("trap '' USR1 ALRM; exec ", ShellQuote(ToolPath()), " pool ",
+                   ShellQuote(scene.Script() + "; : {}"), " ::: 1")));
+  scene.AwaitPids(3);
+
+  ASSERT_THAT(pool->Signal(SIGUSR1), IsOk());
+  ASSERT_THAT(pool->Signal(SIGALRM), IsOk());
+  ASSERT_THAT(pool->Signal(SIGTERM), IsOk());
+
+  EXPECT_THAT(pool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+}
+
 TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItIsEnded) {
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGALRM, SIGRTMIN}) {
     const Scene scene;
     Command command = Tool({"repl", "--preset", "sh"});
     const auto repl = MustSpawn(command);

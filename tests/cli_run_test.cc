@@ -371,6 +371,41 @@ TEST(CliRunTest, PassesAnInterruptOn) {
   EXPECT_EQ(tool->Read(), "got it\n");
 }
 
+TEST(CliRunTest, PassesOtherSignalsOn) {
+  for (const auto& [signal, name] :
+       {std::pair{SIGUSR1, "USR1"}, std::pair{SIGALRM, "ALRM"},
+        std::pair{SIGXCPU, "XCPU"}, std::pair{SIGPROF, "PROF"},
+        std::pair{SIGIO, "IO"}, std::pair{SIGRTMIN + 2, "RTMIN+2"}}) {
+    const auto tool = MustSpawn(
+        RunOf({}, {"bash", "-c",
+                   absl::StrCat("trap 'echo got it; exit 5' ", name,
+                                "; echo ready; while :; do sleep 0.1; done")}));
+    AwaitLine(*tool, "ready");
+
+    EXPECT_THAT(tool->Signal(signal), IsOk());
+
+    EXPECT_THAT(tool->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(5)))
+        << name;
+    EXPECT_EQ(tool->Read(), "got it\n");
+  }
+}
+
+// A signal of the kernel that no terminal has sent goes to the tool alone.
+TEST(CliRunTest, PassesTheSignalOfATimerOnWhenThereIsATerminal) {
+  Command command = RunOf({}, {"bash", "-c",
+                               "trap 'echo got it; exit 5' ALRM; "
+                               "while :; do sleep 0.1; done"});
+  command.argv.insert(command.argv.begin(),
+                      {"perl", "-e", "alarm 2; exec @ARGV"});
+  command.pty = Pty();
+
+  const auto tool = MustSpawn(command);
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(5)));
+}
+
 TEST(CliRunTest, KillsACommandThatIgnoresSigterm) {
   const auto tool = MustSpawn(
       RunOf({"--escalate", "INT,50ms:KILL"}, {Helper("ignore_sigterm")}));

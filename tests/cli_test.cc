@@ -76,6 +76,28 @@ TEST(CommandLineTest, HasAWholeSentenceForEachOption) {
   }
 }
 
+TEST(CommandLineTest, ListsTheExitCodesOfEachSubcommand) {
+  for (const auto& [subcommand, expected] :
+       std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"run", {"124", "125", "126", "127", "128+n", "other"}},
+           {"pool", {"0", "1-100", "101", "125", "128+n"}},
+           {"repl", {"0", "1", "124", "125", "126", "127", "128+n", "other"}},
+           {"replay", {"0", "125", "128+n"}}}) {
+    const std::string help = RunTool({subcommand, "--help"}).out;
+    const size_t begin = help.find("\nExit status:\n") + 14;
+    std::vector<std::string> codes;
+    for (absl::string_view line : absl::StrSplit(
+             help.substr(begin, help.find("\n\n", begin) - begin), '\n')) {
+      if (!absl::ConsumePrefix(&line, "  ") || absl::StartsWith(line, " ")) {
+        continue;
+      }
+      codes.emplace_back(line.substr(0, line.find(' ')));
+    }
+
+    EXPECT_EQ(codes, expected) << subcommand;
+  }
+}
+
 TEST(CommandLineTest, FitsItsHelpIntoATerminal) {
   for (absl::string_view line : absl::StrSplit(RunTool({"--help"}).out, '\n')) {
     EXPECT_LE(line.size(), 79) << line;
@@ -249,6 +271,8 @@ TEST(CommandLineTest, RefusesUnknownWords) {
            Case{{"run", "--timeout", "soon", "ls"}, "'soon' is not a value"},
            Case{{"run", "--timeout", "-1", "ls"}, "'-1' is not a value"},
            Case{{"run", "--escalate", "HUH", "ls"}, "'HUH' is neither"},
+           Case{{"pool", "--retries", "0x1", "ls"}, "it is a whole number"},
+           Case{{"replay", "--speed", " 1", "x"}, "it is a number"},
            Case{{"run", "--keep-head", "1X", "ls"}, "'1X' is not a value"},
            Case{{"run", "--scope", "all", "ls"}, "child, group or tree"},
            Case{{"run", "--report", "xml", "ls"}, "json or text"},
@@ -265,6 +289,57 @@ TEST(CommandLineTest, RefusesUnknownWords) {
     EXPECT_THAT(result.err, HasSubstr(c.error));
     EXPECT_THAT(result.err, StartsWith("asyncproc"));
   }
+}
+
+// A script whose variable is unset gives an empty value: the option must not
+// look as if it had not been given.
+TEST(CommandLineTest, RefusesAnEmptyValueOfAnOption) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> options =
+      {{"run",
+        {"--timeout", "--idle-timeout", "--escalate", "--signal",
+         "--kill-after", "--scope", "--drain", "--keep-head", "--keep-tail",
+         "--progress", "--ready-line", "--then", "--report", "--record",
+         "--via", "--hosts"}},
+       {"pool",
+        {"--jobs", "--retries", "--halt", "--delay", "--arg-file",
+         "--max-replace-args", "--replace", "--via", "--hosts", "--timeout",
+         "--display", "--joblog", "--results", "--trace"}},
+       {"repl",
+        {"--preset", "--dialect", "--prompt", "--file", "--timeout", "--answer",
+         "--record"}},
+       {"replay", {"--speed", "--longest-pause"}}};
+  for (const auto& [subcommand, names] : options) {
+    for (const std::string& name : names) {
+      for (const std::vector<std::string>& option :
+           {std::vector<std::string>{name + "="}, {name, ""}}) {
+        std::vector<std::string> words = {subcommand};
+        words.insert(words.end(), option.begin(), option.end());
+        words.insert(words.end(), {"echo", "ran"});
+
+        const ToolResult result = RunTool(words);
+
+        EXPECT_EQ(result.code, kOwnFailure) << subcommand << " " << name;
+        EXPECT_EQ(result.err,
+                  absl::StrCat("asyncproc ", subcommand, ": the value of ",
+                               name, " is empty\n"));
+        EXPECT_THAT(result.out, IsEmpty());
+      }
+    }
+  }
+  EXPECT_THAT(RunTool({"pool", "-j", "", "echo", ":::", "1"}).err,
+              HasSubstr("the value of --jobs is empty"));
+  EXPECT_THAT(RunTool({"run", "--via", " ", "echo"}).err,
+              HasSubstr("--via names no program"));
+  EXPECT_THAT(RunTool({"pool", "echo", "::::", ""}).err,
+              HasSubstr("the name of a file after :::: is empty"));
+}
+
+TEST(CommandLineTest, TakesAnEmptyPrefixForNoPrefix) {
+  EXPECT_EQ(RunTool({"run", "--prefix", "", "echo", "x"}).out, "x\n");
+  EXPECT_EQ(RunTool({"run", "--via", "echo {host}", "--hosts", "a,a",
+                     "--prefix=", "x"})
+                .out,
+            "a x\na x\n");
 }
 
 TEST(CommandLineTest, NamesItsCounterpartOfOtherPrograms) {
@@ -422,10 +497,36 @@ TEST(FlagsTest, TakeTimesInSecondsAndUnits) {
     EXPECT_TRUE(AbslParseFlag(text, &span, &error)) << text;
     EXPECT_EQ(span.value, duration) << text;
   }
-  for (const char* text : {"", "0", "-1", "x", "1x", "d", "nan", "1d1x"}) {
+  for (const char* text :
+       {"", "0", "-1", "x", "1x", "d", "nan", "1d1x", "0x10", " 1", "1 ", "+1",
+        "+1h", "1d+2h", "1d -2h", "1e3", "inf", "."}) {
     cli::TimeSpan span;
     EXPECT_FALSE(AbslParseFlag(text, &span, &error)) << text;
   }
+}
+
+TEST(FlagsTest, SayWhichTimesAreAllowed) {
+  std::string error;
+  cli::TimeSpan span;
+  EXPECT_FALSE(AbslParseFlag("0", &span, &error));
+  EXPECT_EQ(error, "it must be more than 0");
+  EXPECT_FALSE(AbslParseFlag("0s", &span, &error));
+  EXPECT_EQ(error, "it must be more than 0");
+  EXPECT_FALSE(AbslParseFlag("soon", &span, &error));
+  EXPECT_THAT(error, EndsWith("like 500ms, 30s, 1h30m, 2d"));
+  cli::TimeLimit limit;
+  for (const char* text : {"inf", "infinity", "-1"}) {
+    EXPECT_FALSE(AbslParseFlag(text, &limit, &error)) << text;
+    EXPECT_THAT(error, EndsWith("; 0 is no limit")) << text;
+  }
+  EXPECT_TRUE(AbslParseFlag("0", &limit, &error));
+  EXPECT_EQ(limit.value, absl::InfiniteDuration());
+  cli::Pause pause;
+  EXPECT_FALSE(AbslParseFlag("inf", &pause, &error));
+  EXPECT_THAT(error, HasSubstr("may be 0"));
+  EXPECT_THAT(RunTool({"replay", "-i", "0", "x"}).err,
+              EndsWith("'0' is not a value of --longest-pause: it must be more "
+                       "than 0\n"));
 }
 
 TEST(FlagsTest, TakeSizesWithUnits) {
@@ -438,7 +539,8 @@ TEST(FlagsTest, TakeSizesWithUnits) {
     EXPECT_TRUE(AbslParseFlag(text, &parsed, &error)) << text;
     EXPECT_EQ(parsed.value, size) << text;
   }
-  for (const char* text : {"", "K", "-1", "1.5M", "1T", "99999999999999999G"}) {
+  for (const char* text : {"", "K", "-1", "+1", " 1", "1 K", "0x10", "1.5M",
+                           "1T", "99999999999999999G"}) {
     cli::ByteSize parsed;
     EXPECT_FALSE(AbslParseFlag(text, &parsed, &error)) << text;
   }
@@ -458,9 +560,23 @@ TEST(FlagsTest, TakeTheStepsOfAnEscalation) {
   EXPECT_EQ(parsed.steps[2].grace, absl::Milliseconds(500));
   EXPECT_EQ(parsed.steps[3].signal, SIGKILL);
   EXPECT_EQ(AbslUnparseFlag(parsed), "close,1s:INT,2s:TERM,500ms:KILL");
-  for (const char* text : {"", "1s:INT", "INT,", "INT,x:TERM", "INT,-1:TERM"}) {
+  for (const char* text : {"", "1s:INT", "INT,", "INT,x:TERM", "INT,-1:TERM",
+                           "INT,:TERM", "INT,5s:TERM,KILL"}) {
     EXPECT_FALSE(AbslParseFlag(text, &parsed, &error)) << text;
   }
+}
+
+// Without a grace period the second signal would come with the first.
+TEST(FlagsTest, AskForTheGracePeriodOfAnEscalation) {
+  std::string error;
+  cli::EscalationSteps parsed;
+
+  EXPECT_FALSE(AbslParseFlag("INT,TERM", &parsed, &error));
+
+  EXPECT_EQ(error,
+            "there is no grace period before TERM: write 5s:TERM, or 0:TERM");
+  EXPECT_TRUE(AbslParseFlag("INT,0:TERM", &parsed, &error));
+  EXPECT_EQ(parsed.steps[0].grace, absl::ZeroDuration());
 }
 
 }  // namespace

@@ -329,7 +329,7 @@ constexpr ToolMessage kToolMessages[] = {
      "asyncproc run --help"},
     {"run --timeout soon true", 125,
      "asyncproc run: 'soon' is not a value of --timeout: a time is a number of "
-     "seconds, or like 500ms, 30s, 1h30m"},
+     "seconds, or like 500ms, 30s, 1h30m, 2d; 0 is no limit"},
     {"run --timeout", 125,
      "asyncproc run: --timeout needs a value; see asyncproc run --help"},
     {"run --signal NOPE true", 125,

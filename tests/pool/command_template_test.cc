@@ -56,6 +56,18 @@ TEST(CommandTemplateTest, PutsTheValueWhereItsPlaceIs) {
   EXPECT_EQ(Fill("echo {#} {%}", {"a"}, 12, 3), "echo 12 3");
 }
 
+TEST(CommandTemplateTest, SaysThatItRefusesTheValueAtTheEnd) {
+  EXPECT_THAT(
+      CommandTemplate::Parse("exit 1 #", 1).status().message(),
+      testing::StrEq("COMMAND has no {}, so that the value would be put at its "
+                     "end, but a shell could run it there as a command in a "
+                     "comment"));
+  EXPECT_THAT(CommandTemplate::Parse("exit 1 # {}", 1).status().message(),
+              HasSubstr("{} is refused"));
+  EXPECT_THAT(CommandTemplate::Parse("x #", 1, "@").status().message(),
+              HasSubstr("COMMAND has no @"));
+}
+
 TEST(CommandTemplateTest, KnowsThePartsOfAPath) {
   EXPECT_EQ(Fill("{} {.} {/} {//} {/.}", {"d/e.f/g.tar.gz"}),
             "d/e.f/g.tar.gz d/e.f/g.tar g.tar.gz d/e.f g.tar");

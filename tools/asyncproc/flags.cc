@@ -65,8 +65,13 @@ namespace asyncproc::cli {
 
 namespace {
 
+constexpr absl::string_view kTimes =
+    "a time is a number of seconds, or like 500ms, 30s, 1h30m, 2d";
+
 // "30", "1.5": seconds. "2d", "2d12h": days, which absl does not parse.
 bool ParseTime(absl::string_view text, absl::Duration* duration) {
+  // absl also takes signs, spaces, exponents, hexadecimal numbers and "inf".
+  if (text.find_first_not_of("0123456789.dhmsun") != text.npos) return false;
   double seconds;
   if (absl::SimpleAtod(text, &seconds)) {
     *duration = absl::Seconds(seconds);
@@ -88,18 +93,9 @@ bool ParseTime(absl::string_view text, absl::Duration* duration) {
   return true;
 }
 
-bool ParseStep(absl::string_view text, absl::Duration* wait,
-               EscalationStep* step, std::string* error) {
-  const size_t colon = text.rfind(':');
-  *wait = absl::ZeroDuration();
-  if (colon != text.npos) {
-    if (!ParseTime(text.substr(0, colon), wait) ||
-        *wait < absl::ZeroDuration()) {
-      *error = absl::StrCat("'", text.substr(0, colon), "' is not a time");
-      return false;
-    }
-    text.remove_prefix(colon + 1);
-  }
+// One step, "TERM" or "close".
+bool ParseStep(absl::string_view text, EscalationStep* step,
+               std::string* error) {
   if (absl::EqualsIgnoreCase(text, "close")) {
     *step = EscalationStep::CloseStdin(absl::ZeroDuration());
     return true;
@@ -116,10 +112,12 @@ bool ParseStep(absl::string_view text, absl::Duration* wait,
 }  // namespace
 
 bool AbslParseFlag(absl::string_view text, TimeSpan* span, std::string* error) {
-  if (ParseTime(text, &span->value) && span->value > absl::ZeroDuration()) {
-    return true;
+  if (!ParseTime(text, &span->value)) {
+    *error = std::string(kTimes);
+    return false;
   }
-  *error = "a time is a number of seconds, or like 500ms, 30s, 1h30m";
+  if (span->value > absl::ZeroDuration()) return true;
+  *error = "it must be more than 0";
   return false;
 }
 
@@ -130,14 +128,13 @@ std::string AbslUnparseFlag(const TimeSpan& span) {
 
 bool AbslParseFlag(absl::string_view text, TimeLimit* limit,
                    std::string* error) {
-  TimeSpan span;
-  absl::Duration zero;
-  if (ParseTime(text, &zero) && zero == absl::ZeroDuration()) {
-    limit->value = absl::InfiniteDuration();
-    return true;
+  if (!ParseTime(text, &limit->value)) {
+    *error = absl::StrCat(kTimes, "; 0 is no limit");
+    return false;
   }
-  if (!AbslParseFlag(text, &span, error)) return false;
-  limit->value = span.value;
+  if (limit->value == absl::ZeroDuration()) {
+    limit->value = absl::InfiniteDuration();
+  }
   return true;
 }
 
@@ -146,13 +143,9 @@ std::string AbslUnparseFlag(const TimeLimit& limit) {
 }
 
 bool AbslParseFlag(absl::string_view text, Pause* pause, std::string* error) {
-  TimeSpan span;
-  if (ParseTime(text, &pause->value) && pause->value == absl::ZeroDuration()) {
-    return true;
-  }
-  if (!AbslParseFlag(text, &span, error)) return false;
-  pause->value = span.value;
-  return true;
+  if (ParseTime(text, &pause->value)) return true;
+  *error = absl::StrCat(kTimes, ", and may be 0");
+  return false;
 }
 
 std::string AbslUnparseFlag(const Pause& pause) {
@@ -172,7 +165,9 @@ bool AbslParseFlag(absl::string_view text, ByteSize* size, std::string* error) {
     }
   }
   uint64_t number;
-  if (!absl::SimpleAtoi(text, &number) || number >= ByteSize::kUnset / unit) {
+  // absl also takes signs and spaces.
+  if (text.find_first_not_of("0123456789") != text.npos ||
+      !absl::SimpleAtoi(text, &number) || number >= ByteSize::kUnset / unit) {
     *error = "a size is a number of bytes, or like 64K, 1M, 2G";
     return false;
   }
@@ -188,14 +183,24 @@ bool AbslParseFlag(absl::string_view text, EscalationSteps* steps,
                    std::string* error) {
   std::vector<EscalationStep> parsed;
   for (absl::string_view part : absl::StrSplit(text, ',')) {
-    absl::Duration wait;
-    EscalationStep step;
     part = absl::StripAsciiWhitespace(part);
-    if (!ParseStep(part, &wait, &step, error)) return false;
-    if (!parsed.empty()) {
-      parsed.back().grace = wait;
-    } else if (wait != absl::ZeroDuration()) {
+    const size_t colon = part.rfind(':');
+    const bool has_wait = colon != part.npos;
+    EscalationStep step;
+    if (!ParseStep(has_wait ? part.substr(colon + 1) : part, &step, error)) {
+      return false;
+    }
+    if (has_wait && parsed.empty()) {
       *error = "the first step waits for nothing";
+      return false;
+    }
+    if (!has_wait && !parsed.empty()) {
+      *error = absl::StrCat("there is no grace period before ", part,
+                            ": write 5s:", part, ", or 0:", part);
+      return false;
+    }
+    if (has_wait && !ParseTime(part.substr(0, colon), &parsed.back().grace)) {
+      *error = absl::StrCat("'", part.substr(0, colon), "' is not a time");
       return false;
     }
     parsed.push_back(step);

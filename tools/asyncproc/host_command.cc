@@ -85,6 +85,9 @@ absl::StatusOr<Targets> Targets::Create(absl::string_view via,
   absl::StatusOr<std::vector<std::string>> split = SplitWords(via);
   if (!split.ok()) return split.status();
   targets.words_ = *std::move(split);
+  if (!via.empty() && targets.words_.empty()) {
+    return absl::InvalidArgumentError("--via names no program");
+  }
   const std::vector<std::string>& words = targets.words_;
   const auto word = std::find_if(words.begin(), words.end(), HasHost);
   if (hosts.empty() && word != words.end()) {

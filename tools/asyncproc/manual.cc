@@ -27,11 +27,12 @@ const char kPurpose[] =
 
 const char kConventions[] =
     "--name VALUE and --name=VALUE are the same, and so are -kj4 and -k "
-    "-j 4; -- ends the options. A time is a number of seconds, or has "
+    "-j 4; -- ends the options. An empty VALUE is refused, but for --prefix. "
+    "A time is a number of seconds, or has "
     "units: 500ms, 30s, 1h30m, 2d. A size is a number of bytes, or has a "
     "unit: 64K, 1M, 2G, in powers of 1024.";
 
-// The exit statuses of every subcommand.
+// The exit statuses that several subcommands have.
 const std::vector<ExitCodeNote>& CommonExitCodes() {
   static const auto* const codes = new std::vector<ExitCodeNote>{
       {"124", "a time limit ended the command, whatever its status"},
@@ -40,6 +41,9 @@ const std::vector<ExitCodeNote>& CommonExitCodes() {
       {"127", "the command does not exist"},
       {"128+n", "signal n killed the command"},
       {"other", "the status of the command"},
+      {"",
+       "The help of each subcommand lists its own: pool exits with the number "
+       "of failed jobs, for example."},
   };
   return *codes;
 }
@@ -244,8 +248,7 @@ std::string HelpOf(const Subcommand& subcommand) {
     }
     absl::StrAppend(&text, "\n");
   }
-  absl::StrAppend(&text, "Exit status:\n", ExitCodes(subcommand.exit_codes),
-                  ExitCodes(CommonExitCodes()));
+  absl::StrAppend(&text, "Exit status:\n", ExitCodes(subcommand.exit_codes));
   if (!subcommand.examples.empty()) absl::StrAppend(&text, "\nExamples:\n");
   for (const Example& example : subcommand.examples) {
     absl::StrAppend(&text, "  ", Wrap(example.what, 2, 2), "\n      ",
@@ -309,7 +312,6 @@ std::string ManPageOf(const Subcommand& subcommand) {
   }
   absl::StrAppend(&page, ".SH \"EXIT STATUS\"\n");
   RoffExitCodes(subcommand.exit_codes, &page);
-  RoffExitCodes(CommonExitCodes(), &page);
   if (!subcommand.examples.empty()) {
     absl::StrAppend(&page, ".SH EXAMPLES\n");
     RoffExamples(subcommand, &page);

@@ -76,7 +76,9 @@ const char kDescription[] =
     "must give the same replies again, its stdout and then its stderr; the "
     "stderr of a python command that succeeds may be missing.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
-    "line ends a command of several lines.";
+    "line ends a command of several lines.\n\n"
+    "Ctrl-C, and any other signal that ends programs and reports no crash, "
+    "ends the session, the program, and all processes that it has started.";
 
 constexpr int kDiffers = 1;
 
@@ -511,7 +513,19 @@ Subcommand ReplSubcommand() {
          "asyncproc replay and, if FILE ends in .cast, asciinema."}}}};
   repl.exit_codes = {
       {"0", "every command had a reply; with --check, the expected one"},
-      {"1", "with --check: a reply differs"}};
+      {"1",
+       "with --check: a reply differs; with --stop-on-error: a command failed "
+       "without a status of its own"},
+      {"124", "a reply, or the start of the program, took too long"},
+      {"125",
+       "asyncproc itself failed: a wrong option, no room for a process, "
+       "output that cannot be written; or a command had no reply"},
+      {"126", "the program exists, but cannot be run"},
+      {"127", "the program does not exist"},
+      {"128+n", "signal n killed the program, or ended asyncproc"},
+      {"other",
+       "the status of the program, if the session ended it; with "
+       "--stop-on-error, of the command that failed"}};
   repl.examples = {
       {"A calculation:", "echo '2^100' | asyncproc repl --preset bc"},
       {"Write a session down, and check later that the replies are the same:",

@@ -52,7 +52,8 @@ const char kDescription[] =
     "program print at the end of a reply are left out.\n\n"
     "On a terminal, the space bar pauses and continues, . ends the "
     "current pause, and q or Ctrl-C ends playback. Other keys are read "
-    "and ignored.";
+    "and ignored. A signal that ends programs ends playback, and the "
+    "terminal is as it was.";
 
 bool IsShown(const TranscriptEvent& event) {
   switch (event.kind) {
@@ -297,6 +298,15 @@ Subcommand ReplaySubcommand() {
   replay.options = {
       {"Playback",
        {{"speed", "FACTOR", 's'}, {"longest_pause", "TIME", 'i'}, {"input"}}}};
+  replay.exit_codes = {
+      {"0", "the recording was shown, or q ended playback"},
+      {"125",
+       "asyncproc itself failed: a wrong option, no recording, output that "
+       "cannot be written"},
+      {"128+n",
+       "signal n, as 130 for Ctrl-C, ended playback; 141: the reader of the "
+       "output had gone"},
+  };
   replay.examples = {
       {"Twice as fast, and no pause longer than a second:",
        "asyncproc replay --speed 2 --longest-pause 1s session.cast"}};

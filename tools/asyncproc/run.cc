@@ -41,12 +41,30 @@
 #include "tools/asyncproc/run_report.h"
 #include "tools/asyncproc/signal_watcher.h"
 
+namespace asyncproc::cli {
+
+// The value of --prefix. An empty name is not the same as no --prefix.
+struct Prefix {
+  std::optional<std::string> name;
+};
+
+bool AbslParseFlag(absl::string_view text, Prefix* prefix, std::string*) {
+  prefix->name = std::string(text);
+  return true;
+}
+
+std::string AbslUnparseFlag(const Prefix& prefix) {
+  return prefix.name.value_or("");
+}
+
+}  // namespace asyncproc::cli
+
 ABSL_FLAG(bool, pty, false,
           "Give the command a terminal. Its stdout and stderr then both go to "
           "stdout, and the keys that are typed go to the command unchanged.");
-ABSL_FLAG(std::string, prefix, "",
-          "Begin each line with this name and a colon. With several hosts the "
-          "default is the name of the host.");
+ABSL_FLAG(asyncproc::cli::Prefix, prefix, {},
+          "Begin each line with this name and a colon; an empty NAME is no "
+          "prefix. With several hosts the default is the name of the host.");
 ABSL_FLAG(std::string, progress, "",
           "Lines that match this regular expression (RE2) report progress: the "
           "first group is a percentage, or the first two groups are the steps "
@@ -96,18 +114,21 @@ const char kDescription[] =
     "there. With --pty and --record, and if --escalate has a 'close', "
     "asyncproc reads stdin and passes it on, a little ahead of the "
     "command.\n\n"
-    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT and SIGWINCH are "
-    "passed on to the command and to all processes that it has started. "
-    "SIGTERM and SIGHUP end the command: the signal replaces the first "
-    "step of --escalate, and the other steps follow; a second such signal "
-    "is SIGKILL at once. A command that asyncproc ends leaves no process "
+    "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, "
+    "SIGIO, SIGPWR, SIGSTKFLT, the real-time signals, SIGTSTP, SIGCONT and "
+    "SIGWINCH are passed on to the command and to all processes that it has "
+    "started. SIGTERM and SIGHUP end the command: the signal replaces the "
+    "first step of --escalate, and the other steps follow; a second such "
+    "signal is SIGKILL at once. A signal that was ignored when asyncproc "
+    "started stays ignored. A command that asyncproc ends leaves no process "
     "behind, not even one in another session. With --scope group on a "
     "terminal, the command is the foreground process group while it runs.\n\n"
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "
     "redirection to a file.\n\n"
-    "If asyncproc itself is killed by SIGKILL, the kernel kills the "
+    "If asyncproc itself is killed, by SIGKILL or by a signal of a crash, as "
+    "SIGABRT is, the kernel kills the "
     "command, and a small process, asyncproc-guard, ends the other "
     "processes of the command, in any session: all processes of the same "
     "user that still have this run's value in the environment variable "
@@ -135,7 +156,7 @@ std::vector<OptionGroup> Options() {
         {"drain", "TIME"}}},
       {"Input and output",
        {{"pty"},
-        {"prefix", "NAME"},
+        {"prefix", "NAME", 0, "", {}, /*once=*/false, /*may_be_empty=*/true},
         {"timestamps"},
         {"keep_head", "SIZE"},
         {"keep_tail", "SIZE"},
@@ -162,7 +183,7 @@ absl::Status CheckKeepOutput() {
   if (!absl::GetFlag(FLAGS_keep_output)) return absl::OkStatus();
   const std::pair<const char*, bool> others[] = {
       {"--pty", absl::GetFlag(FLAGS_pty)},
-      {"--prefix", !absl::GetFlag(FLAGS_prefix).empty()},
+      {"--prefix", !absl::GetFlag(FLAGS_prefix).name.value_or("").empty()},
       {"--timestamps", absl::GetFlag(FLAGS_timestamps)},
       {"--keep-head", absl::GetFlag(FLAGS_keep_head).is_set()},
       {"--keep-tail", absl::GetFlag(FLAGS_keep_tail).is_set()},
@@ -254,7 +275,7 @@ RunSettings SettingsFromFlags() {
   ApplyTimeoutOptions(&settings.limits.escalation.steps);
   settings.preserve_status = absl::GetFlag(FLAGS_preserve_status);
   PrintOptions& print = settings.print;
-  print.style.prefix = absl::GetFlag(FLAGS_prefix);
+  print.style.prefix = absl::GetFlag(FLAGS_prefix).name.value_or("");
   print.style.timestamps = absl::GetFlag(FLAGS_timestamps);
   const ByteSize head = absl::GetFlag(FLAGS_keep_head);
   const ByteSize tail = absl::GetFlag(FLAGS_keep_tail);
@@ -412,7 +433,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   std::vector<std::unique_ptr<RunJob>> jobs;
   for (size_t i = 0; i < own.size(); ++i) {
     const std::string& host = targets->hosts()[i];
-    if (!alone && settings.print.style.prefix.empty()) {
+    if (!alone && !absl::GetFlag(FLAGS_prefix).name.has_value()) {
       own[i].print.style.prefix = host;
     }
     Command there = targets->On(host, command);
@@ -428,7 +449,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       settings.limits.escalation.scope == TerminationScope::kTree;
   std::atomic<bool> interrupted{false};
   std::vector<int> signals = SignalWatcher::EndingSignals();
-  signals.insert(signals.end(), {SIGWINCH, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT});
+  signals.insert(signals.end(), {SIGWINCH, SIGTSTP, SIGCONT});
   auto watcher = SignalWatcher::Start(
       signals,
       [&](const ReceivedSignal& signal) {
@@ -484,6 +505,21 @@ Subcommand RunSubcommand() {
   run.summary = "run one command, within limits, and end all of it";
   run.description = kDescription;
   run.options = Options();
+  run.exit_codes = {
+      {"124",
+       "a time limit ended the command, whatever its status; not with "
+       "--preserve-status"},
+      {"125",
+       "asyncproc itself failed: a wrong option, no room for a process, "
+       "output that cannot be written; or the command ended with "
+       "status 0 before it was ready"},
+      {"126", "the command exists, but cannot be run"},
+      {"127", "the command does not exist"},
+      {"128+n", "signal n killed the command"},
+      {"other",
+       "the status of the command, or of that of --then; with several hosts, "
+       "the first status that is not 0, in the order of --hosts"},
+  };
   run.examples = {
       {"At most half a minute; SIGINT first, then SIGTERM, then SIGKILL:",
        "asyncproc run --timeout 30s --escalate INT,5s:TERM,5s:KILL -- make"},

@@ -22,10 +22,31 @@ bool IsIgnored(int signal) {
          action.sa_handler == SIG_IGN;
 }
 
+// The kernel itself sends other signals, too: SIGALRM of a timer, and SIGXCPU.
+bool IsFromTerminal(const signalfd_siginfo& info) {
+  switch (info.ssi_signo) {
+    case SIGINT:
+    case SIGQUIT:
+    case SIGHUP:
+    case SIGTSTP:
+    case SIGCONT:
+    case SIGWINCH:
+      return info.ssi_code == SI_KERNEL;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 std::vector<int> SignalWatcher::EndingSignals() {
-  return {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  std::vector<int> signals = {SIGINT,    SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
+                              SIGUSR2,   SIGALRM, SIGPROF,  SIGXCPU, SIGIO,
+                              SIGVTALRM, SIGPWR,  SIGSTKFLT};
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) {
+    signals.push_back(signal);
+  }
+  return signals;
 }
 
 absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Start(
@@ -81,7 +102,7 @@ void SignalWatcher::Watch() {
       if (number == SIGCHLD) {
         orphans_->OnChildSignal();
       } else {
-        callback_({number, info.ssi_code == SI_KERNEL});
+        callback_({number, IsFromTerminal(info)});
       }
     }
   }

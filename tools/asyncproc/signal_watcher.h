@@ -43,7 +43,8 @@ class SignalWatcher {
  public:
   using Callback = std::function<void(const ReceivedSignal&)>;
 
-  // The signals that ask the tool to end: SIGINT, SIGTERM, SIGHUP, SIGQUIT.
+  // The signals that ask the tool to end: all whose default action ends a
+  // program, but for SIGKILL, SIGPIPE and those that report a crash.
   static std::vector<int> EndingSignals();
 
   // `orphans`: reaped on the watcher's thread; may be null.

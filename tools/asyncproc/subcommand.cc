@@ -95,6 +95,10 @@ absl::string_view ValuesOf(const absl::CommandLineFlag& flag) {
 }
 
 absl::Status SetFlag(const Option& option, absl::string_view value) {
+  if (value.empty() && !option.may_be_empty) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the value of ", option.Name(), " is empty"));
+  }
   if (!option.choices.empty() &&
       std::find(option.choices.begin(), option.choices.end(), value) ==
           option.choices.end()) {
@@ -108,8 +112,13 @@ absl::Status SetFlag(const Option& option, absl::string_view value) {
   if (flag == nullptr) {
     return absl::InternalError(absl::StrCat(option.Name(), " has no flag"));
   }
+  // absl also takes spaces, exponents, hexadecimal numbers and "inf".
+  const bool is_number = flag->IsOfType<int>() || flag->IsOfType<double>();
   std::string error;
-  if (flag->ParseFrom(value, &error)) return absl::OkStatus();
+  if (!(is_number && value.find_first_not_of("-.0123456789") != value.npos) &&
+      flag->ParseFrom(value, &error)) {
+    return absl::OkStatus();
+  }
   // "Illegal value '3' specified for flag 'timeout'; <the parser's own words>"
   const size_t own = error.find("; ");
   return absl::InvalidArgumentError(absl::StrCat(

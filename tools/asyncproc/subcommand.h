@@ -21,6 +21,9 @@ struct Option {
   std::vector<std::string> choices = {};
   // A second use is refused. Else the last one counts.
   bool once = false;
+  // An empty value is allowed. Else it is refused: it is mostly the value of an
+  // unset variable of a shell.
+  bool may_be_empty = false;
 
   // As a user types it: "--idle-timeout".
   std::string Name() const;
@@ -59,7 +62,7 @@ struct Subcommand {
   std::string summary;      // Half a line, without a full stop.
   std::string description;  // Paragraphs, with an empty line between two.
   std::vector<OptionGroup> options;
-  std::vector<ExitCodeNote> exit_codes = {};  // In addition to the common ones.
+  std::vector<ExitCodeNote> exit_codes = {};  // All of them.
   std::vector<Example> examples = {};
   std::vector<Hint> hints = {};
   // Whether the first word that is not an option ends the options, as for
@@ -81,7 +84,7 @@ struct Parsed {
 // value" and "--name=value"; "-" and "_" are the same in a name; letters may be
 // joined, as in "-kj4"; "--" ends the options. Errors: kInvalidArgument for an
 // option that `subcommand` does not have, with the nearest name or a hint, and
-// for a bad value.
+// for a bad value, or an empty one.
 absl::StatusOr<Parsed> ParseOptions(const Subcommand& subcommand,
                                     absl::Span<const std::string> arguments);
 

@@ -80,8 +80,14 @@ std::string QuoteWord(absl::string_view value, bool always) {
 // Cuts the text into pieces.
 class CommandTemplate::Parser {
  public:
-  Parser(absl::string_view text, size_t values, absl::string_view place)
-      : text_(text), values_(values), place_(place), scanner_(text) {}
+  // `appended`: the place is the tool's own, at the end of the text.
+  Parser(absl::string_view text, size_t values, absl::string_view place,
+         bool appended)
+      : text_(text),
+        values_(values),
+        place_(place),
+        appended_(appended),
+        scanner_(text) {}
 
   absl::StatusOr<std::vector<Piece>> Parse() {
     while (!scanner_.AtEnd()) {
@@ -175,6 +181,13 @@ class CommandTemplate::Parser {
     if (place.part != Part::kValue) return absl::OkStatus();
     const std::string refusal = Refusal(scanner_);
     if (refusal.empty()) return absl::OkStatus();
+    if (appended_) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "COMMAND has no ", place_,
+          ", so that the value would be put at its end, but a shell could run "
+          "it there as a command ",
+          refusal));
+    }
     return absl::InvalidArgumentError(absl::StrCat(
         name, " is refused: a shell could run the value as a command ",
         refusal));
@@ -183,6 +196,7 @@ class CommandTemplate::Parser {
   const absl::string_view text_;
   const size_t values_;
   const absl::string_view place_;
+  const bool appended_;
   ShellScanner scanner_;
   std::vector<Piece> pieces_;
 };
@@ -192,12 +206,13 @@ absl::StatusOr<CommandTemplate> CommandTemplate::Parse(
   CommandTemplate result;
   result.raw_ = absl::StripAsciiWhitespace(text).empty();
   if (result.raw_) return result;
-  auto pieces = Parser(text, values, place).Parse();
+  auto pieces = Parser(text, values, place, /*appended=*/false).Parse();
   if (!pieces.ok()) return pieces.status();
-  const bool has_place =
-      pieces->size() > 1 || pieces->front().part != Part::kText;
-  if (!has_place) {
-    return Parse(absl::StrCat(text, " ", place), values, place);
+  if (pieces->size() == 1 && pieces->front().part == Part::kText) {
+    pieces = Parser(absl::StrCat(text, " ", place), values, place,
+                    /*appended=*/true)
+                 .Parse();
+    if (!pieces.ok()) return pieces.status();
   }
   result.pieces_ = *std::move(pieces);
   return result;

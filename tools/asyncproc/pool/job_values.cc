@@ -72,6 +72,10 @@ absl::StatusOr<JobWords> SplitWords(const std::vector<std::string>& words,
     std::vector<std::vector<std::string>> given;
     if (absl::StartsWith(separator, "::::")) {
       for (auto path = std::next(at); path != next; ++path) {
+        if (path->empty()) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "the name of a file after ", separator, " is empty"));
+        }
         auto values = ReadValues(*path, result.end);
         if (!values.ok()) return values.status();
         given.push_back(*std::move(values));

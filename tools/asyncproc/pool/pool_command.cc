@@ -148,9 +148,6 @@ absl::Status CheckNumbers() {
           absl::StrCat(name, " is from ", least, " to ", most));
     }
   }
-  if (absl::GetFlag(FLAGS_replace).empty()) {
-    return absl::InvalidArgumentError("--replace is empty");
-  }
   return absl::OkStatus();
 }
 
@@ -319,7 +316,9 @@ const char kDescription[] =
     "before: the first value goes with the first, the second with the "
     "second. :::: and ::::+ are followed by names of files, whose lines "
     "are the values. A COMMAND without any of these places gets the value "
-    "at its end.\n\n"
+    "at its end. A value is refused where no quotes keep a shell from running "
+    "it as a command: in backquotes, ${...}, $((...)), a comment or a "
+    "here-document, and behind text that asyncproc cannot follow.\n\n"
     "Each job has a session of its own, and an empty stdin. Its output is "
     "printed in one piece when it has ended, stdout first; if stdout and "
     "stderr are the same file, pipe or terminal, in the order of its "
@@ -336,11 +335,15 @@ const char kDescription[] =
     "failed jobs are listed.\n\n"
     "Ctrl-C starts no more jobs, and waits for the running ones; the "
     "second Ctrl-C ends them, with all processes that they have started; "
-    "the third one kills them by SIGKILL. Another signal that ends "
-    "programs counts as two Ctrl-C. The same command line with --resume "
+    "the third one kills them by SIGKILL. Each of SIGTERM, SIGHUP, "
+    "SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, "
+    "SIGPWR, SIGSTKFLT and the real-time signals counts as two Ctrl-C, unless "
+    "it was ignored when asyncproc started. The same command line with "
+    "--resume "
     "continues; it repeats jobs that were ended. Ctrl-Z stops the jobs, "
     "too, and they are continued together.\n\n"
-    "If asyncproc itself is killed by SIGKILL, a small process, "
+    "If asyncproc itself is killed, by SIGKILL or by a signal of a crash, as "
+    "SIGABRT is, a small process, "
     "asyncproc-guard, ends the jobs: all processes of the same user, in "
     "any session, that still have this run's value in the environment "
     "variable ASYNCPROC_MARK. The guard needs /proc, and finds a process "
@@ -459,11 +462,20 @@ Subcommand PoolSubcommand() {
       {"--load", "--jobs alone sets the number of jobs at a time"},
   };
   pool.exit_codes = {
-      {"1-100", "the number of failed jobs"},
+      {"0", "no job failed"},
+      {"1-100",
+       "the number of failed jobs: those with a status other than 0, or ended "
+       "by a signal or a time limit"},
       {"101", "more than 100 jobs failed"},
       {"",
        "After --halt, the status of the job that caused it: its own, 124 "
        "after a time limit, 128 plus its signal; 0 if it did not fail."},
+      {"125",
+       "asyncproc itself failed: a wrong option, no room for a process, "
+       "output that cannot be written"},
+      {"128+n",
+       "signal n, as 130 for Ctrl-C, stopped asyncproc; 141: the reader of its "
+       "output had gone"},
   };
   pool.examples = {
       {"Compress all logs, four at once:",
