@@ -472,14 +472,16 @@ int ReplMain(const std::vector<std::string>& words) {
   }
   const CancellationScope scope(token);
   const int code = Talk(words, token, &orphans);
+  const int written = ExitCodeOfStdout();
   // A session that is cut short leaves nothing behind.
-  if (signal != 0 || code == kTimedOut) {
+  if (signal != 0 || code == kTimedOut || written != kSuccess) {
     for (const Survivor& left : orphans.EndAll(absl::Seconds(5))) {
       Complain("repl", absl::StrCat("still running: ", left.command, " (pid ",
                                     left.pid, ")"));
     }
   }
-  return signal == 0 ? code : kSignalBase + signal;
+  if (signal != 0) return kSignalBase + signal;
+  return written == kSuccess ? code : written;
 }
 
 }  // namespace
