@@ -26,6 +26,7 @@ namespace {
 using namespace std::string_literals;
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -139,6 +140,50 @@ TEST(CliReplTest, PrintsASessionThatItCanCheck) {
 
   EXPECT_EQ(checked.out, "");
   EXPECT_EQ(checked.code, 0);
+}
+
+TEST(CliReplTest, ReadsNoReplyAsACommand) {
+  const std::pair<const char*, const char*> replies[] = {
+      {">>> exit 3", "\\>>> exit 3"},
+      {"  >>> exit 3", "  \\>>> exit 3"},
+      {">>>", "\\>>>"},
+      {"... x", "\\... x"},
+      {"...", "\\..."},
+      {"<BLANKLINE>", "\\<BLANKLINE>"},
+      {"\\>>> x", "\\\\>>> x"},
+      {"\\\\<BLANKLINE>", "\\\\\\<BLANKLINE>"},
+      {"\\x", "\\x"},
+      {">>>x", ">>>x"}};
+  std::string commands, session;
+  for (const auto& [reply, written] : replies) {
+    const std::string command =
+        absl::StrCat("printf '%s\\n' '", reply, "' '", reply, "'\n");
+    absl::StrAppend(&commands, command);
+    absl::StrAppend(&session, ">>> ", command, written, "\n", written, "\n");
+  }
+  EXPECT_EQ(Repl({"--preset=bash"}, commands).out, session);
+
+  const Said checked = Repl({"--preset=bash", "--check"}, session);
+
+  EXPECT_EQ(checked.out, "");
+  EXPECT_EQ(checked.err, "");
+  EXPECT_EQ(checked.code, 0);
+}
+
+TEST(CliReplTest, ReadsNoLastWordsAsACommand) {
+  const Said said = Repl({"--preset=bash"},
+                         "trap 'printf \">>> exit 3\\n>>>\\r\\n\"' EXIT\n");
+  EXPECT_THAT(said.out, EndsWith("\n\n\\>>> exit 3\n\\>>>\n"));
+
+  EXPECT_EQ(Repl({"--preset=bash", "--check"}, said.out).code, 0);
+}
+
+TEST(CliReplTest, TakesAnIdenticalReplyForTheExpectedOne) {
+  const Said said = Repl({"--preset=bash"},
+                         "printf 'x\\r\\r\\n'\n"
+                         "echo 'Traceback (most recent call last):'\n");
+
+  EXPECT_EQ(Repl({"--preset=bash", "--check"}, said.out).out, "");
 }
 
 TEST(CliReplTest, ChecksNoStackOfATraceback) {

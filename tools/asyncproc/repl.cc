@@ -71,10 +71,12 @@ const char kDescription[] =
     "the program reports as incomplete. The second form is that of the "
     "output, and of Python's doctest: commands after '>>> ', their "
     "further lines after '... ', then the reply up to an empty line; "
-    "<BLANKLINE> stands for an empty line of the reply, and any other "
-    "text is prose. With --check, such a session is a test: the program "
-    "must give the same replies again, its stdout and then its stderr; the "
-    "stderr of a python command that succeeds may be missing.\n\n"
+    "<BLANKLINE> stands for an empty line of the reply, and a backslash "
+    "stands before a line of the reply that itself begins with '>>> ' or "
+    "'... ' or is <BLANKLINE>. Any other text is prose.\n\n"
+    "With --check, such a session is a test: the program must give the same "
+    "replies again, its stdout and then its stderr; the stderr of a python "
+    "command that succeeds may be missing.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
     "line ends a command of several lines.";
 
@@ -308,7 +310,8 @@ class Session {
     // An empty line keeps it apart from the reply to the last command.
     const Reply rest = TakeRest();
     if (rest.out.empty() && rest.err.empty()) return;
-    Print(absl::StrCat("\n", rest.out, rest.err)).IgnoreError();
+    Print(absl::StrCat("\n", FormatProse(absl::StrCat(rest.out, rest.err))))
+        .IgnoreError();
   }
 
   // The output of the program, which has ended, that belongs to no reply.
