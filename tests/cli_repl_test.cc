@@ -483,6 +483,45 @@ TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_THAT(early.err, HasSubstr("line 1"));
 }
 
+TEST(CliReplTest, ReportsAnEarlierFailureThoughTheLastCommandEndsTheProgram) {
+  const struct {
+    std::vector<std::string> options;
+    std::string input;
+    int code;
+  } sessions[] = {
+      {{"--timeout=100ms"}, "sleep 1000\nexit\n", 124},
+      {{"--timeout=100ms"}, "sleep 1000\nexit 3\n", 124},
+      {{"--timeout=100ms"}, "sleep 1000\nkill -9 $$\n", 124},
+      {{"--timeout=100ms"}, "sleep 1000\nexit 3\necho more\n", 124},
+      {{"--timeout=100ms", "--check"}, ">>> sleep 1000\n\n>>> exit\n", 124},
+      {{}, "echo a\0b\nexit\n"s, 125},
+      {{"--check"}, ">>> echo 1\n2\n\n>>> exit 3\n", 1},
+      {{"--check"}, ">>> echo 1\n2\n\n>>> kill -9 $$\n", 1},
+      {{"--check"}, ">>> echo 1\n1\n\n>>> exit 3\n", 3},
+      {{"--check", "--stop-on-error"}, ">>> echo 1; (exit 3)\n2\n", 1},
+      {{"--check", "--stop-on-error"}, ">>> echo 1; (exit 3)\n1\n", 3}};
+  for (const auto& session : sessions) {
+    std::vector<std::string> arguments = session.options;
+    arguments.push_back("--preset=bash");
+    EXPECT_EQ(Repl(arguments, session.input).code, session.code)
+        << session.input;
+  }
+}
+
+TEST(CliReplTest, ReportsAnEarlierFailureAtATerminal) {
+  Command command = Tool({"--preset=bash", "--timeout=100ms"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  EXPECT_THAT(tool->Write("sleep 1000\n"), IsOk());
+  EXPECT_THAT(
+      tool->out().ReadUntil("the session goes on\r\n>>> ", kNeverReached),
+      IsOk());
+  EXPECT_THAT(tool->Write("exit\n"), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+}
+
 TEST(CliReplTest, PrintsTheLastWordsOfAProgram) {
   EXPECT_EQ(Repl({"--preset=sh"}, "echo a\necho b; exit 3\n").out,
             ">>> echo a\na\n>>> echo b; exit 3\nb\n");

@@ -124,7 +124,7 @@ class Session {
           return Failed(outcome.status(), step, i < script.steps.size());
         }
         ComplainAt(step, outcome.status().message());
-        if (code_ == kSuccess) code_ = CodeOf(outcome.status());
+        NoteFailure(outcome.status());
         continue;
       }
       const int differences = differences_;
@@ -138,8 +138,7 @@ class Session {
       }
     }
     Close();
-    if (code_ != kSuccess) return code_;
-    return differences_ > 0 ? kDiffers : kSuccess;
+    return FinalCode(kSuccess);
   }
 
   // Prompts for one command after the other.
@@ -172,10 +171,11 @@ class Session {
         return Failed(outcome.status(), step, /*more=*/false);
       } else {
         Complain("repl", outcome.status().message());
+        NoteFailure(outcome.status());
       }
     }
     Close();
-    return kSuccess;
+    return FinalCode(kSuccess);
   }
 
  private:
@@ -190,8 +190,18 @@ class Session {
            !absl::GetFlag(FLAGS_stop_on_error);
   }
 
-  static int CodeOf(const absl::Status& status) {
-    return absl::IsDeadlineExceeded(status) ? kTimedOut : kOwnFailure;
+  // Notes that a command got no reply.
+  void NoteFailure(const absl::Status& status) {
+    if (code_ != kSuccess) return;
+    code_ = absl::IsDeadlineExceeded(status) ? kTimedOut : kOwnFailure;
+  }
+
+  // The exit status of the session: that of the first command without a reply,
+  // else kDiffers after a reply that differs, else `end`, the status with which
+  // the program or a command ended the session.
+  int FinalCode(int end) const {
+    if (code_ != kSuccess) return code_;
+    return differences_ > 0 ? kDiffers : end;
   }
 
   // Ends the session if --stop-on-error asks for that, and returns the exit
@@ -205,7 +215,7 @@ class Session {
                                         status, "; the session ends")
                          : "the command wrote to stderr; the session ends");
     Close();
-    return status > 0 && status < 256 ? status : 1;
+    return FinalCode(status > 0 && status < 256 ? status : 1);
   }
 
   static std::string JoinSteps(const SessionScript& script, size_t first,
@@ -289,13 +299,13 @@ class Session {
               .IgnoreError();
         }
         if (more || !end->exited()) ComplainAt(step, status.message());
-        if (end->ok() && differences_ > 0) return kDiffers;
-        return ExitCodeOf(*end);
+        return FinalCode(ExitCodeOf(*end));
       }
     }
     if (!absl::IsCancelled(status)) ComplainAt(step, status.message());
+    NoteFailure(status);
     // The destructor kills the program.
-    return code_ == kSuccess ? CodeOf(status) : code_;
+    return FinalCode(kSuccess);
   }
 
   static void ComplainAt(const SessionStep& step, absl::string_view message) {
