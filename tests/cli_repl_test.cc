@@ -90,7 +90,7 @@ TEST(CliReplTest, TakesTheLinesThatACommandIsNotCompleteWithout) {
 TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {
   const Said said = Repl({"--preset=bc"}, "1\ndefine f(x) {\nreturn x\n");
 
-  EXPECT_EQ(said.out, ">>> 1\n1\n");
+  EXPECT_EQ(said.out, ">>> 1\n1\n>>> define f(x) {\n... return x\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("not complete")));
   EXPECT_EQ(said.code, 125);
 }
@@ -282,6 +282,33 @@ TEST(CliReplTest, PrintsLinesOfJson) {
   EXPECT_EQ(said.code, 0);
 }
 
+TEST(CliReplTest, PrintsALineOfJsonForACommandWithoutAReply) {
+  const Said said = Repl({"--preset=bash", "--json", "--timeout=100ms"},
+                         "sleep 1000\necho a\0b\necho hi; exit 3\nexit\n"s);
+
+  const std::vector<std::string> lines = absl::StrSplit(said.out, '\n');
+  ASSERT_EQ(lines.size(), 4) << said.out;
+  const auto late = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(late["line"], 1);
+  EXPECT_EQ(late["command"], "sleep 1000");
+  EXPECT_THAT(late["error"].get<std::string>(), HasSubstr("was not done"));
+  EXPECT_GE(late["seconds"], 0.1);
+  EXPECT_FALSE(late.contains("out"));
+  const auto refused = nlohmann::json::parse(lines[1]);
+  EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("cannot take"));
+  const auto end = nlohmann::json::parse(lines[2]);
+  EXPECT_EQ(end["out"], "hi\n");
+  EXPECT_THAT(end["error"].get<std::string>(), HasSubstr("has ended"));
+  EXPECT_EQ(said.code, 124);
+
+  const Said last = Repl({"--preset=bash", "--json", "--check"}, ">>> exit\n");
+  const auto line = nlohmann::json::parse(last.out);
+  EXPECT_EQ(line["out"], "");
+  EXPECT_EQ(line["same"], true);
+  EXPECT_FALSE(line.contains("error"));
+  EXPECT_EQ(last.code, 0);
+}
+
 TEST(CliReplTest, TellsInJsonWhetherAReplyIsTheOneExpected) {
   const Said said =
       Repl({"--preset=bc", "--json", "--check"}, ">>> 1\n1\n>>> 2\n3\n");
@@ -298,7 +325,9 @@ TEST(CliReplTest, InterruptsACommandThatTakesTooLongAndGoesOn) {
   const Said said = Repl({"--preset=bash", "--timeout", "100ms"},
                          "echo before\nsleep 1000\necho after\n");
 
-  EXPECT_EQ(said.out, ">>> echo before\nbefore\n>>> echo after\nafter\n");
+  EXPECT_EQ(said.out,
+            ">>> echo before\nbefore\n>>> sleep 1000\n"
+            ">>> echo after\nafter\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("sleep 1000"),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 124);
@@ -327,7 +356,7 @@ TEST(CliReplTest, EndsTheSessionAtTheFirstErrorOnRequest) {
   const Said late =
       Repl({"--preset=bash", "--timeout", "100ms", "--stop-on-error"},
            "sleep 1000\necho after\n");
-  EXPECT_EQ(late.out, "");
+  EXPECT_EQ(late.out, ">>> sleep 1000\n");
   EXPECT_EQ(late.code, 124);
 
   const Said same =
@@ -349,7 +378,7 @@ TEST(CliReplTest, StopsAtTheFirstDifferentReplyOnRequest) {
 TEST(CliReplTest, ReportsThatTheSessionGoesOnAfterACommandThatIsRefused) {
   const Said said = Repl({"--preset=sh"}, "echo 1\necho a\0b\necho 2\n"s);
 
-  EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo 2\n2\n");
+  EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo a\0b\n>>> echo 2\n2\n"s);
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("cannot take"),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 125);
@@ -467,7 +496,9 @@ TEST(CliReplTest, AnswersAQuestion) {
   const Said said = Repl({"--preset=python3", "--answer", "name\\? $=Ada"},
                          "input('Your name? ')\ninput('Age? ')\n1\n");
 
-  EXPECT_EQ(said.out, ">>> input('Your name? ')\nYour name? 'Ada'\n>>> 1\n1\n");
+  EXPECT_EQ(said.out,
+            ">>> input('Your name? ')\nYour name? 'Ada'\n"
+            ">>> input('Age? ')\n>>> 1\n1\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("no answer to \"Age? \""),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 125);
@@ -531,6 +562,20 @@ TEST(CliReplTest, PrintsTheLastWordsOfAProgram) {
       Repl({"--preset=sh", "--check"}, ">>> echo a; echo b; exit\na\nc\n\n");
   EXPECT_EQ(differs.code, 1);
   EXPECT_THAT(differs.out, HasSubstr("got:\n    a\n    b\n"));
+}
+
+TEST(CliReplTest, PrintsTheCommandThatEndsTheProgramAsAnyOther) {
+  EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").out, ">>> exit 3\n");
+  for (const char* input : {"echo b; exit\n", "echo b; exit\necho more\n",
+                            "echo b; exit 3\necho more\n"}) {
+    const std::string command(input, std::string(input).find('\n'));
+    EXPECT_EQ(Repl({"--preset=sh"}, input).out,
+              absl::StrCat(">>> ", command, "\nb\n"))
+        << input;
+  }
+  const Said differs = Repl({"--preset=sh", "--check"}, ">>> exit\nbye\n");
+  EXPECT_EQ(differs.code, 1);
+  EXPECT_THAT(differs.out, HasSubstr("got:\n    (nothing)\n"));
 }
 
 TEST(CliReplTest, ReportsWhyAProgramCannotBeRun) {
