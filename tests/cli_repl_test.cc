@@ -504,6 +504,16 @@ TEST(CliReplTest, AnswersAQuestion) {
   EXPECT_EQ(said.code, 125);
 }
 
+TEST(CliReplTest, AnswersEachQuestionByTheFirstAnswerThatMatches) {
+  const Said said =
+      Repl({"--preset=python3", "--answer", "[Nn]ame=ada", "--answer",
+            "Password=secret", "--answer", "=other"},
+           "input('Name? ') + input('Password? ') + input('City? ')\n");
+
+  EXPECT_THAT(said.out, HasSubstr("'adasecretother'"));
+  EXPECT_EQ(said.code, 0) << said.err;
+}
+
 TEST(CliReplTest, EndsAsTheProgramDoes) {
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").code, 3);
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 0\n").code, 0);
@@ -598,6 +608,7 @@ TEST(CliReplTest, RefusesContradictoryOptions) {
       {"--preset=bc", "--timeout=soon"},
       {"--preset=bc", "--answer=x"},
       {"--preset=bc", "--answer=(=x"},
+      {"--preset=bc", "--answer=(=x", "--answer=x=y"},
   };
   for (const std::vector<std::string>& arguments : wrong) {
     const Said said = Repl(arguments, "1\n");

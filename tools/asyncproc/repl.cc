@@ -37,12 +37,32 @@
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
 
+namespace asyncproc::cli {
+namespace {
+
+// The values of --answer, in their order.
+std::vector<std::string>& Answers() {
+  static auto* const answers = new std::vector<std::string>;
+  return *answers;
+}
+
+// Also called with the default, which is empty.
+void AddAnswer(const std::string& answer) {
+  if (!answer.empty()) Answers().push_back(answer);
+}
+
+}  // namespace
+}  // namespace asyncproc::cli
+
 ABSL_FLAG(std::string, answer, "",
           "The answer to a question in the middle of a command, REGEX=TEXT: "
           "the line TEXT is written to the program's stdin when the command "
           "waits for it, and its output since its start or the last answer "
           "matches the regular expression (RE2), in which \\x3d stands for "
-          "'='. Any other question ends the command, with an error.");
+          "'='. For several questions, give the option several times: the "
+          "first REGEX that matches counts. Any other question ends the "
+          "command, with an error.")
+    .OnUpdate([] { asyncproc::cli::AddAnswer(absl::GetFlag(FLAGS_answer)); });
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
 ABSL_FLAG(
     bool, json, false,
@@ -386,28 +406,45 @@ int ExitCodeOfFailedRepl(const absl::Status& status) {
   return ExitCodeOfFailedStart(status);
 }
 
-// The function for --answer; null without it. Errors: kInvalidArgument.
-absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
-  const std::string flag = absl::GetFlag(FLAGS_answer);
-  if (flag.empty()) return Repl::AnswerQuestion();
+// A value of --answer.
+struct Answer {
+  std::unique_ptr<RE2> question;
+  std::string line;
+};
+
+// Errors: kInvalidArgument.
+absl::StatusOr<Answer> ParseAnswer(const std::string& value) {
   const std::pair<std::string, std::string> parts =
-      absl::StrSplit(flag, absl::MaxSplits('=', 1));
-  if (flag == parts.first) {
+      absl::StrSplit(value, absl::MaxSplits('=', 1));
+  if (value == parts.first) {
     return absl::InvalidArgumentError(
-        absl::StrCat("'", flag,
+        absl::StrCat("'", value,
                      "' is not a value of --answer: it is "
                      "REGEX=TEXT"));
   }
-  const auto regex = std::make_shared<RE2>(parts.first, ByteRegexOptions());
+  auto regex = std::make_unique<RE2>(parts.first, ByteRegexOptions());
   if (!regex->ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--answer: '", parts.first,
                      "' is not a regular expression: ", regex->error()));
   }
-  return [regex, line = parts.second + "\n"](
-             absl::string_view question) -> std::optional<std::string> {
-    if (!RE2::PartialMatch(question, *regex)) return std::nullopt;
-    return line;
+  return Answer{std::move(regex), parts.second + "\n"};
+}
+
+// The function for all --answer; null without any. Errors: kInvalidArgument.
+absl::StatusOr<Repl::AnswerQuestion> AnswersFromFlag() {
+  const auto answers = std::make_shared<std::vector<Answer>>();
+  for (const std::string& value : Answers()) {
+    absl::StatusOr<Answer> answer = ParseAnswer(value);
+    if (!answer.ok()) return answer.status();
+    answers->push_back(*std::move(answer));
+  }
+  if (answers->empty()) return Repl::AnswerQuestion();
+  return [answers](absl::string_view question) -> std::optional<std::string> {
+    for (const Answer& answer : *answers) {
+      if (RE2::PartialMatch(question, *answer.question)) return answer.line;
+    }
+    return std::nullopt;
   };
 }
 
@@ -415,7 +452,7 @@ absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
 int Converse(ReplDialect dialect, const CancellationToken& token,
              bool at_terminal, const SessionScript& script, Orphans* orphans) {
   orphans->Mark(&dialect.command);
-  absl::StatusOr<Repl::AnswerQuestion> answer = AnswerFromFlag();
+  absl::StatusOr<Repl::AnswerQuestion> answer = AnswersFromFlag();
   if (!answer.ok()) {
     Complain("repl", answer.status().message());
     return kOwnFailure;
