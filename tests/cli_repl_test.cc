@@ -596,6 +596,25 @@ TEST(CliReplTest, ReportsWhyAProgramCannotBeRun) {
   EXPECT_EQ(Repl({"--prompt=x", "true"}, "").code, 125);
 }
 
+TEST(CliReplTest, GivesItsProgramTheTimeoutIfLongerToBecomeReady) {
+  const auto start = [](const char* timeout) {
+    auto tool =
+        MustSpawn(Tool({"--timeout", timeout, "--prompt=x", "--no-terminal",
+                        "--", "sh", "-c", "sleep 22; printf x; read line"}));
+    EXPECT_THAT(tool->CloseStdin(), IsOk());
+    return tool;
+  };
+  auto brief = start("100ms");
+  auto longer = start("1m");
+
+  EXPECT_THAT(brief->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+  EXPECT_THAT(brief->err().ReadToEnd(kNeverReached),
+              IsOkAndHolds(HasSubstr("; the limit is 20s: see --timeout")));
+  EXPECT_THAT(longer->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
 TEST(CliReplTest, RefusesContradictoryOptions) {
   const std::vector<std::vector<std::string>> wrong = {
       {},

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -401,6 +402,22 @@ class Session {
   int differences_ = 0;
 };
 
+// The time that the program has to become ready: 20 s, or --timeout if that is
+// longer. Without a limit, a --prompt that never comes would wait for ever.
+absl::Duration StartLimit() {
+  constexpr absl::Duration kLeast = absl::Seconds(20);
+  const absl::Duration timeout = absl::GetFlag(FLAGS_timeout).value;
+  return timeout == absl::InfiniteDuration() ? kLeast
+                                             : std::max(kLeast, timeout);
+}
+
+void ComplainOfStart(const absl::Status& status) {
+  if (!absl::IsDeadlineExceeded(status)) return ComplainUnlessCanceled(status);
+  Complain("repl",
+           absl::StrCat(status.message(), "; the limit is ",
+                        absl::FormatDuration(StartLimit()), ": see --timeout"));
+}
+
 int ExitCodeOfFailedRepl(const absl::Status& status) {
   if (absl::IsDeadlineExceeded(status)) return kTimedOut;
   return ExitCodeOfFailedStart(status);
@@ -462,12 +479,12 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
   const bool prompts = !dialect.prompt.empty() || !dialect.typed.empty();
   absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
     Orphans::Birth birth(orphans);
-    auto started = Repl::Start(std::move(dialect));
+    auto started = Repl::Start(std::move(dialect), StartLimit());
     if (started.ok()) birth.Started((*started)->process().pid());
     return started;
   }();
   if (!repl.ok()) {
-    ComplainUnlessCanceled(repl.status());
+    ComplainOfStart(repl.status());
     return ExitCodeOfFailedRepl(repl.status());
   }
   (*repl)->set_on_question(*std::move(answer));
@@ -573,7 +590,8 @@ Subcommand ReplSubcommand() {
        {{"file", "FILE"},
         {"timeout", "TIME", 0,
          "How long each reply may take. A command that takes longer is "
-         "interrupted, and the session goes on; the exit status is 124."},
+         "interrupted, and the session goes on; the exit status is 124. The "
+         "program has 20 s to become ready, or this time if it is longer."},
         {"answer", "REGEX=TEXT"},
         {"stop_on_error"},
         {"json"},
