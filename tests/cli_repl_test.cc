@@ -791,7 +791,8 @@ TEST(CliReplTest, ExplainsItself) {
   const Said said = Repl({"--help"}, "");
 
   EXPECT_THAT(said.out, AllOf(HasSubstr("--preset NAME"), HasSubstr("doctest"),
-                              HasSubstr("124"), HasSubstr("--check")));
+                              HasSubstr("124"), HasSubstr("--check"),
+                              HasSubstr("--no-terminal")));
   EXPECT_EQ(said.code, 0);
 }
 
