@@ -699,6 +699,24 @@ TEST(CliReplTest, AsksForCommandsAtATerminal) {
               IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
+TEST(CliReplTest, AnInterruptAtTheTerminalEndsItWhileACommandRuns) {
+  Command command = Tool({"--preset=bash"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  EXPECT_THAT(tool->Write("echo $$\n"), IsOk());
+  EXPECT_THAT(tool->out().ReadUntil(">>> ", kNeverReached), IsOk());
+  const auto line = tool->out().ReadLine(kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  EXPECT_THAT(tool->Write("echo ready >/dev/tty; sleep 1000\n"), IsOk());
+  EXPECT_THAT(tool->out().ReadUntil("ready", kNeverReached), IsOk());
+
+  EXPECT_THAT(tool->pty()->SendInterrupt(), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+  EXPECT_TRUE(AwaitProcessEnd(std::stoi(*line)));
+}
+
 TEST(CliReplTest, AnInterruptAtTheTerminalEndsIt) {
   Command command = Tool({"--preset=bc"});
   command.pty = Pty{24, 80, /*echo=*/false};

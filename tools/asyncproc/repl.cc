@@ -107,7 +107,9 @@ const char kDescription[] =
     "if a command ended it. A program that ends before the last command ends "
     "the session, with 125 in place of 0.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
-    "line ends a command of several lines.";
+    "line ends a command of several lines. Ctrl-C ends the session and its "
+    "program, also while a command runs; --timeout interrupts the command "
+    "alone.";
 
 constexpr int kDiffers = 1;
 
