@@ -129,12 +129,24 @@ TEST(CliOutputTest, LeavesTheStatusOfACommandThatFailsByItself) {
 TEST(CliOutputTest, EndsSilentlyWithoutAReader) {
   for (const char* what : {"run -- yes", "pool --display none 'yes {}' ::: 1 2",
                            "pool --display none --line-buffer 'yes {}' ::: 1 2",
-                           "pool --display none -k 'yes {}' ::: 1 2"}) {
+                           "pool --display none -k 'yes {}' ::: 1 2",
+                           "repl --preset bc < <(seq 20000)"}) {
     const ToolResult result = Session(
         absl::StrCat("$A ", what, " | head -n 1; exit ${PIPESTATUS[0]}"));
 
     EXPECT_EQ(result.code, 128 + SIGPIPE) << what;
     EXPECT_THAT(Lines(result.out), SizeIs(1)) << what;
+    EXPECT_THAT(result.err, IsEmpty()) << what;
+  }
+}
+
+TEST(CliOutputTest, EndsSilentlyWithoutAReaderWhereSigpipeIsIgnored) {
+  for (const char* what : {"--help", "--version", "--man repl", "repl --help",
+                           "repl --preset bc <<<1"}) {
+    const ToolResult result = Session(absl::StrCat(
+        "trap '' PIPE; exec 3> >(true); wait $!; $A ", what, " >&3"));
+
+    EXPECT_EQ(result.code, 128 + SIGPIPE) << what;
     EXPECT_THAT(result.err, IsEmpty()) << what;
   }
 }

@@ -26,6 +26,7 @@ namespace {
 using namespace std::string_literals;
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -89,7 +90,7 @@ TEST(CliReplTest, TakesTheLinesThatACommandIsNotCompleteWithout) {
 TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {
   const Said said = Repl({"--preset=bc"}, "1\ndefine f(x) {\nreturn x\n");
 
-  EXPECT_EQ(said.out, ">>> 1\n1\n");
+  EXPECT_EQ(said.out, ">>> 1\n1\n>>> define f(x) {\n... return x\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("not complete")));
   EXPECT_EQ(said.code, 125);
 }
@@ -139,6 +140,50 @@ TEST(CliReplTest, PrintsASessionThatItCanCheck) {
 
   EXPECT_EQ(checked.out, "");
   EXPECT_EQ(checked.code, 0);
+}
+
+TEST(CliReplTest, ReadsNoReplyAsACommand) {
+  const std::pair<const char*, const char*> replies[] = {
+      {">>> exit 3", "\\>>> exit 3"},
+      {"  >>> exit 3", "  \\>>> exit 3"},
+      {">>>", "\\>>>"},
+      {"... x", "\\... x"},
+      {"...", "\\..."},
+      {"<BLANKLINE>", "\\<BLANKLINE>"},
+      {"\\>>> x", "\\\\>>> x"},
+      {"\\\\<BLANKLINE>", "\\\\\\<BLANKLINE>"},
+      {"\\x", "\\x"},
+      {">>>x", ">>>x"}};
+  std::string commands, session;
+  for (const auto& [reply, written] : replies) {
+    const std::string command =
+        absl::StrCat("printf '%s\\n' '", reply, "' '", reply, "'\n");
+    absl::StrAppend(&commands, command);
+    absl::StrAppend(&session, ">>> ", command, written, "\n", written, "\n");
+  }
+  EXPECT_EQ(Repl({"--preset=bash"}, commands).out, session);
+
+  const Said checked = Repl({"--preset=bash", "--check"}, session);
+
+  EXPECT_EQ(checked.out, "");
+  EXPECT_EQ(checked.err, "");
+  EXPECT_EQ(checked.code, 0);
+}
+
+TEST(CliReplTest, ReadsNoLastWordsAsACommand) {
+  const Said said = Repl({"--preset=bash"},
+                         "trap 'printf \">>> exit 3\\n>>>\\r\\n\"' EXIT\n");
+  EXPECT_THAT(said.out, EndsWith("\n\n\\>>> exit 3\n\\>>>\n"));
+
+  EXPECT_EQ(Repl({"--preset=bash", "--check"}, said.out).code, 0);
+}
+
+TEST(CliReplTest, TakesAnIdenticalReplyForTheExpectedOne) {
+  const Said said = Repl({"--preset=bash"},
+                         "printf 'x\\r\\r\\n'\n"
+                         "echo 'Traceback (most recent call last):'\n");
+
+  EXPECT_EQ(Repl({"--preset=bash", "--check"}, said.out).out, "");
 }
 
 TEST(CliReplTest, ChecksNoStackOfATraceback) {
@@ -237,6 +282,33 @@ TEST(CliReplTest, PrintsLinesOfJson) {
   EXPECT_EQ(said.code, 0);
 }
 
+TEST(CliReplTest, PrintsALineOfJsonForACommandWithoutAReply) {
+  const Said said = Repl({"--preset=bash", "--json", "--timeout=100ms"},
+                         "sleep 1000\necho a\0b\necho hi; exit 3\nexit\n"s);
+
+  const std::vector<std::string> lines = absl::StrSplit(said.out, '\n');
+  ASSERT_EQ(lines.size(), 4) << said.out;
+  const auto late = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(late["line"], 1);
+  EXPECT_EQ(late["command"], "sleep 1000");
+  EXPECT_THAT(late["error"].get<std::string>(), HasSubstr("was not done"));
+  EXPECT_GE(late["seconds"], 0.1);
+  EXPECT_FALSE(late.contains("out"));
+  const auto refused = nlohmann::json::parse(lines[1]);
+  EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("cannot take"));
+  const auto end = nlohmann::json::parse(lines[2]);
+  EXPECT_EQ(end["out"], "hi\n");
+  EXPECT_THAT(end["error"].get<std::string>(), HasSubstr("has ended"));
+  EXPECT_EQ(said.code, 124);
+
+  const Said last = Repl({"--preset=bash", "--json", "--check"}, ">>> exit\n");
+  const auto line = nlohmann::json::parse(last.out);
+  EXPECT_EQ(line["out"], "");
+  EXPECT_EQ(line["same"], true);
+  EXPECT_FALSE(line.contains("error"));
+  EXPECT_EQ(last.code, 0);
+}
+
 TEST(CliReplTest, TellsInJsonWhetherAReplyIsTheOneExpected) {
   const Said said =
       Repl({"--preset=bc", "--json", "--check"}, ">>> 1\n1\n>>> 2\n3\n");
@@ -253,7 +325,9 @@ TEST(CliReplTest, InterruptsACommandThatTakesTooLongAndGoesOn) {
   const Said said = Repl({"--preset=bash", "--timeout", "100ms"},
                          "echo before\nsleep 1000\necho after\n");
 
-  EXPECT_EQ(said.out, ">>> echo before\nbefore\n>>> echo after\nafter\n");
+  EXPECT_EQ(said.out,
+            ">>> echo before\nbefore\n>>> sleep 1000\n"
+            ">>> echo after\nafter\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("sleep 1000"),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 124);
@@ -282,7 +356,7 @@ TEST(CliReplTest, EndsTheSessionAtTheFirstErrorOnRequest) {
   const Said late =
       Repl({"--preset=bash", "--timeout", "100ms", "--stop-on-error"},
            "sleep 1000\necho after\n");
-  EXPECT_EQ(late.out, "");
+  EXPECT_EQ(late.out, ">>> sleep 1000\n");
   EXPECT_EQ(late.code, 124);
 
   const Said same =
@@ -304,7 +378,7 @@ TEST(CliReplTest, StopsAtTheFirstDifferentReplyOnRequest) {
 TEST(CliReplTest, ReportsThatTheSessionGoesOnAfterACommandThatIsRefused) {
   const Said said = Repl({"--preset=sh"}, "echo 1\necho a\0b\necho 2\n"s);
 
-  EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo 2\n2\n");
+  EXPECT_EQ(said.out, ">>> echo 1\n1\n>>> echo a\0b\n>>> echo 2\n2\n"s);
   EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"), HasSubstr("cannot take"),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 125);
@@ -431,10 +505,22 @@ TEST(CliReplTest, AnswersAQuestion) {
   const Said said = Repl({"--preset=python3", "--answer", "name\\? $=Ada"},
                          "input('Your name? ')\ninput('Age? ')\n1\n");
 
-  EXPECT_EQ(said.out, ">>> input('Your name? ')\nYour name? 'Ada'\n>>> 1\n1\n");
+  EXPECT_EQ(said.out,
+            ">>> input('Your name? ')\nYour name? 'Ada'\n"
+            ">>> input('Age? ')\n>>> 1\n1\n");
   EXPECT_THAT(said.err, AllOf(HasSubstr("no answer to \"Age? \""),
                               HasSubstr("the session goes on")));
   EXPECT_EQ(said.code, 125);
+}
+
+TEST(CliReplTest, AnswersEachQuestionByTheFirstAnswerThatMatches) {
+  const Said said =
+      Repl({"--preset=python3", "--answer", "[Nn]ame=ada", "--answer",
+            "Password=secret", "--answer", "=other"},
+           "input('Name? ') + input('Password? ') + input('City? ')\n");
+
+  EXPECT_THAT(said.out, HasSubstr("'adasecretother'"));
+  EXPECT_EQ(said.code, 0) << said.err;
 }
 
 TEST(CliReplTest, EndsAsTheProgramDoes) {
@@ -445,6 +531,45 @@ TEST(CliReplTest, EndsAsTheProgramDoes) {
   const Said early = Repl({"--preset=sh"}, "exit 0\necho more\n");
   EXPECT_EQ(early.code, 125);
   EXPECT_THAT(early.err, HasSubstr("line 1"));
+}
+
+TEST(CliReplTest, ReportsAnEarlierFailureThoughTheLastCommandEndsTheProgram) {
+  const struct {
+    std::vector<std::string> options;
+    std::string input;
+    int code;
+  } sessions[] = {
+      {{"--timeout=100ms"}, "sleep 1000\nexit\n", 124},
+      {{"--timeout=100ms"}, "sleep 1000\nexit 3\n", 124},
+      {{"--timeout=100ms"}, "sleep 1000\nkill -9 $$\n", 124},
+      {{"--timeout=100ms"}, "sleep 1000\nexit 3\necho more\n", 124},
+      {{"--timeout=100ms", "--check"}, ">>> sleep 1000\n\n>>> exit\n", 124},
+      {{}, "echo a\0b\nexit\n"s, 125},
+      {{"--check"}, ">>> echo 1\n2\n\n>>> exit 3\n", 1},
+      {{"--check"}, ">>> echo 1\n2\n\n>>> kill -9 $$\n", 1},
+      {{"--check"}, ">>> echo 1\n1\n\n>>> exit 3\n", 3},
+      {{"--check", "--stop-on-error"}, ">>> echo 1; (exit 3)\n2\n", 1},
+      {{"--check", "--stop-on-error"}, ">>> echo 1; (exit 3)\n1\n", 3}};
+  for (const auto& session : sessions) {
+    std::vector<std::string> arguments = session.options;
+    arguments.push_back("--preset=bash");
+    EXPECT_EQ(Repl(arguments, session.input).code, session.code)
+        << session.input;
+  }
+}
+
+TEST(CliReplTest, ReportsAnEarlierFailureAtATerminal) {
+  Command command = Tool({"--preset=bash", "--timeout=100ms"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  EXPECT_THAT(tool->Write("sleep 1000\n"), IsOk());
+  EXPECT_THAT(
+      tool->out().ReadUntil("the session goes on\r\n>>> ", kNeverReached),
+      IsOk());
+  EXPECT_THAT(tool->Write("exit\n"), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
 }
 
 TEST(CliReplTest, PrintsTheLastWordsOfAProgram) {
@@ -458,12 +583,45 @@ TEST(CliReplTest, PrintsTheLastWordsOfAProgram) {
   EXPECT_THAT(differs.out, HasSubstr("got:\n    a\n    b\n"));
 }
 
+TEST(CliReplTest, PrintsTheCommandThatEndsTheProgramAsAnyOther) {
+  EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").out, ">>> exit 3\n");
+  for (const char* input : {"echo b; exit\n", "echo b; exit\necho more\n",
+                            "echo b; exit 3\necho more\n"}) {
+    const std::string command(input, std::string(input).find('\n'));
+    EXPECT_EQ(Repl({"--preset=sh"}, input).out,
+              absl::StrCat(">>> ", command, "\nb\n"))
+        << input;
+  }
+  const Said differs = Repl({"--preset=sh", "--check"}, ">>> exit\nbye\n");
+  EXPECT_EQ(differs.code, 1);
+  EXPECT_THAT(differs.out, HasSubstr("got:\n    (nothing)\n"));
+}
+
 TEST(CliReplTest, ReportsWhyAProgramCannotBeRun) {
   TemporaryDirectory directory;
 
   EXPECT_EQ(Repl({"--prompt=x", "no-such-program"}, "").code, 127);
   EXPECT_EQ(Repl({"--prompt=x", directory.Write("data", "")}, "").code, 126);
   EXPECT_EQ(Repl({"--prompt=x", "true"}, "").code, 125);
+}
+
+TEST(CliReplTest, GivesItsProgramTheTimeoutIfLongerToBecomeReady) {
+  const auto start = [](const char* timeout) {
+    auto tool =
+        MustSpawn(Tool({"--timeout", timeout, "--prompt=x", "--no-terminal",
+                        "--", "sh", "-c", "sleep 22; printf x; read line"}));
+    EXPECT_THAT(tool->CloseStdin(), IsOk());
+    return tool;
+  };
+  auto brief = start("100ms");
+  auto longer = start("1m");
+
+  EXPECT_THAT(brief->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(124)));
+  EXPECT_THAT(brief->err().ReadToEnd(kNeverReached),
+              IsOkAndHolds(HasSubstr("; the limit is 20s: see --timeout")));
+  EXPECT_THAT(longer->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
 TEST(CliReplTest, RefusesContradictoryOptions) {
@@ -478,6 +636,7 @@ TEST(CliReplTest, RefusesContradictoryOptions) {
       {"--preset=bc", "--timeout=soon"},
       {"--preset=bc", "--answer=x"},
       {"--preset=bc", "--answer=(=x"},
+      {"--preset=bc", "--answer=(=x", "--answer=x=y"},
   };
   for (const std::vector<std::string>& arguments : wrong) {
     const Said said = Repl(arguments, "1\n");
@@ -547,6 +706,24 @@ TEST(CliReplTest, AsksForCommandsAtATerminal) {
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST(CliReplTest, AnInterruptAtTheTerminalEndsItWhileACommandRuns) {
+  Command command = Tool({"--preset=bash"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  EXPECT_THAT(tool->Write("echo $$\n"), IsOk());
+  EXPECT_THAT(tool->out().ReadUntil(">>> ", kNeverReached), IsOk());
+  const auto line = tool->out().ReadLine(kNeverReached);
+  ASSERT_THAT(line, IsOk());
+  EXPECT_THAT(tool->Write("echo ready >/dev/tty; sleep 1000\n"), IsOk());
+  EXPECT_THAT(tool->out().ReadUntil("ready", kNeverReached), IsOk());
+
+  EXPECT_THAT(tool->pty()->SendInterrupt(), IsOk());
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+  EXPECT_TRUE(AwaitProcessEnd(std::stoi(*line)));
 }
 
 TEST(CliReplTest, AnInterruptAtTheTerminalEndsIt) {
@@ -641,7 +818,8 @@ TEST(CliReplTest, ExplainsItself) {
   const Said said = Repl({"--help"}, "");
 
   EXPECT_THAT(said.out, AllOf(HasSubstr("--preset NAME"), HasSubstr("doctest"),
-                              HasSubstr("124"), HasSubstr("--check")));
+                              HasSubstr("124"), HasSubstr("--check"),
+                              HasSubstr("--no-terminal")));
   EXPECT_EQ(said.code, 0);
 }
 

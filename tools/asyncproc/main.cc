@@ -37,7 +37,8 @@ std::vector<Subcommand> Subcommands() {
 }
 
 int Print(absl::string_view text) {
-  return Output::Stdout().Write(text).ok() ? kSuccess : kOwnFailure;
+  Output::Stdout().Write(text).IgnoreError();
+  return ExitCodeOfStdout();
 }
 
 int PrintVersion() { return Print(absl::StrCat("asyncproc ", kVersion, "\n")); }

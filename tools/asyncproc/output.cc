@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -172,6 +173,11 @@ int FinishOutput(int code) {
     }
   }
   return failed && code == kSuccess ? kOwnFailure : code;
+}
+
+int ExitCodeOfStdout() {
+  if (Output::Stdout().unread()) return kSignalBase + SIGPIPE;
+  return Output::Stdout().lost() ? kOwnFailure : kSuccess;
 }
 
 absl::Status WriteAll(int fd, absl::string_view bytes) {

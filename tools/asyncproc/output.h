@@ -95,6 +95,11 @@ void OpenStandardStreams();
 // Reports such a failure on stderr.
 int FinishOutput(int code);
 
+// The exit status of a subcommand whose work is its output: kSuccess if all of
+// it has been written to stdout, 128 + SIGPIPE if stdout has no reader, else
+// kOwnFailure.
+int ExitCodeOfStdout();
+
 // Writes all of `bytes` to a descriptor; to 1 and 2 by Output::Stdout and
 // Stderr.
 absl::Status WriteAll(int fd, absl::string_view bytes);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -37,17 +38,39 @@
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
 
+namespace asyncproc::cli {
+namespace {
+
+// The values of --answer, in their order.
+std::vector<std::string>& Answers() {
+  static auto* const answers = new std::vector<std::string>;
+  return *answers;
+}
+
+// Also called with the default, which is empty.
+void AddAnswer(const std::string& answer) {
+  if (!answer.empty()) Answers().push_back(answer);
+}
+
+}  // namespace
+}  // namespace asyncproc::cli
+
 ABSL_FLAG(std::string, answer, "",
           "The answer to a question in the middle of a command, REGEX=TEXT: "
           "the line TEXT is written to the program's stdin when the command "
           "waits for it, and its output since its start or the last answer "
           "matches the regular expression (RE2), in which \\x3d stands for "
-          "'='. Any other question ends the command, with an error.");
+          "'='. For several questions, give the option several times: the "
+          "first REGEX that matches counts. Any other question ends the "
+          "command, with an error.")
+    .OnUpdate([] { asyncproc::cli::AddAnswer(absl::GetFlag(FLAGS_answer)); });
 ABSL_FLAG(std::string, file, "", "Read the session from this file, not stdin.");
 ABSL_FLAG(
     bool, json, false,
     "Print a line of JSON for each command: command, out, err, status (if "
-    "the program reports one), seconds, line.");
+    "the program reports one), seconds, line. A command without a reply has "
+    "an error, which quotes the end of its output; it has out and err only if "
+    "the program has ended.");
 ABSL_FLAG(
     bool, stop_on_error, false,
     "End the session at the first command that fails, with its status as "
@@ -71,26 +94,37 @@ const char kDescription[] =
     "the program reports as incomplete. The second form is that of the "
     "output, and of Python's doctest: commands after '>>> ', their "
     "further lines after '... ', then the reply up to an empty line; "
-    "<BLANKLINE> stands for an empty line of the reply, and any other "
-    "text is prose. With --check, such a session is a test: the program "
-    "must give the same replies again, its stdout and then its stderr; the "
-    "stderr of a python command that succeeds may be missing.\n\n"
+    "<BLANKLINE> stands for an empty line of the reply, and a backslash "
+    "stands before a line of the reply that itself begins with '>>> ' or "
+    "'... ' or is <BLANKLINE>. Any other text is prose.\n\n"
+    "With --check, such a session is a test: the program must give the same "
+    "replies again, its stdout and then its stderr; the stderr of a python "
+    "command that succeeds may be missing.\n\n"
+    "A command that is refused or takes too long has no reply: stderr has the "
+    "reason, and the session goes on. The last command may end the program. "
+    "The exit status is the first of these: 124 or 125 for the first command "
+    "without a reply; 1 for a reply that differs; the status of the program, "
+    "if a command ended it. A program that ends before the last command ends "
+    "the session, with 125 in place of 0.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
     "line ends a command of several lines.\n\n"
     "Ctrl-C, and any other signal that ends programs and reports no crash, "
-    "ends the session, the program, and all processes that it has started.";
+    "ends the session, the program, and all processes that it has started, "
+    "also while a command runs; --timeout interrupts the command alone.";
 
 constexpr int kDiffers = 1;
 
 // A command with its reply, which is shown unchanged unless it is compared.
 struct Outcome {
   std::string statement;
-  Reply reply;
   absl::Duration elapsed;
+  absl::Status status;         // OK, or what went wrong.
+  std::optional<Reply> reply;  // Also what is known of it after an error.
 
   // As a person would see it.
   std::string Shown() const {
-    return absl::StrReplaceAll(absl::StrCat(reply.out, reply.err),
+    if (!reply.has_value()) return "";
+    return absl::StrReplaceAll(absl::StrCat(reply->out, reply->err),
                                {{"\r\n", "\n"}});
   }
 };
@@ -103,43 +137,31 @@ void ComplainUnlessCanceled(const absl::Status& status) {
 // One session, from its first command to its exit status.
 class Session {
  public:
-  // `prompts`: whether the program writes prompts to its stdout.
-  Session(std::unique_ptr<Repl> repl, bool prompts,
+  // `prompts`: whether the program writes prompts to its stdout. `at_terminal`:
+  // whether a person types the commands.
+  Session(std::unique_ptr<Repl> repl, bool prompts, bool at_terminal,
           const CancellationToken& token)
-      : repl_(std::move(repl)), prompts_(prompts), token_(token) {}
+      : repl_(std::move(repl)),
+        prompts_(prompts),
+        at_terminal_(at_terminal),
+        token_(token) {}
 
   int Run(const SessionScript& script) {
     for (size_t i = 0; i < script.steps.size();) {
       const SessionStep& step = script.steps[i];
       size_t used = 1;
-      absl::StatusOr<Outcome> outcome = Eval(step.statement);
+      Outcome outcome = Eval(step.statement);
       // The rest of the command may be in the lines that follow.
-      while (!script.is_doctest && IsIncomplete(outcome.status()) &&
+      while (!script.is_doctest && IsIncomplete(outcome.status) &&
              i + used < script.steps.size()) {
         outcome = Eval(JoinSteps(script, i, ++used));
       }
       i += used;
-      if (!outcome.ok()) {
-        if (!GoesOn(outcome.status())) {
-          return Failed(outcome.status(), step, i < script.steps.size());
-        }
-        ComplainAt(step, outcome.status().message());
-        if (code_ == kSuccess) code_ = CodeOf(outcome.status());
-        continue;
-      }
-      const int differences = differences_;
-      // FinishOutput reports the error.
-      if (!Show(step, *outcome).ok()) return kOwnFailure;
-      if (const int code = StopsWith(step, *outcome); code != kSuccess) {
-        return code;
-      }
-      if (differences_ > differences && absl::GetFlag(FLAGS_stop_on_error)) {
-        break;
-      }
+      const bool more = i < script.steps.size();
+      if (const auto code = Take(step, std::move(outcome), more)) return *code;
     }
     Close();
-    if (code_ != kSuccess) return code_;
-    return differences_ > 0 ? kDiffers : kSuccess;
+    return FinalCode(kSuccess);
   }
 
   // Prompts for one command after the other.
@@ -151,31 +173,23 @@ class Session {
       if (!Print(complete ? ">>> " : "... ").ok()) return kOwnFailure;
       const absl::StatusOr<std::optional<std::string>> line = ReadLine();
       if (!line.ok() || !line->has_value()) break;
-      ++step.line;
       if (complete && (*line)->empty()) continue;
       absl::StrAppend(&typed, typed.empty() ? "" : "\n", **line);
       // A command of several lines ends at an empty line.
       if (!complete && !(*line)->empty()) continue;
-      const absl::StatusOr<Outcome> outcome = Eval(typed);
-      if (complete && IsIncomplete(outcome.status())) {
+      Outcome outcome = Eval(typed);
+      if (complete && IsIncomplete(outcome.status)) {
         complete = false;
         continue;
       }
-      step.statement = std::exchange(typed, "");
+      typed.clear();
       complete = true;
-      if (outcome.ok()) {
-        if (!Print(outcome->Shown()).ok()) return kOwnFailure;
-        if (const int code = StopsWith(step, *outcome); code != kSuccess) {
-          return code;
-        }
-      } else if (!GoesOn(outcome.status())) {
-        return Failed(outcome.status(), step, /*more=*/false);
-      } else {
-        Complain("repl", outcome.status().message());
+      if (const auto code = Take(step, std::move(outcome), /*more=*/false)) {
+        return *code;
       }
     }
     Close();
-    return kSuccess;
+    return FinalCode(kSuccess);
   }
 
  private:
@@ -183,29 +197,74 @@ class Session {
     return absl::IsInvalidArgument(status);
   }
 
-  // Whether the next command can be evaluated after one that failed by
-  // `status`, and is to be.
-  static bool GoesOn(const absl::Status& status) {
-    return !absl::IsFailedPrecondition(status) && !absl::IsCancelled(status) &&
-           !absl::GetFlag(FLAGS_stop_on_error);
+  // Shows a command that has been evaluated. Returns the exit status if the
+  // session ends here. `more`: further commands are known.
+  std::optional<int> Take(const SessionStep& step, Outcome outcome, bool more) {
+    if (absl::IsCancelled(outcome.status)) return FinalCode(kOwnFailure);
+    const std::optional<ExitStatus> end = EndAfter(outcome.status);
+    if (end.has_value()) {
+      outcome.reply = TakeRest();
+      // The last command may well end the program.
+      if (!more && end->exited()) outcome.status = absl::OkStatus();
+    }
+    const int differences = differences_;
+    // FinishOutput reports the error.
+    if (!Show(step, outcome).ok()) return kOwnFailure;
+    if (!outcome.status.ok()) ComplainAt(step, outcome.status.message());
+    if (end.has_value()) {
+      if (more && end->ok()) NoteFailure(outcome.status);
+      return FinalCode(ExitCodeOf(*end));
+    }
+    const bool stops = absl::GetFlag(FLAGS_stop_on_error);
+    if (!outcome.status.ok()) {
+      NoteFailure(outcome.status);
+      if (!stops && !absl::IsFailedPrecondition(outcome.status)) {
+        return std::nullopt;
+      }
+      return FinalCode(kSuccess);  // The destructor kills the program.
+    }
+    if (!stops) return std::nullopt;
+    if (const int code = CodeOf(step, *outcome.reply); code != kSuccess) {
+      Close();
+      return FinalCode(code);
+    }
+    if (differences_ == differences) return std::nullopt;
+    Close();
+    return FinalCode(kSuccess);
   }
 
-  static int CodeOf(const absl::Status& status) {
-    return absl::IsDeadlineExceeded(status) ? kTimedOut : kOwnFailure;
+  // How the program ended, if it is the reason of `status`.
+  std::optional<ExitStatus> EndAfter(const absl::Status& status) {
+    if (!absl::IsFailedPrecondition(status)) return std::nullopt;
+    const absl::StatusOr<ExitStatus> end = repl_->process().Wait(WNOHANG);
+    if (!end.ok()) return std::nullopt;
+    return *end;
   }
 
-  // Ends the session if --stop-on-error asks for that, and returns the exit
-  // code; kSuccess if the session goes on.
-  int StopsWith(const SessionStep& step, const Outcome& outcome) {
-    const Reply& reply = outcome.reply;
+  // The exit status of a session that ends because a command has failed, which
+  // is reported; kSuccess if it has not.
+  int CodeOf(const SessionStep& step, const Reply& reply) {
     const int status = reply.status.value_or(reply.err.empty() ? 0 : 1);
-    if (status == 0 || !absl::GetFlag(FLAGS_stop_on_error)) return kSuccess;
+    if (status == 0) return kSuccess;
     ComplainAt(step, reply.status.has_value()
                          ? absl::StrCat("the command failed with status ",
                                         status, "; the session ends")
                          : "the command wrote to stderr; the session ends");
-    Close();
     return status > 0 && status < 256 ? status : 1;
+  }
+
+  // Notes that a command got no reply.
+  void NoteFailure(const absl::Status& status) {
+    if (code_ != kSuccess) return;
+    code_ = absl::IsDeadlineExceeded(status) ? kTimedOut : kOwnFailure;
+  }
+
+  // The exit status of the session: that of the first command without a reply,
+  // else kDiffers after a reply that differs, else `end`, the status with which
+  // the program or a command ended the session.
+  int FinalCode(int end) const {
+    if (code_ != kSuccess) return code_;
+    return differences_ > 0 ? kDiffers : end;
   }
 
   static std::string JoinSteps(const SessionScript& script, size_t first,
@@ -217,12 +276,13 @@ class Session {
     return absl::StrJoin(statements, "\n");
   }
 
-  absl::StatusOr<Outcome> Eval(const std::string& statement) {
+  Outcome Eval(const std::string& statement) {
     const absl::Time start = absl::Now();
     absl::StatusOr<Reply> reply =
         repl_->Eval(statement, absl::GetFlag(FLAGS_timeout).value);
-    if (!reply.ok()) return reply.status();
-    return Outcome{statement, *std::move(reply), absl::Now() - start};
+    Outcome outcome{statement, absl::Now() - start, reply.status(), {}};
+    if (reply.ok()) outcome.reply = *std::move(reply);
+    return outcome;
   }
 
   static absl::Status Print(absl::string_view text) {
@@ -230,37 +290,48 @@ class Session {
   }
 
   absl::Status Show(const SessionStep& step, const Outcome& outcome) {
+    if (at_terminal_) return Print(outcome.Shown());
     const bool check = absl::GetFlag(FLAGS_check);
-    const std::string shown = outcome.Shown();
-    const bool same =
-        !check || IsAsExpected(step, outcome.reply.out, outcome.reply.err,
-                               StderrRule(outcome.reply));
-    if (!same) ++differences_;
+    const bool differs =
+        check && outcome.reply.has_value() &&
+        !IsAsExpected(step, outcome.reply->out, outcome.reply->err,
+                      StderrRule(*outcome.reply));
+    if (differs) ++differences_;
     if (absl::GetFlag(FLAGS_json)) {
-      nlohmann::ordered_json line = {{"line", step.line},
-                                     {"command", outcome.statement},
-                                     {"out", outcome.reply.out},
-                                     {"err", outcome.reply.err}};
-      if (outcome.reply.status.has_value()) {
-        line["status"] = *outcome.reply.status;
-      }
-      line["seconds"] = absl::ToDoubleSeconds(outcome.elapsed);
-      if (check) {
-        line["expected"] = step.expected.value_or("");
-        line["same"] = same;
-      }
-      // Bytes that are not UTF-8 are replaced.
-      return Print(absl::StrCat(
-          line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-          "\n"));
+      return PrintJson(step, outcome, !differs && outcome.status.ok());
     }
-    if (!check) return Print(FormatStep(outcome.statement, shown));
-    if (same) return absl::OkStatus();
+    if (!check) return Print(FormatStep(outcome.statement, outcome.Shown()));
+    if (!differs) return absl::OkStatus();
     const std::string path = absl::GetFlag(FLAGS_file);
+    return Print(absl::StrCat(path.empty() ? "stdin" : path, ":", step.line,
+                              ":\n", FormatStep(outcome.statement, ""),
+                              "expected:\n",
+                              Indented(step.expected.value_or("")), "got:\n",
+                              Indented(outcome.Shown())));
+  }
+
+  static absl::Status PrintJson(const SessionStep& step, const Outcome& outcome,
+                                bool same) {
+    nlohmann::ordered_json line = {{"line", step.line},
+                                   {"command", outcome.statement}};
+    if (outcome.reply.has_value()) {
+      line["out"] = outcome.reply->out;
+      line["err"] = outcome.reply->err;
+      if (outcome.reply->status.has_value()) {
+        line["status"] = *outcome.reply->status;
+      }
+    }
+    if (!outcome.status.ok())
+      line["error"] = std::string(outcome.status.message());
+    line["seconds"] = absl::ToDoubleSeconds(outcome.elapsed);
+    if (absl::GetFlag(FLAGS_check)) {
+      line["expected"] = step.expected.value_or("");
+      line["same"] = same;
+    }
+    // Bytes that are not UTF-8 are replaced.
     return Print(absl::StrCat(
-        path.empty() ? "stdin" : path, ":", step.line, ":\n",
-        FormatStep(outcome.statement, ""), "expected:\n",
-        Indented(step.expected.value_or("")), "got:\n", Indented(shown)));
+        line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+        "\n"));
   }
 
   static Stderr StderrRule(const Reply& reply) {
@@ -277,29 +348,10 @@ class Session {
                         "\n");
   }
 
-  // The exit status after a command without a reply.
-  int Failed(const absl::Status& status, const SessionStep& step, bool more) {
-    if (absl::IsFailedPrecondition(status)) {
-      const absl::StatusOr<ExitStatus> end = repl_->process().Wait(WNOHANG);
-      // The last command may well end the program.
-      if (end.ok() && (!more || !end->ok())) {
-        const Reply rest = TakeRest();
-        if (!rest.out.empty() || !rest.err.empty()) {
-          Show(step, Outcome{step.statement, rest, absl::ZeroDuration()})
-              .IgnoreError();
-        }
-        if (more || !end->exited()) ComplainAt(step, status.message());
-        if (end->ok() && differences_ > 0) return kDiffers;
-        return ExitCodeOf(*end);
-      }
-    }
-    if (!absl::IsCancelled(status)) ComplainAt(step, status.message());
-    // The destructor kills the program.
-    return code_ == kSuccess ? CodeOf(status) : code_;
-  }
-
-  static void ComplainAt(const SessionStep& step, absl::string_view message) {
-    Complain("repl", absl::StrCat("line ", step.line, ": ", message));
+  void ComplainAt(const SessionStep& step, absl::string_view message) const {
+    Complain("repl", at_terminal_
+                         ? std::string(message)
+                         : absl::StrCat("line ", step.line, ": ", message));
   }
 
   void Close() {
@@ -308,15 +360,17 @@ class Session {
     }
     if (absl::GetFlag(FLAGS_check) || absl::GetFlag(FLAGS_json)) return;
     // An empty line keeps it apart from the reply to the last command.
-    const Reply rest = TakeRest();
-    if (rest.out.empty() && rest.err.empty()) return;
-    Print(absl::StrCat("\n", rest.out, rest.err)).IgnoreError();
+    const std::optional<Reply> rest = TakeRest();
+    if (!rest.has_value() || (rest->out.empty() && rest->err.empty())) return;
+    Print(absl::StrCat("\n", FormatProse(absl::StrCat(rest->out, rest->err))))
+        .IgnoreError();
   }
 
-  // The output of the program, which has ended, that belongs to no reply.
-  Reply TakeRest() {
+  // The output of the program, which has ended, that belongs to no reply;
+  // nullopt if prompts are in it.
+  std::optional<Reply> TakeRest() {
+    if (prompts_) return std::nullopt;
     Reply rest;
-    if (prompts_) return rest;
     for (auto [stream, text] : {std::pair{&repl_->child().out(), &rest.out},
                                 std::pair{&repl_->child().err(), &rest.err}}) {
       stream->Sync(absl::Seconds(1)).IgnoreError();
@@ -344,39 +398,73 @@ class Session {
 
   const std::unique_ptr<Repl> repl_;
   const bool prompts_;
+  const bool at_terminal_;
   const CancellationToken token_;
   std::string ahead_;    // Typed, and not yet read as lines.
   int code_ = kSuccess;  // Of the first command that got no reply.
   int differences_ = 0;
 };
 
+// The time that the program has to become ready: 20 s, or --timeout if that is
+// longer. Without a limit, a --prompt that never comes would wait for ever.
+absl::Duration StartLimit() {
+  constexpr absl::Duration kLeast = absl::Seconds(20);
+  const absl::Duration timeout = absl::GetFlag(FLAGS_timeout).value;
+  return timeout == absl::InfiniteDuration() ? kLeast
+                                             : std::max(kLeast, timeout);
+}
+
+void ComplainOfStart(const absl::Status& status) {
+  if (!absl::IsDeadlineExceeded(status)) return ComplainUnlessCanceled(status);
+  Complain("repl",
+           absl::StrCat(status.message(), "; the limit is ",
+                        absl::FormatDuration(StartLimit()), ": see --timeout"));
+}
+
 int ExitCodeOfFailedRepl(const absl::Status& status) {
   if (absl::IsDeadlineExceeded(status)) return kTimedOut;
   return ExitCodeOfFailedStart(status);
 }
 
-// The function for --answer; null without it. Errors: kInvalidArgument.
-absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
-  const std::string flag = absl::GetFlag(FLAGS_answer);
-  if (flag.empty()) return Repl::AnswerQuestion();
+// A value of --answer.
+struct Answer {
+  std::unique_ptr<RE2> question;
+  std::string line;
+};
+
+// Errors: kInvalidArgument.
+absl::StatusOr<Answer> ParseAnswer(const std::string& value) {
   const std::pair<std::string, std::string> parts =
-      absl::StrSplit(flag, absl::MaxSplits('=', 1));
-  if (flag == parts.first) {
+      absl::StrSplit(value, absl::MaxSplits('=', 1));
+  if (value == parts.first) {
     return absl::InvalidArgumentError(
-        absl::StrCat("'", flag,
+        absl::StrCat("'", value,
                      "' is not a value of --answer: it is "
                      "REGEX=TEXT"));
   }
-  const auto regex = std::make_shared<RE2>(parts.first, ByteRegexOptions());
+  auto regex = std::make_unique<RE2>(parts.first, ByteRegexOptions());
   if (!regex->ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--answer: '", parts.first,
                      "' is not a regular expression: ", regex->error()));
   }
-  return [regex, line = parts.second + "\n"](
-             absl::string_view question) -> std::optional<std::string> {
-    if (!RE2::PartialMatch(question, *regex)) return std::nullopt;
-    return line;
+  return Answer{std::move(regex), parts.second + "\n"};
+}
+
+// The function for all --answer; null without any. Errors: kInvalidArgument.
+absl::StatusOr<Repl::AnswerQuestion> AnswersFromFlag() {
+  const auto answers = std::make_shared<std::vector<Answer>>();
+  for (const std::string& value : Answers()) {
+    absl::StatusOr<Answer> answer = ParseAnswer(value);
+    if (!answer.ok()) return answer.status();
+    answers->push_back(*std::move(answer));
+  }
+  if (answers->empty()) return Repl::AnswerQuestion();
+  return [answers](absl::string_view question) -> std::optional<std::string> {
+    for (const Answer& answer : *answers) {
+      if (RE2::PartialMatch(question, *answer.question)) return answer.line;
+    }
+    return std::nullopt;
   };
 }
 
@@ -384,7 +472,7 @@ absl::StatusOr<Repl::AnswerQuestion> AnswerFromFlag() {
 int Converse(ReplDialect dialect, const CancellationToken& token,
              bool at_terminal, const SessionScript& script, Orphans* orphans) {
   orphans->Mark(&dialect.command);
-  absl::StatusOr<Repl::AnswerQuestion> answer = AnswerFromFlag();
+  absl::StatusOr<Repl::AnswerQuestion> answer = AnswersFromFlag();
   if (!answer.ok()) {
     Complain("repl", answer.status().message());
     return kOwnFailure;
@@ -394,16 +482,16 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
   const bool prompts = !dialect.prompt.empty() || !dialect.typed.empty();
   absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
     Orphans::Birth birth(orphans);
-    auto started = Repl::Start(std::move(dialect));
+    auto started = Repl::Start(std::move(dialect), StartLimit());
     if (started.ok()) birth.Started((*started)->process().pid());
     return started;
   }();
   if (!repl.ok()) {
-    ComplainUnlessCanceled(repl.status());
+    ComplainOfStart(repl.status());
     return ExitCodeOfFailedRepl(repl.status());
   }
   (*repl)->set_on_question(*std::move(answer));
-  Session session(*std::move(repl), prompts, token);
+  Session session(*std::move(repl), prompts, at_terminal, token);
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }
 
@@ -474,14 +562,16 @@ int ReplMain(const std::vector<std::string>& words) {
   }
   const CancellationScope scope(token);
   const int code = Talk(words, token, &orphans);
+  const int written = ExitCodeOfStdout();
   // A session that is cut short leaves nothing behind.
-  if (signal != 0 || code == kTimedOut) {
+  if (signal != 0 || code == kTimedOut || written != kSuccess) {
     for (const Survivor& left : orphans.EndAll(absl::Seconds(5))) {
       Complain("repl", absl::StrCat("still running: ", left.command, " (pid ",
                                     left.pid, ")"));
     }
   }
-  return signal == 0 ? code : kSignalBase + signal;
+  if (signal != 0) return kSignalBase + signal;
+  return written == kSuccess ? code : written;
 }
 
 }  // namespace
@@ -503,7 +593,8 @@ Subcommand ReplSubcommand() {
        {{"file", "FILE"},
         {"timeout", "TIME", 0,
          "How long each reply may take. A command that takes longer is "
-         "interrupted, and the session goes on; the exit status is 124."},
+         "interrupted, and the session goes on; the exit status is 124. The "
+         "program has 20 s to become ready, or this time if it is longer."},
         {"answer", "REGEX=TEXT"},
         {"stop_on_error"},
         {"json"},

@@ -36,8 +36,9 @@ ABSL_FLAG(
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
     "output when it waits for a command.");
 ABSL_FLAG(bool, terminal, true,
-          "Give the COMMAND of --prompt a terminal: most programs print no "
-          "prompt without a terminal.");
+          "Give the COMMAND of --prompt a terminal. That is the default, for "
+          "most programs print no prompt without one; --no-terminal gives it "
+          "pipes.");
 
 namespace asyncproc::cli {
 

@@ -283,8 +283,7 @@ int ReplayMain(const std::vector<std::string>& words) {
   }
   Show(*transcript, speed, &signals);
   if (signals.ending() != 0) return kSignalBase + signals.ending();
-  if (Output::Stdout().unread()) return kSignalBase + SIGPIPE;
-  return Output::Stdout().status().ok() ? kSuccess : kOwnFailure;
+  return ExitCodeOfStdout();
 }
 
 }  // namespace

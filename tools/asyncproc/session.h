@@ -27,17 +27,22 @@ struct SessionStep {
 //   >>> f(21)
 //   42
 //
-// "<BLANKLINE>" stands for an empty line of a reply. A session without a ">>> "
-// has the second form: each line is a statement, and lines that begin with a
-// blank continue the line before.
+// "<BLANKLINE>" stands for an empty line of a reply. A backslash before ">>> ",
+// "... " or "<BLANKLINE>" at the start of a line, after its indent, is removed:
+// such a line belongs to the reply. A session without a ">>> " has the second
+// form: each line is a statement, and lines that begin with a blank continue
+// the line before.
 struct SessionScript {
   bool is_doctest = false;
   std::vector<SessionStep> steps;
 };
 SessionScript ParseSession(absl::string_view text);
 
-// A step in the first form.
+// A step in the first form. ParseSession returns the same statement and reply.
 std::string FormatStep(absl::string_view statement, absl::string_view reply);
+
+// Output that belongs to no reply, as prose of the first form.
+std::string FormatProse(absl::string_view text);
 
 // Whether doctest would ignore the stderr of a reply, such as warnings: that of
 // a Python statement that has not failed.
@@ -45,9 +50,9 @@ enum class Stderr { kCounts, kMayBeMissing };
 
 // Whether a reply, stdout and then stderr, matches that of `step`, by doctest's
 // rules. The last line need not have its end. Where a traceback is expected,
-// the reply must end with its exception. True matches 1, and False matches 0.
-// The directives ELLIPSIS, NORMALIZE_WHITESPACE, IGNORE_EXCEPTION_DETAIL and
-// SKIP apply.
+// the reply must be the same or end with its exception. True matches 1, and
+// False matches 0. The directives ELLIPSIS, NORMALIZE_WHITESPACE,
+// IGNORE_EXCEPTION_DETAIL and SKIP apply.
 bool IsAsExpected(const SessionStep& step, absl::string_view out,
                   absl::string_view err, Stderr rule);
 
