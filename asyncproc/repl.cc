@@ -92,6 +92,11 @@ bool IsCutOff(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
+// Whether Write did not take a text, and nothing of it is sent.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
+}
+
 // Whether a process, or a child for which it waits, waits for `in`, the target
 // of the program's stdin.
 bool WaitsFor(const Diagnosis& found, const std::string& in) {
@@ -236,15 +241,20 @@ Process& Repl::process() {
 absl::Status Repl::Begin(absl::Time deadline) {
   absl::Status status = Type(dialect_.typed);
   if (status.ok() && !dialect_.setup.empty()) status = SendText(dialect_.setup);
+  // Our own programs write a ready line; other programs answer a statement.
+  const bool answers =
+      dialect_.prompt.empty() &&
+      (by_marks_ || !dialect_.setup.empty() || !dialect_.typed.empty());
+  if (status.ok() && answers) status = Send("");
+  if (IsRefusal(status)) {
+    return absl::Status(status.code(),
+                        absl::StrCat(Named(process_, *child_),
+                                     " is not ready: ", status.message()));
+  }
   // The first completion belongs to no statement.
-  if (status.ok() && !dialect_.prompt.empty()) {
-    status = AwaitPrompt(deadline).status();
-  } else if (status.ok()) {
-    // Our own programs write a ready line; other programs answer a statement.
-    const bool tells =
-        !by_marks_ && dialect_.setup.empty() && dialect_.typed.empty();
-    if (!tells) status = Send("");
-    if (status.ok()) status = AwaitCompletion(deadline).status();
+  if (status.ok()) {
+    status = dialect_.prompt.empty() ? AwaitCompletion(deadline).status()
+                                     : AwaitPrompt(deadline).status();
   }
   if (status.ok()) status = DropOutput(deadline);
   if (status.ok()) return status;
@@ -287,42 +297,62 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
                      " is not complete", consequence));
   };
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
-  if (completion.ok() && completion->incomplete) {
+  const bool refused = completion.ok() && !completion->refused.ok();
+  if (refused && completion->lines == 0) {
+    return NotSent(*completion, statement, "; the session goes on");
+  }
+  if (completion.ok() && (completion->incomplete || refused)) {
     stale_ = true;
     const std::string written = Written();
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
     const bool goes_on = left.ok() || IsGivenUp(left);
-    return incomplete(goes_on
-                          ? "; the session goes on"
-                          : absl::StrCat(", and the session is lost", written));
+    const std::string consequence =
+        goes_on ? "; the session goes on"
+                : absl::StrCat(", and the session is lost", written);
+    return refused ? NotSent(*completion, statement, consequence)
+                   : incomplete(consequence);
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
                       : completion.status();
-  const bool declined = std::exchange(declined_, false);
+  const std::string no_answer = std::exchange(no_answer_, "");
   if (absl::IsCancelled(reply.status())) {
     return absl::CancelledError(absl::StrCat(
         Named(process_, *child_), ": ", Named(statement),
         " was not done when the wait was canceled", WrittenOrNothing(),
         "; the session goes on with the next statement"));
   }
-  if (absl::IsInvalidArgument(reply.status())) {
+  if (absl::IsInvalidArgument(reply.status()) && no_answer.empty()) {
     return incomplete("; the session goes on");
   }
-  if (!IsCutOff(reply.status()) && !declined) return reply;
+  if (!IsCutOff(reply.status()) && no_answer.empty()) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
   return CutOff(
       reply.status().code(), statement,
-      absl::IsResourceExhausted(reply.status())
+      !no_answer.empty()
+          ? absl::StrCat(" waited for its stdin, and ", no_answer)
+      : absl::IsResourceExhausted(reply.status())
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
-      : declined
-          ? absl::StrCat(" waited for its stdin, and there was no answer to ",
-                         Shown(Question()))
           : absl::StrCat(" was not done after ", absl::FormatDuration(taken),
                          WaitsForStdin() ? "; it waited for its stdin" : ""),
       deadline);
+}
+
+absl::Status Repl::NotSent(const Completion& completion,
+                           absl::string_view statement,
+                           absl::string_view consequence) {
+  const size_t lines = completion.lines;
+  return absl::Status(
+      completion.refused.code(),
+      absl::StrCat(Named(process_, *child_), ": ",
+                   lines == 0 ? "nothing"
+                   : lines == 1
+                       ? "only the first line"
+                       : absl::StrCat("only the first ", lines, " lines"),
+                   " of ", Named(statement), lines > 1 ? " were" : " was",
+                   " sent: ", completion.refused.message(), consequence));
 }
 
 absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
@@ -379,15 +409,21 @@ absl::Status Repl::AnswerIfAsked(int* asked, absl::Time deadline) {
   }
   if (++*asked < 2) return absl::OkStatus();
   *asked = 0;
-  const std::optional<std::string> answer = answer_question_(Question());
+  const std::string question = Question();
+  const std::optional<std::string> answer = answer_question_(question);
   if (!answer.has_value()) {
-    declined_ = true;
+    no_answer_ = absl::StrCat("there was no answer to ", Shown(question));
     return absl::AbortedError("no answer");
   }
   answered_out_ =
       taken_.size() + out_.buffer().size() + child_->out().Available();
   answered_err_ = child_->err().Available();
-  return child_->Write(*answer);
+  absl::Status status = child_->Write(*answer);
+  if (IsRefusal(status)) {
+    no_answer_ = absl::StrCat("the answer to ", Shown(question),
+                              " was refused: ", status.message());
+  }
+  return status;
 }
 
 std::string Repl::Written() {
@@ -421,6 +457,9 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
     completion = ExecuteLines(statement, deadline);
   } else if (absl::Status status = Send(statement); status.ok()) {
     completion = AwaitCompletion(deadline);
+  } else if (IsRefusal(status)) {
+    completion = Completion();
+    completion->refused = status;
   } else {
     completion = status;
   }
@@ -628,10 +667,13 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
     const absl::string_view line = lines[i];
     if (dialect_.echoes) echo_ = std::string(line);
     answered_out_ = 0;
-    if (absl::Status status = child_->Write(absl::StrCat(line, "\n"));
-        !status.ok()) {
-      return status;
+    absl::Status status = child_->Write(absl::StrCat(line, "\n"));
+    if (IsRefusal(status)) {
+      whole.refused = status;
+      whole.lines = i;
+      return whole;
     }
+    if (!status.ok()) return status;
     absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
     if (!completion.ok()) return completion;
     absl::string_view answer = completion->out;
@@ -874,7 +916,7 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
 }
 
 absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
-  if (IsGivenUp(why) || IsCutOff(why) || declined_) return why;
+  if (IsGivenUp(why) || IsCutOff(why) || !no_answer_.empty()) return why;
   // A program that reads its stdin again ends at end-of-file.
   if (HasLeft()) child_->CloseStdin().IgnoreError();
   // If the child has ended, that is the reason, regardless of `why`.

@@ -234,6 +234,11 @@ class Repl {
   // likewise, for a reply longer than its limit. kInvalidArgument for an
   // incomplete statement (a `def` without its end): the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
+  // kInvalidArgument and kResourceExhausted as Process::Write, for a text that
+  // the stdin of the program does not take: nothing was sent, and the session
+  // goes on. The error of a later line of a prompt dialect gives the number of
+  // lines that were sent; if they are not complete, they are interrupted. For
+  // an answer to a question, the statement is interrupted.
   // kAborted, with the question, when set_on_question's function has no answer:
   // the statement is interrupted, as after its time.
   // kFailedPrecondition when the program has ended. kCancelled by a
@@ -257,6 +262,9 @@ class Repl {
     std::string status;  // As the program wrote it.
     std::string out;     // Of a mark or prompt dialect: the output before it.
     std::string prompt;
+    // Why stdin did not take the statement, or the rest of it after `lines`.
+    absl::Status refused;
+    size_t lines = 0;
   };
 
   Repl(ReplDialect dialect, std::unique_ptr<Child> child);
@@ -292,6 +300,10 @@ class Repl {
   bool HasLeft();
   absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
 
+  // The error for a statement that stdin refused.
+  absl::Status NotSent(const Completion& completion,
+                       absl::string_view statement,
+                       absl::string_view consequence);
   // Ends a statement early. Returns an error with `code` that names the reason,
   // `happened`, and whether the session goes on.
   absl::Status CutOff(absl::StatusCode code, absl::string_view statement,
@@ -350,7 +362,7 @@ class Repl {
   bool unfinished_ = false;  // That statement is not complete.
   int interrupts_ = 0;       // Of that statement; the program took them.
   absl::Time sent_;          // When that statement was sent.
-  bool declined_ = false;    // The last question had no answer.
+  std::string no_answer_;    // Why the last question has no answer, or empty.
   bool drops_ = false;       // The output is dropped, not kept for a reply.
   bool stale_ = false;       // Output of an earlier statement is to be dropped.
   absl::Status broken_;      // Why the session cannot go on.

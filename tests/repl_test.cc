@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/output_stream.h"
+#include "asyncproc/plain_terminal.h"
 #include "asyncproc/process.h"
 #include "asyncproc/repl_dialects.h"
 #include "asyncproc/with_timeout.h"
@@ -833,6 +834,111 @@ TEST(ReplTest, FailsToStartWithTheOutputOfTheProgram) {
 TEST(ReplTest, RefusesADialectThatCannotTellTheEndOfAReply) {
   EXPECT_THAT(Repl::Start(ReplDialect{Command({"cat"})}),
               HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+// ---- Text that stdin refuses
+
+// dash on a terminal, whose lines have at most 4,095 bytes.
+ReplDialect PromptedDash() {
+  ReplDialect dialect;
+  dialect.command = OnPlainTerminal(Command({"dash", "-i"}));
+  dialect.command.env.Set("PS1", "drdy> ").Set("PS2", "dmore> ");
+  dialect.prompt = "drdy> ";
+  dialect.continuation = "dmore> ";
+  return dialect;
+}
+
+std::string TooLongForATerminal() { return std::string(5000, '1'); }
+
+// Evaluates `statement`, which is refused, and then `next`, which prints 42.
+std::string RefusalOf(Repl& repl, absl::string_view statement,
+                      absl::StatusCode code, absl::string_view next) {
+  const absl::Status refused = repl.Eval(statement, kNeverReached).status();
+  EXPECT_THAT(refused, HasCode(code));
+  EXPECT_THAT(refused.message(), HasSubstr("the session goes on"));
+  EXPECT_EQ(MustEval(repl, next).out, "42\n");
+  return std::string(refused.message());
+}
+
+TEST(RefusedTextTest, LeavesASessionWithPromptsAsItWas) {
+  auto dash = MustStart(PromptedDash());
+  MustEval(*dash, "x=42");
+
+  EXPECT_THAT(
+      RefusalOf(*dash, "echo " + TooLongForATerminal(),
+                absl::StatusCode::kInvalidArgument, "echo $x"),
+      testing::AllOf(HasSubstr(": nothing of \"echo 111"),
+                     HasSubstr(" was sent: "), HasSubstr("4095 bytes")));
+}
+
+TEST(RefusedTextTest, LeavesASessionWithMarksAsItWas) {
+  ReplDialect dialect;
+  dialect.command = OnPlainTerminal(Command({"dc"}));
+  dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
+  auto dc = MustStart(dialect);
+
+  EXPECT_THAT(RefusalOf(*dc, TooLongForATerminal(),
+                        absl::StatusCode::kInvalidArgument, "6 7*p"),
+              HasSubstr(": nothing of \"111"));
+}
+
+TEST(RefusedTextTest, MayBeALaterLineOfAStatement) {
+  auto dash = MustStart(PromptedDash());
+
+  EXPECT_THAT(RefusalOf(*dash, "x=41\nx=42\necho " + TooLongForATerminal(),
+                        absl::StatusCode::kInvalidArgument, "echo $x"),
+              HasSubstr(": only the first 2 lines of \"x=41"));
+}
+
+TEST(RefusedTextTest, MayBeInTheMiddleOfAnIncompleteStatement) {
+  auto dash = MustStart(PromptedDash());
+
+  EXPECT_THAT(RefusalOf(*dash, "{\necho " + TooLongForATerminal() + "\n}",
+                        absl::StatusCode::kInvalidArgument, "echo 42"),
+              HasSubstr(": only the first line of \"{"));
+}
+
+TEST(RefusedTextTest, MayExceedTheLimitOfTheInput) {
+  ReplDialect dialect;
+  dialect.command = Command({"dc"});
+  dialect.command.input_limit = 200;
+  dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
+  auto dc = MustStart(dialect);
+
+  EXPECT_THAT(
+      RefusalOf(*dc, TooLongForATerminal(),
+                absl::StatusCode::kResourceExhausted, "6 7*p"),
+      testing::AllOf(HasSubstr(": nothing of \"111"), HasSubstr("input_limit"),
+                     Not(HasSubstr("wrote more"))));
+}
+
+TEST(RefusedTextTest, MayBeAnAnswer) {
+  ReplDialect dialect = BashDialect();
+  dialect.command.in = Stdio::Pipe();
+  dialect.command.input_limit = 200;
+  auto bash = MustStart(dialect);
+  bash->set_on_question(
+      [](absl::string_view) { return TooLongForATerminal(); });
+
+  EXPECT_THAT(
+      RefusalOf(*bash, "printf 'n? '; read x",
+                absl::StatusCode::kResourceExhausted, "echo 42"),
+      testing::AllOf(HasSubstr("the answer to \"n? \" was refused"),
+                     HasSubstr("input_limit"), Not(HasSubstr("wrote more"))));
+}
+
+TEST(RefusedTextTest, IsTheReasonWhyAProgramIsNotReady) {
+  ReplDialect dialect;
+  dialect.command = Command({"dc"});
+  dialect.command.input_limit = 20;
+  dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
+
+  const absl::Status status = Repl::Start(dialect).status();
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(status.message(), testing::AllOf(HasSubstr("is not ready"),
+                                               HasSubstr("input_limit"),
+                                               Not(HasSubstr("wrote too"))));
 }
 
 // ---- Questions
