@@ -124,7 +124,9 @@ std::string ProgramOf(const ReplDialect& dialect) {
 void ConsumeEcho(absl::string_view* out,
                  const std::optional<std::string>& line) {
   if (!line.has_value() || !absl::ConsumePrefix(out, *line)) return;
-  absl::ConsumePrefix(out, "\r");
+  // node ends the line before the terminal does: "\r\r\n".
+  while (absl::ConsumePrefix(out, "\r")) {
+  }
   absl::ConsumePrefix(out, "\n");
 }
 
@@ -663,6 +665,7 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
   absl::ConsumeSuffix(&statement, "\n");
   std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
   Completion whole;
+  const char* newline = "";  // To come before further output.
   for (size_t i = 0; i < lines.size(); ++i) {
     const absl::string_view line = lines[i];
     if (dialect_.echoes) echo_ = std::string(line);
@@ -678,7 +681,16 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
     if (!completion.ok()) return completion;
     absl::string_view answer = completion->out;
     ConsumeEcho(&answer, echo_);
-    absl::StrAppend(&whole.out, answer);
+    // A prompt that begins with a newline ends the line before it.
+    const bool ends_line = absl::StartsWith(completion->prompt, "\n") ||
+                           absl::StartsWith(completion->prompt, "\r\n");
+    if (ends_line && dialect_.command.pty.has_value()) {
+      absl::ConsumeSuffix(&answer, "\r");
+    }
+    if (!answer.empty()) {
+      absl::StrAppend(&whole.out, newline, answer);
+      newline = ends_line ? "\n" : "";
+    }
     whole.prompt = completion->prompt;
     unfinished_ = completion->incomplete;
     // An empty line ends a block in python, and is harmless elsewhere.

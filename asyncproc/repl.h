@@ -122,7 +122,8 @@ struct ReplDialect {
   bool channel = false;
 
   // RE2 for the prompt, and for the prompt of a line that continues a
-  // statement. Both are matched at the end of the output.
+  // statement. Both are matched at the end of the output. If a prompt begins
+  // with a newline, as by "(?:^|\n)> $", Reply::out ends before it.
   std::string prompt;
   std::string continuation;
 

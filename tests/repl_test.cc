@@ -772,6 +772,37 @@ TEST(ReplTest, UsesThePromptWithoutAStatementTemplate) {
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
 }
 
+// The terminal's line ends are no part of the output, nor is the echo.
+TEST(ReplTest, GivesTheOutputOfATerminalAlone) {
+  struct {
+    Command command;
+    std::string prompt;
+    const char* statement;
+    const char* out;
+  } const cases[] = {
+      // node repeats "6*7\r\r\n".
+      {Command({"node", "-i"}), "> $", "6*7", "42\n"},
+      {Command({"lua", "-i"}), "(?:^|\n)> $", "print(42)", "42"},
+      {Command({"lua", "-i"}), "(?:^|\n)> $", "x = 42", ""},
+      {Command({"lua", "-i"}), "(?:^|\n)> $", "print(41)\nx = 1\nprint(42)",
+       "41\n42"},
+      {Command({"R", "--vanilla", "-q"}), "(?:^|\n)> $", "6*7", "[1] 42"},
+      {Command({"R", "--vanilla", "-q"}), "(?:^|\n)> $", "cat('a\\n\\nb\\n')",
+       "a\n\nb"},
+  };
+  for (const auto& each : cases) {
+    ReplDialect dialect;
+    dialect.command = OnPlainTerminal(each.command);
+    dialect.prompt = each.prompt;
+    dialect.echoes = true;
+    auto started = Repl::Start(dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    EXPECT_EQ(MustEval(**started, each.statement).out, each.out)
+        << each.command.argv[0] << ": " << each.statement;
+  }
+}
+
 TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
   ReplDialect dialect;
   dialect.command = Command::Shell("printf '> '; exit 3");
