@@ -108,15 +108,8 @@ bool WaitsFor(const Diagnosis& found, const std::string& in) {
       [&](const Diagnosis& child) { return WaitsFor(child, in); });
 }
 
-// The arguments of a process may hold the code of its dialect, which is of no
-// use in a message.
-std::string Named(const Process* process, const Child& child) {
-  if (process == nullptr) return child.DebugString();
-  return absl::StrCat(process->command().argv[0], " (pid ", process->pid(),
-                      ")");
-}
-
 std::string ProgramOf(const ReplDialect& dialect) {
+  if (!dialect.name.empty()) return dialect.name;
   return dialect.command.argv.empty() ? "a program" : dialect.command.argv[0];
 }
 
@@ -235,6 +228,15 @@ Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
 
 Repl::~Repl() = default;
 
+// The arguments of a process may hold the code of its dialect, which is of no
+// use in a message.
+std::string Repl::Program() const {
+  if (process_ == nullptr) return child_->DebugString();
+  return absl::StrCat(
+      dialect_.name.empty() ? process_->command().argv[0] : dialect_.name,
+      " (pid ", process_->pid(), ")");
+}
+
 Process& Repl::process() {
   CHECK(process_ != nullptr) << "the Repl's child is no Process";
   return *process_;
@@ -249,9 +251,9 @@ absl::Status Repl::Begin(absl::Time deadline) {
       (by_marks_ || !dialect_.setup.empty() || !dialect_.typed.empty());
   if (status.ok() && answers) status = Send("");
   if (IsRefusal(status)) {
-    return absl::Status(status.code(),
-                        absl::StrCat(Named(process_, *child_),
-                                     " is not ready: ", status.message()));
+    return absl::Status(
+        status.code(),
+        absl::StrCat(Program(), " is not ready: ", status.message()));
   }
   // The first completion belongs to no statement.
   if (status.ok()) {
@@ -269,9 +271,9 @@ absl::Status Repl::Begin(absl::Time deadline) {
       : dialect_.prompt.empty()           ? "it did not answer in time"
                                 : absl::StrCat("its prompt /", dialect_.prompt,
                                                "/ did not come in time");
-  return absl::Status(status.code(),
-                      absl::StrCat(Named(process_, *child_),
-                                   " is not ready: ", why, WrittenOrNothing()));
+  return absl::Status(
+      status.code(),
+      absl::StrCat(Program(), " is not ready: ", why, WrittenOrNothing()));
 }
 
 absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
@@ -294,9 +296,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   }
   if (absl::Status status = DropStale(deadline); !status.ok()) return status;
   const auto incomplete = [&](absl::string_view consequence) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Named(process_, *child_), ": ", Named(statement),
-                     " is not complete", consequence));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Program(), ": ", Named(statement), " is not complete", consequence));
   };
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
   const bool refused = completion.ok() && !completion->refused.ok();
@@ -320,7 +321,7 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   const std::string no_answer = std::exchange(no_answer_, "");
   if (absl::IsCancelled(reply.status())) {
     return absl::CancelledError(absl::StrCat(
-        Named(process_, *child_), ": ", Named(statement),
+        Program(), ": ", Named(statement),
         " was not done when the wait was canceled", WrittenOrNothing(),
         "; the session goes on with the next statement"));
   }
@@ -348,7 +349,7 @@ absl::Status Repl::NotSent(const Completion& completion,
   const size_t lines = completion.lines;
   return absl::Status(
       completion.refused.code(),
-      absl::StrCat(Named(process_, *child_), ": ",
+      absl::StrCat(Program(), ": ",
                    lines == 0 ? "nothing"
                    : lines == 1
                        ? "only the first line"
@@ -367,7 +368,7 @@ absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
   return absl::Status(
       code,
       absl::StrCat(
-          Named(process_, *child_), ": ", Named(statement), happened,
+          Program(), ": ", Named(statement), happened,
           stopped ? "; the program was stopped by a signal" : "", written, "; ",
           recovered.ok() ? "it was interrupted, and the session goes on"
           : broken_.ok()
@@ -864,9 +865,8 @@ absl::Status Repl::Recover(absl::Time deadline) {
   if (another) return status;
   Failed(status, "its interrupt").IgnoreError();
   if (broken_.ok()) {
-    broken_ = absl::FailedPreconditionError(
-        absl::StrCat(Named(process_, *child_),
-                     " did not answer an interrupt: the session is lost"));
+    broken_ = absl::FailedPreconditionError(absl::StrCat(
+        Program(), " did not answer an interrupt: the session is lost"));
   }
   return broken_;
 }
@@ -908,7 +908,7 @@ absl::Status Repl::AwaitAnswer(absl::Time deadline) {
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError(
-      absl::StrCat(Named(process_, *child_), ": the session has been closed"));
+      absl::StrCat(Program(), ": the session has been closed"));
   if (dialect_.channel) {
     // End-of-file on the channel ends the program, or makes it read stdin
     // again.
@@ -922,7 +922,7 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   // The message of the child quotes its output, with the marks.
   return absl::Status(
       status.status().code(),
-      absl::StrCat(Named(process_, *child_), " has not been ended: ",
+      absl::StrCat(Program(), " has not been ended: ",
                    absl::IsCancelled(status.status()) ? "the wait was canceled"
                                                       : "time is up"));
 }
@@ -935,9 +935,8 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
   const absl::StatusOr<ExitStatus> status =
       child_->WaitFor(dialect_.interrupt.patience);
   if (!status.ok()) {
-    broken_ = absl::FailedPreconditionError(
-        absl::StrCat(Named(process_, *child_), ": the session is lost at ",
-                     where, ": ", why.message()));
+    broken_ = absl::FailedPreconditionError(absl::StrCat(
+        Program(), ": the session is lost at ", where, ": ", why.message()));
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
@@ -946,9 +945,8 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
       unanswered_ ? Written()
                   : absl::StrCat(child_->out().LastLines("stdout"),
                                  child_->err().LastLines("stderr"));
-  broken_ = absl::FailedPreconditionError(
-      absl::StrCat(Named(process_, *child_), " has ended at ", where, ": ",
-                   status->ToString(), said));
+  broken_ = absl::FailedPreconditionError(absl::StrCat(
+      Program(), " has ended at ", where, ": ", status->ToString(), said));
   return broken_;
 }
 

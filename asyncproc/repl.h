@@ -110,6 +110,10 @@ struct ReplInterrupt {
 struct ReplDialect {
   Command command;
 
+  // The program in messages, if it is not command.argv[0]: that may be a shell
+  // that starts it.
+  std::string name;
+
   // The text sent for a statement: see above. Not for a prompt dialect.
   std::string statement;
 
@@ -333,6 +337,8 @@ class Repl {
   void DropUnread();
   absl::Status DropStale(absl::Time deadline);
 
+  // For messages: "bc (pid 4711)".
+  std::string Program() const;
   // For messages: the unread output, quoted.
   std::string Written();
   std::string WrittenOrNothing();

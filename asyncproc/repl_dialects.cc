@@ -123,8 +123,10 @@ ReplDialect GuileDialect() {
 }
 
 ReplDialect OcamlDialect() {
-  return ByLength(InOwnGroup(
+  ReplDialect dialect = ByLength(InOwnGroup(
       FromFile("ocaml -noprompt -no-version -init", internal::kOcamlProgram)));
+  dialect.name = "ocaml";
+  return dialect;
 }
 
 ReplDialect ShDialect() {
@@ -224,6 +226,7 @@ ReplDialect RubyDialect() {
 ReplDialect TclDialect() {
   ReplDialect dialect =
       ByLength(InOwnGroup(FromFile("tclsh", internal::kTclProgram)));
+  dialect.name = "tclsh";
   dialect.interrupt.signal = 0;  // It would end it.
   dialect.interrupt.answer = "\n";
   return dialect;

@@ -803,6 +803,22 @@ TEST(ReplTest, GivesTheOutputOfATerminalAlone) {
   }
 }
 
+TEST(ReplTest, CallsAProgramByItsNameInErrors) {
+  for (const auto& [dialect, name] :
+       std::vector<std::pair<ReplDialect, std::string>>{
+           {TclDialect(), "tclsh"}, {OcamlDialect(), "ocaml"}}) {
+    auto started = Repl::Start(dialect);
+    // sh reports a program that is not installed.
+    if (!started.ok()) continue;
+    Repl& repl = **started;
+    EXPECT_THAT(repl.process().Signal(SIGKILL), IsOk());
+
+    EXPECT_THAT(repl.Eval("1", kNeverReached).status().message(),
+                testing::StartsWith(absl::StrCat(
+                    name, " (pid ", repl.process().pid(), ") has ended")));
+  }
+}
+
 TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
   ReplDialect dialect;
   dialect.command = Command::Shell("printf '> '; exit 3");
