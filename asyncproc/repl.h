@@ -108,6 +108,11 @@ struct ReplInterrupt {
 //   {state}      the STATE of the completion line before, ":" at first
 //   {head}, {tail}  the halves of the mark
 struct ReplDialect {
+  // A wrapper (Command::Via) should exec the program, as `env` and `nice` do.
+  // If it waits for the program, as `timeout` and `unshare -f` do, an
+  // incomplete statement may not be recognized, and runs until its timeout. If
+  // the program then has another process group, as by `setsid -w`, interrupts
+  // do not arrive.
   Command command;
 
   // The program in messages, if it is not command.argv[0]: that may be a shell
@@ -164,7 +169,12 @@ struct ReplDialect {
 //   // reply->out == "1267650600228229401496703205376\n"
 //
 // A reply may have up to ReplDialect::reply_limit bytes, may end without a
-// newline, and may contain any bytes, even a prompt.
+// newline, and may contain any bytes. But for a prompt dialect the reply ends
+// as soon as the output so far ends with the prompt: choose a prompt that no
+// statement prints.
+//
+// Output that arrives between two statements, such as that of a background job,
+// is the start of the next reply; a prompt dialect drops it.
 //
 // A statement may ask a question, which a function answers:
 //
