@@ -727,16 +727,22 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   } else if (absl::SimpleAtob(completion.status, &failed)) {
     reply.status = failed ? 1 : 0;
   }
-  // Other replies may contain such a message, too.
-  const Command& command = dialect_.command;
-  const bool in_out = reply.status.has_value() || command.pty.has_value() ||
-                      command.err.kind() == Stdio::Kind::kToStdout;
-  if (incomplete_ != nullptr && reply.status != 0 &&
-      (RE2::PartialMatch(reply.err, *incomplete_) ||
-       (in_out && RE2::PartialMatch(reply.out, *incomplete_)))) {
+  if (reply.status != 0 && IsIncompleteMessage(reply)) {
     return absl::InvalidArgumentError("the statement is not complete");
   }
   return reply;
+}
+
+// A complete statement may show such a message, but most write more than that.
+bool Repl::IsIncompleteMessage(const Reply& reply) const {
+  if (incomplete_ == nullptr) return false;
+  const Command& command = dialect_.command;
+  const bool in_out = reply.status.has_value() || command.pty.has_value() ||
+                      command.err.kind() == Stdio::Kind::kToStdout;
+  if (!reply.out.empty() && (!in_out || !reply.err.empty())) return false;
+  const absl::string_view written = reply.out.empty() ? reply.err : reply.out;
+  return RE2::FullMatch(absl::StripTrailingAsciiWhitespace(written),
+                        *incomplete_);
 }
 
 absl::Status Repl::DropStale(absl::Time deadline) {

@@ -145,7 +145,11 @@ struct ReplDialect {
   // would change or interpret them. For a shell, NUL is always among them.
   std::string refused;
 
-  // RE2 for the program's message about an incomplete statement.
+  // RE2 for the program's message about an incomplete statement. An incomplete
+  // statement executes nothing: the message must be all that the program
+  // writes, on one stream and without the white space at its end, or else the
+  // statement counts as complete. A complete statement that fails and writes
+  // nothing but such a message counts as incomplete.
   std::string incomplete;
 
   // Texts written one after the other, as statements are, until the program
@@ -314,6 +318,7 @@ class Repl {
   // stopped reading it, for example at a ".exit".
   bool HasLeft();
   absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
+  bool IsIncompleteMessage(const Reply& reply) const;
 
   // The error for a statement that stdin refused.
   absl::Status NotSent(const Completion& completion,

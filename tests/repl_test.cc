@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -557,6 +558,43 @@ TEST(TclTest, HidesItsProgramFromStatements) {
             "    while executing\n\"set nothing\"\n");
 }
 
+// A complete statement may show the message about incomplete ones.
+TEST(IncompleteTest, HasWrittenNothingButTheMessage) {
+  const std::string script = testing::TempDir() + "/incomplete.sql";
+  std::ofstream(script) << "select 41;\nselect 42;\nselect (";
+  const std::string incomplete = testing::TempDir() + "/whole_incomplete.sql";
+  std::ofstream(incomplete) << "select (";
+  struct {
+    ReplDialect dialect;
+    std::string statement;
+    std::string out;
+    std::string err;  // A part of it.
+  } const cases[] = {
+      {FishDialect(), "echo keep; fish -c begin; false", "keep\n",
+       "Missing end"},
+      {FishDialect(), "echo keep >&2; fish -c begin; false", "", "Missing end"},
+      {FishDialect(), "fish -c begin; echo keep >&2; false", "", "keep"},
+      {FishDialect(), "echo keep; echo 'fish: Missing end to balance'; false",
+       "keep\nfish: Missing end to balance\n", ""},
+      {FishDialect(), "echo 'fish: Missing end to balance'; echo keep; false",
+       "fish: Missing end to balance\nkeep\n", ""},
+      {ShDialect(), "echo keep; sh -c 'eval if'", "keep\n",
+       "end of file unexpected"},
+      {ShDialect(), "sh -c 'eval if'; echo keep >&2; false", "", "keep"},
+      {Sqlite3Dialect(), ".read " + script, "41\n42\n", "incomplete input"},
+      {Sqlite3Dialect(), ".read " + incomplete, "", "incomplete input"},
+  };
+  for (const auto& each : cases) {
+    auto started = Repl::Start(each.dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    Repl& repl = **started;
+    const Reply reply = MustEval(repl, each.statement);
+    EXPECT_EQ(reply.out, each.out) << each.statement;
+    EXPECT_THAT(reply.err, HasSubstr(each.err)) << each.statement;
+  }
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, DiffersFromACompleteStatement) {
@@ -576,7 +614,12 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'", "echo eval: end of file unexpected"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
-        "cat <<E", "cat <<E\n1\n"}},
+        "cat <<E", "cat <<E\n1\n", "echo `abc", "echo ${x", "echo $((1"}},
+      {FishDialect(),
+       {"begin; end", "echo 'fish: Missing end to balance this begin'"},
+       {"begin", "if true", "echo \"abc", "echo (", "function f", "switch x",
+        "for i in 1 2", "echo {a", "a |", "a &&", "echo a[", "echo \\", "and",
+        "for i", "begin; echo >", "echo 1\nbegin\n  echo 2"}},
       {BashDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",
