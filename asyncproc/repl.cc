@@ -92,6 +92,11 @@ bool IsCutOff(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
+// Whether Write did not take a text, and nothing of it is sent.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
+}
+
 // Whether a process, or a child for which it waits, waits for `in`, the target
 // of the program's stdin.
 bool WaitsFor(const Diagnosis& found, const std::string& in) {
@@ -103,15 +108,8 @@ bool WaitsFor(const Diagnosis& found, const std::string& in) {
       [&](const Diagnosis& child) { return WaitsFor(child, in); });
 }
 
-// The arguments of a process may hold the code of its dialect, which is of no
-// use in a message.
-std::string Named(const Process* process, const Child& child) {
-  if (process == nullptr) return child.DebugString();
-  return absl::StrCat(process->command().argv[0], " (pid ", process->pid(),
-                      ")");
-}
-
 std::string ProgramOf(const ReplDialect& dialect) {
+  if (!dialect.name.empty()) return dialect.name;
   return dialect.command.argv.empty() ? "a program" : dialect.command.argv[0];
 }
 
@@ -119,7 +117,9 @@ std::string ProgramOf(const ReplDialect& dialect) {
 void ConsumeEcho(absl::string_view* out,
                  const std::optional<std::string>& line) {
   if (!line.has_value() || !absl::ConsumePrefix(out, *line)) return;
-  absl::ConsumePrefix(out, "\r");
+  // node ends the line before the terminal does: "\r\r\n".
+  while (absl::ConsumePrefix(out, "\r")) {
+  }
   absl::ConsumePrefix(out, "\n");
 }
 
@@ -228,6 +228,15 @@ Repl::Repl(ReplDialect dialect, std::unique_ptr<Child> child)
 
 Repl::~Repl() = default;
 
+// The arguments of a process may hold the code of its dialect, which is of no
+// use in a message.
+std::string Repl::Program() const {
+  if (process_ == nullptr) return child_->DebugString();
+  return absl::StrCat(
+      dialect_.name.empty() ? process_->command().argv[0] : dialect_.name,
+      " (pid ", process_->pid(), ")");
+}
+
 Process& Repl::process() {
   CHECK(process_ != nullptr) << "the Repl's child is no Process";
   return *process_;
@@ -236,15 +245,20 @@ Process& Repl::process() {
 absl::Status Repl::Begin(absl::Time deadline) {
   absl::Status status = Type(dialect_.typed);
   if (status.ok() && !dialect_.setup.empty()) status = SendText(dialect_.setup);
+  // Our own programs write a ready line; other programs answer a statement.
+  const bool answers =
+      dialect_.prompt.empty() &&
+      (by_marks_ || !dialect_.setup.empty() || !dialect_.typed.empty());
+  if (status.ok() && answers) status = Send("");
+  if (IsRefusal(status)) {
+    return absl::Status(
+        status.code(),
+        absl::StrCat(Program(), " is not ready: ", status.message()));
+  }
   // The first completion belongs to no statement.
-  if (status.ok() && !dialect_.prompt.empty()) {
-    status = AwaitPrompt(deadline).status();
-  } else if (status.ok()) {
-    // Our own programs write a ready line; other programs answer a statement.
-    const bool tells =
-        !by_marks_ && dialect_.setup.empty() && dialect_.typed.empty();
-    if (!tells) status = Send("");
-    if (status.ok()) status = AwaitCompletion(deadline).status();
+  if (status.ok()) {
+    status = dialect_.prompt.empty() ? AwaitCompletion(deadline).status()
+                                     : AwaitPrompt(deadline).status();
   }
   if (status.ok()) status = DropOutput(deadline);
   if (status.ok()) return status;
@@ -257,9 +271,9 @@ absl::Status Repl::Begin(absl::Time deadline) {
       : dialect_.prompt.empty()           ? "it did not answer in time"
                                 : absl::StrCat("its prompt /", dialect_.prompt,
                                                "/ did not come in time");
-  return absl::Status(status.code(),
-                      absl::StrCat(Named(process_, *child_),
-                                   " is not ready: ", why, WrittenOrNothing()));
+  return absl::Status(
+      status.code(),
+      absl::StrCat(Program(), " is not ready: ", why, WrittenOrNothing()));
 }
 
 absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
@@ -282,47 +296,66 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   }
   if (absl::Status status = DropStale(deadline); !status.ok()) return status;
   const auto incomplete = [&](absl::string_view consequence) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Named(process_, *child_), ": ", Named(statement),
-                     " is not complete", consequence));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Program(), ": ", Named(statement), " is not complete", consequence));
   };
   absl::StatusOr<Completion> completion = Execute(statement, deadline);
-  if (completion.ok() && completion->incomplete) {
+  const bool refused = completion.ok() && !completion->refused.ok();
+  if (refused && completion->lines == 0) {
+    return NotSent(*completion, statement, "; the session goes on");
+  }
+  if (completion.ok() && (completion->incomplete || refused)) {
     stale_ = true;
     const std::string written = Written();
     const absl::Status left = unanswered_ ? Recover() : DropStale(deadline);
     const bool goes_on = left.ok() || IsGivenUp(left);
-    return incomplete(goes_on
-                          ? "; the session goes on"
-                          : absl::StrCat(", and the session is lost", written));
+    const std::string consequence =
+        goes_on ? "; the session goes on"
+                : absl::StrCat(", and the session is lost", written);
+    return refused ? NotSent(*completion, statement, consequence)
+                   : incomplete(consequence);
   }
   absl::StatusOr<Reply> reply =
       completion.ok() ? TakeReply(*std::move(completion), deadline)
                       : completion.status();
-  const bool declined = std::exchange(declined_, false);
+  const std::string no_answer = std::exchange(no_answer_, "");
   if (absl::IsCancelled(reply.status())) {
     return absl::CancelledError(absl::StrCat(
-        Named(process_, *child_), ": ", Named(statement),
+        Program(), ": ", Named(statement),
         " was not done when the wait was canceled", WrittenOrNothing(),
         "; the session goes on with the next statement"));
   }
-  if (absl::IsInvalidArgument(reply.status())) {
+  if (absl::IsInvalidArgument(reply.status()) && no_answer.empty()) {
     return incomplete("; the session goes on");
   }
-  if (!IsCutOff(reply.status()) && !declined) return reply;
+  if (!IsCutOff(reply.status()) && no_answer.empty()) return reply;
   const absl::Duration taken = std::min(
       timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
   return CutOff(
       reply.status().code(), statement,
-      absl::IsResourceExhausted(reply.status())
+      !no_answer.empty()
+          ? absl::StrCat(" waited for its stdin, and ", no_answer)
+      : absl::IsResourceExhausted(reply.status())
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
-      : declined
-          ? absl::StrCat(" waited for its stdin, and there was no answer to ",
-                         Shown(Question()))
           : absl::StrCat(" was not done after ", absl::FormatDuration(taken),
                          WaitsForStdin() ? "; it waited for its stdin" : ""),
       deadline);
+}
+
+absl::Status Repl::NotSent(const Completion& completion,
+                           absl::string_view statement,
+                           absl::string_view consequence) {
+  const size_t lines = completion.lines;
+  return absl::Status(
+      completion.refused.code(),
+      absl::StrCat(Program(), ": ",
+                   lines == 0 ? "nothing"
+                   : lines == 1
+                       ? "only the first line"
+                       : absl::StrCat("only the first ", lines, " lines"),
+                   " of ", Named(statement), lines > 1 ? " were" : " was",
+                   " sent: ", completion.refused.message(), consequence));
 }
 
 absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
@@ -335,7 +368,7 @@ absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
   return absl::Status(
       code,
       absl::StrCat(
-          Named(process_, *child_), ": ", Named(statement), happened,
+          Program(), ": ", Named(statement), happened,
           stopped ? "; the program was stopped by a signal" : "", written, "; ",
           recovered.ok() ? "it was interrupted, and the session goes on"
           : broken_.ok()
@@ -379,15 +412,21 @@ absl::Status Repl::AnswerIfAsked(int* asked, absl::Time deadline) {
   }
   if (++*asked < 2) return absl::OkStatus();
   *asked = 0;
-  const std::optional<std::string> answer = answer_question_(Question());
+  const std::string question = Question();
+  const std::optional<std::string> answer = answer_question_(question);
   if (!answer.has_value()) {
-    declined_ = true;
+    no_answer_ = absl::StrCat("there was no answer to ", Shown(question));
     return absl::AbortedError("no answer");
   }
   answered_out_ =
       taken_.size() + out_.buffer().size() + child_->out().Available();
   answered_err_ = child_->err().Available();
-  return child_->Write(*answer);
+  absl::Status status = child_->Write(*answer);
+  if (IsRefusal(status)) {
+    no_answer_ = absl::StrCat("the answer to ", Shown(question),
+                              " was refused: ", status.message());
+  }
+  return status;
 }
 
 std::string Repl::Written() {
@@ -421,6 +460,9 @@ absl::StatusOr<Repl::Completion> Repl::Execute(absl::string_view statement,
     completion = ExecuteLines(statement, deadline);
   } else if (absl::Status status = Send(statement); status.ok()) {
     completion = AwaitCompletion(deadline);
+  } else if (IsRefusal(status)) {
+    completion = Completion();
+    completion->refused = status;
   } else {
     completion = status;
   }
@@ -624,19 +666,32 @@ absl::StatusOr<Repl::Completion> Repl::ExecuteLines(absl::string_view statement,
   absl::ConsumeSuffix(&statement, "\n");
   std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
   Completion whole;
+  const char* newline = "";  // To come before further output.
   for (size_t i = 0; i < lines.size(); ++i) {
     const absl::string_view line = lines[i];
     if (dialect_.echoes) echo_ = std::string(line);
     answered_out_ = 0;
-    if (absl::Status status = child_->Write(absl::StrCat(line, "\n"));
-        !status.ok()) {
-      return status;
+    absl::Status status = child_->Write(absl::StrCat(line, "\n"));
+    if (IsRefusal(status)) {
+      whole.refused = status;
+      whole.lines = i;
+      return whole;
     }
+    if (!status.ok()) return status;
     absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
     if (!completion.ok()) return completion;
     absl::string_view answer = completion->out;
     ConsumeEcho(&answer, echo_);
-    absl::StrAppend(&whole.out, answer);
+    // A prompt that begins with a newline ends the line before it.
+    const bool ends_line = absl::StartsWith(completion->prompt, "\n") ||
+                           absl::StartsWith(completion->prompt, "\r\n");
+    if (ends_line && dialect_.command.pty.has_value()) {
+      absl::ConsumeSuffix(&answer, "\r");
+    }
+    if (!answer.empty()) {
+      absl::StrAppend(&whole.out, newline, answer);
+      newline = ends_line ? "\n" : "";
+    }
     whole.prompt = completion->prompt;
     unfinished_ = completion->incomplete;
     // An empty line ends a block in python, and is harmless elsewhere.
@@ -672,16 +727,22 @@ absl::StatusOr<Reply> Repl::TakeReply(Completion completion,
   } else if (absl::SimpleAtob(completion.status, &failed)) {
     reply.status = failed ? 1 : 0;
   }
-  // Other replies may contain such a message, too.
-  const Command& command = dialect_.command;
-  const bool in_out = reply.status.has_value() || command.pty.has_value() ||
-                      command.err.kind() == Stdio::Kind::kToStdout;
-  if (incomplete_ != nullptr && reply.status != 0 &&
-      (RE2::PartialMatch(reply.err, *incomplete_) ||
-       (in_out && RE2::PartialMatch(reply.out, *incomplete_)))) {
+  if (reply.status != 0 && IsIncompleteMessage(reply)) {
     return absl::InvalidArgumentError("the statement is not complete");
   }
   return reply;
+}
+
+// A complete statement may show such a message, but most write more than that.
+bool Repl::IsIncompleteMessage(const Reply& reply) const {
+  if (incomplete_ == nullptr) return false;
+  const Command& command = dialect_.command;
+  const bool in_out = reply.status.has_value() || command.pty.has_value() ||
+                      command.err.kind() == Stdio::Kind::kToStdout;
+  if (!reply.out.empty() && (!in_out || !reply.err.empty())) return false;
+  const absl::string_view written = reply.out.empty() ? reply.err : reply.out;
+  return RE2::FullMatch(absl::StripTrailingAsciiWhitespace(written),
+                        *incomplete_);
 }
 
 absl::Status Repl::DropStale(absl::Time deadline) {
@@ -810,9 +871,8 @@ absl::Status Repl::Recover(absl::Time deadline) {
   if (another) return status;
   Failed(status, "its interrupt").IgnoreError();
   if (broken_.ok()) {
-    broken_ = absl::FailedPreconditionError(
-        absl::StrCat(Named(process_, *child_),
-                     " did not answer an interrupt: the session is lost"));
+    broken_ = absl::FailedPreconditionError(absl::StrCat(
+        Program(), " did not answer an interrupt: the session is lost"));
   }
   return broken_;
 }
@@ -854,7 +914,7 @@ absl::Status Repl::AwaitAnswer(absl::Time deadline) {
 
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError(
-      absl::StrCat(Named(process_, *child_), ": the session has been closed"));
+      absl::StrCat(Program(), ": the session has been closed"));
   if (dialect_.channel) {
     // End-of-file on the channel ends the program, or makes it read stdin
     // again.
@@ -868,22 +928,21 @@ absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   // The message of the child quotes its output, with the marks.
   return absl::Status(
       status.status().code(),
-      absl::StrCat(Named(process_, *child_), " has not been ended: ",
+      absl::StrCat(Program(), " has not been ended: ",
                    absl::IsCancelled(status.status()) ? "the wait was canceled"
                                                       : "time is up"));
 }
 
 absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
-  if (IsGivenUp(why) || IsCutOff(why) || declined_) return why;
+  if (IsGivenUp(why) || IsCutOff(why) || !no_answer_.empty()) return why;
   // A program that reads its stdin again ends at end-of-file.
   if (HasLeft()) child_->CloseStdin().IgnoreError();
   // If the child has ended, that is the reason, regardless of `why`.
   const absl::StatusOr<ExitStatus> status =
       child_->WaitFor(dialect_.interrupt.patience);
   if (!status.ok()) {
-    broken_ = absl::FailedPreconditionError(
-        absl::StrCat(Named(process_, *child_), ": the session is lost at ",
-                     where, ": ", why.message()));
+    broken_ = absl::FailedPreconditionError(absl::StrCat(
+        Program(), ": the session is lost at ", where, ": ", why.message()));
     return absl::IsDeadlineExceeded(status.status()) ? broken_
                                                      : status.status();
   }
@@ -892,9 +951,8 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
       unanswered_ ? Written()
                   : absl::StrCat(child_->out().LastLines("stdout"),
                                  child_->err().LastLines("stderr"));
-  broken_ = absl::FailedPreconditionError(
-      absl::StrCat(Named(process_, *child_), " has ended at ", where, ": ",
-                   status->ToString(), said));
+  broken_ = absl::FailedPreconditionError(absl::StrCat(
+      Program(), " has ended at ", where, ": ", status->ToString(), said));
   return broken_;
 }
 

@@ -108,7 +108,16 @@ struct ReplInterrupt {
 //   {state}      the STATE of the completion line before, ":" at first
 //   {head}, {tail}  the halves of the mark
 struct ReplDialect {
+  // A wrapper (Command::Via) should exec the program, as `env` and `nice` do.
+  // If it waits for the program, as `timeout` and `unshare -f` do, an
+  // incomplete statement may not be recognized, and runs until its timeout. If
+  // the program then has another process group, as by `setsid -w`, interrupts
+  // do not arrive.
   Command command;
+
+  // The program in messages, if it is not command.argv[0]: that may be a shell
+  // that starts it.
+  std::string name;
 
   // The text sent for a statement: see above. Not for a prompt dialect.
   std::string statement;
@@ -122,7 +131,8 @@ struct ReplDialect {
   bool channel = false;
 
   // RE2 for the prompt, and for the prompt of a line that continues a
-  // statement. Both are matched at the end of the output.
+  // statement. Both are matched at the end of the output. If a prompt begins
+  // with a newline, as by "(?:^|\n)> $", Reply::out ends before it.
   std::string prompt;
   std::string continuation;
 
@@ -135,7 +145,11 @@ struct ReplDialect {
   // would change or interpret them. For a shell, NUL is always among them.
   std::string refused;
 
-  // RE2 for the program's message about an incomplete statement.
+  // RE2 for the program's message about an incomplete statement. An incomplete
+  // statement executes nothing: the message must be all that the program
+  // writes, on one stream and without the white space at its end, or else the
+  // statement counts as complete. A complete statement that fails and writes
+  // nothing but such a message counts as incomplete.
   std::string incomplete;
 
   // Texts written one after the other, as statements are, until the program
@@ -159,7 +173,12 @@ struct ReplDialect {
 //   // reply->out == "1267650600228229401496703205376\n"
 //
 // A reply may have up to ReplDialect::reply_limit bytes, may end without a
-// newline, and may contain any bytes, even a prompt.
+// newline, and may contain any bytes. But for a prompt dialect the reply ends
+// as soon as the output so far ends with the prompt: choose a prompt that no
+// statement prints.
+//
+// Output that arrives between two statements, such as that of a background job,
+// is the start of the next reply; a prompt dialect drops it.
 //
 // A statement may ask a question, which a function answers:
 //
@@ -234,6 +253,11 @@ class Repl {
   // likewise, for a reply longer than its limit. kInvalidArgument for an
   // incomplete statement (a `def` without its end): the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
+  // kInvalidArgument and kResourceExhausted as Process::Write, for a text that
+  // the stdin of the program does not take: nothing was sent, and the session
+  // goes on. The error of a later line of a prompt dialect gives the number of
+  // lines that were sent; if they are not complete, they are interrupted. For
+  // an answer to a question, the statement is interrupted.
   // kAborted, with the question, when set_on_question's function has no answer:
   // the statement is interrupted, as after its time.
   // kFailedPrecondition when the program has ended. kCancelled by a
@@ -257,6 +281,9 @@ class Repl {
     std::string status;  // As the program wrote it.
     std::string out;     // Of a mark or prompt dialect: the output before it.
     std::string prompt;
+    // Why stdin did not take the statement, or the rest of it after `lines`.
+    absl::Status refused;
+    size_t lines = 0;
   };
 
   Repl(ReplDialect dialect, std::unique_ptr<Child> child);
@@ -291,7 +318,12 @@ class Repl {
   // stopped reading it, for example at a ".exit".
   bool HasLeft();
   absl::StatusOr<Reply> TakeReply(Completion completion, absl::Time deadline);
+  bool IsIncompleteMessage(const Reply& reply) const;
 
+  // The error for a statement that stdin refused.
+  absl::Status NotSent(const Completion& completion,
+                       absl::string_view statement,
+                       absl::string_view consequence);
   // Ends a statement early. Returns an error with `code` that names the reason,
   // `happened`, and whether the session goes on.
   absl::Status CutOff(absl::StatusCode code, absl::string_view statement,
@@ -320,6 +352,8 @@ class Repl {
   void DropUnread();
   absl::Status DropStale(absl::Time deadline);
 
+  // For messages: "bc (pid 4711)".
+  std::string Program() const;
   // For messages: the unread output, quoted.
   std::string Written();
   std::string WrittenOrNothing();
@@ -350,7 +384,7 @@ class Repl {
   bool unfinished_ = false;  // That statement is not complete.
   int interrupts_ = 0;       // Of that statement; the program took them.
   absl::Time sent_;          // When that statement was sent.
-  bool declined_ = false;    // The last question had no answer.
+  std::string no_answer_;    // Why the last question has no answer, or empty.
   bool drops_ = false;       // The output is dropped, not kept for a reply.
   bool stale_ = false;       // Output of an earlier statement is to be dropped.
   absl::Status broken_;      // Why the session cannot go on.

@@ -50,10 +50,11 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
   dialect.setup = std::string(setup);
   dialect.statement = std::string(statement);
   dialect.refused = std::string(kNul);
-  // The messages of dash, and of bash as sh.
+  // The messages of dash and busybox, and of bash as sh, which may have two.
   dialect.incomplete =
-      "eval: .*(?:end of file unexpected|Unterminated quoted string|"
-      "unexpected end of file|unexpected EOF)";
+      "(?i)(?:(?:^|\n).*: eval: .*(?:end of file unexpected|"
+      "unterminated quoted string|EOF in backquote substitution|"
+      "missing '[)}]+'|unexpected end of file|unexpected EOF).*)+";
   return dialect;
 }
 
@@ -123,8 +124,10 @@ ReplDialect GuileDialect() {
 }
 
 ReplDialect OcamlDialect() {
-  return ByLength(InOwnGroup(
+  ReplDialect dialect = ByLength(InOwnGroup(
       FromFile("ocaml -noprompt -no-version -init", internal::kOcamlProgram)));
+  dialect.name = "ocaml";
+  return dialect;
 }
 
 ReplDialect ShDialect() {
@@ -152,7 +155,6 @@ ReplDialect Sqlite3Dialect(const std::string& database) {
   dialect.channel = true;
   dialect.statement =
       "{statement}\n;\n.output /dev/fd/9\n.print {id} done\n.output\n";
-  dialect.incomplete = "Parse error near line \\d+: incomplete input";
   dialect.refused = std::string(kNul);
   dialect.interrupt.text = "\n.read /dev/fd/8\n";
   // sqlite3 3.40 ends at the third signal of a row, and 3.46 at the second.
@@ -224,6 +226,7 @@ ReplDialect RubyDialect() {
 ReplDialect TclDialect() {
   ReplDialect dialect =
       ByLength(InOwnGroup(FromFile("tclsh", internal::kTclProgram)));
+  dialect.name = "tclsh";
   dialect.interrupt.signal = 0;  // It would end it.
   dialect.interrupt.answer = "\n";
   return dialect;
@@ -250,9 +253,10 @@ ReplDialect FishDialect() {
   dialect.channel = true;
   dialect.statement = std::string(internal::kFishStatement);
   dialect.refused = std::string(kNul);
+  // With the line of the statement and a mark below it.
   dialect.incomplete =
       "fish: (?:Missing end to balance|Unexpected end of string|"
-      "Expected .*, but found end of the input)";
+      "Expected .*, but found end of the input).*(?:\n.*\n *\\^~*\\^?)?";
   return dialect;
 }
 

@@ -51,9 +51,8 @@ namespace asyncproc {
 // TclDialect       tclsh. An interrupt would end tclsh: a statement that times
 //                  out ends the session, unless it reads stdin.
 // GdbDialect       gdb, through its Python.
-// Sqlite3Dialect   sqlite3. A missing ";" at the end is added. An incomplete
-//                  statement is detected by its error, "incomplete input".
-//                  "near line" in messages counts the lines of the session.
+// Sqlite3Dialect   sqlite3. A missing ";" at the end is added. "near line" in
+//                  messages counts the lines of the session.
 // PsqlDialect      psql, PostgreSQL's, which connects according to `arguments`
 //                  and the environment. Rows alone, their columns with |
 //                  between; \pset changes that. A missing ";" at the end is

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/output_stream.h"
+#include "asyncproc/plain_terminal.h"
 #include "asyncproc/process.h"
 #include "asyncproc/repl_dialects.h"
 #include "asyncproc/with_timeout.h"
@@ -556,6 +558,43 @@ TEST(TclTest, HidesItsProgramFromStatements) {
             "    while executing\n\"set nothing\"\n");
 }
 
+// A complete statement may show the message about incomplete ones.
+TEST(IncompleteTest, HasWrittenNothingButTheMessage) {
+  const std::string script = testing::TempDir() + "/incomplete.sql";
+  std::ofstream(script) << "select 41;\nselect 42;\nselect (";
+  const std::string incomplete = testing::TempDir() + "/whole_incomplete.sql";
+  std::ofstream(incomplete) << "select (";
+  struct {
+    ReplDialect dialect;
+    std::string statement;
+    std::string out;
+    std::string err;  // A part of it.
+  } const cases[] = {
+      {FishDialect(), "echo keep; fish -c begin; false", "keep\n",
+       "Missing end"},
+      {FishDialect(), "echo keep >&2; fish -c begin; false", "", "Missing end"},
+      {FishDialect(), "fish -c begin; echo keep >&2; false", "", "keep"},
+      {FishDialect(), "echo keep; echo 'fish: Missing end to balance'; false",
+       "keep\nfish: Missing end to balance\n", ""},
+      {FishDialect(), "echo 'fish: Missing end to balance'; echo keep; false",
+       "fish: Missing end to balance\nkeep\n", ""},
+      {ShDialect(), "echo keep; sh -c 'eval if'", "keep\n",
+       "end of file unexpected"},
+      {ShDialect(), "sh -c 'eval if'; echo keep >&2; false", "", "keep"},
+      {Sqlite3Dialect(), ".read " + script, "41\n42\n", "incomplete input"},
+      {Sqlite3Dialect(), ".read " + incomplete, "", "incomplete input"},
+  };
+  for (const auto& each : cases) {
+    auto started = Repl::Start(each.dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    Repl& repl = **started;
+    const Reply reply = MustEval(repl, each.statement);
+    EXPECT_EQ(reply.out, each.out) << each.statement;
+    EXPECT_THAT(reply.err, HasSubstr(each.err)) << each.statement;
+  }
+}
+
 // Statements that a program considers incomplete, and complete statements that
 // look incomplete.
 TEST(IncompleteTest, DiffersFromACompleteStatement) {
@@ -575,7 +614,12 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'", "echo eval: end of file unexpected"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
-        "cat <<E", "cat <<E\n1\n"}},
+        "cat <<E", "cat <<E\n1\n", "echo `abc", "echo ${x", "echo $((1"}},
+      {FishDialect(),
+       {"begin; end", "echo 'fish: Missing end to balance this begin'"},
+       {"begin", "if true", "echo \"abc", "echo (", "function f", "switch x",
+        "for i in 1 2", "echo {a", "a |", "a &&", "echo a[", "echo \\", "and",
+        "for i", "begin; echo >", "echo 1\nbegin\n  echo 2"}},
       {BashDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",
@@ -771,6 +815,53 @@ TEST(ReplTest, UsesThePromptWithoutAStatementTemplate) {
   EXPECT_EQ(MustEval(*python, "1+1").out, "2\n");
 }
 
+// The terminal's line ends are no part of the output, nor is the echo.
+TEST(ReplTest, GivesTheOutputOfATerminalAlone) {
+  struct {
+    Command command;
+    std::string prompt;
+    const char* statement;
+    const char* out;
+  } const cases[] = {
+      // node repeats "6*7\r\r\n".
+      {Command({"node", "-i"}), "> $", "6*7", "42\n"},
+      {Command({"lua", "-i"}), "(?:^|\n)> $", "print(42)", "42"},
+      {Command({"lua", "-i"}), "(?:^|\n)> $", "x = 42", ""},
+      {Command({"lua", "-i"}), "(?:^|\n)> $", "print(41)\nx = 1\nprint(42)",
+       "41\n42"},
+      {Command({"R", "--vanilla", "-q"}), "(?:^|\n)> $", "6*7", "[1] 42"},
+      {Command({"R", "--vanilla", "-q"}), "(?:^|\n)> $", "cat('a\\n\\nb\\n')",
+       "a\n\nb"},
+  };
+  for (const auto& each : cases) {
+    ReplDialect dialect;
+    dialect.command = OnPlainTerminal(each.command);
+    dialect.prompt = each.prompt;
+    dialect.echoes = true;
+    auto started = Repl::Start(dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    EXPECT_EQ(MustEval(**started, each.statement).out, each.out)
+        << each.command.argv[0] << ": " << each.statement;
+  }
+}
+
+TEST(ReplTest, CallsAProgramByItsNameInErrors) {
+  for (const auto& [dialect, name] :
+       std::vector<std::pair<ReplDialect, std::string>>{
+           {TclDialect(), "tclsh"}, {OcamlDialect(), "ocaml"}}) {
+    auto started = Repl::Start(dialect);
+    // sh reports a program that is not installed.
+    if (!started.ok()) continue;
+    Repl& repl = **started;
+    EXPECT_THAT(repl.process().Signal(SIGKILL), IsOk());
+
+    EXPECT_THAT(repl.Eval("1", kNeverReached).status().message(),
+                testing::StartsWith(absl::StrCat(
+                    name, " (pid ", repl.process().pid(), ") has ended")));
+  }
+}
+
 TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
   ReplDialect dialect;
   dialect.command = Command::Shell("printf '> '; exit 3");
@@ -833,6 +924,111 @@ TEST(ReplTest, FailsToStartWithTheOutputOfTheProgram) {
 TEST(ReplTest, RefusesADialectThatCannotTellTheEndOfAReply) {
   EXPECT_THAT(Repl::Start(ReplDialect{Command({"cat"})}),
               HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+// ---- Text that stdin refuses
+
+// dash on a terminal, whose lines have at most 4,095 bytes.
+ReplDialect PromptedDash() {
+  ReplDialect dialect;
+  dialect.command = OnPlainTerminal(Command({"dash", "-i"}));
+  dialect.command.env.Set("PS1", "drdy> ").Set("PS2", "dmore> ");
+  dialect.prompt = "drdy> ";
+  dialect.continuation = "dmore> ";
+  return dialect;
+}
+
+std::string TooLongForATerminal() { return std::string(5000, '1'); }
+
+// Evaluates `statement`, which is refused, and then `next`, which prints 42.
+std::string RefusalOf(Repl& repl, absl::string_view statement,
+                      absl::StatusCode code, absl::string_view next) {
+  const absl::Status refused = repl.Eval(statement, kNeverReached).status();
+  EXPECT_THAT(refused, HasCode(code));
+  EXPECT_THAT(refused.message(), HasSubstr("the session goes on"));
+  EXPECT_EQ(MustEval(repl, next).out, "42\n");
+  return std::string(refused.message());
+}
+
+TEST(RefusedTextTest, LeavesASessionWithPromptsAsItWas) {
+  auto dash = MustStart(PromptedDash());
+  MustEval(*dash, "x=42");
+
+  EXPECT_THAT(
+      RefusalOf(*dash, "echo " + TooLongForATerminal(),
+                absl::StatusCode::kInvalidArgument, "echo $x"),
+      testing::AllOf(HasSubstr(": nothing of \"echo 111"),
+                     HasSubstr(" was sent: "), HasSubstr("4095 bytes")));
+}
+
+TEST(RefusedTextTest, LeavesASessionWithMarksAsItWas) {
+  ReplDialect dialect;
+  dialect.command = OnPlainTerminal(Command({"dc"}));
+  dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
+  auto dc = MustStart(dialect);
+
+  EXPECT_THAT(RefusalOf(*dc, TooLongForATerminal(),
+                        absl::StatusCode::kInvalidArgument, "6 7*p"),
+              HasSubstr(": nothing of \"111"));
+}
+
+TEST(RefusedTextTest, MayBeALaterLineOfAStatement) {
+  auto dash = MustStart(PromptedDash());
+
+  EXPECT_THAT(RefusalOf(*dash, "x=41\nx=42\necho " + TooLongForATerminal(),
+                        absl::StatusCode::kInvalidArgument, "echo $x"),
+              HasSubstr(": only the first 2 lines of \"x=41"));
+}
+
+TEST(RefusedTextTest, MayBeInTheMiddleOfAnIncompleteStatement) {
+  auto dash = MustStart(PromptedDash());
+
+  EXPECT_THAT(RefusalOf(*dash, "{\necho " + TooLongForATerminal() + "\n}",
+                        absl::StatusCode::kInvalidArgument, "echo 42"),
+              HasSubstr(": only the first line of \"{"));
+}
+
+TEST(RefusedTextTest, MayExceedTheLimitOfTheInput) {
+  ReplDialect dialect;
+  dialect.command = Command({"dc"});
+  dialect.command.input_limit = 200;
+  dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
+  auto dc = MustStart(dialect);
+
+  EXPECT_THAT(
+      RefusalOf(*dc, TooLongForATerminal(),
+                absl::StatusCode::kResourceExhausted, "6 7*p"),
+      testing::AllOf(HasSubstr(": nothing of \"111"), HasSubstr("input_limit"),
+                     Not(HasSubstr("wrote more"))));
+}
+
+TEST(RefusedTextTest, MayBeAnAnswer) {
+  ReplDialect dialect = BashDialect();
+  dialect.command.in = Stdio::Pipe();
+  dialect.command.input_limit = 200;
+  auto bash = MustStart(dialect);
+  bash->set_on_question(
+      [](absl::string_view) { return TooLongForATerminal(); });
+
+  EXPECT_THAT(
+      RefusalOf(*bash, "printf 'n? '; read x",
+                absl::StatusCode::kResourceExhausted, "echo 42"),
+      testing::AllOf(HasSubstr("the answer to \"n? \" was refused"),
+                     HasSubstr("input_limit"), Not(HasSubstr("wrote more"))));
+}
+
+TEST(RefusedTextTest, IsTheReasonWhyAProgramIsNotReady) {
+  ReplDialect dialect;
+  dialect.command = Command({"dc"});
+  dialect.command.input_limit = 20;
+  dialect.statement = "{statement}\n[{head}]n\n[{tail}]p s_\n";
+
+  const absl::Status status = Repl::Start(dialect).status();
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(status.message(), testing::AllOf(HasSubstr("is not ready"),
+                                               HasSubstr("input_limit"),
+                                               Not(HasSubstr("wrote too"))));
 }
 
 // ---- Questions
