@@ -50,10 +50,10 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
   dialect.setup = std::string(setup);
   dialect.statement = std::string(statement);
   dialect.refused = std::string(kNul);
-  // The messages of dash, and of bash as sh.
+  // The messages of dash and busybox; bash tells it by the channel.
   dialect.incomplete =
-      "eval: .*(?:end of file unexpected|Unterminated quoted string|"
-      "unexpected end of file|unexpected EOF)";
+      "(?i)eval: .*(?:end of file unexpected|unterminated quoted string|"
+      "unexpected end of file)";
   return dialect;
 }
 
@@ -128,8 +128,13 @@ ReplDialect OcamlDialect() {
 }
 
 ReplDialect ShDialect() {
-  return Shell({"sh", "-c", ". /dev/fd/8", "sh"}, internal::kShSetup,
-               internal::kShStatement);
+  ReplDialect dialect =
+      Shell({"sh", "-c", std::string(internal::kShStart), "sh"},
+            internal::kShSetup, internal::kShStatement);
+  for (const char* shell : {"BASH", "KSH", "POSH", "YASH", "ZSH"}) {
+    dialect.command.env.Unset(absl::StrCat(shell, "_VERSION"));
+  }
+  return dialect;
 }
 
 ReplDialect BashDialect() {

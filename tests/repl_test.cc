@@ -41,6 +41,14 @@ Reply MustEval(Repl& repl, absl::string_view statement) {
   return reply.ok() ? *reply : Reply();
 }
 
+ReplDialect ShAs(const char* executable) {
+  ReplDialect dialect = ShDialect();
+  dialect.command.executable = executable;
+  return dialect;
+}
+
+ReplDialect BashAsSh() { return ShAs("/bin/bash"); }
+
 // Statements for each dialect, in its own language.
 struct Case {
   const char* name;
@@ -318,7 +326,7 @@ TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
 
 // REPL-08
 TEST(ShTest, ReportsTheStatusAndIsNotFooledByItsInput) {
-  for (const ReplDialect& dialect : {ShDialect(), BashDialect()}) {
+  for (const ReplDialect& dialect : {ShDialect(), BashAsSh(), BashDialect()}) {
     auto sh = MustStart(dialect);
 
     EXPECT_EQ(MustEval(*sh, "(exit 7)").status, 7);
@@ -337,9 +345,18 @@ TEST(ShTest, ReportsTheStatusAndIsNotFooledByItsInput) {
   }
 }
 
+TEST(ShTest, FailsToStartWithAShellThatDoesNotServe) {
+  const auto sh = Repl::Start(ShAs("/bin/zsh"));
+
+  if (absl::IsNotFound(sh.status())) GTEST_SKIP() << "zsh is not installed";
+  EXPECT_THAT(sh, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(sh.status().message(),
+              HasSubstr("ShDialect needs dash, bash or busybox as sh"));
+}
+
 TEST(ShTest, IsNamedAsWithoutARepl) {
   for (const ReplDialect& dialect :
-       {ShDialect(), BashDialect(), ZshDialect()}) {
+       {ShDialect(), BashAsSh(), BashDialect(), ZshDialect()}) {
     auto sh = MustStart(dialect);
 
     EXPECT_EQ(MustEval(*sh, "echo $0").out, dialect.command.argv[0] + "\n");
@@ -574,6 +591,15 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
       {ShDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'", "echo eval: end of file unexpected"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n"}},
+      {BashAsSh(),
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
+        "echo $((1<<2)) '<<E'"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n"}},
+      {ShAs("/bin/busybox"),
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
         "cat <<E", "cat <<E\n1\n"}},
       {BashDialect(),

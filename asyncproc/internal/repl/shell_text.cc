@@ -8,15 +8,40 @@ namespace asyncproc::internal {
 // An interrupt between two statements does nothing. During a statement,
 // descriptor 9 is closed: the failed redirection of a special built-in ends the
 // surrounding `command eval`, with all loops and functions.
-const absl::string_view kShSetup = R"sh(trap '{ : >&9; } 2>/dev/null' INT
+//
+// bash reads a file that it sources to its end, before it executes anything: it
+// is started again with the channel as its script. /proc has its path, which
+// may have another name than sh.
+const absl::string_view kShStart = R"sh(
+case $BASH_VERSION/$KSH_VERSION$POSH_VERSION$YASH_VERSION$ZSH_VERSION in
+  /) . /dev/fd/8;;
+  */) exec -a sh "/proc/$$/exe" /dev/fd/8;;
+  *) echo 'ShDialect needs dash, bash or busybox as sh' >&2; exit 2;;
+esac)sh";
+
+// For bash, the trap is that of kBashSetup.
+const absl::string_view kShSetup = R"sh(if command test "$BASH_VERSION"; then
+  BASH_ARGV0=sh
+  trap '{ \builtin : >&9; } 2>/dev/null || { asyncproc_heads=0; \shopt -s extdebug; \trap "{ if { \builtin : >&9; }; then \shopt -u extdebug; \trap - DEBUG; \unset asyncproc_heads; else
+case \$BASH_COMMAND in for\ *|select\ *|\(\(*) ((++asyncproc_heads > 100));; esac && \break 0 && ! \:; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
+else
+  trap '{ : >&9; } 2>/dev/null' INT
+fi
 )sh";
 
 // A here-document takes the end of the text for its own. One that lacks its end
-// also takes the end of a function.
-const absl::string_view kShStatement = R"sh(if case {quoted} in
+// also takes the end of a function. bash crashes at an incomplete `$(`, so
+// there each statement is tested before.
+const absl::string_view kShStatement =
+    R"sh(if { case ${BASH_VERSION:+bash}:{quoted} in
+    bash:*) ! (eval {quoted_function}) &&
+      case $(command printf %s {quoted} | "/proc/$$/exe" -n 2>&1) in
+        *'unexpected EOF'* | *'unexpected end'* | *'delimited by end'*) ;;
+        *) false;;
+      esac;;
     *'<<'*) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
     *) false;;
-  esac 2>/dev/null 8<&- 9>&-
+  esac; } >/dev/null 2>&1 8<&- 9>&-
 then
   command printf '{id} incomplete\n' >&9
 else
