@@ -397,6 +397,29 @@ TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
   }
 }
 
+TEST(BashTest, KeepsTheDescriptorsThatAStatementOpens) {
+  const TemporaryDirectory directory;
+  auto bash = MustStart(BashDialect());
+
+  MustEval(*bash, absl::StrCat("cd ", directory.path(),
+                               "; exec 8>eight 9>nine; flock -n 9"));
+  MustEval(*bash, "echo a >&8; echo b >&9");
+
+  EXPECT_EQ(MustEval(*bash, "cat eight nine").out, "a\nb\n");
+  EXPECT_EQ(MustEval(*bash, "flock -n nine true").status, 1);
+  EXPECT_EQ(MustEval(*bash, "exec 8>&- 9>&-; flock -n nine true").status, 0);
+}
+
+TEST(BashTest, GoesOnInPosixMode) {
+  auto bash = MustStart(BashDialect());
+  MustEval(*bash, "set -o posix");
+
+  EXPECT_THAT(bash->Eval("while :; do :; done", kShort).status(),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_EQ(MustEval(*bash, "echo on").out, "on\n");
+}
+
 TEST(BashTest, EvaluatesTextThatEndsWithABackslash) {
   auto bash = MustStart(BashDialect());
 

@@ -57,17 +57,23 @@ fi
 //
 // bash continues after a failed redirection. So an interrupt during a statement
 // sets a DEBUG trap that skips all further commands, and leaves the loops that
-// they are in, until the statement has ended and descriptor 9 is open again.
+// they are in, until the statement has ended and descriptor 254 is open again.
 // (`break 0` leaves all loops and fails; outside a loop it succeeds.) The trap
 // also runs for the head of a `for` or `select`, and for each expression of a
 // `for ((`. There, the skipped head ends the loop without the break, which then
 // skips all commands of the session. So the first 100 heads and expressions are
 // skipped without a break: a `while ((1))` needs the break.
 // Aliases work as at a prompt; a backslash keeps a word from being an alias.
+// In posix mode, a failed redirection of a special built-in ends bash: so it is
+// one of `builtin`.
+//
+// Statements may open 8 and 9: the channel moves to a number that scripts
+// hardly use. 255 is bash's own, and 200 common for locks.
 const absl::string_view kBashSetup = R"sh(BASH_ARGV0=bash
 shopt -s expand_aliases
-trap '{ : >&9; } 2>/dev/null || { asyncproc_heads=0; \shopt -s extdebug; \trap "{ if { : >&9; }; then \shopt -u extdebug; \trap - DEBUG; \unset asyncproc_heads; else
+trap '{ \builtin : >&254; } 2>/dev/null || { asyncproc_heads=0; \shopt -s extdebug; \trap "{ if { \builtin : >&254; }; then \shopt -u extdebug; \trap - DEBUG; \unset asyncproc_heads; else
 case \$BASH_COMMAND in for\ *|select\ *|\(\(*) ((++asyncproc_heads > 100));; esac && \break 0 && ! \:; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
+exec 254>&9 8<&- 9>&-
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
@@ -80,15 +86,15 @@ case \$BASH_COMMAND in for\ *|select\ *|\(\(*) ((++asyncproc_heads > 100));; esa
 const absl::string_view kBashStatement =
     R"sh(if (eval {quoted_function}) 2>/dev/null; then
   {state}
-  \command eval {quoted_capture} 8<&- 9>&-
-elif asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 8<&- 9>&-); [[ $? == 130 ]]; then
+  \command eval {quoted_capture} 254>&-
+elif asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 254>&-); [[ $? == 130 ]]; then
   asyncproc=(130 "" 130)
 elif [[ $asyncproc =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; then
   asyncproc=incomplete
 else
   \builtin unset asyncproc
   {state}
-  \command eval {quoted} 8<&- 9>&-
+  \command eval {quoted} 254>&-
   asyncproc=("$?" "$_" "${PIPESTATUS[@]}")
 fi
 {
@@ -118,7 +124,7 @@ fi
   fi
   \builtin unset asyncproc
   \builtin echo
-} >&9
+} >&254
 )sh";
 
 // An error or an interrupt ends the statement, and the `always` block lets the
