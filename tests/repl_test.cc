@@ -313,6 +313,42 @@ TEST(NodeTest, TakesQuotesAndBackslashes) {
   EXPECT_EQ(MustEval(*node, "console.log(\"'\\\\\\t'\")").out, "'\\\t'\n");
 }
 
+TEST(NodeTest, PrintsErrorsWithoutItsOwnFrames) {
+  auto node = MustStart(NodeDialect());
+
+  EXPECT_EQ(MustEval(*node, "({e: new Error('x'), b: 2})").out,
+            "{\n  e: Error: x\n      at REPL:1:6,\n  b: 2\n}\n");
+  EXPECT_EQ(MustEval(*node, "new Error('a', {cause: new Error('b')})").out,
+            "Error: a\n    at REPL:1:1 {\n  [cause]: Error: b\n"
+            "      at REPL:1:24\n}\n");
+  EXPECT_EQ(MustEval(*node, "new AggregateError([new Error('p')], 'm')").out,
+            "AggregateError: m\n    at REPL:1:1 {\n  [errors]: [\n"
+            "    Error: p\n        at REPL:1:21\n  ]\n}\n");
+  EXPECT_EQ(MustEval(*node, "console.log(new Error('x').stack)").out,
+            "Error: x\n    at REPL:1:13\n");
+  EXPECT_THAT(MustEval(*node, "require('fs').readFileSync('/nope')").err,
+              testing::AllOf(HasSubstr("    at REPL:1:15 {\n  errno: -2,\n"),
+                             Not(HasSubstr("[eval]"))));
+  EXPECT_THAT(MustEval(*node, "require('fs').readFileSync({})").err,
+              HasSubstr("\nTypeError [ERR_INVALID_ARG_TYPE]: The "));
+}
+
+TEST(NodeTest, ImportsModules) {
+  auto node = MustStart(NodeDialect());
+
+  const Reply reply = MustEval(
+      *node, "var fs; import('fs').then(module => { fs = module; }); 1");
+
+  EXPECT_EQ(reply.out, "1\n");
+  EXPECT_EQ(reply.err, "");
+  // The promise is fulfilled at some time after the reply.
+  while (MustEval(*node, "typeof fs").out == "'undefined'\n") {
+  }
+  const Reply used = MustEval(*node, "typeof fs.readFileSync");
+  EXPECT_EQ(used.out, "'function'\n");
+  EXPECT_EQ(used.err, "");
+}
+
 TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
   auto sqlite = MustStart(Sqlite3Dialect());
 
