@@ -193,7 +193,9 @@ ReplDialect LuaDialect() {
   command.argv.insert(command.argv.end(), 1000, "-easyncproc()");
   // A script, after which arguments are no options of lua.
   command.argv.push_back("/dev/null");
-  command.env.Unset("LUA_INIT").Unset("LUA_INIT_5_3").Unset("LUA_INIT_5_4");
+  for (const char* version : {"", "_5_2", "_5_3", "_5_4", "_5_5"}) {
+    command.env.Unset(absl::StrCat("LUA_INIT", version));
+  }
   return ByLength(std::move(command));
 }
 

@@ -349,6 +349,31 @@ TEST(NodeTest, ImportsModules) {
   EXPECT_EQ(used.err, "");
 }
 
+TEST(LuaTest, ServesEachVersionFromFiveOneOn) {
+  for (const char* version : {"lua5.1", "lua5.3", "lua5.4", "luajit"}) {
+    SCOPED_TRACE(version);
+    ReplDialect dialect = LuaDialect();
+    dialect.command.argv[0] = version;
+    auto started = Repl::Start(dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    Repl& lua = **started;
+
+    EXPECT_EQ(MustEval(lua, "1+1, nil").out, "2\tnil\n");
+    EXPECT_THAT(lua.Eval("f = function()", kNeverReached),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_EQ(MustEval(lua, "local t; t.x = 1").status, 1);
+    // LuaJIT's compiled loops take no interrupt.
+    if (absl::StrContains(version, "jit")) MustEval(lua, "jit.off()");
+    for (int i = 0; i < 3; ++i) {
+      const auto late = lua.Eval("while true do end", kShort);
+      EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+      EXPECT_EQ(MustEval(lua, "1+1").out, "2\n");
+    }
+    EXPECT_THAT(lua.Close(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+  }
+}
+
 TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
   auto sqlite = MustStart(Sqlite3Dialect());
 
