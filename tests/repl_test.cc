@@ -415,6 +415,26 @@ TEST(ShTest, FailsToStartWithAShellThatDoesNotServe) {
               HasSubstr("ShDialect needs dash, bash or busybox as sh"));
 }
 
+TEST(ShTest, TracesOnlyTheEvalOfItsOwnCommands) {
+  for (const auto& [dialect, name] :
+       {std::pair(ShDialect(), "sh"), std::pair(BashAsSh(), "bash as sh"),
+        std::pair(BashDialect(), "bash"), std::pair(ZshDialect(), "zsh")}) {
+    SCOPED_TRACE(name);
+    auto sh = MustStart(dialect);
+
+    EXPECT_THAT(MustEval(*sh, "set -x; echo one").err,
+                testing::MatchesRegex("[^ ]* echo one\n"));
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_THAT(
+          MustEval(*sh, "echo two").err,
+          testing::MatchesRegex(
+              "[^ ]* (command )?eval [^|]*echo two[^|]*\n[^ ]* echo two\n"));
+    }
+    EXPECT_EQ(MustEval(*sh, "set +x; (exit 3)").status, 3);
+    EXPECT_EQ(MustEval(*sh, "echo $?").out, "3\n");
+  }
+}
+
 TEST(ShTest, IsNamedAsWithoutARepl) {
   for (const ReplDialect& dialect :
        {ShDialect(), BashAsSh(), BashDialect(), ZshDialect()}) {

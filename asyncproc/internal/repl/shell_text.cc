@@ -4,6 +4,9 @@ namespace asyncproc::internal {
 
 // A shell reads its script from the channel, so no part of the script needs a
 // name. The redirections of `eval` hide the channel from the user's code.
+//
+// All but that `eval` is in blocks whose stdout and stderr are /dev/null: they
+// hide what `set -x` and a DEBUG trap write about the dialect's own commands.
 
 // An interrupt between two statements does nothing. During a statement,
 // descriptor 9 is closed: the failed redirection of a special built-in ends the
@@ -45,9 +48,9 @@ const absl::string_view kShStatement =
 then
   command printf '{id} incomplete\n' >&9
 else
-  command test {status} = 0 || (exit {status})
+  { command test {status} = 0 || (exit {status}); } 2>/dev/null
   command eval {quoted} 8<&- 9>&-
-  command printf '{id} done %d\n' "$?" >&9
+  { command printf '{id} done %d\n' "$?" >&9; } 2>/dev/null
 fi
 )sh";
 
@@ -84,47 +87,49 @@ exec 254>&9 8<&- 9>&-
 // previous completion line: it is commands with the same $?, $_ and PIPESTATUS,
 // which neither end the shell by `set -e` nor run the trap of ERR.
 const absl::string_view kBashStatement =
-    R"sh(if (eval {quoted_function}) 2>/dev/null; then
-  {state}
+    R"sh(if (eval {quoted_function}) >/dev/null 2>&1; then
+  { {state}
+  } >/dev/null 2>&1
   \command eval {quoted_capture} 254>&-
-elif asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 254>&-); [[ $? == 130 ]]; then
-  asyncproc=(130 "" 130)
-elif [[ $asyncproc =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; then
-  asyncproc=incomplete
+elif { asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
+  { asyncproc=(130 "" 130); } >/dev/null 2>&1
+elif { [[ $asyncproc =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; } >/dev/null 2>&1; then
+  { asyncproc=incomplete; } >/dev/null 2>&1
 else
-  \builtin unset asyncproc
+  { \builtin unset asyncproc
   {state}
+  } >/dev/null 2>&1
   \command eval {quoted} 254>&-
-  asyncproc=("$?" "$_" "${PIPESTATUS[@]}")
+  { asyncproc=("$?" "$_" "${PIPESTATUS[@]}"); } >/dev/null 2>&1
 fi
 {
   if [[ ${asyncproc-} == incomplete ]]; then
-    \builtin printf '{id} incomplete'
+    \builtin printf '{id} incomplete' >&254
   else
     [[ ${asyncproc+x} ]] || asyncproc=(130 "" 130)
-    \builtin printf '{id} done %d : %q' "${asyncproc[@]:0:2}"
+    \builtin printf '{id} done %d : %q' "${asyncproc[@]:0:2}" >&254
     if [[ ${asyncproc[0]} != 0 || ${asyncproc[*]:2} != 0 ]]; then
       \builtin printf -v 'asyncproc[1]' '| (exit %d) ' "${asyncproc[@]:2}"
       if [[ ${asyncproc[*]: -1} != 0 || -o pipefail && ${asyncproc[*]:2} == *[1-9]* ]]; then
         if [[ ${asyncproc[0]} == 0 ]]; then
-          \builtin printf '; if %s; then :; fi' "${asyncproc[1]:2}"
+          \builtin printf '; if %s; then :; fi' "${asyncproc[1]:2}" >&254
         elif [[ ${asyncproc[0]} == "${asyncproc[*]: -1}" || -o pipefail ]]; then
-          \builtin printf '; %s && :' "${asyncproc[1]:2}"
+          \builtin printf '; %s && :' "${asyncproc[1]:2}" >&254
         else
-          \builtin printf '; (exit %d) && :' "${asyncproc[0]}"
+          \builtin printf '; (exit %d) && :' "${asyncproc[0]}" >&254
         fi
       elif [[ ${asyncproc[0]} == 0 ]]; then
-        \builtin printf '; %s' "${asyncproc[1]:2}"
+        \builtin printf '; %s' "${asyncproc[1]:2}" >&254
       elif [[ ${asyncproc[0]} == 1 ]]; then
-        \builtin printf '; ! %s' "${asyncproc[1]:2}"
+        \builtin printf '; ! %s' "${asyncproc[1]:2}" >&254
       else
-        \builtin printf '; (exit %d) && :' "${asyncproc[0]}"
+        \builtin printf '; (exit %d) && :' "${asyncproc[0]}" >&254
       fi
     fi
   fi
   \builtin unset asyncproc
-  \builtin echo
-} >&254
+  \builtin echo >&254
+} >/dev/null 2>&1
 )sh";
 
 // An error or an interrupt ends the statement, and the `always` block lets the
@@ -133,32 +138,32 @@ fi
 // may have written the same message.
 const absl::string_view kZshSetup =
     R"sh(0=zsh
-TRAPINT() { { : >&9 } 2>/dev/null || return 130 }
+TRAPINT() { { { : >&9 } || return 130 } 2>/dev/null }
 )sh";
 
 const absl::string_view kZshStatement = R"sh({
-  if case {quoted} in
+  if { case {quoted} in
       *'<<'*) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
       *) false;;
-    esac 2>/dev/null 8<&- 9>&-
+    esac } >/dev/null 2>&1 8<&- 9>&-
   then
-    builtin printf '{id} incomplete\n' >&9
+    { builtin printf '{id} incomplete\n' >&9 } >/dev/null 2>&1
   else
-    (exit {status})
+    { (exit {status}) } >/dev/null 2>&1
     builtin eval {quoted} 8<&- 9>&-
   fi
 } always {
-  TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0
+  { TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0 } >/dev/null 2>&1
 }
-case $? in
-  1)
-    if [[ "$( (builtin eval {quoted_function}) 2>&1 8<&- 9>&-)" == *': unmatched '* ]]; then
-      builtin printf '{id} incomplete\n' >&9
-    else
-      builtin printf '{id} done 1\n' >&9
-    fi;;
-  *) builtin printf '{id} done %d\n' "$?" >&9;;
-esac
+{ case $? in
+    1)
+      if [[ "$( (builtin eval {quoted_function}) 2>&1 8<&- 9>&-)" == *': unmatched '* ]]; then
+        builtin printf '{id} incomplete\n' >&9
+      else
+        builtin printf '{id} done 1\n' >&9
+      fi;;
+    *) builtin printf '{id} done %d\n' "$?" >&9;;
+  esac } >/dev/null 2>&1
 )sh";
 
 }  // namespace asyncproc::internal
