@@ -18,6 +18,7 @@ constexpr std::pair<const char*, const char*> kHistories[] = {
     {"PSQL_HISTORY", "/dev/null"},
     {"PYTHON_HISTORY", "/dev/null"},
     {"SQLITE_HISTORY", "/dev/null"},
+    {"fish_history", ""},
 };
 
 bool IsLineBuffered(const Stdio& stream) {

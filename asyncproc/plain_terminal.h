@@ -13,11 +13,15 @@ namespace asyncproc {
 //   variables are cat);
 // - no colours, and no line editing with escape sequences, such as the
 //   "\x1b[?2004h" that announces bracketed paste at each prompt (TERM is dumb,
-//   NO_COLOR and, for man, GROFF_NO_SGR are set);
+//   NO_COLOR and, for man, GROFF_NO_SGR are set). Some programs edit lines on
+//   every terminal, and need an option: zsh +Z, which writes "\x1b[?2004h"
+//   after its prompt otherwise, and irb --nomultiline, which asks the terminal
+//   for its cursor otherwise, and waits. fish has no such option;
 // - no output of PROMPT_COMMAND before each prompt;
 // - no history in a file of the user (HISTFILE and similar variables are empty
-//   or /dev/null, unless `command` sets them itself). Python before 3.13 has no
-//   variable for that: it writes ~/.python_history.
+//   or /dev/null, unless `command` sets them itself). Some programs have no
+//   variable for that: Python before 3.13 writes ~/.python_history, gnuplot
+//   ~/.gnuplot_history, `php -a` ~/.php_history and irb ~/.irb_history.
 //
 //   asyncproc::Command bash({"bash", "-i"});
 //   bash.env.Set("PS1", "ready> ");   // And a prompt that nothing else prints.

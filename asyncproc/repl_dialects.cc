@@ -50,7 +50,8 @@ ReplDialect Shell(std::vector<std::string> argv, absl::string_view setup,
   dialect.setup = std::string(setup);
   dialect.statement = std::string(statement);
   dialect.refused = std::string(kNul);
-  // The messages of dash and busybox, and of bash as sh, which may have two.
+  // The messages of dash and busybox, which may have two; bash tells it by the
+  // channel.
   dialect.incomplete =
       "(?i)(?:(?:^|\n).*: eval: .*(?:end of file unexpected|"
       "unterminated quoted string|EOF in backquote substitution|"
@@ -131,8 +132,13 @@ ReplDialect OcamlDialect() {
 }
 
 ReplDialect ShDialect() {
-  return Shell({"sh", "-c", ". /dev/fd/8", "sh"}, internal::kShSetup,
-               internal::kShStatement);
+  ReplDialect dialect =
+      Shell({"sh", "-c", std::string(internal::kShStart), "sh"},
+            internal::kShSetup, internal::kShStatement);
+  for (const char* shell : {"BASH", "KSH", "POSH", "YASH", "ZSH"}) {
+    dialect.command.env.Unset(absl::StrCat(shell, "_VERSION"));
+  }
+  return dialect;
 }
 
 ReplDialect BashDialect() {
@@ -190,7 +196,9 @@ ReplDialect LuaDialect() {
   command.argv.insert(command.argv.end(), 1000, "-easyncproc()");
   // A script, after which arguments are no options of lua.
   command.argv.push_back("/dev/null");
-  command.env.Unset("LUA_INIT").Unset("LUA_INIT_5_3").Unset("LUA_INIT_5_4");
+  for (const char* version : {"", "_5_2", "_5_3", "_5_4", "_5_5"}) {
+    command.env.Unset(absl::StrCat("LUA_INIT", version));
+  }
   return ByLength(std::move(command));
 }
 

@@ -16,15 +16,27 @@ namespace asyncproc {
 //
 // PythonDialect    python3. Statements are executed as at its prompt:
 //                  expressions print their values and set _.
-// NodeDialect      node. A statement is a script; its value is printed.
-// ShDialect        sh; BashDialect: bash; ZshDialect: zsh. A statement is
-//                  executed by eval. As in a script, ${x?message} ends bash and
+// NodeDialect      node. A statement is a script; its value is printed, unless
+//                  it is undefined. Unlike node's prompt, it has no top-level
+//                  await and no `_`, and takes {} for a block. import() needs
+//                  node 20.12 or newer. Error.prepareStackTrace is set: it
+//                  leaves out the frames of the dialect's program.
+// ShDialect        sh, which may be dash, bash or busybox: Start fails with
+//                  other shells. BashDialect: bash; ZshDialect: zsh. A
+//                  statement is executed by eval. As in a script, ${x?message}
+//                  ends bash and zsh; `return` outside a function ends sh and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
 //                  except for a missing quote or end of a here-document. In
-//                  messages, sh and zsh count the lines of the statement, and
-//                  bash those of the session. `trap` lists the dialect's own
-//                  trap too. Statements of bash must not redirect descriptors
-//                  10 and 11, which hold the channel.
+//                  messages, dash and zsh count the lines of the statement, and
+//                  bash and busybox those of the session. `trap` lists the
+//                  dialect's own trap too. Descriptors that a statement opens
+//                  stay open, except 8 and 9 in sh and zsh: they hold the
+//                  channel, and `exec 9>file` ends with its statement. So
+//                  statements of bash must not redirect 10 and 254, and those
+//                  of sh and zsh 10 and 11. `set -x` shows the dialect's eval
+//                  around each statement, a DEBUG trap runs for it, and in zsh
+//                  for more of the dialect's commands; `set -v` and fish_trace
+//                  show all of them.
 // FishDialect      fish. A statement is executed by eval, in a block: a
 //                  variable of `set -l` ends with it, and `begin; end` resets
 //                  $status. `return` outside a function ends fish, and so does
@@ -32,10 +44,12 @@ namespace asyncproc {
 //                  if stdin is a pipe, such a statement may end the session.
 // RubyDialect      ruby. The value of a statement is printed as by irb, unless
 //                  it is nil.
-// LuaDialect       lua. A statement is a chunk, or a list of expressions, whose
-//                  values are printed. Interrupts reach the main thread of lua
-//                  alone: a coroutine that runs without end ends the session,
-//                  and so does the 1000th interrupt.
+// LuaDialect       lua, from 5.1 on, and LuaJIT. A statement is a chunk, or a
+//                  list of expressions, whose values are printed. Interrupts
+//                  reach the main thread of lua alone: a coroutine that runs
+//                  without end ends the session, and so does the 1000th
+//                  interrupt. LuaJIT ignores them in a loop that it has
+//                  compiled (jit.off() prevents that).
 // GuileDialect     guile, GNU's Scheme. Values are printed as at its prompt,
 //                  "$1 = 3"; its commands (",help") are unknown.
 // OcamlDialect     ocaml, the interactive program of OCaml. A statement has any
@@ -52,7 +66,10 @@ namespace asyncproc {
 //                  out ends the session, unless it reads stdin.
 // GdbDialect       gdb, through its Python.
 // Sqlite3Dialect   sqlite3. A missing ";" at the end is added. "near line" in
-//                  messages counts the lines of the session.
+//                  messages counts the lines of the session. `.output FILE` and
+//                  `.once FILE` end with their statement: put the statements
+//                  whose output they take into the same Eval. `.echo on` shows
+//                  the dialect's commands in replies.
 // PsqlDialect      psql, PostgreSQL's, which connects according to `arguments`
 //                  and the environment. Rows alone, their columns with |
 //                  between; \pset changes that. A missing ";" at the end is
@@ -60,7 +77,8 @@ namespace asyncproc {
 //                  so errors are in Reply::out, with status 1. A statement
 //                  without a closing parenthesis is dropped without an error.
 //                  Each statement is followed by an empty one: \g alone repeats
-//                  that. psql ends when its server does.
+//                  that. `\o FILE` ends with its statement, as .output of
+//                  sqlite3. psql ends when its server does.
 //
 // By marks, without a terminal; statements of bc and dc come by a channel:
 //

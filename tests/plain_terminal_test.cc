@@ -198,6 +198,26 @@ TEST(PlainTerminalTest, WritesNoHistoryUnlessAsked) {
   EXPECT_FALSE(std::filesystem::exists(home.path() + "/.sqlite_history"));
 }
 
+TEST(PlainTerminalTest, FishWritesNoHistory) {
+  const TemporaryDirectory home;
+  // If it is missing, fish starts a program that makes it.
+  std::filesystem::create_directories(home.path() +
+                                      "/fish/generated_completions");
+  Command fish({"fish", "-i"});
+  for (const char* name : {"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}) {
+    fish.env.Set(name, home.path());
+  }
+  auto process = Process::Spawn(OnPlainTerminal(fish));
+  if (absl::IsNotFound(process.status())) GTEST_SKIP() << "there is no fish";
+  ASSERT_THAT(process, IsOk());
+
+  EXPECT_THAT((*process)->Write("echo se(echo cr)et\nexit\n"), IsOk());
+  EXPECT_THAT((*process)->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT((*process)->Read(), HasSubstr("secret"));
+  EXPECT_FALSE(std::filesystem::exists(home.path() + "/fish/fish_history"));
+}
+
 // A prompt in the output, at the end of a piece, would end a reply too early.
 TEST(PromptTest, AUniquePromptIsNotFoundInTheOutput) {
   ReplDialect dialect;

@@ -121,6 +121,14 @@ Row Shell(std::string name, ReplDialect (*dialect)()) {
   return row;
 }
 
+Row BashAsSh() {
+  return Shell("bash_as_sh", [] {
+    ReplDialect dialect = ShDialect();
+    dialect.command.executable = "/bin/bash";
+    return dialect;
+  });
+}
+
 Row Bash() {
   Row row = Shell("bash", BashDialect);
   row.start_file = {"BASH_ENV", ".bashrc"};
@@ -503,11 +511,27 @@ Row Redis() {
 }  // namespace
 
 std::vector<Row> ConformanceRows() {
-  return {Bc(),   Dc(),    Python(),      Shell("sh", ShDialect),
-          Bash(), Fish(),  Sqlite3(),     Gdb(),
-          Node(), Lua(),   LuaByPrompt(), Shell("zsh", ZshDialect),
-          Ruby(), Perl(),  R(),           Prolog(),
-          Tcl(),  Guile(), Ocaml(),       Psql(),
+  return {Bc(),
+          Dc(),
+          Python(),
+          Shell("sh", ShDialect),
+          BashAsSh(),
+          Bash(),
+          Fish(),
+          Sqlite3(),
+          Gdb(),
+          Node(),
+          Lua(),
+          LuaByPrompt(),
+          Shell("zsh", ZshDialect),
+          Ruby(),
+          Perl(),
+          R(),
+          Prolog(),
+          Tcl(),
+          Guile(),
+          Ocaml(),
+          Psql(),
           Redis()};
 }
 

@@ -43,6 +43,14 @@ Reply MustEval(Repl& repl, absl::string_view statement) {
   return reply.ok() ? *reply : Reply();
 }
 
+ReplDialect ShAs(const char* executable) {
+  ReplDialect dialect = ShDialect();
+  dialect.command.executable = executable;
+  return dialect;
+}
+
+ReplDialect BashAsSh() { return ShAs("/bin/bash"); }
+
 // Statements for each dialect, in its own language.
 struct Case {
   const char* name;
@@ -307,6 +315,67 @@ TEST(NodeTest, TakesQuotesAndBackslashes) {
   EXPECT_EQ(MustEval(*node, "console.log(\"'\\\\\\t'\")").out, "'\\\t'\n");
 }
 
+TEST(NodeTest, PrintsErrorsWithoutItsOwnFrames) {
+  auto node = MustStart(NodeDialect());
+
+  EXPECT_EQ(MustEval(*node, "({e: new Error('x'), b: 2})").out,
+            "{\n  e: Error: x\n      at REPL:1:6,\n  b: 2\n}\n");
+  EXPECT_EQ(MustEval(*node, "new Error('a', {cause: new Error('b')})").out,
+            "Error: a\n    at REPL:1:1 {\n  [cause]: Error: b\n"
+            "      at REPL:1:24\n}\n");
+  EXPECT_EQ(MustEval(*node, "new AggregateError([new Error('p')], 'm')").out,
+            "AggregateError: m\n    at REPL:1:1 {\n  [errors]: [\n"
+            "    Error: p\n        at REPL:1:21\n  ]\n}\n");
+  EXPECT_EQ(MustEval(*node, "console.log(new Error('x').stack)").out,
+            "Error: x\n    at REPL:1:13\n");
+  EXPECT_THAT(MustEval(*node, "require('fs').readFileSync('/nope')").err,
+              testing::AllOf(HasSubstr("    at REPL:1:15 {\n  errno: -2,\n"),
+                             Not(HasSubstr("[eval]"))));
+  EXPECT_THAT(MustEval(*node, "require('fs').readFileSync({})").err,
+              HasSubstr("\nTypeError [ERR_INVALID_ARG_TYPE]: The "));
+}
+
+TEST(NodeTest, ImportsModules) {
+  auto node = MustStart(NodeDialect());
+
+  const Reply reply = MustEval(
+      *node, "var fs; import('fs').then(module => { fs = module; }); 1");
+
+  EXPECT_EQ(reply.out, "1\n");
+  EXPECT_EQ(reply.err, "");
+  // The promise is fulfilled at some time after the reply.
+  while (MustEval(*node, "typeof fs").out == "'undefined'\n") {
+  }
+  const Reply used = MustEval(*node, "typeof fs.readFileSync");
+  EXPECT_EQ(used.out, "'function'\n");
+  EXPECT_EQ(used.err, "");
+}
+
+TEST(LuaTest, ServesEachVersionFromFiveOneOn) {
+  for (const char* version : {"lua5.1", "lua5.3", "lua5.4", "luajit"}) {
+    SCOPED_TRACE(version);
+    ReplDialect dialect = LuaDialect();
+    dialect.command.argv[0] = version;
+    auto started = Repl::Start(dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    Repl& lua = **started;
+
+    EXPECT_EQ(MustEval(lua, "1+1, nil").out, "2\tnil\n");
+    EXPECT_THAT(lua.Eval("f = function()", kNeverReached),
+                HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_EQ(MustEval(lua, "local t; t.x = 1").status, 1);
+    // LuaJIT's compiled loops take no interrupt.
+    if (absl::StrContains(version, "jit")) MustEval(lua, "jit.off()");
+    for (int i = 0; i < 3; ++i) {
+      const auto late = lua.Eval("while true do end", kShort);
+      EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+      EXPECT_EQ(MustEval(lua, "1+1").out, "2\n");
+    }
+    EXPECT_THAT(lua.Close(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
+  }
+}
+
 TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
   auto sqlite = MustStart(Sqlite3Dialect());
 
@@ -320,7 +389,7 @@ TEST(Sqlite3Test, TakesAStatementThatEndsWithAComment) {
 
 // REPL-08
 TEST(ShTest, ReportsTheStatusAndIsNotFooledByItsInput) {
-  for (const ReplDialect& dialect : {ShDialect(), BashDialect()}) {
+  for (const ReplDialect& dialect : {ShDialect(), BashAsSh(), BashDialect()}) {
     auto sh = MustStart(dialect);
 
     EXPECT_EQ(MustEval(*sh, "(exit 7)").status, 7);
@@ -339,9 +408,38 @@ TEST(ShTest, ReportsTheStatusAndIsNotFooledByItsInput) {
   }
 }
 
+TEST(ShTest, FailsToStartWithAShellThatDoesNotServe) {
+  const auto sh = Repl::Start(ShAs("/bin/zsh"));
+
+  if (absl::IsNotFound(sh.status())) GTEST_SKIP() << "zsh is not installed";
+  EXPECT_THAT(sh, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(sh.status().message(),
+              HasSubstr("ShDialect needs dash, bash or busybox as sh"));
+}
+
+TEST(ShTest, TracesOnlyTheEvalOfItsOwnCommands) {
+  for (const auto& [dialect, name] :
+       {std::pair(ShDialect(), "sh"), std::pair(BashAsSh(), "bash as sh"),
+        std::pair(BashDialect(), "bash"), std::pair(ZshDialect(), "zsh")}) {
+    SCOPED_TRACE(name);
+    auto sh = MustStart(dialect);
+
+    EXPECT_THAT(MustEval(*sh, "set -x; echo one").err,
+                testing::MatchesRegex("[^ ]* echo one\n"));
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_THAT(
+          MustEval(*sh, "echo two").err,
+          testing::MatchesRegex(
+              "[^ ]* (command )?eval [^|]*echo two[^|]*\n[^ ]* echo two\n"));
+    }
+    EXPECT_EQ(MustEval(*sh, "set +x; (exit 3)").status, 3);
+    EXPECT_EQ(MustEval(*sh, "echo $?").out, "3\n");
+  }
+}
+
 TEST(ShTest, IsNamedAsWithoutARepl) {
   for (const ReplDialect& dialect :
-       {ShDialect(), BashDialect(), ZshDialect()}) {
+       {ShDialect(), BashAsSh(), BashDialect(), ZshDialect()}) {
     auto sh = MustStart(dialect);
 
     EXPECT_EQ(MustEval(*sh, "echo $0").out, dialect.command.argv[0] + "\n");
@@ -380,6 +478,29 @@ TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
     EXPECT_EQ(MustEval(*bash, "echo $? ${PIPESTATUS[@]}").out, expected)
         << statement;
   }
+}
+
+TEST(BashTest, KeepsTheDescriptorsThatAStatementOpens) {
+  const TemporaryDirectory directory;
+  auto bash = MustStart(BashDialect());
+
+  MustEval(*bash, absl::StrCat("cd ", directory.path(),
+                               "; exec 8>eight 9>nine; flock -n 9"));
+  MustEval(*bash, "echo a >&8; echo b >&9");
+
+  EXPECT_EQ(MustEval(*bash, "cat eight nine").out, "a\nb\n");
+  EXPECT_EQ(MustEval(*bash, "flock -n nine true").status, 1);
+  EXPECT_EQ(MustEval(*bash, "exec 8>&- 9>&-; flock -n nine true").status, 0);
+}
+
+TEST(BashTest, GoesOnInPosixMode) {
+  auto bash = MustStart(BashDialect());
+  MustEval(*bash, "set -o posix");
+
+  EXPECT_THAT(bash->Eval("while :; do :; done", kShort).status(),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  EXPECT_EQ(MustEval(*bash, "echo on").out, "on\n");
 }
 
 TEST(BashTest, EvaluatesTextThatEndsWithABackslash) {
@@ -620,6 +741,15 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"begin", "if true", "echo \"abc", "echo (", "function f", "switch x",
         "for i in 1 2", "echo {a", "a |", "a &&", "echo a[", "echo \\", "and",
         "for i", "begin; echo >", "echo 1\nbegin\n  echo 2"}},
+      {BashAsSh(),
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
+        "echo $((1<<2)) '<<E'"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n"}},
+      {ShAs("/bin/busybox"),
+       {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
+       {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
+        "cat <<E", "cat <<E\n1\n"}},
       {BashDialect(),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",

@@ -8,25 +8,28 @@ namespace asyncproc::internal {
 //
 // The handler raises an error in the main thread of lua, wherever that is. So
 // statements are executed there, and all else is a coroutine, `server`.
+//
+// The text is one for all versions from 5.1 on, and for LuaJIT.
 const absl::string_view kLuaProgram = R"lua(
-local globals, load, pcall, xpcall = _G, load, pcall, xpcall
+local globals, load, pcall, xpcall, select = _G, loadstring or load, pcall, xpcall, select
 local print, rawget, rawset, tonumber, tostring, type = print, rawget, rawset, tonumber, tostring, type
 local getmetatable, traceback = debug.getmetatable, debug.traceback
 local resume, yield, exit, open = coroutine.resume, coroutine.yield, os.exit, io.open
-local concat, pack, unpack = table.concat, table.pack, table.unpack
+local concat, unpack = table.concat, table.unpack or unpack
 local find, gsub, match = string.find, string.gsub, string.match
 local stdout, stderr = io.stdout, io.stderr
 local statements, completions = open('/dev/fd/8', 'rb'), open('/dev/fd/9', 'wb')
-local flush, read, write = stdout.flush, stdout.read, stdout.write
+local close, flush, read, write = stdout.close, stdout.flush, stdout.read, stdout.write
 local has_handler, chunk, message  -- No message: success.
-arg = {[0] = 'lua', unpack(arg)}
+arg = {[0] = 'lua', unpack(arg or {})}
 
 -- Awaits the next -e if an interrupt has reset the handler.
 local function set_handler()
   chunk = nil
-  local file <close> = open('/proc/self/status')
-  local caught = match(read(file, 'a'), 'SigCgt:%s*%x*(%x)')
-  has_handler = tonumber(caught, 16) & 2 ~= 0
+  local file = open('/proc/self/status')
+  local caught = match(read(file, '*a'), 'SigCgt:%s*%x*(%x)')
+  close(file)
+  has_handler = tonumber(caught, 16) % 4 >= 2  -- Bit 1: SIGINT.
   if not has_handler then yield() end
 end
 
@@ -35,7 +38,7 @@ local function next_byte()
   while true do
     local byte, failure = read(statements, 1)
     if byte then return byte end
-    if not failure then exit(true, true) end
+    if not failure then exit(0, true) end
     set_handler()
   end
 end
@@ -60,7 +63,7 @@ local server = coroutine.create(function()
       message = 'interrupted!'
       yield()
     end
-    if not chunk and find(message, '<eof>$') then
+    if not chunk and find(message, "<eof>'?$") then
       answer = id .. ' incomplete'
     else
       answer = id .. (message and ' done 1' or ' done 0')
@@ -83,6 +86,10 @@ local function describe(failure)
   return (gsub(traceback(tostring(text), 2), '\n\t%[C%]: in [^\n]*\n\t%(command line%):.*$', '\n\t[C]: in ?'))
 end
 
+local function pack(...)
+  return {n = select('#', ...), ...}
+end
+
 local function execute()
   local results = pack(xpcall(chunk, describe))
   if not results[1] then
@@ -102,7 +109,7 @@ local function execute()
 end
 
 local function serve_once()
-  if not resume(server) then exit(false) end
+  if not resume(server) then exit(1) end
   if chunk then execute() end
 end
 

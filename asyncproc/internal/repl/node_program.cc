@@ -7,7 +7,7 @@ const absl::string_view kNodeProgram = R"js(
   const fs = require('fs'), net = require('net'), util = require('util'), vm = require('vm');
   const module = require('module');
   // Statements may replace these.
-  const stdout = process.stdout, write = fs.writeSync, inspect = util.inspect;
+  const stdout = process.stdout, write = fs.writeSync, shown = util.inspect;
   const incomplete =
     /Unexpected end of input|Unterminated template|missing \) after/;
   const statements = new net.Socket({fd: 8});
@@ -26,9 +26,17 @@ const absl::string_view kNodeProgram = R"js(
     };
   }
 
-  // Without the frames of this program, which are behind that of node:vm.
-  const shown = value =>
-    inspect(value).replace(/\n *at sigintHandlersWrap .*(\n *at .*)*/g, '');
+  // Without the frames of this program, which are behind that of node:vm. The
+  // errors of node itself name their code.
+  const toText = Error.prototype.toString;
+  const format = Error.prepareStackTrace ?? ((error, frames) => {
+    const isNodes = Object.hasOwn(error, 'code') && Object.hasOwn(error, 'toString');
+    return [isNodes ? error.toString() : toText.call(error), ...frames].join('\n    at ');
+  });
+  Error.prepareStackTrace = (error, frames) => {
+    const end = frames.findIndex(frame => frame.getFunctionName() === 'sigintHandlersWrap');
+    return format(error, end < 0 ? frames : frames.slice(0, end));
+  };
   const isError = util.types.isNativeError;
   const report = error => {
     try {
@@ -42,10 +50,20 @@ const absl::string_view kNodeProgram = R"js(
   // A Repl sends an empty statement after its interrupts. A signal that node has
   // counted, but not used, ends the next script that runs for a while.
   const useUpSignals = new vm.Script('for (const end = Date.now() + 10; Date.now() < end;);');
+  const options = {
+    filename: 'REPL',
+    // Of node 20.12 and 21.7; earlier ones call a function without a flag.
+    importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER ?? (name => import(name)),
+  };
+  // The first import writes a warning about this constant.
+  const warn = process.emitWarning;
+  process.emitWarning = () => {};
+  new vm.Script("import('fs')", options).runInThisContext().catch(() => {});
+  process.emitWarning = warn;
   const execute = source => {
     let script = useUpSignals;
     try {
-      if (source !== '') script = new vm.Script(source, {filename: 'REPL'});
+      if (source !== '') script = new vm.Script(source, options);
     } catch (error) {
       if (incomplete.test(error.message)) return 'incomplete';
       write(2, error.name + ': ' + error.message + '\n');

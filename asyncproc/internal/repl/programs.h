@@ -23,6 +23,8 @@ extern const absl::string_view kTclProgram;
 extern const absl::string_view kFishProgram;
 extern const absl::string_view kFishStatement;
 // Other shells run no program: these are the texts around each statement.
+// kShStart is the argument of -c that reads them.
+extern const absl::string_view kShStart;
 extern const absl::string_view kShSetup;
 extern const absl::string_view kShStatement;
 extern const absl::string_view kBashSetup;

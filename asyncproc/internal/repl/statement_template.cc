@@ -38,7 +38,8 @@ constexpr Field kFields[] = {
                      values.statement,
                      // After `eval 'a\\'` bash takes the next line for more of
                      // the command, where no array can be assigned.
-                     "\n\nasyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\")")));
+                     "\n\n{ asyncproc=(\"$?\" \"$_\" \"${PIPESTATUS[@]}\"); } "
+                     ">/dev/null 2>&1")));
      }},
     {"{quoted_fish}",
      [](const Values& values, std::string* text) {
