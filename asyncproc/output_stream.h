@@ -356,6 +356,11 @@ class OutputStream : public OutputCursor {
   // Closes the pipe: a child that writes to it afterwards gets SIGPIPE. The
   // bytes that have arrived can still be read. On return, the descriptor is
   // closed.
+  //
+  // The terminal of Command::pty stays open, since it is also the child's
+  // stdin: its further output is read and dropped, and the child gets no error.
+  // The terminal of Stdio::LineBuffered is closed: a write of the child fails
+  // with EIO, and there is no SIGPIPE.
   void Close();
 
   OutputStats stats() const;
