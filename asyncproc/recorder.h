@@ -28,7 +28,9 @@ namespace asyncproc {
 // A recorder that is set as Command::observer records everything, for every way
 // of starting the child: a Process, a Repl, Run, a stage of a Pipeline. A
 // recorder that is attached to a Process later records everything from then on,
-// after the output that has arrived and that no reader has taken yet.
+// after the output that has arrived and that no reader has taken yet. Of a
+// child that is detached (OnDestroy::Detach), it records no further output, but
+// the exit.
 //
 // Output is recorded before any reader can take it, and input before it is
 // written; so the order of the events is right. The time of an output is that

@@ -62,7 +62,12 @@ OutputReader::OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
                            Options options)
     : buffer_(std::move(buffer)), end_(end), options_(std::move(options)) {}
 
-OutputReader::~OutputReader() { Close(); }
+OutputReader::~OutputReader() {
+  Close();
+  // A cursor may keep the buffer for any time, but not the descriptor of the
+  // wake-up.
+  buffer_->SetWake(nullptr);
+}
 
 absl::Status OutputReader::StartThread(const char* name,
                                        std::shared_ptr<void> owner,
@@ -108,8 +113,9 @@ void OutputReader::Stop() {
 }
 
 void OutputReader::Detach() {
-  if (!has_thread()) return;
   detached_ = true;
+  buffer_->Finish();
+  if (!has_thread()) return;
   Wake();
   thread_.Detach();
 }
@@ -127,7 +133,8 @@ void OutputReader::Wake() {
 int OutputReader::poll_fd() const {
   if (!fd_.valid() || retry_ != absl::InfinitePast()) return -1;
   // With a full buffer, the pipe is not polled: it would always be readable.
-  const bool may_read = dropping_ || pending_at_exit_ > 0 || buffer_->HasRoom();
+  const bool may_read =
+      IsDropping() || pending_at_exit_ > 0 || buffer_->HasRoom();
   return may_read ? fd_.get() : -1;
 }
 
@@ -154,12 +161,13 @@ OutputReader::ReadResult OutputReader::ReadAndDrop() {
 void OutputReader::ReadOnce() {
   ReadResult result;
   bool reader_behind = false;
-  if (dropping_) {
+  if (IsDropping()) {
     result = ReadAndDrop();
   } else {
     const OutputBuffer::Room room = buffer_->BeginRead(pending_at_exit_);
     if (room.data == nullptr) {
-      StopKeeping();
+      // Detach may just have finished the buffer.
+      if (!IsDropping()) StopKeeping();
       return;
     }
     result = Read(room.data, room.size);

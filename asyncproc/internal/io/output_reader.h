@@ -33,7 +33,7 @@ namespace asyncproc::internal {
 // ChildEnd.
 //
 // A reader that drops takes the bytes and discards them, so that the child
-// never waits: see drops_after_close.
+// never waits: after Detach, and where drops_after_close is set.
 //
 // Thread safety: the loop's methods are for one thread at a time, the reader
 // thread if there is one. For the others, see the headings.
@@ -74,7 +74,8 @@ class OutputReader {
   void Go() { go_.Notify(); }
   // Stops the thread and joins it.
   void Stop();
-  // Lets the thread continue on its own until the output has settled.
+  // Finishes the buffer. Lets the thread, if there is one, continue on its own
+  // until the output has settled; all further bytes are dropped.
   void Detach();
   // In a forked copy of the host: closes the descriptors, and nothing else.
   void CloseInForkedCopy();
@@ -126,6 +127,7 @@ class OutputReader {
   void ReadOnce();
   ReadResult Read(char* data, size_t size);
   ReadResult ReadAndDrop();
+  bool IsDropping() const { return dropping_ || detached_; }
   // The bytes are no longer wanted: closes the stream, or drops them.
   void StopKeeping();
   // Closes the stream, which is at its end.
