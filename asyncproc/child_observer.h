@@ -42,6 +42,8 @@ class ChildObserver {
   virtual void OnInputBroken() = 0;
 
   virtual void OnOutput(ChildStream stream, absl::string_view bytes) = 0;
+  // The end of the output: of the child's, or of this program's interest in it
+  // (OutputStream::Close, OnDestroy::Detach). No output follows.
   virtual void OnOutputClosed(ChildStream stream) = 0;
 
   // A signal is about to be sent. Not called for a signal to the child alone

@@ -51,7 +51,8 @@ enum class From {
 // Thread safety: all methods may be called from any thread. Two threads that
 // read by the same cursor divide its bytes between them.
 // Ownership: it may outlive the Process; it then has the bytes that had
-// arrived.
+// arrived, and after them the end of the stream, also when the child was
+// detached and runs on.
 // Blocking: only the methods that take a duration block, and no longer than
 // that, apart from the function that is passed to ReadInPlace. With
 // absl::InfiniteDuration() they wait for the end of the stream at most.
@@ -342,7 +343,8 @@ class OutputStream : public OutputCursor {
   // Calls `tap` with all output, in order, every byte exactly once, on a thread
   // of its own. The tap may block for any time and may call anything; neither
   // the child nor another reader waits for it. Bytes that it has not seen yet
-  // are kept for it. A tap that throws ends the program.
+  // are kept for it. After the Process is destroyed, it is called with the
+  // bytes that had arrived. A tap that throws ends the program.
   // Errors: kResourceExhausted when no thread can be started.
   absl::StatusOr<TapHandle> AddTap(Tap tap, TapUnit unit = TapUnit::kChunk,
                                    From from = From::kOldest);
@@ -356,6 +358,11 @@ class OutputStream : public OutputCursor {
   // Closes the pipe: a child that writes to it afterwards gets SIGPIPE. The
   // bytes that have arrived can still be read. On return, the descriptor is
   // closed.
+  //
+  // The terminal of Command::pty stays open, since it is also the child's
+  // stdin: its further output is read and dropped, and the child gets no error.
+  // The terminal of Stdio::LineBuffered is closed: a write of the child fails
+  // with EIO, and there is no SIGPIPE.
   void Close();
 
   OutputStats stats() const;

@@ -51,14 +51,19 @@ class ProcessTransport {
   absl::Status CloseStdin();
 
   // Closes an output pipe: the child gets SIGPIPE, or EPIPE, on a further
-  // write. Data that has been read is still delivered.
+  // write. Data that has been read is still delivered. The terminal of
+  // Command::pty stays open, and its further output is read and dropped; a
+  // write to the terminal of Stdio::LineBuffered fails with EIO.
   // Errors: kNotFound when the stream is not a pipe, or is closed.
   absl::Status CloseStdout() { return CloseChildFd(1); }
   absl::Status CloseStderr() { return CloseChildFd(2); }
-  // The same for any output pipe, by the child's descriptor number.
+  // The same for any output pipe, by the child's descriptor number: 1 for the
+  // terminal of Command::pty.
   absl::Status CloseChildFd(int fd);
 
-  // Closes all pipes: stdin after all written data, and every output.
+  // Closes all pipes: stdin after all written data, and every output, as
+  // CloseStdin and CloseChildFd do. A terminal stays open: the child reads
+  // end-of-file, and its further output is dropped.
   absl::Status LoseConnection();
 
   // Errors: kNotFound also when the child has just ended; as Process::Signal.

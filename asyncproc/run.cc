@@ -283,6 +283,7 @@ class ChildRun {
   // later.
   void LeaveBehind() {
     left_behind_ = true;
+    child_->Detach();
     const auto drive = [child = child_] {
       while (!child->end().IsSettled()) child->Step(absl::InfiniteFuture());
     };

@@ -101,8 +101,11 @@ class OnDestroy {
     return OnDestroy(Policy::kTerminate, std::move(escalation));
   }
   // Lets the child run on. Its stdin is closed after all queued bytes have been
-  // written; its output is read and dropped; and a thread reaps the child when
-  // it ends, and then ends too.
+  // written. Its further output is read and dropped, whatever
+  // Command::output_buffer says: a cursor or tap that outlives the Process gets
+  // the bytes that had arrived and then the end of the stream, and an observer,
+  // such as a Recorder, is told that the output is closed, and later of the
+  // exit. A thread reaps the child when it ends, and then ends too.
   static OnDestroy Detach() { return OnDestroy(Policy::kDetach, {}); }
 
   Policy policy() const { return policy_; }

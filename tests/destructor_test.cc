@@ -4,8 +4,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstddef>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -15,11 +20,15 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/process.h"
+#include "asyncproc/recorder.h"
+#include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/library_threads.h"
@@ -170,6 +179,189 @@ TEST(DestructorTest, LetsADetachedChildHaveAllThatWasWritten) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_EQ(directory.Read("done"), data);
+  AwaitNoLibraryThread();
+}
+
+// The number of open descriptors of this program.
+ptrdiff_t Descriptors() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                       std::filesystem::directory_iterator());
+}
+
+// Prints "first". At the end of its stdin, prints more than a pipe holds, and
+// ends.
+Command PrintsMuchLater() {
+  Command command =
+      Command::Shell("echo first; read x; yes | head -c 1000000; exit 3");
+  command.on_destroy = OnDestroy::Detach();
+  return command;
+}
+
+// A child that prints much is held up by a bound, and by cursors that nobody
+// reads.
+TEST(DestructorTest, DropsTheOutputOfADetachedChildWithAnIdleCursor) {
+  TemporaryDirectory directory;
+  const ptrdiff_t descriptors = Descriptors();
+  Command command = Command::Shell("yes | head -c 1000000; echo ok > done");
+  command.working_directory = directory.path();
+  command.on_destroy = OnDestroy::Detach();
+  command.output_buffer = OutputBound::BlockChild(1000);
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+  OutputCursor idle = process->out().NewCursor();
+  ASSERT_THAT(process->out().ReadExactly(1000, kNeverReached), IsOk());
+
+  process = nullptr;
+
+  if (!AwaitProcessEnd(pid)) {
+    kill(pid, SIGKILL);
+    FAIL() << "the child is held up";
+  }
+  EXPECT_EQ(directory.Read("done"), "ok\n");
+  AwaitNoLibraryThread();
+  EXPECT_EQ(Descriptors(), descriptors);
+  EXPECT_THAT(idle.ReadExactly(1000, kNeverReached), IsOk());
+  EXPECT_TRUE(idle.AtEof());
+}
+
+TEST(DestructorTest, LeavesNoLaterOutputOfADetachedChildToACursor) {
+  auto process = MustSpawn(PrintsMuchLater());
+  OutputCursor cursor = process->out().NewCursor();
+  AwaitLine(*process, "first");
+
+  process = nullptr;
+
+  AwaitNoLibraryThread();
+  EXPECT_EQ(cursor.Read().substr(0, 9), "first\n");  // All of it is long.
+  EXPECT_TRUE(cursor.AtEof());
+}
+
+TEST(DestructorTest, EndsTheWaitOfACursorOfADetachedChild) {
+  Command command = Command::Shell("read x; exec sleep 1000");
+  command.on_destroy = OnDestroy::Detach();
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+  OutputCursor cursor = process->out().NewCursor();
+  std::atomic<pid_t> waiting{0};
+  std::thread reader([&] {
+    waiting = gettid();
+    EXPECT_THAT(cursor.ReadLine(kNeverReached),
+                HasCode(absl::StatusCode::kOutOfRange));
+  });
+  AwaitSleep(waiting);
+
+  process = nullptr;
+
+  reader.join();
+  kill(pid, SIGKILL);
+  AwaitNoLibraryThread();
+}
+
+TEST(DestructorTest, HoldsADetachedChildUpForNoTap) {
+  Command command = PrintsMuchLater();
+  command.output_buffer = OutputBound::BlockChild(1000);
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+  absl::Notification may_return;
+  std::string seen;
+  auto tap = process->out().AddTap([&](absl::string_view chunk) {
+    seen.append(chunk.data(), chunk.size());
+    may_return.WaitForNotification();
+  });
+  ASSERT_THAT(tap, IsOk());
+  AwaitLine(*process, "first");
+
+  process = nullptr;
+
+  EXPECT_TRUE(AwaitProcessEnd(pid));
+  may_return.Notify();
+  tap->Finish();
+  EXPECT_EQ(seen.substr(0, 9), "first\n");
+  AwaitNoLibraryThread();
+}
+
+TEST(DestructorTest, DetachesWhileOutputIsReadInPlace) {
+  auto process = MustSpawn(PrintsMuchLater());
+  OutputCursor cursor = process->out().NewCursor();
+  AwaitLine(*process, "first");
+  std::string seen;
+
+  EXPECT_THAT(cursor.ReadInPlace(
+                  [&](absl::string_view bytes) {
+                    process = nullptr;
+                    AwaitNoLibraryThread();
+                    seen.append(bytes.data(), bytes.size());
+                  },
+                  kNeverReached),
+              IsOk());
+
+  EXPECT_EQ(seen, "first\n");
+  EXPECT_TRUE(cursor.AtEof());
+}
+
+TEST(DestructorTest, RecordsTheExitOfADetachedChildAndNoLaterOutput) {
+  const std::shared_ptr<Recorder> recorder = Recorder::InMemory();
+  Command command = PrintsMuchLater();
+  command.observer = recorder;
+  auto process = MustSpawn(command);
+  AwaitLine(*process, "first");
+
+  process = nullptr;
+
+  AwaitNoLibraryThread();
+  std::string output;
+  std::optional<ExitStatus> status;
+  for (const TranscriptEvent& event : recorder->transcript().events) {
+    if (event.kind == TranscriptEvent::Kind::kOut) output += event.data;
+    if (event.kind == TranscriptEvent::Kind::kExit) status = event.status;
+  }
+  EXPECT_EQ(output.substr(0, 9), "first\n");
+  EXPECT_EQ(status, ExitStatus::Exited(3));
+}
+
+TEST(DestructorTest, DetachesFromATerminalWhoseOutputIsClosed) {
+  TemporaryDirectory directory;
+  Command command = Command::Shell("read x; seq 1 100000; echo ok > done");
+  command.working_directory = directory.path();
+  command.on_destroy = OnDestroy::Detach();
+  command.pty = Pty();
+  auto process = MustSpawn(command);
+  const pid_t pid = process->pid();
+  process->out().Close();
+
+  process = nullptr;
+
+  EXPECT_TRUE(AwaitProcessEnd(pid));
+  EXPECT_EQ(directory.Read("done"), "ok\n");
+  AwaitNoLibraryThread();
+}
+
+// Readers at a bound, with and without output on its way.
+TEST(DestructorTest, DetachesAtAnyTimeOfAReader) {
+  for (int round = 0; round < 100 / kSlowness; ++round) {
+    Command command = Command::Shell("yes | head -c 300000");
+    command.on_destroy = OnDestroy::Detach();
+    if (round % 2 == 0) command.output_buffer = OutputBound::BlockChild(1000);
+    auto process = MustSpawn(command);
+    OutputCursor cursor = process->out().NewCursor();
+    auto tap = process->out().AddTap([](absl::string_view) {});
+    ASSERT_THAT(tap, IsOk());
+    std::thread reader([&] {
+      absl::Status status;
+      do {
+        status = cursor.ReadInPlace([](absl::string_view) {}, kNeverReached);
+      } while (status.ok());
+      EXPECT_THAT(status, HasCode(absl::StatusCode::kOutOfRange));
+    });
+    if (round % 4 < 2) {
+      EXPECT_THAT(process->out().ReadSome(kNeverReached), IsOk());
+    }
+
+    process = nullptr;
+
+    reader.join();
+    tap->Finish();
+  }
   AwaitNoLibraryThread();
 }
 

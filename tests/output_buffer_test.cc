@@ -1,5 +1,6 @@
 #include "asyncproc/internal/io/output_buffer.h"
 
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1092,6 +1093,21 @@ TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
 
   EXPECT_EQ(last.size(), std::string("; last of stdout: ''").size() + 1024);
   EXPECT_TRUE(absl::EndsWith(last, "abab'"));
+}
+
+TEST(OutputBufferTest, TakesNoByteAfterItsEnd) {
+  Buffered b;
+  b.buffer.Append("before");
+  const OutputBuffer::Room room = b.buffer.BeginRead(/*pending=*/0);
+  memcpy(room.data, "after", 5);
+
+  b.buffer.Finish();
+  b.buffer.EndRead(5);
+  b.buffer.Append("later");
+
+  EXPECT_THAT(b.ToEnd(), IsOkAndHolds("before"));
+  EXPECT_EQ(b.buffer.stats().bytes, 6);
+  EXPECT_EQ(b.buffer.LastLines("stdout"), "; last of stdout: 'before'");
 }
 
 // ---- Without memory

@@ -343,6 +343,36 @@ TEST(ProcessTransportTest, LosesAllConnectionsAtOnce) {
   EXPECT_THAT(recorder->ended, IsOkAndHolds(ExitStatus::Exited(0)));
 }
 
+TEST(ProcessTransportTest, DropsTheOutputOfATerminalOnceItIsClosed) {
+  const auto recorder = std::make_shared<Recorder>();
+  recorder->on_made = [&] {
+    EXPECT_THAT(recorder->transport().CloseStdout(), IsOk());
+    EXPECT_THAT(recorder->transport().Write("4\n"), IsOk());
+  };
+  Command command = Command::Shell("seq 1 100000; read code; exit $code");
+  command.pty = Pty();
+
+  Record(command, recorder);
+
+  EXPECT_EQ(recorder->out, "");
+  EXPECT_THAT(recorder->log, UnorderedElementsAre("made", "in lost", "out lost",
+                                                  "exited", "ended"));
+  EXPECT_THAT(recorder->ended, IsOkAndHolds(ExitStatus::Exited(4)));
+}
+
+TEST(ProcessTransportTest, LosesTheConnectionToATerminal) {
+  const auto recorder = std::make_shared<Recorder>();
+  recorder->on_made = [&] {
+    EXPECT_THAT(recorder->transport().LoseConnection(), IsOk());
+  };
+  Command command = Command::Shell("cat; seq 1 100000; exit 3");
+  command.pty = Pty();
+
+  Record(command, recorder);
+
+  EXPECT_THAT(recorder->ended, IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
 TEST(ProcessTransportTest, WritesPiecesInTheirOrder) {
   const auto recorder = std::make_shared<Recorder>();
   recorder->on_made = [&] {

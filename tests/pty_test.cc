@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "tests/forked_host.h"
 #include "tests/own_host.h"
+#include "tests/scarce_memory.h"
 #include "tests/testing.h"
 
 namespace asyncproc {
@@ -463,6 +465,96 @@ TEST(PtyTest, DeliversEachLineAtOnceFromProgramsThatBuffer) {
   for (const Command& command : commands) {
     ExpectConversation(OnTerminal(command, /*echo=*/false));
   }
+}
+
+// RED-13
+TEST(PtyTest, DropsTheOutputOnceItIsClosed) {
+  auto process = MustSpawn(OnTerminal(Command::Shell("seq 1 100000; exit 3")));
+
+  process->out().Close();
+
+  EXPECT_THAT(process->out().ReadToEnd(kNeverReached), IsOk());
+  EXPECT_TRUE(process->out().AtEof());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+TEST(PtyTest, DropsTheOutputOfAChildThatABoundHeldUp) {
+  Command command = OnTerminal(Command::Shell("yes | head -c 1000000; exit 3"));
+  command.output_buffer = OutputBound::BlockChild(10);
+  auto process = MustSpawn(command);
+  auto watcher = process->out().NewCursor();
+  EXPECT_THAT(watcher.ReadExactly(10, kNeverReached), IsOk());
+
+  process->out().Close();
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+  EXPECT_EQ(process->Read().substr(0, 6), "y\r\ny\r\n");
+}
+
+TEST(PtyTest, TakesInputAndASizeAfterItsOutputIsClosed) {
+  auto process = MustSpawn(OnTerminal(Command::Shell(
+      "read go; seq 1 100000; test \"$(stty size)\" = '30 90' && exit 4")));
+
+  process->out().Close();
+
+  EXPECT_THAT(process->pty()->SetSize(30, 90), IsOk());
+  EXPECT_THAT(process->Write("go\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(4)));
+}
+
+TEST(PtyTest, IsNotWaitedForOnceItsOutputIsClosed) {
+  Command command = OnTerminal(
+      Command::Shell("trap '' HUP; sleep 1000 & echo $!; read x; exit 3"));
+  command.drain_grace = kNeverReached * 2;
+  auto process = MustSpawn(command);
+  const auto grandchild = process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(grandchild, IsOk());
+
+  process->out().Close();
+
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  const auto status = process->WaitFor(kNeverReached);
+  ASSERT_THAT(status, IsOkAndHolds(ExitStatus::Exited(3)));
+  EXPECT_TRUE(status->output_complete());
+  kill(std::stoi(*grandchild), SIGKILL);
+}
+
+TEST(PtyTest, DropsTheOutputThatMemoryIsTooSmallFor) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto process = MustSpawn(OnTerminal(Command::Shell(
+        "read x; echo ready; read x; head -c 30000000 /dev/zero; exit 3")));
+    EXPECT_THAT(process->Write("\n"), IsOk());
+    EXPECT_THAT(process->out().ReadUntil("ready\r\n", kNeverReached), IsOk());
+    LeaveMemory(8 << 20);
+
+    EXPECT_THAT(process->Write("\n"), IsOk());
+
+    EXPECT_THAT(process->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(3)));
+    EXPECT_THAT(process->out().ReadToEnd(kNeverReached),
+                HasCode(absl::StatusCode::kResourceExhausted));
+  });
+}
+
+// RED-13
+TEST(LineBufferedTest, IsAWriteErrorToTheChildOnceItIsClosed) {
+  Command command({"python3", "-c",
+                   "import os\n"
+                   "input()\n"
+                   "try: os.write(1, b'x')\n"
+                   "except OSError as error: exit(error.errno)"});
+  command.out = Stdio::LineBuffered();
+  auto process = MustSpawn(command);
+
+  process->out().Close();
+
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(EIO)));
 }
 
 TEST(LineBufferedTest, HasTheSizeOfATerminal) {

@@ -83,6 +83,8 @@ ChildProcess::ChildProcess(const Command& command,
     auto buffer =
         std::make_shared<OutputBuffer>(options_.bound, NameOf(command, i));
     if (options_.wake != nullptr) buffer->SetWake(options_.wake);
+    // Stdin and the size of the terminal need its master.
+    reading.drops_after_close = i == kOut && command.pty.has_value();
     outputs_.push_back(
         std::make_unique<OutputReader>(std::move(buffer), end_, reading));
   }

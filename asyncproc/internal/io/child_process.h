@@ -96,7 +96,9 @@ class ChildProcess {
   // Stops the threads; then reads the bytes that an ended child has left in its
   // pipes.
   void Stop();
-  // Lets the threads continue on their own until the output has settled.
+  // Closes stdin, and finishes the buffers. Further output is dropped. Lets the
+  // threads, if there are any, continue on their own until the output has
+  // settled.
   void Detach();
   // In a forked copy of the host: closes the descriptors, and nothing else. The
   // object must then be leaked: its mutexes may be locked forever.

@@ -68,6 +68,7 @@ OutputBuffer::Room OutputBuffer::BeginRead(size_t pending) {
 
 bool OutputBuffer::EndRead(size_t size) {
   MutexLock lock(mu_);
+  if (finished_) size = 0;
   segments_.back().bytes.EndFill(size);
   if (size == reading_) read_size_ = std::min(read_size_ * 2, kLastReadSize);
   reading_ = 0;

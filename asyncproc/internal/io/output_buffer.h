@@ -92,7 +92,8 @@ class OutputBuffer {
   };
   Room BeginRead(size_t pending) ABSL_LOCKS_EXCLUDED(mu_);
   // Returns whether the slowest reader is behind and has taken bytes since the
-  // last call: see WaitForReader.
+  // last call: see WaitForReader. The bytes are dropped if the buffer was
+  // finished meanwhile.
   bool EndRead(size_t size) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes HasRoom false until the slowest reader has caught up, which wakes the
@@ -105,7 +106,8 @@ class OutputBuffer {
   // Appends bytes from memory.
   void Append(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mu_);
   // No more bytes will come: end-of-file, or the reason why reading has failed.
-  // Only the first call has an effect.
+  // Only the first call has an effect. Any thread may call it, also during a
+  // read.
   void Finish(absl::Status why = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mu_);
   // False while BlockChild's bound is reached.
   bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);

@@ -40,6 +40,9 @@ constexpr absl::Duration kDetachedLook = absl::Milliseconds(50);
 // The kernel keeps no more than about 68 KiB for a terminal.
 constexpr size_t kMostInTerminal = 128 * 1024;
 
+// The size of a read of bytes to be dropped.
+constexpr size_t kDropSize = 16 * 1024;
+
 // The interval of reading when poll itself fails, for example without memory.
 constexpr timespec kBlindInterval = {0, 5'000'000};
 
@@ -59,7 +62,12 @@ OutputReader::OutputReader(std::shared_ptr<OutputBuffer> buffer, ChildEnd& end,
                            Options options)
     : buffer_(std::move(buffer)), end_(end), options_(std::move(options)) {}
 
-OutputReader::~OutputReader() { Close(); }
+OutputReader::~OutputReader() {
+  Close();
+  // A cursor may keep the buffer for any time, but not the descriptor of the
+  // wake-up.
+  buffer_->SetWake(nullptr);
+}
 
 absl::Status OutputReader::StartThread(const char* name,
                                        std::shared_ptr<void> owner,
@@ -105,8 +113,9 @@ void OutputReader::Stop() {
 }
 
 void OutputReader::Detach() {
-  if (!has_thread()) return;
   detached_ = true;
+  buffer_->Finish();
+  if (!has_thread()) return;
   Wake();
   thread_.Detach();
 }
@@ -124,7 +133,9 @@ void OutputReader::Wake() {
 int OutputReader::poll_fd() const {
   if (!fd_.valid() || retry_ != absl::InfinitePast()) return -1;
   // With a full buffer, the pipe is not polled: it would always be readable.
-  return pending_at_exit_ > 0 || buffer_->HasRoom() ? fd_.get() : -1;
+  const bool may_read =
+      IsDropping() || pending_at_exit_ > 0 || buffer_->HasRoom();
+  return may_read ? fd_.get() : -1;
 }
 
 absl::Time OutputReader::deadline() const {
@@ -133,19 +144,36 @@ absl::Time OutputReader::deadline() const {
   return std::min(retry, grace_end_);
 }
 
-void OutputReader::ReadOnce() {
-  const OutputBuffer::Room room = buffer_->BeginRead(pending_at_exit_);
-  if (room.data == nullptr) {
-    End();
-    return;
-  }
+OutputReader::ReadResult OutputReader::Read(char* data, size_t size) {
   ssize_t count;
   do {
-    count = GetOs().Read(fd_.get(), room.data, room.size);
+    count = GetOs().Read(fd_.get(), data, size);
   } while (count < 0 && errno == EINTR);
-  const int error = count < 0 ? errno : 0;
-  const size_t size = count > 0 ? static_cast<size_t>(count) : 0;
-  const bool reader_behind = buffer_->EndRead(size);
+  if (count < 0) return {0, errno};
+  return {static_cast<size_t>(count), 0};
+}
+
+OutputReader::ReadResult OutputReader::ReadAndDrop() {
+  char dropped[kDropSize];
+  return Read(dropped, sizeof(dropped));
+}
+
+void OutputReader::ReadOnce() {
+  ReadResult result;
+  bool reader_behind = false;
+  if (IsDropping()) {
+    result = ReadAndDrop();
+  } else {
+    const OutputBuffer::Room room = buffer_->BeginRead(pending_at_exit_);
+    if (room.data == nullptr) {
+      // Detach may just have finished the buffer.
+      if (!IsDropping()) StopKeeping();
+      return;
+    }
+    result = Read(room.data, room.size);
+    reader_behind = buffer_->EndRead(result.size);
+  }
+  const auto [size, error] = result;
   since_pause_ += size;
   read_much_ = size >= PipeGrowth::kUsualSize;
   if (reader_behind && has_thread() && !exit_seen_ &&
@@ -175,7 +203,7 @@ void OutputReader::ReadOnce() {
   if (read_much_ && options_.may_grow_pipe) {
     growth_.Grow(fd_.get());
   }
-  if (exit_seen_ && !abandoned_) {
+  if (exit_seen_ && told_ == Told::kNothing) {
     grace_end_ =
         std::min(MonotonicNow() + options_.drain_grace, last_grace_end_);
   }
@@ -207,7 +235,7 @@ size_t OutputReader::PendingBytes() const {
 void OutputReader::OnWake() {
   if (!fd_.valid()) return;
   if (buffer_->IsRefused()) {
-    End();
+    StopKeeping();
     return;
   }
   if (sync_ == 0 && (sync_ = buffer_->WantedSync()) != 0) {
@@ -251,14 +279,27 @@ void OutputReader::OnTime() {
 }
 
 void OutputReader::Abandon() {
-  if (!fd_.valid() || std::exchange(abandoned_, true)) return;
+  if (!fd_.valid()) return;
   grace_end_ = absl::InfiniteFuture();
+  if (told_ != Told::kNothing) return;
+  told_ = Told::kAbandoned;
   end_.OnStreamAbandoned();
+}
+
+void OutputReader::StopKeeping() {
+  if (!options_.drops_after_close) {
+    End();
+    return;
+  }
+  if (!fd_.valid() || std::exchange(dropping_, true)) return;
+  buffer_->Finish();
+  end_.OnStreamEnd(/*was_abandoned=*/told_ == Told::kAbandoned);
+  told_ = Told::kEnd;
 }
 
 void OutputReader::End() {
   if (!fd_.valid()) return;
-  const bool was_abandoned = abandoned_;
+  const bool was_abandoned = told_ == Told::kAbandoned;
   Close();
   if (was_abandoned) end_.OnStreamEnd(/*was_abandoned=*/true);
 }
@@ -274,7 +315,7 @@ void OutputReader::Close() {
   grace_end_ = absl::InfiniteFuture();
   retry_ = absl::InfinitePast();
   buffer_->Finish();
-  if (!abandoned_) end_.OnStreamEnd(/*was_abandoned=*/false);
+  if (told_ == Told::kNothing) end_.OnStreamEnd(/*was_abandoned=*/false);
 }
 
 void OutputReader::Run() {
@@ -301,7 +342,7 @@ void OutputReader::PollOnce() {
       std::min({this->deadline(), watch.next_look, pause_end_});
   // Nothing wakes this thread when the other stream of a detached child
   // settles.
-  if (detached_ && abandoned_) {
+  if (detached_ && told_ == Told::kAbandoned) {
     deadline = std::min(deadline, MonotonicNow() + kDetachedLook);
   }
   if (GetOs().Poll(fds, 3, deadline) < 0 && errno != EINTR) {

@@ -32,6 +32,9 @@ namespace asyncproc::internal {
 // or until the stream has been silent for the drain grace, and notifies the
 // ChildEnd.
 //
+// A reader that drops takes the bytes and discards them, so that the child
+// never waits: after Detach, and where drops_after_close is set.
+//
 // Thread safety: the loop's methods are for one thread at a time, the reader
 // thread if there is one. For the others, see the headings.
 class OutputReader {
@@ -39,6 +42,10 @@ class OutputReader {
   struct Options {
     absl::Duration drain_grace;
     bool may_grow_pipe = true;
+    // For a terminal that the host keeps open for other uses: when its bytes
+    // are no longer wanted, they are dropped, since closing the reader's
+    // descriptor would leave the terminal open with nobody to read it.
+    bool drops_after_close = false;
     // Called before the descriptor is closed, or null.
     std::function<void(int fd)> before_close;
   };
@@ -67,7 +74,8 @@ class OutputReader {
   void Go() { go_.Notify(); }
   // Stops the thread and joins it.
   void Stop();
-  // Lets the thread continue on its own until the output has settled.
+  // Finishes the buffer. Lets the thread, if there is one, continue on its own
+  // until the output has settled; all further bytes are dropped.
   void Detach();
   // In a forked copy of the host: closes the descriptors, and nothing else.
   void CloseInForkedCopy();
@@ -91,7 +99,7 @@ class OutputReader {
 
   // The descriptor is readable: reads once. Never blocks.
   void OnReadable();
-  // The buffer was woken: closes a refused stream, and serves Sync.
+  // The buffer was woken: closes or drops a refused stream, and serves Sync.
   void OnWake();
   // The child has exited: reads all bytes that are in the pipe now. Only the
   // first call has an effect.
@@ -106,11 +114,23 @@ class OutputReader {
   void Close();
 
  private:
+  struct ReadResult {
+    size_t size = 0;
+    int error = 0;  // Of errno; 0 with no size: end-of-file.
+  };
+  // What the ChildEnd knows of this stream.
+  enum class Told { kNothing, kAbandoned, kEnd };
+
   void Run();
   bool MayEnd();
   void PollOnce();
   void ReadOnce();
-  // Closes the stream: it is at its end, or its bytes are no longer wanted.
+  ReadResult Read(char* data, size_t size);
+  ReadResult ReadAndDrop();
+  bool IsDropping() const { return dropping_ || detached_; }
+  // The bytes are no longer wanted: closes the stream, or drops them.
+  void StopKeeping();
+  // Closes the stream, which is at its end.
   void End();
   void ServeSync();
   size_t PendingBytes() const;
@@ -130,8 +150,9 @@ class OutputReader {
   PipeGrowth growth_;
   size_t pending_at_exit_ = 0;  // Bytes to read regardless of the bound.
   bool exit_seen_ = false;
-  bool abandoned_ = false;
-  bool left_ = false;  // The thread may go: see ChildEnd::Leave.
+  Told told_ = Told::kNothing;
+  bool dropping_ = false;  // See StopKeeping.
+  bool left_ = false;      // The thread may go: see ChildEnd::Leave.
   absl::Time grace_end_ = absl::InfiniteFuture();
   absl::Time last_grace_end_ = absl::InfiniteFuture();
   bool read_much_ = false;  // The last read filled a pipe of the usual size.
