@@ -66,10 +66,13 @@ absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
                                           absl::Duration timeout) {
   absl::StatusOr<std::string> record =
       cursor.ReadUntil(absl::string_view("\0", 1), timeout);
-  if (!absl::IsOutOfRange(record.status())) return record;
-  std::string last = cursor.Read();
-  if (last.empty()) return record;
-  return last;
+  if (!absl::IsOutOfRange(record.status()) &&
+      !absl::IsDataLoss(record.status())) {
+    return record;
+  }
+  // The end of the stream or dropped bytes end the record.
+  absl::StatusOr<std::string> rest = cursor.ReadSome(absl::ZeroDuration());
+  return rest.ok() ? rest : record;
 }
 
 MessageReader::MessageReader(OutputCursor* cursor, size_t largest)

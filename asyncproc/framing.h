@@ -22,7 +22,8 @@ namespace asyncproc {
 
 // The next record of output in which each record ends with a NUL byte, as from
 // `find -print0` or `git ls-files -z`; without the NUL byte. At the end of the
-// stream, a last record without a NUL byte is returned too.
+// stream, a last record without a NUL byte is returned too. Bytes that a bound
+// dropped (see OutputBound) end a record too, as they end a line.
 // Thread safety, blocking, errors: as OutputCursor::ReadLine.
 absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
                                           absl::Duration timeout);

@@ -50,6 +50,35 @@ TEST(NulRecordTest, EndsWithANulByte) {
               HasCode(absl::StatusCode::kOutOfRange));
 }
 
+TEST(NulRecordTest, EndsWhereABoundDroppedBytes) {
+  Command command = Command::Shell(
+      "head -c 5000 /dev/zero | tr '\\0' a; printf '\\0b\\0';"
+      "head -c 5000 /dev/zero | tr '\\0' c; printf d");
+  command.output_buffer = OutputBound::HeadAndTail(8);
+  auto process = MustSpawn(command);
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("aaaa"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("cccd"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+}
+
+TEST(NulRecordTest, EndsWhereABoundDroppedBytesBeforeANulByte) {
+  Command command =
+      Command::Shell("head -c 5000 /dev/zero | tr '\\0' a; printf 'b\\0c\\0'");
+  command.output_buffer = OutputBound::HeadAndTail(8);
+  auto process = MustSpawn(command);
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("aaaa"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached), IsOkAndHolds("b"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached), IsOkAndHolds("c"));
+}
+
 TEST(NulRecordTest, IsNotTakenBeforeItIsComplete) {
   auto process = MustSpawn(Command({"cat"}));
   ASSERT_THAT(process->Write("half"), IsOk());

@@ -406,18 +406,20 @@ size_t OutputBuffer::Unread(const BufferCursor& cursor) const {
   return size;
 }
 
-uint64_t OutputBuffer::PositionAfter(const BufferCursor& cursor,
-                                     size_t size) const {
-  uint64_t position = cursor.position;
-  for (const Segment& segment : segments_) {
-    position = std::max(position, segment.start);
-    if (position + size <= segment.end()) return position + size;
-    if (position < segment.end()) {
-      size -= static_cast<size_t>(segment.end() - position);
-      position = segment.end();
-    }
-  }
-  return position;  // Not reached: there are `size` bytes.
+size_t OutputBuffer::UnreadBeforeGap(BufferCursor& cursor) {
+  const Segment& segment = SegmentOf(cursor);
+  return static_cast<size_t>(segment.end() - cursor.position);
+}
+
+bool OutputBuffer::HasGap(BufferCursor& cursor) {
+  return &SegmentOf(cursor) != &segments_.back();
+}
+
+absl::Status OutputBuffer::GapError(BufferCursor& cursor) {
+  const uint64_t gap = segments_.back().start - SegmentOf(cursor).end();
+  return absl::DataLossError(
+      absl::StrCat(gap, " bytes were dropped after the next ",
+                   UnreadBeforeGap(cursor), " (Command::output_buffer)"));
 }
 
 bool OutputBuffer::AtEndLocked(const BufferCursor& cursor) const {
@@ -516,8 +518,8 @@ absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
   MutexLock lock(mu_);
   absl::Status status = AwaitSomeLocked(*cursor, deadline);
   if (!status.ok()) return status;
-  if (Unread(*cursor) <= most) return TakeAll(*cursor);
-  return Take(*cursor, {PositionAfter(*cursor, most), 0});
+  const uint64_t size = std::min<uint64_t>(UnreadBeforeGap(*cursor), most);
+  return Take(*cursor, {cursor->position + size, 0});
 }
 
 absl::Status OutputBuffer::ReadInPlace(
@@ -580,6 +582,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
         return Find(*cursor, delimiter, &match);
       });
   if (!status.ok()) return status;
+  if (match.begin > SegmentOf(*cursor).end()) return GapError(*cursor);
   return Take(*cursor, match);
 }
 
@@ -597,17 +600,18 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
                                                       size_t size,
                                                       absl::Time deadline) {
   MutexLock lock(mu_);
-  if (Unread(*cursor) < size && size > MostUnread(*cursor)) {
+  if (UnreadBeforeGap(*cursor) < size && size > MostUnread(*cursor)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("they do not fit into the ", MostUnread(*cursor),
                      " bytes that are kept (Command::output_buffer)"));
   }
   absl::Status status =
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-        return Unread(*cursor) >= size;
+        return UnreadBeforeGap(*cursor) >= size || HasGap(*cursor);
       });
   if (!status.ok()) return status;
-  return Take(*cursor, {PositionAfter(*cursor, size), 0});
+  if (UnreadBeforeGap(*cursor) < size) return GapError(*cursor);
+  return Take(*cursor, {cursor->position + size, 0});
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadToEnd(CursorRef cursor,

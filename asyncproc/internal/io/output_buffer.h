@@ -153,7 +153,11 @@ class OutputBuffer {
   // Each of these waits until `deadline` for its result. Errors:
   // kDeadlineExceeded, with nothing taken; kOutOfRange at the end, or the error
   // that was given to Finish; kResourceExhausted when the result cannot fit
-  // within the bound; kCancelled. An error leaves `line` unchanged.
+  // within the bound; kDataLoss, with nothing taken, when the result of
+  // ReadUntil or ReadExactly would span a gap; kCancelled. An error leaves
+  // `line` unchanged.
+  //
+  // Takes the bytes up to a gap.
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline,
                                        size_t most = std::string::npos)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -270,11 +274,15 @@ class OutputBuffer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string Take(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The number of unread bytes at the cursor, and the cursor's position after
-  // `size` of them.
+  // The number of unread bytes at the cursor: in all, and up to the next gap,
+  // after the cursor has skipped one.
   size_t Unread(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint64_t PositionAfter(const BufferCursor& cursor, size_t size) const
+  size_t UnreadBeforeGap(BufferCursor& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether a gap follows the unread bytes, and the error of a read across it.
+  bool HasGap(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status GapError(BufferCursor& cursor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeLine(std::string* line, BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
