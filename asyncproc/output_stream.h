@@ -198,6 +198,9 @@ class OutputCursor {
 
   // How many bytes Read would return.
   size_t Available() const;
+  // The number of dropped bytes in gaps that this cursor has passed. It changes
+  // with the read of the bytes after a gap, or before.
+  uint64_t Skipped() const;
   // Calls `wait` with the deadline. An error then begins with `part`, such as
   // "a line", and the name of the stream.
   template <typename Wait>

@@ -715,4 +715,9 @@ uint64_t OutputBuffer::dropped(CursorRef cursor) const {
   return cursor->dropped + (ahead - Unread(*cursor));
 }
 
+uint64_t OutputBuffer::skipped(CursorRef cursor) const {
+  MutexLock lock(mu_);
+  return cursor->dropped;
+}
+
 }  // namespace asyncproc::internal

@@ -32,7 +32,7 @@ struct BufferCursor {
   uint64_t scanned = 0;   // There is no `delimiter` before this.
   std::string delimiter;
   uint64_t lines = 0;    // Taken by this cursor.
-  uint64_t dropped = 0;  // Bytes that the bound took away from this cursor.
+  uint64_t dropped = 0;  // Bytes in gaps that this cursor has passed.
   bool canceled = false;
 
   std::shared_ptr<Waker> ready;  // For ReadyFd; null before.
@@ -209,7 +209,10 @@ class OutputBuffer {
   std::string LastLines(absl::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   Stats stats() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t lines(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The bytes that the bound took away from the cursor: in all gaps, and in
+  // those that the cursor has passed.
   uint64_t dropped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t skipped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Bytes without a gap. There are two segments where HeadAndTail has dropped
