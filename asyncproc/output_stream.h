@@ -22,6 +22,7 @@ namespace asyncproc {
 
 class Expect;
 class LineRange;
+class MessageReader;
 
 namespace internal {
 struct BufferCursor;
@@ -191,6 +192,7 @@ class OutputCursor {
 
  private:
   friend class Expect;
+  friend class MessageReader;
   friend class OutputStream;
   friend class Repl;
   friend class TapHandle;
@@ -201,6 +203,9 @@ class OutputCursor {
   // The number of dropped bytes in gaps that this cursor has passed. It changes
   // with the read of the bytes after a gap, or before.
   uint64_t Skipped() const;
+  // Passes the gap in front of the next unread byte, if there is one. Returns
+  // whether there was.
+  bool PassGap();
   // Calls `wait` with the deadline. An error then begins with `part`, such as
   // "a line", and the name of the stream.
   template <typename Wait>

@@ -454,6 +454,13 @@ bool OutputBuffer::HasLine(CursorRef cursor) {
   return false;
 }
 
+bool OutputBuffer::PassGap(CursorRef cursor) {
+  MutexLock lock(mu_);
+  const uint64_t before = cursor->dropped;
+  SegmentOf(*cursor);
+  return cursor->dropped != before;
+}
+
 size_t OutputBuffer::Available(CursorRef cursor) const {
   MutexLock lock(mu_);
   return Unread(*cursor);

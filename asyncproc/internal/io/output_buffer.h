@@ -145,6 +145,9 @@ class OutputBuffer {
   size_t Available(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Passes a gap in front of the next byte. Returns whether there was one.
+  bool PassGap(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Takes the next line if it is available. Otherwise, for any reason, returns
   // false and leaves `line` unchanged.
   bool TryReadLine(CursorRef cursor, std::string* line)
