@@ -87,24 +87,29 @@ std::string Pattern::ToString() const {
 
 // One search for several patterns in a text that grows.
 struct Expect::Search {
-  Search(const std::vector<Pattern>& patterns, size_t lookback, size_t window)
-      : patterns(patterns),
-        lookback(lookback),
-        window(window),
-        required(patterns.size()) {}
+  Search(const std::vector<Pattern>& patterns, size_t lookback)
+      : patterns(patterns), lookback(lookback), required(patterns.size()) {}
+
+  // Begins with another text, at `offset` of all text.
+  void StartAt(size_t offset) {
+    start = offset;
+    searched = 0;
+    whole_size = 0;
+    required.assign(patterns.size(), Required());
+  }
 
   // Searches the new text, and the text before it in which a match may have
-  // begun; all of `text`, if `whole` or due. Returns whether there is a match.
-  bool Next(absl::string_view text, bool whole) {
+  // begun; all of `text`, if `whole` or due; but not before `floor`. Returns
+  // whether there is a match. REQUIRES: floor <= text.size().
+  bool Next(absl::string_view text, size_t floor, bool whole) {
     // With doubling, all searches of the whole text cost twice the last one.
     whole = whole || text.size() <= lookback || text.size() >= 2 * whole_size;
     const absl::Time start = MonotonicNow();
-    const size_t floor =
-        window == 0 || window > text.size() ? 0 : text.size() - window;
     for (size_t i = 0; i < patterns.size(); ++i) {
       Look(i, text, std::max(floor, From(patterns[i], whole)));
     }
     searched = text.size();
+    if (found.has_value()) matched = text;
     if (whole) {
       whole_size = text.size();
       rest_until = MonotonicNow() + kRestPerSearch * (MonotonicNow() - start);
@@ -181,12 +186,13 @@ struct Expect::Search {
 
   const std::vector<Pattern>& patterns;
   const size_t lookback;
-  const size_t window;
   std::vector<Required> required;
+  size_t start = 0;       // Of the text, which follows a gap, in all text.
   size_t searched = 0;    // Bytes of the text that have been searched.
   size_t whole_size = 0;  // The text's size when all of it was last searched.
   absl::Time rest_until = absl::InfinitePast();
   std::optional<size_t> found;  // The index of the pattern.
+  absl::string_view matched;    // The text that has the match.
   size_t begin = 0;
   size_t length = 0;
 };
@@ -194,18 +200,21 @@ struct Expect::Search {
 Expect::Expect(Child* child)
     : child_(child),
       cursor_(&child->out()),
-      buffer_(std::make_unique<internal::ByteQueue>()) {}
+      buffer_(std::make_unique<internal::ByteQueue>()),
+      skipped_(cursor_->Skipped()) {}
 
 Expect::Expect(Process* process)
     : child_(process),
       process_(process),
       cursor_(&process->out()),
-      buffer_(std::make_unique<internal::ByteQueue>()) {}
+      buffer_(std::make_unique<internal::ByteQueue>()),
+      skipped_(cursor_->Skipped()) {}
 
 Expect::Expect(OutputCursor* cursor)
     : child_(nullptr),
       cursor_(cursor),
-      buffer_(std::make_unique<internal::ByteQueue>()) {}
+      buffer_(std::make_unique<internal::ByteQueue>()),
+      skipped_(cursor_->Skipped()) {}
 
 Expect::Expect(Expect&& other) noexcept = default;
 
@@ -242,9 +251,9 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
   }
   const absl::Time start = MonotonicNow();
   const absl::Time deadline = DeadlineAfter(timeout);
-  Search search(patterns, lookback_, window_);
+  Search search(patterns, lookback_);
   for (bool silent = false;;) {
-    if (search.Next(buffer_->view(), silent)) return Take(search);
+    if (FindMatch(search, silent)) return Take(search);
     // A scope does not end a call without time to wait.
     const bool late = MonotonicNow() >= deadline;
     const absl::Status ended =
@@ -260,7 +269,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
       silent = absl::IsDeadlineExceeded(status);
       if (status.ok() || silent || !internal::CheckWaitScopes().ok()) continue;
     }
-    if (search.Next(buffer_->view(), /*whole=*/true)) return Take(search);
+    if (FindMatch(search, /*whole=*/true)) return Take(search);
     if (absl::IsOutOfRange(status)) {
       return GiveUp(patterns, Pattern::Kind::kEof,
                     absl::OutOfRangeError(" before the end of the output"));
@@ -285,6 +294,25 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
   }
 }
 
+bool Expect::FindMatch(Search& search, bool whole) const {
+  const absl::string_view text = buffer_->view();
+  const size_t floor =
+      window_ == 0 ? 0 : text.size() - std::min(text.size(), window_);
+  for (;;) {
+    const auto gap = gaps_.upper_bound(taken_ + search.start);
+    const bool last = gap == gaps_.end();
+    const size_t end =
+        last ? text.size() : static_cast<size_t>(gap->first - taken_);
+    if (floor <= end &&
+        search.Next(text.substr(search.start, end - search.start),
+                    floor - std::min(floor, search.start), whole || !last)) {
+      return true;
+    }
+    if (last) return false;
+    search.StartAt(end);
+  }
+}
+
 absl::Status Expect::Fill(absl::Time deadline, size_t most) {
   const absl::Duration timeout = deadline == absl::InfiniteFuture()
                                      ? absl::InfiniteDuration()
@@ -302,11 +330,16 @@ absl::Status Expect::Fill(absl::Time deadline, size_t most) {
     if (!more.ok()) return more.status();
     without_room_ = *std::move(more);
   }
+  const uint64_t end = taken_ + buffer_->size();
   if (!buffer_->Append(without_room_)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no memory to keep ", without_room_.size(), " further bytes"));
   }
   without_room_ = std::string();  // Frees the memory, unlike clear().
+  // The bytes of one read have a gap in front at most.
+  const uint64_t skipped = cursor_->Skipped();
+  if (skipped != skipped_) gaps_[end] += skipped - skipped_;
+  skipped_ = skipped;
   return absl::OkStatus();
 }
 
@@ -325,10 +358,11 @@ absl::Status Expect::FillLast() {
 }
 
 Expected Expect::Take(const Search& search) {
-  const absl::string_view text = buffer_->view();
+  const absl::string_view text = search.matched;
+  const size_t begin = search.start + search.begin;
   Expected expected;
   expected.index = *search.found;
-  expected.before = std::string(text.substr(0, search.begin));
+  expected.before = std::string(buffer_->view().substr(0, begin));
   expected.match = std::string(text.substr(search.begin, search.length));
   const Pattern& pattern = search.patterns[expected.index];
   if (pattern.kind() == Pattern::Kind::kRegex) {
@@ -338,15 +372,30 @@ Expected Expect::Take(const Search& search) {
                           parts.data(), groups + 1);
     expected.groups.assign(parts.begin() + 1, parts.end());
   }
-  buffer_->Consume(search.begin + search.length);
+  expected.dropped = Dropped(search.start);
+  gaps_.erase(gaps_.begin(), gaps_.upper_bound(taken_ + search.start));
+  Consume(begin + search.length);
   return expected;
+}
+
+void Expect::Consume(size_t size) {
+  buffer_->Consume(size);
+  taken_ += size;
+  gaps_.erase(gaps_.begin(), gaps_.lower_bound(taken_));
+}
+
+uint64_t Expect::Dropped(size_t offset) const {
+  uint64_t dropped = 0;
+  const auto end = gaps_.upper_bound(taken_ + offset);
+  for (auto gap = gaps_.begin(); gap != end; ++gap) dropped += gap->second;
+  return dropped;
 }
 
 std::string Expect::TakeBuffer(size_t keep) {
   absl::string_view whole = buffer_->view();
   whole.remove_suffix(std::min(keep, whole.size()));
   std::string text(whole);
-  buffer_->Consume(text.size());
+  Consume(text.size());
   return text;
 }
 
@@ -358,6 +407,7 @@ absl::StatusOr<Expected> Expect::GiveUp(const std::vector<Pattern>& patterns,
     if (patterns[i].kind() != outcome) continue;
     Expected expected;
     expected.index = i;
+    expected.dropped = Dropped(buffer_->size());
     // End-of-file takes the remaining text; after a timeout it may yet match.
     expected.before = outcome == Pattern::Kind::kEof
                           ? TakeBuffer()
@@ -388,21 +438,40 @@ std::string Expect::ChildState(absl::Duration waited) const {
   return state.str();
 }
 
+std::string Expect::LastText() const {
+  const absl::string_view text = buffer_->view();
+  size_t begin = text.size() - std::min(text.size(), kShown);
+  std::string quoted = "\"";
+  for (auto gap = gaps_.upper_bound(taken_ + begin); gap != gaps_.end();
+       ++gap) {
+    const auto end = static_cast<size_t>(gap->first - taken_);
+    absl::StrAppend(&quoted,
+                    internal::Printable(text.substr(begin, end - begin)),
+                    "\" ... \"");
+    begin = end;
+  }
+  absl::StrAppend(&quoted, internal::Printable(text.substr(begin)), "\"");
+  return quoted;
+}
+
 std::string Expect::Describe(const std::vector<Pattern>& patterns,
                              absl::string_view why,
                              absl::Duration waited) const {
-  const absl::string_view text = buffer_->view();
-  const absl::string_view last =
-      text.substr(text.size() - std::min(text.size(), kShown));
+  const size_t size = buffer_->size();
+  const uint64_t dropped = Dropped(size);
   return absl::StrCat(
       Name(), ": no match of ",
       absl::StrJoin(patterns, ", ",
                     [](std::string* out, const Pattern& pattern) {
                       out->append(pattern.ToString());
                     }),
-      why, ChildState(waited), "; ",
-      last.size() < text.size() ? "the last of " : "", text.size(),
-      " unmatched bytes: \"", internal::Printable(last), "\"");
+      why, ChildState(waited),
+      dropped == 0
+          ? ""
+          : absl::StrCat("; ", dropped,
+                         " bytes were dropped (Command::output_buffer)"),
+      "; ", kShown < size ? "the last of " : "", size,
+      " unmatched bytes: ", LastText());
 }
 
 }  // namespace asyncproc

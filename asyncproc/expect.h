@@ -2,6 +2,8 @@
 #define ASYNCPROC_EXPECT_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +66,9 @@ struct Expected {
   std::string before;               // The text before the match.
   std::string match;                // Empty for EOF and TIMEOUT.
   std::vector<std::string> groups;  // ( ) groups of a regex; "" if unmatched.
+  // The number of bytes that a bound dropped (see OutputBound) from `before`,
+  // which has the kept bytes on both sides of a gap.
+  uint64_t dropped = 0;
 };
 
 // Waits for patterns in the output of a child.
@@ -84,6 +89,11 @@ struct Expected {
 // Await searches the text that has arrived: "[0-9]+" matches "12" although a
 // "3" may follow. Let a pattern end with a delimiter, such as the end of the
 // line.
+//
+// Bytes that a bound dropped (see OutputBound) leave a gap in the text. No
+// match spans a gap: the text on each side of it is searched as a text of its
+// own, in which "$" matches before the gap, and "^" after it. Expected::dropped
+// and the messages of errors tell how many bytes are missing.
 //
 // The time is linear in the size of the output, for all patterns and any sizes
 // of its pieces. A match of a regular expression that begins more than
@@ -134,7 +144,8 @@ class Expect {
   // The most bytes of text without a match that are kept.
   void set_limit(size_t bytes) { limit_ = bytes; }
 
-  // The text that has arrived and has not been taken.
+  // The text that has arrived and has not been taken; without any sign of a
+  // gap.
   absl::string_view buffer() const;
   // Takes that text except the last `keep` bytes, in which a match may begin.
   std::string TakeBuffer(size_t keep = 0);
@@ -152,6 +163,13 @@ class Expect {
   absl::Status Fill(absl::Time deadline, size_t most);
   // Reads all that has arrived, without waiting.
   absl::Status FillLast();
+  // Searches the new text, part by part: a part ends at a gap.
+  bool FindMatch(Search& search, bool whole) const;
+  // Takes `size` bytes of the text.
+  void Consume(size_t size);
+  // The number of bytes dropped in front of the byte at `offset`, in the text
+  // that has not been taken.
+  uint64_t Dropped(size_t offset) const;
   Expected Take(const Search& search);
   absl::StatusOr<Expected> GiveUp(const std::vector<Pattern>& patterns,
                                   Pattern::Kind outcome,
@@ -161,6 +179,8 @@ class Expect {
   std::string Name() const;
   // The state of the child for messages, after a wait of that length.
   std::string ChildState(absl::Duration waited) const;
+  // The end of the text that has not been taken, quoted.
+  std::string LastText() const;
   // The message of an Await that fails; `why` follows the patterns.
   std::string Describe(const std::vector<Pattern>& patterns,
                        absl::string_view why,
@@ -171,6 +191,11 @@ class Expect {
   OutputCursor* const cursor_;
   std::unique_ptr<internal::ByteQueue> buffer_;
   std::string without_room_;  // Read, but not yet in `buffer_`.
+  uint64_t taken_ = 0;        // Bytes that have been taken from `buffer_`.
+  uint64_t skipped_;          // The cursor's, at the end of `buffer_`.
+  // The number of dropped bytes in each gap, by the number of bytes of text in
+  // front of it, including the taken ones.
+  std::map<uint64_t, uint64_t> gaps_;
   size_t window_ = 0;
   size_t lookback_ = 64 * 1024;
   size_t limit_ = 64 * 1024 * 1024;

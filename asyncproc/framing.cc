@@ -66,17 +66,22 @@ absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
                                           absl::Duration timeout) {
   absl::StatusOr<std::string> record =
       cursor.ReadUntil(absl::string_view("\0", 1), timeout);
-  if (!absl::IsOutOfRange(record.status())) return record;
-  std::string last = cursor.Read();
-  if (last.empty()) return record;
-  return last;
+  if (!absl::IsOutOfRange(record.status()) &&
+      !absl::IsDataLoss(record.status())) {
+    return record;
+  }
+  // The end of the stream or dropped bytes end the record.
+  absl::StatusOr<std::string> rest = cursor.ReadSome(absl::ZeroDuration());
+  return rest.ok() ? rest : record;
 }
 
 MessageReader::MessageReader(OutputCursor* cursor, size_t largest)
     : MessageReader(cursor, MessageReaderOptions{largest, nullptr}) {}
 
 MessageReader::MessageReader(OutputCursor* cursor, MessageReaderOptions options)
-    : cursor_(*cursor), options_(std::move(options)) {}
+    : cursor_(*cursor),
+      options_(std::move(options)),
+      skipped_(cursor->Skipped()) {}
 
 absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
   if (!broken_.ok()) return broken_;
@@ -88,6 +93,9 @@ absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
   }
   absl::StatusOr<std::string> body =
       cursor_.ReadExactly(*length_, deadline - MonotonicNow());
+  if (absl::IsDataLoss(body.status()) || cursor_.Skipped() != skipped_) {
+    return Dropped();
+  }
   if (absl::IsOutOfRange(body.status())) {
     return Broken(absl::DataLossError(
         absl::StrCat("the output ends ", cursor_.Peek().size(),
@@ -103,6 +111,7 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
   for (;;) {
     absl::StatusOr<std::string> line =
         cursor_.ReadLine(deadline - MonotonicNow());
+    if (cursor_.Skipped() != skipped_) return Dropped();
     if (absl::IsOutOfRange(line.status()) && !headers_.empty()) {
       return Broken(absl::DataLossError(
           "the output ends in the middle of a message's headers"));
@@ -123,7 +132,10 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
       continue;
     }
     if (header.empty()) return CheckLength();
-    if (absl::Status status = AddHeader(header); !status.ok()) return status;
+    if (absl::Status status = AddHeader(header); !status.ok()) {
+      // A gap may have cut off the header.
+      return cursor_.PassGap() ? Dropped() : status;
+    }
   }
 }
 
@@ -188,6 +200,11 @@ absl::Status MessageReader::CheckLength() {
   length_ = static_cast<size_t>(length);
   header_bytes_ = 0;
   return absl::OkStatus();
+}
+
+absl::Status MessageReader::Dropped() {
+  return Broken(absl::DataLossError(
+      "bytes of the output were dropped (Command::output_buffer)"));
 }
 
 absl::Status MessageReader::Broken(const absl::Status& status) {

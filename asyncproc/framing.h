@@ -2,6 +2,7 @@
 #define ASYNCPROC_FRAMING_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -22,7 +23,8 @@ namespace asyncproc {
 
 // The next record of output in which each record ends with a NUL byte, as from
 // `find -print0` or `git ls-files -z`; without the NUL byte. At the end of the
-// stream, a last record without a NUL byte is returned too.
+// stream, a last record without a NUL byte is returned too. Bytes that a bound
+// dropped (see OutputBound) end a record too, as they end a line.
 // Thread safety, blocking, errors: as OutputCursor::ReadLine.
 absl::StatusOr<std::string> ReadNulRecord(OutputCursor& cursor,
                                           absl::Duration timeout);
@@ -85,7 +87,9 @@ class MessageReader {
   // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on from
   // there. kResourceExhausted for a body or line that exceeds the bound of
   // OutputBound::BlockChild. kOutOfRange at the end of the stream. kDataLoss if
-  // the stream ends in the middle of a message. kInvalidArgument, with the text
+  // the stream ends in the middle of a message, or if a bound dropped bytes
+  // there or in front of it (see OutputBound); messages before those bytes are
+  // returned. kInvalidArgument, with the text
   // found, for an invalid header; for a length that is missing, not a number,
   // given twice with two values, or larger than `largest`; and for too many or
   // too large headers. After kDataLoss and kInvalidArgument, the start of the
@@ -96,6 +100,8 @@ class MessageReader {
   absl::Status ReadHeaders(absl::Time deadline);
   absl::Status AddHeader(absl::string_view line);
   absl::Status CheckLength();
+  // The error for bytes that a bound dropped.
+  absl::Status Dropped();
   absl::Status Broken(const absl::Status& status);
 
   // Passes `line`, or the part of it in front of a header, to on_other_text if
@@ -108,6 +114,7 @@ class MessageReader {
   size_t header_bytes_ = 0;
   std::map<std::string, std::string> headers_;  // Of the message being read.
   std::optional<size_t> length_;  // Set when its headers are complete.
+  const uint64_t skipped_;        // The cursor's, at the start.
   absl::Status broken_;
 };
 

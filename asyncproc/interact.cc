@@ -203,7 +203,7 @@ class InteractionRun {
       }
       const ssize_t count = WriteWithoutSigpipe(out(), piece);
       if (count < 0) return errno == EAGAIN || errno == EINTR;
-      expect_.buffer_->Consume(static_cast<size_t>(count));
+      expect_.Consume(static_cast<size_t>(count));
       shown += static_cast<size_t>(count);
     }
     return true;

@@ -166,6 +166,10 @@ const std::string& OutputCursor::name() const { return buffer_->name(); }
 
 uint64_t OutputCursor::dropped() const { return buffer_->dropped(cursor_); }
 
+bool OutputCursor::PassGap() { return buffer_->PassGap(cursor_); }
+
+uint64_t OutputCursor::Skipped() const { return buffer_->skipped(cursor_); }
+
 bool LineRange::Next() {
   status_ = cursor_->ReadLine(&line_, timeout_);
   if (status_.ok()) return true;

@@ -22,6 +22,7 @@ namespace asyncproc {
 
 class Expect;
 class LineRange;
+class MessageReader;
 
 namespace internal {
 struct BufferCursor;
@@ -45,8 +46,14 @@ enum class From {
 //
 // Lines: "\n" or "\r\n" ends a line, and is not part of it. The last line is
 // returned at the end of the stream even without a line end. A line may contain
-// any byte, and may be as long as memory allows. Bytes that a bound dropped
-// (see OutputBound) end a line too.
+// any byte, and may be as long as memory allows.
+//
+// Gaps, where a bound dropped bytes (see OutputBound): a gap ends a line, and
+// the rest of a line after a gap is returned as a line. ReadSome and
+// ReadInPlace return the bytes before a gap by one call, and those after it by
+// the next call. ReadUntil and ReadExactly return no bytes of both sides. Read,
+// Peek and ReadToEnd return the kept bytes of both sides together. The reads
+// after a gap are no errors: see dropped().
 //
 // Thread safety: all methods may be called from any thread. Two threads that
 // read by the same cursor divide its bytes between them.
@@ -60,7 +67,9 @@ enum class From {
 // the last unread text: for example, a prompt, which has no line end;
 // kOutOfRange at the end of the stream; kResourceExhausted when the line, the
 // text up to the delimiter or the number of bytes does not fit into the bound
-// of the stream, or memory ran out; kInvalidArgument.
+// of the stream, or memory ran out; kInvalidArgument; kDataLoss from ReadUntil
+// and ReadExactly when there is a gap among the bytes, with nothing taken:
+// ReadSome takes the bytes before the gap.
 class OutputCursor {
  public:
   OutputCursor(OutputCursor&& other) noexcept;
@@ -71,7 +80,7 @@ class OutputCursor {
   std::string Read();
 
   // Waits for at least one byte, and takes all that have arrived, at most
-  // `most`. REQUIRES: most > 0.
+  // `most`, and no further than a gap. REQUIRES: most > 0.
   absl::StatusOr<std::string> ReadSome(absl::Duration timeout,
                                        size_t most = std::string::npos);
 
@@ -88,9 +97,7 @@ class OutputCursor {
   //
   // The bytes count as taken before the call, and are valid until `use`
   // returns or throws. `use` may block and may call anything, and may destroy
-  // the Process; the child goes on meanwhile. At a gap of
-  // OutputBound::HeadAndTail, one call passes the bytes before the gap, and the
-  // next call the bytes after the gap.
+  // the Process; the child goes on meanwhile.
   absl::Status ReadInPlace(absl::FunctionRef<void(absl::string_view)> use,
                            absl::Duration timeout);
 
@@ -186,6 +193,7 @@ class OutputCursor {
 
  private:
   friend class Expect;
+  friend class MessageReader;
   friend class OutputStream;
   friend class Repl;
   friend class TapHandle;
@@ -193,6 +201,12 @@ class OutputCursor {
 
   // How many bytes Read would return.
   size_t Available() const;
+  // The number of dropped bytes in gaps that this cursor has passed. It changes
+  // with the read of the bytes after a gap, or before.
+  uint64_t Skipped() const;
+  // Passes the gap in front of the next unread byte, if there is one. Returns
+  // whether there was.
+  bool PassGap();
   // Calls `wait` with the deadline. An error then begins with `part`, such as
   // "a line", and the name of the stream.
   template <typename Wait>
@@ -282,7 +296,7 @@ using Tap = std::function<void(absl::string_view)>;
 
 // The unit of output in a call of a Tap.
 enum class TapUnit {
-  kChunk,  // All bytes that have arrived since the last call.
+  kChunk,  // All bytes that have arrived since the last call, up to a gap.
   kLine,   // A line, without its end; a piece of a line that is longer than the
            // bound of OutputBound::BlockChild.
 };

@@ -417,6 +417,121 @@ TEST(ExpectMemoryTest, LosesNothingThatThereIsNoMemoryFor) {
   });
 }
 
+// A child that has written `text`, of which `bound` has dropped a part.
+std::unique_ptr<Process> Said(const std::string& text, OutputBound bound) {
+  Command command({"cat"});
+  command.output_buffer = bound;
+  auto process = MustSpawn(command);
+  EXPECT_THAT(process->Write(text), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  return process;
+}
+
+// Of which HeadAndTail(10) keeps "abcEN" and "Dwxyz".
+std::string TextWithGap() {
+  return absl::StrCat("abcEN", std::string(5000, 'b'), "Dwxyz");
+}
+
+TEST(ExpectGapTest, FindsNoMatchAcrossDroppedBytes) {
+  auto process = Said(TextWithGap(), OutputBound::HeadAndTail(10));
+  Expect expect(process.get());
+
+  const auto found =
+      expect.Await({Pattern::Literal("END"), Pattern::Regex("EN.?D"),
+                    Pattern::Regex("(?s)b.*E.*w")},
+                   kNeverReached);
+
+  EXPECT_THAT(found, HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(found.status().message(),
+              HasSubstr("; 5000 bytes were dropped (Command::output_buffer); "
+                        "10 unmatched bytes: \"abcEN\" ... \"Dwxyz\""));
+}
+
+TEST(ExpectGapTest, FindsNoMatchOfBytesDroppedAfterEarlierCalls) {
+  Command command({"cat"});
+  command.output_buffer = OutputBound::DropOldest(5);
+  auto process = MustSpawn(command);
+  Expect expect(process.get());
+  ASSERT_THAT(process->Write("EN"), IsOk());
+  ASSERT_THAT(expect.Await(Pattern::Literal("EN"), kNeverReached), IsOk());
+  ASSERT_THAT(process->Write("EN"), IsOk());
+  while (process->out().Peek() != "EN") ASSERT_TRUE(process->IsAlive());
+  ASSERT_THAT(expect.Await(Pattern::Literal("END"), absl::ZeroDuration()),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  ASSERT_THAT(process->Write(TextWithGap()), IsOk());
+  ASSERT_THAT(process->CloseStdin(), IsOk());
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(expect.Await(Pattern::Literal("END"), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_EQ(expect.buffer(), "ENDwxyz");
+}
+
+TEST(ExpectGapTest, FindsTheMatchThatBeginsFirstOnEitherSide) {
+  auto process = Said(TextWithGap(), OutputBound::HeadAndTail(10));
+  Expect expect(process.get());
+  // Reads all of the text.
+  ASSERT_THAT(expect.Await(Pattern::Literal("END"), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+
+  const std::vector<Pattern> patterns = {Pattern::Regex("w(x)"),
+                                         Pattern::Regex("c(E)")};
+  const auto first = expect.Await(patterns, kNeverReached);
+  const auto second = expect.Await(patterns, kNeverReached);
+
+  ASSERT_THAT(first, IsOk());
+  EXPECT_EQ(first->match, "cE");
+  EXPECT_EQ(first->before, "ab");
+  EXPECT_EQ(first->dropped, 0);
+  EXPECT_THAT(first->groups, ElementsAre("E"));
+  ASSERT_THAT(second, IsOk());
+  EXPECT_EQ(second->match, "wx");
+  EXPECT_EQ(second->before, "ND");
+  EXPECT_EQ(second->dropped, 5000);
+  EXPECT_THAT(second->groups, ElementsAre("x"));
+  EXPECT_EQ(expect.buffer(), "yz");
+}
+
+TEST(ExpectGapTest, AnchorsAtDroppedBytesAsAtTheEndsOfTheText) {
+  auto process = Said(TextWithGap(), OutputBound::HeadAndTail(10));
+  Expect expect(process.get());
+
+  const auto before = expect.Await(Pattern::Regex("N$"), kNeverReached);
+  const auto after = expect.Await(Pattern::Regex("^D"), kNeverReached);
+
+  ASSERT_THAT(before, IsOk());
+  EXPECT_EQ(before->before, "abcE");
+  ASSERT_THAT(after, IsOk());
+  EXPECT_EQ(after->before, "");
+}
+
+TEST(ExpectGapTest, CountsTheDroppedBytesOfTheTextWithoutAMatch) {
+  auto process = Said(TextWithGap(), OutputBound::HeadAndTail(10));
+  Expect expect(process.get());
+
+  const auto end = expect.Await(Pattern::Eof(), kNeverReached);
+
+  ASSERT_THAT(end, IsOk());
+  EXPECT_EQ(end->before, "abcENDwxyz");
+  EXPECT_EQ(end->dropped, 5000);
+}
+
+TEST(ExpectGapTest, SearchesTheWindowOfAllTextOnBothSides) {
+  auto process = Said(TextWithGap(), OutputBound::HeadAndTail(10));
+  Expect expect(process.get());
+  // Reads all of the text.
+  ASSERT_THAT(expect.Await(Pattern::Literal("END"), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+
+  expect.set_window(5);
+  EXPECT_THAT(expect.Await(Pattern::Literal("N"), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+  expect.set_window(6);
+  EXPECT_THAT(expect.Await(Pattern::Literal("N"), kNeverReached), IsOk());
+}
+
 TEST_F(ExpectTest, MatchesBytesThatAreNotUtf8) {
   Say("name: caf\xe9!\n");
 

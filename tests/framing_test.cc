@@ -50,6 +50,35 @@ TEST(NulRecordTest, EndsWithANulByte) {
               HasCode(absl::StatusCode::kOutOfRange));
 }
 
+TEST(NulRecordTest, EndsWhereABoundDroppedBytes) {
+  Command command = Command::Shell(
+      "head -c 5000 /dev/zero | tr '\\0' a; printf '\\0b\\0';"
+      "head -c 5000 /dev/zero | tr '\\0' c; printf d");
+  command.output_buffer = OutputBound::HeadAndTail(8);
+  auto process = MustSpawn(command);
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("aaaa"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("cccd"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
+}
+
+TEST(NulRecordTest, EndsWhereABoundDroppedBytesBeforeANulByte) {
+  Command command =
+      Command::Shell("head -c 5000 /dev/zero | tr '\\0' a; printf 'b\\0c\\0'");
+  command.output_buffer = OutputBound::HeadAndTail(8);
+  auto process = MustSpawn(command);
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached),
+              IsOkAndHolds("aaaa"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached), IsOkAndHolds("b"));
+  EXPECT_THAT(ReadNulRecord(process->out(), kNeverReached), IsOkAndHolds("c"));
+}
+
 TEST(NulRecordTest, IsNotTakenBeforeItIsComplete) {
   auto process = MustSpawn(Command({"cat"}));
   ASSERT_THAT(process->Write("half"), IsOk());
@@ -282,6 +311,76 @@ TEST(MessageReaderTest, ReportsABodyLargerThanTheBound) {
 }
 
 // A recording replaces a language server in tests of its client.
+// The bound keeps the beginning and the end of `text`.
+std::unique_ptr<Process> SayingHeadAndTail(std::string text, size_t bound) {
+  Command command({"cat"});
+  command.output_buffer = OutputBound::HeadAndTail(bound);
+  auto process = MustSpawn(command);
+  EXPECT_THAT(process->Write(text), IsOk());
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached), IsOk());
+  return process;
+}
+
+TEST(MessageReaderTest, ReadsNoBodyAcrossDroppedBytes) {
+  auto process = SayingHeadAndTail(
+      absl::StrCat(FrameMessage("whole"), FrameMessage(std::string(1000, 'a')),
+                   FrameMessage("last")),
+      200);
+  MessageReader reader(&process->out());
+
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "whole");
+  const auto cut = reader.Read(kNeverReached);
+  EXPECT_THAT(cut, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(cut.status().message(), HasSubstr("dropped"));
+  EXPECT_THAT(reader.Read(kNeverReached), HasCode(absl::StatusCode::kDataLoss));
+}
+
+TEST(MessageReaderTest, ReadsNoHeadersAcrossDroppedBytes) {
+  for (const std::string header :
+       {"content-length: 1", "content-type: a", "content-",
+        "content-length: 1\r\n", "content-length: 1\r"}) {
+    auto process = SayingHeadAndTail(
+        absl::StrCat(header, std::string(100, '.'), "\r\n\r\n",
+                     std::string(header.size() - 4, 'a')),
+        2 * header.size());
+    MessageReader reader(&process->out());
+
+    EXPECT_THAT(reader.Read(kNeverReached),
+                HasCode(absl::StatusCode::kDataLoss))
+        << header;
+  }
+}
+
+TEST(MessageReaderTest, LooksForNoMessageAfterDroppedBytes) {
+  const std::string message = FrameMessage("tail");
+  auto process = SayingHeadAndTail(
+      absl::StrCat(FrameMessage("head"), std::string(100, '.'), message),
+      2 * message.size());
+  MessageReader reader(&process->out());
+
+  EXPECT_EQ(BodyOf(reader.Read(kNeverReached)), "head");
+  EXPECT_THAT(reader.Read(kNeverReached), HasCode(absl::StatusCode::kDataLoss));
+}
+
+TEST(MessageReaderTest, ReadsNoBodyWhoseBeginningWasDropped) {
+  Command command({"cat"});
+  command.output_buffer = OutputBound::DropOldest(100);
+  auto process = MustSpawn(command);
+  MessageReader reader(&process->out());
+  const std::string header = "Content-Length: 60\r\n\r\n";
+  ASSERT_THAT(process->Write(header), IsOk());
+  while (process->out().Peek() != header) ASSERT_TRUE(process->IsAlive());
+  EXPECT_THAT(reader.Read(absl::ZeroDuration()),
+              HasCode(absl::StatusCode::kDeadlineExceeded));
+
+  ASSERT_THAT(process->Write(std::string(1000, 'a')), IsOk());
+  ASSERT_THAT(process->CloseStdin(), IsOk());
+  ASSERT_THAT(process->WaitFor(kNeverReached), IsOk());
+
+  EXPECT_THAT(reader.Read(kNeverReached), HasCode(absl::StatusCode::kDataLoss));
+}
+
 TEST(WriteMessageTest, TalksToARecordingToo) {
   Transcript transcript;
   TranscriptEvent event;

@@ -203,28 +203,31 @@ class Model {
 
   absl::StatusOr<std::string> ReadUntil(Cursor& cursor,
                                         absl::string_view delimiter) {
-    size_t before = 0;
+    bool gap = false;
     for (absl::string_view piece : Pieces(cursor)) {
       const size_t at = piece.find(delimiter);
       if (at != absl::string_view::npos) {
-        return Get(cursor, before + at + delimiter.size(), before + at);
+        return gap ? GapError(cursor) : Get(cursor, at + delimiter.size(), at);
       }
-      before += piece.size();
+      gap = true;
     }
     return Get(cursor, std::string::npos, 0);
   }
 
   absl::StatusOr<std::string> ReadExactly(Cursor& cursor, size_t size) {
-    const bool there = Rest(cursor).size() >= size;
+    const std::vector<absl::string_view> pieces = Pieces(cursor);
+    const bool there = size <= (pieces.empty() ? 0 : pieces[0].size());
     if (!there && size > MostThatMayArrive(cursor)) {
       return absl::ResourceExhaustedError("");
     }
+    if (!there && pieces.size() > 1) return GapError(cursor);
     return Get(cursor, there ? size : std::string::npos, size);
   }
 
   absl::StatusOr<std::string> ReadSome(Cursor& cursor) {
-    const size_t size = Rest(cursor).size();
-    return Get(cursor, size > 0 ? size : std::string::npos, size);
+    const std::vector<absl::string_view> pieces = Pieces(cursor);
+    const size_t size = pieces.empty() ? std::string::npos : pieces[0].size();
+    return Get(cursor, size, size);
   }
 
   // The number of bytes that at least one cursor has yet to take.
@@ -237,6 +240,11 @@ class Model {
   }
 
  private:
+  // The error of a read across the gap.
+  static absl::Status GapError(const Cursor& cursor) {
+    return cursor.canceled ? absl::CancelledError("") : absl::DataLossError("");
+  }
+
   bool HasGap() const { return gap_end_ > head_; }
 
   size_t Oldest() const {

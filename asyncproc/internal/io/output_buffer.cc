@@ -407,18 +407,20 @@ size_t OutputBuffer::Unread(const BufferCursor& cursor) const {
   return size;
 }
 
-uint64_t OutputBuffer::PositionAfter(const BufferCursor& cursor,
-                                     size_t size) const {
-  uint64_t position = cursor.position;
-  for (const Segment& segment : segments_) {
-    position = std::max(position, segment.start);
-    if (position + size <= segment.end()) return position + size;
-    if (position < segment.end()) {
-      size -= static_cast<size_t>(segment.end() - position);
-      position = segment.end();
-    }
-  }
-  return position;  // Not reached: there are `size` bytes.
+size_t OutputBuffer::UnreadBeforeGap(BufferCursor& cursor) {
+  const Segment& segment = SegmentOf(cursor);
+  return static_cast<size_t>(segment.end() - cursor.position);
+}
+
+bool OutputBuffer::HasGap(BufferCursor& cursor) {
+  return &SegmentOf(cursor) != &segments_.back();
+}
+
+absl::Status OutputBuffer::GapError(BufferCursor& cursor) {
+  const uint64_t gap = segments_.back().start - SegmentOf(cursor).end();
+  return absl::DataLossError(
+      absl::StrCat(gap, " bytes were dropped after the next ",
+                   UnreadBeforeGap(cursor), " (Command::output_buffer)"));
 }
 
 bool OutputBuffer::AtEndLocked(const BufferCursor& cursor) const {
@@ -451,6 +453,13 @@ bool OutputBuffer::HasLine(CursorRef cursor) {
   cursor->looked = end();
   ShowReady();
   return false;
+}
+
+bool OutputBuffer::PassGap(CursorRef cursor) {
+  MutexLock lock(mu_);
+  const uint64_t before = cursor->dropped;
+  SegmentOf(*cursor);
+  return cursor->dropped != before;
 }
 
 size_t OutputBuffer::Available(CursorRef cursor) const {
@@ -517,8 +526,8 @@ absl::StatusOr<std::string> OutputBuffer::ReadSome(CursorRef cursor,
   MutexLock lock(mu_);
   absl::Status status = AwaitSomeLocked(*cursor, deadline);
   if (!status.ok()) return status;
-  if (Unread(*cursor) <= most) return TakeAll(*cursor);
-  return Take(*cursor, {PositionAfter(*cursor, most), 0});
+  const uint64_t size = std::min<uint64_t>(UnreadBeforeGap(*cursor), most);
+  return Take(*cursor, {cursor->position + size, 0});
 }
 
 absl::Status OutputBuffer::ReadInPlace(
@@ -581,6 +590,7 @@ absl::StatusOr<std::string> OutputBuffer::ReadUntil(CursorRef cursor,
         return Find(*cursor, delimiter, &match);
       });
   if (!status.ok()) return status;
+  if (match.begin > SegmentOf(*cursor).end()) return GapError(*cursor);
   return Take(*cursor, match);
 }
 
@@ -598,17 +608,18 @@ absl::StatusOr<std::string> OutputBuffer::ReadExactly(CursorRef cursor,
                                                       size_t size,
                                                       absl::Time deadline) {
   MutexLock lock(mu_);
-  if (Unread(*cursor) < size && size > MostUnread(*cursor)) {
+  if (UnreadBeforeGap(*cursor) < size && size > MostUnread(*cursor)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("they do not fit into the ", MostUnread(*cursor),
                      " bytes that are kept (Command::output_buffer)"));
   }
   absl::Status status =
       AwaitReady(*cursor, deadline, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-        return Unread(*cursor) >= size;
+        return UnreadBeforeGap(*cursor) >= size || HasGap(*cursor);
       });
   if (!status.ok()) return status;
-  return Take(*cursor, {PositionAfter(*cursor, size), 0});
+  if (UnreadBeforeGap(*cursor) < size) return GapError(*cursor);
+  return Take(*cursor, {cursor->position + size, 0});
 }
 
 absl::StatusOr<std::string> OutputBuffer::ReadToEnd(CursorRef cursor,
@@ -710,6 +721,11 @@ uint64_t OutputBuffer::dropped(CursorRef cursor) const {
   // The bytes in gaps that the cursor has skipped or will skip.
   const uint64_t ahead = end() - std::min(end(), cursor->position);
   return cursor->dropped + (ahead - Unread(*cursor));
+}
+
+uint64_t OutputBuffer::skipped(CursorRef cursor) const {
+  MutexLock lock(mu_);
+  return cursor->dropped;
 }
 
 }  // namespace asyncproc::internal

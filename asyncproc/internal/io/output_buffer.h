@@ -32,7 +32,7 @@ struct BufferCursor {
   uint64_t scanned = 0;   // There is no `delimiter` before this.
   std::string delimiter;
   uint64_t lines = 0;    // Taken by this cursor.
-  uint64_t dropped = 0;  // Bytes that the bound took away from this cursor.
+  uint64_t dropped = 0;  // Bytes in gaps that this cursor has passed.
   bool canceled = false;
 
   std::shared_ptr<Waker> ready;  // For ReadyFd; null before.
@@ -147,6 +147,9 @@ class OutputBuffer {
   size_t Available(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
   bool AtEnd(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Passes a gap in front of the next byte. Returns whether there was one.
+  bool PassGap(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Takes the next line if it is available. Otherwise, for any reason, returns
   // false and leaves `line` unchanged.
   bool TryReadLine(CursorRef cursor, std::string* line)
@@ -155,7 +158,11 @@ class OutputBuffer {
   // Each of these waits until `deadline` for its result. Errors:
   // kDeadlineExceeded, with nothing taken; kOutOfRange at the end, or the error
   // that was given to Finish; kResourceExhausted when the result cannot fit
-  // within the bound; kCancelled. An error leaves `line` unchanged.
+  // within the bound; kDataLoss, with nothing taken, when the result of
+  // ReadUntil or ReadExactly would span a gap; kCancelled. An error leaves
+  // `line` unchanged.
+  //
+  // Takes the bytes up to a gap.
   absl::StatusOr<std::string> ReadSome(CursorRef cursor, absl::Time deadline,
                                        size_t most = std::string::npos)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -207,7 +214,10 @@ class OutputBuffer {
   std::string LastLines(absl::string_view name) const ABSL_LOCKS_EXCLUDED(mu_);
   Stats stats() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t lines(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The bytes that the bound took away from the cursor: in all gaps, and in
+  // those that the cursor has passed.
   uint64_t dropped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t skipped(CursorRef cursor) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Bytes without a gap. There are two segments where HeadAndTail has dropped
@@ -272,11 +282,15 @@ class OutputBuffer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string Take(BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The number of unread bytes at the cursor, and the cursor's position after
-  // `size` of them.
+  // The number of unread bytes at the cursor: in all, and up to the next gap,
+  // after the cursor has skipped one.
   size_t Unread(const BufferCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint64_t PositionAfter(const BufferCursor& cursor, size_t size) const
+  size_t UnreadBeforeGap(BufferCursor& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether a gap follows the unread bytes, and the error of a read across it.
+  bool HasGap(BufferCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status GapError(BufferCursor& cursor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeLine(std::string* line, BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
