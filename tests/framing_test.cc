@@ -324,8 +324,8 @@ std::unique_ptr<Process> SayingHeadAndTail(std::string text, size_t bound) {
 
 TEST(MessageReaderTest, ReadsNoBodyAcrossDroppedBytes) {
   auto process = SayingHeadAndTail(
-      absl::StrCat(FrameMessage("whole"), FrameMessage(std::string(1000, 'a')),
-                   FrameMessage("last")),
+      absl::StrCat(FrameMessage("whole"), FrameMessage(std::string(100, 'a')),
+                   FrameMessage(std::string(1000, 'b'))),
       200);
   MessageReader reader(&process->out());
 
