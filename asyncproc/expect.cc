@@ -91,8 +91,8 @@ struct Expect::Search {
       : patterns(patterns), lookback(lookback), required(patterns.size()) {}
 
   // Begins with another text, at `offset` of all text.
-  void StartAt(size_t offset) {
-    start = offset;
+  void StartPart(size_t offset) {
+    part_start = offset;
     searched = 0;
     whole_size = 0;
     required.assign(patterns.size(), Required());
@@ -187,7 +187,7 @@ struct Expect::Search {
   const std::vector<Pattern>& patterns;
   const size_t lookback;
   std::vector<Required> required;
-  size_t start = 0;       // Of the text, which follows a gap, in all text.
+  size_t part_start = 0;  // Of the text, which follows a gap, in all text.
   size_t searched = 0;    // Bytes of the text that have been searched.
   size_t whole_size = 0;  // The text's size when all of it was last searched.
   absl::Time rest_until = absl::InfinitePast();
@@ -299,17 +299,18 @@ bool Expect::FindMatch(Search& search, bool whole) const {
   const size_t floor =
       window_ == 0 ? 0 : text.size() - std::min(text.size(), window_);
   for (;;) {
-    const auto gap = gaps_.upper_bound(taken_ + search.start);
+    const auto gap = gaps_.upper_bound(taken_ + search.part_start);
     const bool last = gap == gaps_.end();
     const size_t end =
         last ? text.size() : static_cast<size_t>(gap->first - taken_);
     if (floor <= end &&
-        search.Next(text.substr(search.start, end - search.start),
-                    floor - std::min(floor, search.start), whole || !last)) {
+        search.Next(text.substr(search.part_start, end - search.part_start),
+                    floor - std::min(floor, search.part_start),
+                    whole || !last)) {
       return true;
     }
     if (last) return false;
-    search.StartAt(end);
+    search.StartPart(end);
   }
 }
 
@@ -359,7 +360,7 @@ absl::Status Expect::FillLast() {
 
 Expected Expect::Take(const Search& search) {
   const absl::string_view text = search.matched;
-  const size_t begin = search.start + search.begin;
+  const size_t begin = search.part_start + search.begin;
   Expected expected;
   expected.index = *search.found;
   expected.before = std::string(buffer_->view().substr(0, begin));
@@ -372,8 +373,8 @@ Expected Expect::Take(const Search& search) {
                           parts.data(), groups + 1);
     expected.groups.assign(parts.begin() + 1, parts.end());
   }
-  expected.dropped = Dropped(search.start);
-  gaps_.erase(gaps_.begin(), gaps_.upper_bound(taken_ + search.start));
+  expected.dropped = Dropped(search.part_start);
+  gaps_.erase(gaps_.begin(), gaps_.upper_bound(taken_ + search.part_start));
   Consume(begin + search.length);
   return expected;
 }
