@@ -85,15 +85,15 @@ class MessageReader {
   // Blocking: up to `timeout`, which WithTimeout and CancellationScope shorten,
   // even if there is much text to skip.
   // Errors: kDeadlineExceeded: nothing is lost, and the next call goes on from
-  // there. kResourceExhausted for a body or line that exceeds the bound of
-  // OutputBound::BlockChild. kOutOfRange at the end of the stream. kDataLoss if
-  // the stream ends in the middle of a message, or if a bound dropped bytes
-  // there or in front of it (see OutputBound); messages before those bytes are
-  // returned. kInvalidArgument, with the text
-  // found, for an invalid header; for a length that is missing, not a number,
-  // given twice with two values, or larger than `largest`; and for too many or
-  // too large headers. After kDataLoss and kInvalidArgument, the start of the
-  // next message is unknown: every further call returns the same error.
+  // there. kResourceExhausted for a body or line that exceeds the bound of the
+  // stream. kOutOfRange at the end of the stream. kDataLoss if the stream ends
+  // in the middle of a message, or if a bound dropped bytes in the middle or in
+  // front of it (see OutputBound); messages before those bytes are returned.
+  // kInvalidArgument, with the text found, for an invalid header; for a length
+  // that is missing, not a number, given twice with two values, or larger than
+  // `largest`; and for too many or too large headers. After kDataLoss and
+  // kInvalidArgument, the start of the next message is unknown: every further
+  // call returns the same error.
   absl::StatusOr<FramedMessage> Read(absl::Duration timeout);
 
  private:
