@@ -29,8 +29,8 @@ namespace asyncproc {
 // of starting the child: a Process, a Repl, Run, a stage of a Pipeline; further
 // pipes of a Reactor's child excepted. A recorder that is attached to a Process
 // later records everything from then on, after the output that has arrived and
-// that no reader has taken yet. Of a child that is detached (OnDestroy::Detach),
-// it records no further output, but the exit.
+// that no reader has taken yet. Of a child that is detached
+// (OnDestroy::Detach), it records no further output, but the exit.
 //
 // Output is recorded before any reader can take it, and input before it is
 // written; so the order of the events is right. The time of an output is that

@@ -618,8 +618,16 @@ absl::StatusOr<Repl::Completion> Repl::AwaitMark(absl::Time deadline) {
       // of the mark.
       const size_t there = child_->out().Peek().size();
       if (there < kHalfMark) return before.status();
-      absl::StatusOr<std::string> piece = child_->out().ReadExactly(
-          there - kHalfMark + 1, absl::ZeroDuration());
+      absl::StatusOr<std::string> piece =
+          child_->out().ReadSome(absl::ZeroDuration(), there - kHalfMark + 1);
+      if (!piece.ok()) return piece.status();
+      taken_ += *piece;
+      continue;
+    }
+    if (absl::IsDataLoss(before.status())) {
+      // The stream's bound has dropped a part of the reply.
+      absl::StatusOr<std::string> piece =
+          child_->out().ReadSome(absl::ZeroDuration());
       if (!piece.ok()) return piece.status();
       taken_ += *piece;
       continue;

@@ -788,6 +788,18 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
   }
 }
 
+TEST(ReplTest, GoesOnWhereABoundDropsAPartOfAReply) {
+  for (const OutputBound& bound :
+       {OutputBound::HeadAndTail(1000), OutputBound::DropOldest(1000)}) {
+    ReplDialect dialect = BcDialect();
+    dialect.command.output_buffer = bound;
+    auto bc = MustStart(dialect);
+
+    EXPECT_LT(MustEval(*bc, "2^100000").out.size(), 30'000);
+    EXPECT_EQ(MustEval(*bc, "1+1").out, "2\n");
+  }
+}
+
 TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {
   auto sh = MustStart(BashDialect());
 

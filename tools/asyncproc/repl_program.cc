@@ -25,8 +25,8 @@ ABSL_FLAG(std::string, preset, "",
           "zsh. The words after the options are further arguments for it.");
 ABSL_FLAG(std::string, dialect, "",
           "A file with a JSON object that describes a program. Its fields are "
-          "those of ReplDialect in asyncproc/repl.h (statement, setup, typed, "
-          "channel, prompt, continuation, echoes, refused, incomplete, "
+          "those of ReplDialect in asyncproc/repl.h (name, statement, setup, "
+          "typed, channel, prompt, continuation, echoes, refused, incomplete, "
           "abandon), and command (an array), environment (null unsets), "
           "terminal, merge_stderr, interrupt_signal, interrupt_text, "
           "interrupt_answer and interrupt_limit. The words after the options "
@@ -123,6 +123,7 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
   }
   ReplDialect dialect;
   const std::map<std::string, std::string*> texts = {
+      {"name", &dialect.name},
       {"statement", &dialect.statement},
       {"setup", &dialect.setup},
       {"typed", &dialect.typed},
