@@ -417,6 +417,18 @@ TEST(ShTest, FailsToStartWithAShellThatDoesNotServe) {
               HasSubstr("ShDialect needs dash, bash or busybox as sh"));
 }
 
+TEST(ZshTest, GoesOnWhereABraceIsNoEnd) {
+  auto zsh = MustStart(ZshDialect());
+
+  EXPECT_THAT(zsh->Eval("setopt ignoreclosebraces", kNeverReached), IsOk());
+
+  EXPECT_EQ(MustEval(*zsh, "echo 1").out, "1\n");
+  EXPECT_EQ(MustEval(*zsh, "cat <<E\n2\nE").out, "2\n");
+  EXPECT_EQ(MustEval(*zsh, "false").status, 1);
+  EXPECT_THAT(zsh->Eval("echo 'x", kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
 TEST(ShTest, TracesOnlyTheEvalOfItsOwnCommands) {
   for (const auto& [dialect, name] :
        {std::pair(ShDialect(), "sh"), std::pair(BashAsSh(), "bash as sh"),

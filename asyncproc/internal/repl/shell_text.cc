@@ -135,7 +135,8 @@ fi
 // An error or an interrupt ends the statement, and the `always` block lets the
 // script go on. Of two completion lines, the first one counts. A statement that
 // fails is parsed again: a missing quote makes it incomplete, while a command
-// may have written the same message.
+// may have written the same message. A ";" stands before each "}", for the
+// option IGNORE_CLOSE_BRACES.
 const absl::string_view kZshSetup =
     R"sh(0=zsh
 TRAPINT() { { { : >&9 } || return 130 } 2>/dev/null }
@@ -145,15 +146,15 @@ const absl::string_view kZshStatement = R"sh({
   if { case {quoted} in
       *'<<'*) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
       *) false;;
-    esac } >/dev/null 2>&1 8<&- 9>&-
+    esac; } >/dev/null 2>&1 8<&- 9>&-
   then
-    { builtin printf '{id} incomplete\n' >&9 } >/dev/null 2>&1
+    { builtin printf '{id} incomplete\n' >&9; } >/dev/null 2>&1
   else
-    { (exit {status}) } >/dev/null 2>&1
+    { (exit {status}); } >/dev/null 2>&1
     builtin eval {quoted} 8<&- 9>&-
   fi
 } always {
-  { TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0 } >/dev/null 2>&1
+  { TRY_BLOCK_ERROR=0 TRY_BLOCK_INTERRUPT=0; } >/dev/null 2>&1
 }
 { case $? in
     1)
@@ -163,7 +164,7 @@ const absl::string_view kZshStatement = R"sh({
         builtin printf '{id} done 1\n' >&9
       fi;;
     *) builtin printf '{id} done %d\n' "$?" >&9;;
-  esac } >/dev/null 2>&1
+  esac; } >/dev/null 2>&1
 )sh";
 
 }  // namespace asyncproc::internal
