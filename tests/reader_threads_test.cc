@@ -5,7 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -77,28 +76,23 @@ TEST(ReaderThreadsTest, ReadForCallersThatNeverReadAPipe) {
   EXPECT_EQ(os.reads, 0);
 }
 
-std::vector<std::string> SortedThreads() {
-  std::vector<std::string> names = LibraryThreads();
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-// Waits until the library has the threads `expected`. Until a new thread has
-// set its name, it has that of the thread that started it.
-void AwaitThreads(const std::vector<std::string>& expected) {
+// Waits until the names of the library's threads match. A new thread has the
+// name of the thread that started it until it has set its own.
+void AwaitThreads(const testing::Matcher<std::vector<std::string>>& expected) {
   const absl::Time end = absl::Now() + kSoon;
-  while (SortedThreads() != expected && absl::Now() < end) {
+  while (!testing::Value(LibraryThreads(), expected) && absl::Now() < end) {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  EXPECT_EQ(SortedThreads(), expected);
+  EXPECT_THAT(LibraryThreads(), expected);
 }
 
 TEST(ReaderThreadsTest, AreOneForEachPipe) {
   auto cat = MustSpawn(Command({"cat"}));
-  AwaitThreads({"asyncproc-err", "asyncproc-out"});
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-err", "asyncproc-out"));
 
   EXPECT_THAT(cat->Write("x\n"), IsOk());
-  AwaitThreads({"asyncproc-err", "asyncproc-in", "asyncproc-out"});
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-err", "asyncproc-in",
+                                             "asyncproc-out"));
 }
 
 TEST(ReaderThreadsTest, AreOneForStderrInStdout) {
@@ -106,7 +100,7 @@ TEST(ReaderThreadsTest, AreOneForStderrInStdout) {
   command.err = Stdio::ToStdout();
   auto cat = MustSpawn(command);
 
-  AwaitThreads({"asyncproc-out"});
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-out"));
 }
 
 TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
@@ -114,7 +108,7 @@ TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
   command.out = command.err = Stdio::Null();
   auto cat = MustSpawn(command);
 
-  AwaitThreads({"asyncproc-end"});
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-end"));
   EXPECT_THAT(cat->CloseStdin(), IsOk());
   EXPECT_THAT(cat->WaitFor(kNeverReached), IsOkAndHolds(ExitStatus::Exited(0)));
 }
@@ -122,11 +116,7 @@ TEST(ReaderThreadsTest, GiveWayToOneThatWatchesForTheEnd) {
 // The last reader thread watches for the end of the child.
 TEST(ReaderThreadsTest, LeaveButForTheLastWhenTheStreamsEndBeforeTheChild) {
   auto process = MustSpawn(Command::Shell("exec >&- 2>&-; read x; exit 3"));
-  const absl::Time end = absl::Now() + kSoon;
-  while (LibraryThreads().size() != 1 && absl::Now() < end) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  EXPECT_EQ(LibraryThreads().size(), 1);
+  AwaitThreads(testing::SizeIs(1));
 
   EXPECT_THAT(process->Write("\n"), IsOk());
 
