@@ -61,7 +61,9 @@ std::string AbslUnparseFlag(const Prefix& prefix) {
 
 ABSL_FLAG(bool, pty, false,
           "Give the command a terminal. Its stdout and stderr then both go to "
-          "stdout, and the keys that are typed go to the command unchanged.");
+          "stdout, and the keys that are typed go to the command unchanged. "
+          "After the end of stdin, Ctrl-D is typed each time that the command "
+          "waits for input.");
 ABSL_FLAG(asyncproc::cli::Prefix, prefix, {},
           "Begin each line with this name and a colon; an empty NAME is no "
           "prefix. With several hosts the default is the name of the host.");
