@@ -101,8 +101,8 @@ class OnDestroy {
     return OnDestroy(Policy::kTerminate, std::move(escalation));
   }
   // Lets the child run on. Its stdin is closed after all queued bytes have been
-  // written. Its further output is read and dropped, whatever
-  // Command::output_buffer says: a cursor or tap that outlives the Process gets
+  // written. Its further output is read and dropped, regardless of
+  // Command::output_buffer: a cursor or tap that outlives the Process gets
   // the bytes that had arrived and then the end of the stream, and an observer,
   // such as a Recorder, is told that the output is closed, and later of the
   // exit. A thread reaps the child when it ends, and then ends too.

@@ -197,8 +197,7 @@ Command PrintsMuchLater() {
   return command;
 }
 
-// A child that prints much is held up by a bound, and by cursors that nobody
-// reads.
+// An idle cursor at a bound blocks a child that writes more than the bound.
 TEST(DestructorTest, DropsTheOutputOfADetachedChildWithAnIdleCursor) {
   TemporaryDirectory directory;
   const ptrdiff_t descriptors = Descriptors();

@@ -118,8 +118,8 @@ constexpr int kDiffers = 1;
 struct Outcome {
   std::string statement;
   absl::Duration elapsed;
-  absl::Status status;         // OK, or what went wrong.
-  std::optional<Reply> reply;  // Also what is known of it after an error.
+  absl::Status status;         // The reason why there is no whole reply, or OK.
+  std::optional<Reply> reply;  // After an error: the known part, if any.
 
   // As a person would see it.
   std::string Shown() const {

@@ -42,9 +42,10 @@ class OutputReader {
   struct Options {
     absl::Duration drain_grace;
     bool may_grow_pipe = true;
-    // For a terminal that the host keeps open for other uses: when its bytes
-    // are no longer wanted, they are dropped, since closing the reader's
-    // descriptor would leave the terminal open with nobody to read it.
+    // For a terminal that the host keeps open for other uses: unwanted output
+    // is read and dropped. If the reader closed its descriptor, the terminal
+    // would stay open without a reader, and the child would block on its
+    // writes.
     bool drops_after_close = false;
     // Called before the descriptor is closed, or null.
     std::function<void(int fd)> before_close;
@@ -118,7 +119,7 @@ class OutputReader {
     size_t size = 0;
     int error = 0;  // Of errno; 0 with no size: end-of-file.
   };
-  // What the ChildEnd knows of this stream.
+  // The last state of this stream that the ChildEnd was told.
   enum class Told { kNothing, kAbandoned, kEnd };
 
   void Run();

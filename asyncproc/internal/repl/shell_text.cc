@@ -5,8 +5,8 @@ namespace asyncproc::internal {
 // A shell reads its script from the channel, so no part of the script needs a
 // name. The redirections of `eval` hide the channel from the user's code.
 //
-// All but that `eval` is in blocks whose stdout and stderr are /dev/null: they
-// hide what `set -x` and a DEBUG trap write about the dialect's own commands.
+// All but that `eval` is in blocks whose stdout and stderr are /dev/null, which
+// hide the traces of the dialect's own commands by `set -x` and a DEBUG trap.
 
 // An interrupt between two statements does nothing. During a statement,
 // descriptor 9 is closed: the failed redirection of a special built-in ends the
