@@ -75,10 +75,10 @@ class Child {
   // the same letters. Errors: kInternal if the kernel provides no random bytes.
   virtual absl::StatusOr<std::string> DrawLetters(size_t count) = 0;
 
-  // A Repl with a private channel (see repl.h) reports all bytes of the channel
-  // to the child, so that a recording contains them. NoteReceived returns
-  // `bytes`; in a replay, it waits for the bytes that were received in the
-  // recording, and returns those bytes.
+  // A Repl with a private channel (see repl_dialects.h) reports all bytes of
+  // the channel to the child, so that a recording contains them. NoteReceived
+  // returns `bytes`; in a replay, it waits for the bytes that were received in
+  // the recording, and returns those bytes.
   virtual absl::Status NoteSent(absl::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> NoteReceived(absl::string_view bytes,
                                                    absl::Duration timeout) = 0;

@@ -25,6 +25,7 @@ class LineRange;
 class MessageReader;
 
 namespace internal {
+class Conversation;
 struct BufferCursor;
 class OutputBuffer;
 struct OutputStreamPeer;  // For tests.
@@ -195,7 +196,7 @@ class OutputCursor {
   friend class Expect;
   friend class MessageReader;
   friend class OutputStream;
-  friend class Repl;
+  friend class internal::Conversation;
   friend class TapHandle;
   OutputCursor(std::shared_ptr<internal::OutputBuffer> buffer, From from);
 

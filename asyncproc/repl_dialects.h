@@ -1,12 +1,140 @@
 #ifndef ASYNCPROC_REPL_DIALECTS_H_
 #define ASYNCPROC_REPL_DIALECTS_H_
 
+#include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
-#include "asyncproc/repl.h"
+#include "absl/time/time.h"
+#include "asyncproc/command.h"
 
 namespace asyncproc {
+
+// How a statement that exceeds its time is stopped.
+struct ReplInterrupt {
+  // The signal for the child's process group, followed by SIGCONT. On a
+  // terminal, where no channel is used, SIGINT is typed as Ctrl-C. 0: SIGCONT
+  // alone.
+  int signal = 2;  // SIGINT
+  // Written to stdin after the signal.
+  std::string text;
+  // Written to stdin if the statement still waits for its stdin after that, as
+  // a program does that continues its read after a signal.
+  std::string answer;
+  // How often the program itself may catch the signal while it does not answer:
+  // some programs end at the second or third of a row. With a limit, the first
+  // signal waits until the statement has run for 50 ms, since a program may
+  // lose an earlier one; one more follows after half of the patience.
+  // Further signals are sent only while the program ignores them, as it does
+  // while it runs a command. 0: no other signals.
+  int limit = std::numeric_limits<int>::max();
+  // The time that the program has to answer. After that the session is lost.
+  absl::Duration patience = absl::Seconds(5);
+};
+
+// How to talk to a program that reads statements and prints their results. The
+// dialects of well-known programs are in repl_dialects.h. A new dialect:
+//
+//   asyncproc::ReplDialect dc;
+//   dc.command = asyncproc::Command({"dc"});
+//   dc.statement = "{statement}\n[{head}]n[{tail}]p\n";
+//
+// A dialect detects the end of a reply in one of three ways.
+//
+// *Marks*, the default. `statement` is written to stdin. It makes the program
+// print {head} and {tail}, random letters, side by side on stdout, by two
+// separate statements where the program has statements. The status, after a
+// space, may follow, then a newline. An incomplete statement swallows the first
+// of the two, so {head} is missing. Where `channel` is true, `statement` is
+// written to descriptor 8 of the program instead, and stdin is left to the
+// user's code.
+//
+// *Prompt*, where `prompt` is set. Each line of the statement is written to
+// stdin, and its prompt awaited at the end of the output.
+//
+// *Channel*, where `channel` is true and `statement` has no {head}. The program
+// has two more descriptors. It reads `statement` from descriptor 8, and writes
+// a completion line to descriptor 9 as soon as it has executed the statement
+// and flushed its output. stdin, which is empty unless command.in is changed,
+// stdout and stderr are left to the user's code. A completion line is
+//
+//   ID done STATUS [STATE]     or     ID incomplete
+//
+// and a newline. ID is the statement's {id}; the first completion line, which
+// the program writes when it is ready, has the ID 0. STATUS is a number, or
+// "true" for a statement that failed and "false" for success. STATE is any
+// text; it replaces {state} in the next statement. At end-of-file on descriptor
+// 8 the program ends.
+//
+// In `statement` these words are replaced:
+//   {statement}  the statement, byte for byte
+//   {quoted}     the statement as one word of a shell
+//   {quoted_function}, {quoted_capture}  the same for bash: the statement as
+//                the body of a function `asyncproc`, and followed by an
+//                assignment of $?, $_ and PIPESTATUS to an array of that name
+//   {quoted_fish}  the statement as one word of fish
+//   {length}     the statement's size in bytes
+//   {id}         a number, different for each statement
+//   {status}     the STATUS of the completion line before, 0 at first
+//   {state}      the STATE of the completion line before, ":" at first
+//   {head}, {tail}  the halves of the mark
+struct ReplDialect {
+  // A wrapper (Command::Via) should exec the program, as `env` and `nice` do.
+  // If it waits for the program, as `timeout` and `unshare -f` do, an
+  // incomplete statement may not be recognized, and runs until its timeout. If
+  // the program then has another process group, as by `setsid -w`, interrupts
+  // do not arrive.
+  Command command;
+
+  // The program in messages, if it is not command.argv[0]: that may be a shell
+  // that starts it.
+  std::string name;
+
+  // The text sent for a statement: see above. Not for a prompt dialect.
+  std::string statement;
+
+  // Written first, once: to the channel, or to stdin.
+  std::string setup;
+
+  // Written to stdin first, once, also where there is a channel.
+  std::string typed;
+
+  bool channel = false;
+
+  // RE2 for the prompt, and for the prompt of a line that continues a
+  // statement. Both are matched at the end of the output. If a prompt begins
+  // with a newline, as by "(?:^|\n)> $", Reply::out ends before it.
+  std::string prompt;
+  std::string continuation;
+
+  // Whether the program repeats each line that it reads, as line editing does
+  // on a terminal. For a prompt dialect: the first line of an answer is dropped
+  // if it equals the line that was sent.
+  bool echoes = false;
+
+  // Bytes that a statement may not have, because the program or its terminal
+  // would change or interpret them. For a shell, NUL is always among them.
+  std::string refused;
+
+  // RE2 for the program's message about an incomplete statement. An incomplete
+  // statement executes nothing: the message must be all that the program
+  // writes, on one stream and without the white space at its end, or else the
+  // statement counts as complete. A complete statement that fails and writes
+  // nothing but such a message counts as incomplete.
+  std::string incomplete;
+
+  // Texts written one after the other, as statements are, until the program
+  // answers, to leave an incomplete statement.
+  std::vector<std::string> abandon;
+
+  ReplInterrupt interrupt;
+
+  // The most bytes of one reply, of both streams together: Eval keeps no more
+  // in memory. If command.output_buffer is Unbounded, Start sets it to
+  // BlockChild(reply_limit).
+  size_t reply_limit = 64 << 20;
+};
 
 // The dialects of well-known programs. They are values, and may be changed
 // before Repl::Start, for example dialect.command.working_directory. Each needs

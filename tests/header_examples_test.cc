@@ -515,7 +515,7 @@ absl::Status NameKernel() {
 }
 
 asyncproc::ReplDialect DcDialect() {
-  // repl.h: begin
+  // repl_dialects.h: begin
   asyncproc::ReplDialect dc;
   dc.command = asyncproc::Command({"dc"});
   dc.statement = "{statement}\n[{head}]n[{tail}]p\n";

@@ -25,10 +25,10 @@ ABSL_FLAG(std::string, preset, "",
           "zsh. The words after the options are further arguments for it.");
 ABSL_FLAG(std::string, dialect, "",
           "A file with a JSON object that describes a program. Its fields are "
-          "those of ReplDialect in asyncproc/repl.h (name, statement, setup, "
-          "typed, channel, prompt, continuation, echoes, refused, incomplete, "
-          "abandon), and command (an array), environment (null unsets), "
-          "terminal, merge_stderr, interrupt_signal, interrupt_text, "
+          "those of ReplDialect in asyncproc/repl_dialects.h (name, statement, "
+          "setup, typed, channel, prompt, continuation, echoes, refused, "
+          "incomplete, abandon), and command (an array), environment (null "
+          "unsets), terminal, merge_stderr, interrupt_signal, interrupt_text, "
           "interrupt_answer and interrupt_limit. The words after the options "
           "are further arguments.");
 ABSL_FLAG(

@@ -7,7 +7,7 @@ namespace asyncproc::internal {
 
 // The programs that interpreters run at the child's end of a Repl's private
 // channel, each in a file of its own (python_program.cc ...). For the protocol,
-// see repl.h.
+// see repl_dialects.h.
 extern const absl::string_view kPythonProgram;
 extern const absl::string_view kNodeProgram;
 extern const absl::string_view kGdbProgram;

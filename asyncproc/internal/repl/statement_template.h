@@ -15,7 +15,7 @@ namespace asyncproc::internal {
 // Thread safety: immutable after construction.
 class StatementTemplate {
  public:
-  // The values of the fields, in the order of repl.h.
+  // The values of the fields, in the order of repl_dialects.h.
   struct Values {
     absl::string_view statement;
     uint64_t id = 0;

@@ -1,0 +1,498 @@
+#include "asyncproc/internal/repl/conversation.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "asyncproc/diagnose.h"
+#include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/wait/wait.h"
+#include "asyncproc/termination.h"
+
+namespace asyncproc::internal {
+namespace {
+
+// The length of each half of a mark.
+constexpr size_t kHalfMark = 16;
+
+// The most bytes of an unfinished reply in an error message.
+constexpr size_t kShown = 200;
+
+// How long a program must be silent before its state is diagnosed.
+constexpr absl::Duration kSilence = absl::Milliseconds(50);
+// The same, before its prompt counts as the last one after an interrupt.
+constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
+
+// The end of a flood of output that may be the beginning of a prompt.
+constexpr size_t kLongestPrompt = 4096;
+
+absl::Duration Until(absl::Time deadline) {
+  return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
+                                            : deadline - MonotonicNow();
+}
+
+// The result of a wait that ended at the end of a slice of its time with
+// `status`: OK if the wait is to go on.
+absl::Status AfterSlice(const absl::Status& status, absl::Time deadline) {
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  if (absl::Status ended = CheckWaitScopes(); !ended.ok()) return ended;
+  return MonotonicNow() >= deadline ? status : absl::OkStatus();
+}
+
+// The end of `text`, quoted.
+std::string Shown(absl::string_view text) {
+  return absl::StrCat("\"",
+                      Printable(text.substr(
+                          text.size() - std::min(text.size(), kShown))),
+                      "\"");
+}
+
+// Whether a process, or a child for which it waits, waits for `in`, the target
+// of the program's stdin.
+bool WaitsFor(const Diagnosis& found, const std::string& in) {
+  if (found.activity == Activity::kReadingStdin) {
+    return DescriptorTarget(found.pid, STDIN_FILENO) == in;
+  }
+  return std::any_of(
+      found.waits_for.begin(), found.waits_for.end(),
+      [&](const Diagnosis& child) { return WaitsFor(child, in); });
+}
+
+// Removes the echo of a line, if any, at the start of the output.
+void ConsumeEcho(absl::string_view* out,
+                 const std::optional<std::string>& line) {
+  if (!line.has_value() || !absl::ConsumePrefix(out, *line)) return;
+  // node ends the line before the terminal does: "\r\r\n".
+  while (absl::ConsumePrefix(out, "\r")) {
+  }
+  absl::ConsumePrefix(out, "\n");
+}
+
+// Matches a prompt, or that of a continued line, at the end of the output so
+// far.
+Pattern AtEnd(const ReplDialect& dialect) {
+  return Pattern::Regex(absl::StrCat(
+      "(?:(", dialect.prompt, ")",
+      dialect.continuation.empty() ? "" : "|(?:" + dialect.continuation + ")",
+      ")\\z"));
+}
+
+}  // namespace
+
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
+}
+
+Conversation::Conversation(const ReplDialect& dialect, Child& child,
+                           Process* process, std::unique_ptr<Channel> channel)
+    : dialect_(dialect),
+      child_(child),
+      process_(process),
+      by_marks_(dialect.prompt.empty() &&
+                (!dialect.channel ||
+                 absl::StrContains(dialect.statement, "{head}"))),
+      channel_(std::move(channel)),
+      template_(dialect.statement),
+      at_end_(AtEnd(dialect)),
+      out_(&child) {
+  out_.set_limit(dialect.reply_limit);
+}
+
+absl::StatusOr<Completion> Conversation::Execute(absl::string_view statement,
+                                                 absl::Time deadline) {
+  statement_ = Statement{MonotonicNow()};
+  absl::StatusOr<Completion> completion;
+  if (!dialect_.prompt.empty()) {
+    completion = ExecuteLines(statement, deadline);
+  } else if (absl::Status status = Send(statement); status.ok()) {
+    completion = AwaitCompletion(deadline);
+  } else if (IsRefusal(status)) {
+    completion = Completion();
+    completion->refused = status;
+  } else {
+    completion = status;
+  }
+  if (completion.ok() && statement_.unfinished) completion->incomplete = true;
+  return completion;
+}
+
+absl::StatusOr<Completion> Conversation::ExecuteLines(absl::string_view statement,
+                                                    absl::Time deadline) {
+  if (absl::Status status = DropOutput(deadline); !status.ok()) return status;
+  absl::ConsumeSuffix(&statement, "\n");
+  std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
+  Completion whole;
+  const char* newline = "";  // To come before further output.
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const absl::string_view line = lines[i];
+    if (dialect_.echoes) echo_ = std::string(line);
+    statement_.answered_out = 0;
+    absl::Status status = child_.Write(absl::StrCat(line, "\n"));
+    if (IsRefusal(status)) {
+      whole.refused = status;
+      whole.lines = i;
+      return whole;
+    }
+    if (!status.ok()) return status;
+    absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
+    if (!completion.ok()) return completion;
+    absl::string_view answer = completion->out;
+    ConsumeEcho(&answer, echo_);
+    // A prompt that begins with a newline ends the line before it.
+    const bool ends_line = absl::StartsWith(completion->prompt, "\n") ||
+                           absl::StartsWith(completion->prompt, "\r\n");
+    if (ends_line && dialect_.command.pty.has_value()) {
+      absl::ConsumeSuffix(&answer, "\r");
+    }
+    if (!answer.empty()) {
+      absl::StrAppend(&whole.out, newline, answer);
+      newline = ends_line ? "\n" : "";
+    }
+    whole.prompt = completion->prompt;
+    statement_.unfinished = completion->incomplete;
+    // An empty line ends a block in python, and is harmless elsewhere.
+    const bool ends_block = i + 1 == lines.size() && !line.empty();
+    if (statement_.unfinished && ends_block) lines.push_back("");
+  }
+  return whole;
+}
+
+absl::Status Conversation::Send(absl::string_view statement) {
+  ++id_;
+  if (by_marks_) {
+    absl::StatusOr<std::string> letters = child_.DrawLetters(2 * kHalfMark);
+    if (!letters.ok()) return letters.status();
+    head_ = letters->substr(0, kHalfMark);
+    tail_ = letters->substr(kHalfMark);
+  }
+  return SendText(
+      template_.Fill({statement, id_, status_, state_, head_, tail_}));
+}
+
+absl::Status Conversation::SendText(absl::string_view text) {
+  if (!dialect_.channel) return child_.Write(text);
+  // The note comes first: in a recording, the output of a statement must not
+  // come before the statement.
+  absl::Status status = child_.NoteSent(text);
+  if (status.ok() && channel_ != nullptr) status = channel_->Send(text);
+  return status;
+}
+
+absl::Status Conversation::Type(absl::string_view text) {
+  // The program of a channel may have no stdin.
+  return text.empty() ? absl::OkStatus() : child_.Write(text);
+}
+
+absl::StatusOr<Completion> Conversation::AwaitCompletion(absl::Time deadline) {
+  if (!dialect_.prompt.empty()) return AwaitPrompt(deadline);
+  return by_marks_ ? AwaitMark(deadline) : AwaitLine(deadline);
+}
+
+absl::StatusOr<Completion> Conversation::AwaitLine(absl::Time deadline) {
+  absl::Duration pause = kSilence;
+  // How often in a row the program waited for more input, had left the channel,
+  // or waited for its stdin.
+  int more = 0, left = 0, asked = 0;
+  for (;;) {
+    const size_t newline = received_.find('\n');
+    if (newline == std::string::npos) {
+      if (absl::Status status = CheckLength(); !status.ok()) return status;
+      std::string bytes;
+      if (channel_ != nullptr) {
+        const absl::Time slice = std::min(deadline, MonotonicNow() + pause);
+        absl::StatusOr<std::string> got = channel_->Receive(slice);
+        if (!got.ok()) {
+          absl::Status status = AfterSlice(got.status(), deadline);
+          if (status.ok()) status = AnswerIfAsked(&asked, deadline);
+          if (!status.ok()) return status;
+          pause = asked > 0 ? kSilence : std::min(2 * pause, absl::Seconds(1));
+          more = AsksForMore() ? more + 1 : 0;
+          left = HasLeft() ? left + 1 : 0;
+          if (left == 2) {
+            return absl::OutOfRangeError("the program reads its stdin again");
+          }
+          if (more < 2) continue;
+          statement_.unfinished = true;
+          return Completion{true, "", "", ""};
+        }
+        bytes = *std::move(got);
+      }
+      absl::StatusOr<std::string> noted =
+          child_.NoteReceived(bytes, Until(deadline));
+      if (!noted.ok()) return noted.status();
+      if (noted->empty()) {
+        return absl::OutOfRangeError("the private channel has been closed");
+      }
+      received_ += *noted;
+      continue;
+    }
+    const std::string line = received_.substr(0, newline);
+    received_.erase(0, newline + 1);
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::MaxSplits(' ', 3));
+    uint64_t id;
+    // The completion of an earlier statement, which was interrupted late.
+    if (!absl::SimpleAtoi(words[0], &id) || id != id_) continue;
+    Completion completion;
+    completion.incomplete = words.size() > 1 && words[1] == "incomplete";
+    if (words.size() > 2) completion.status = words[2];
+    if (!completion.status.empty()) status_ = completion.status;
+    if (words.size() > 3) state_ = words[3];
+    return completion;
+  }
+}
+
+absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
+  // How often in a row the program waited for more input, or for its stdin.
+  int more = 0, asked = 0;
+  for (;;) {
+    if (absl::Status status = CheckLength(); !status.ok()) return status;
+    const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
+    absl::StatusOr<std::string> before = "";
+    if (channel_ != nullptr) {
+      if (absl::Status sent = channel_->Flush(slice); !sent.ok()) before = sent;
+    }
+    if (before.ok()) {
+      // The first bytes wake this thread early: the rest usually follows at
+      // once, and a processor that sleeps takes long to wake up.
+      child_.out().AwaitSome(Until(slice)).IgnoreError();
+      before = child_.out().ReadUntil(tail_, Until(slice));
+    }
+    if (before.ok()) {
+      absl::StrAppend(&taken_, *before, tail_);
+      absl::StatusOr<std::string> rest =
+          child_.out().ReadLine(Until(deadline));
+      if (!rest.ok()) return rest.status();
+      if (!rest->empty() && !absl::StartsWith(*rest, " ")) {
+        // An echo of the sent text.
+        absl::StrAppend(&taken_, *rest, "\n");
+        continue;
+      }
+      Completion completion;
+      completion.out = std::exchange(taken_, "");
+      completion.out.resize(completion.out.size() - kHalfMark);
+      completion.status = std::string(absl::StripPrefix(*rest, " "));
+      // An incomplete statement has swallowed the head, or repeats it. Another
+      // process may have written between head and tail.
+      const size_t head = completion.out.find(head_);
+      if (head != std::string::npos) completion.out.erase(head, kHalfMark);
+      completion.incomplete =
+          head == std::string::npos || absl::StrContains(completion.out, head_);
+      return completion;
+    }
+    if (absl::IsResourceExhausted(before.status())) {
+      // The stream's bound is reached: makes room. The last bytes may be a part
+      // of the mark.
+      const size_t there = child_.out().Peek().size();
+      if (there < kHalfMark) return before.status();
+      absl::StatusOr<std::string> piece =
+          child_.out().ReadSome(absl::ZeroDuration(), there - kHalfMark + 1);
+      if (!piece.ok()) return piece.status();
+      taken_ += *piece;
+      continue;
+    }
+    if (absl::IsDataLoss(before.status())) {
+      // The stream's bound has dropped a part of the reply.
+      absl::StatusOr<std::string> piece =
+          child_.out().ReadSome(absl::ZeroDuration());
+      if (!piece.ok()) return piece.status();
+      taken_ += *piece;
+      continue;
+    }
+    absl::Status status = AfterSlice(before.status(), deadline);
+    if (status.ok()) status = AnswerIfAsked(&asked, deadline);
+    if (!status.ok()) return status;
+    more = AsksForMore() ? more + 1 : 0;
+    if (more == 2) {
+      statement_.unfinished = true;
+      return Completion{true, "", "", ""};
+    }
+  }
+}
+
+absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
+  int asked = 0;  // How often in a row the program waited for its stdin.
+  absl::StatusOr<Expected> found;
+  for (;;) {
+    const absl::Time slice =
+        answer_question_ == nullptr
+            ? deadline
+            : std::min(deadline, MonotonicNow() + kSilence);
+    found = out_.Await(at_end_, Until(slice));
+    if (found.ok()) break;
+    if (drops_ && absl::IsResourceExhausted(found.status())) {
+      out_.TakeBuffer(kLongestPrompt);
+      continue;
+    }
+    absl::Status status = AfterSlice(found.status(), deadline);
+    if (status.ok()) status = AnswerIfAsked(&asked, deadline);
+    if (!status.ok()) return status;
+  }
+  Completion completion;
+  completion.incomplete = found->groups[0].empty();
+  completion.out = std::move(found->before);
+  completion.prompt = std::move(found->match);
+  return completion;
+}
+
+absl::Status Conversation::AwaitLastPrompt(absl::Time deadline) {
+  absl::Status status = AwaitPrompt(deadline).status();
+  while (status.ok()) {
+    const absl::StatusOr<Expected> more =
+        out_.Await({at_end_, Pattern::Timeout()}, kPromptSilence);
+    if (!more.ok()) return more.status();
+    if (more->index == 1) return absl::OkStatus();
+    if (MonotonicNow() >= deadline) {
+      return absl::DeadlineExceededError("its prompt does not stop to come");
+    }
+  }
+  return status;
+}
+
+absl::Status Conversation::Interrupt() {
+  if (dialect_.interrupt.signal == SIGINT && !dialect_.channel) {
+    child_.Interrupt(TerminationScope::kGroup).IgnoreError();
+  } else if (dialect_.interrupt.signal != 0) {
+    child_.Signal(dialect_.interrupt.signal, TerminationScope::kGroup)
+        .IgnoreError();
+  }
+  return Type(dialect_.interrupt.text);
+}
+
+absl::Status Conversation::CheckLength() {
+  const size_t length = taken_.size() + out_.buffer().size() +
+                        child_.out().Available() + child_.err().Available();
+  if (length < dialect_.reply_limit) return absl::OkStatus();
+  if (!drops_) return absl::ResourceExhaustedError("the reply is too long");
+  DropUnread();
+  return absl::OkStatus();
+}
+
+absl::Status Conversation::Sync(OutputStream& stream, absl::Time deadline) {
+  for (;;) {
+    const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
+    absl::Status status = stream.Sync(Until(slice));
+    if (status.ok()) return status;
+    // The bound of the stream may be reached.
+    status = AfterSlice(status, deadline);
+    if (status.ok()) status = CheckLength();
+    if (!status.ok()) return status;
+  }
+}
+
+absl::Status Conversation::DropOutput(absl::Time deadline) {
+  const absl::Cleanup restore = [this, drops = std::exchange(drops_, true)] {
+    drops_ = drops;
+  };
+  for (OutputStream* stream : {&child_.out(), &child_.err()}) {
+    if (absl::Status status = Sync(*stream, deadline); !status.ok()) {
+      return status;
+    }
+  }
+  DropUnread();
+  return absl::OkStatus();
+}
+
+void Conversation::DropUnread() {
+  child_.out().Read();
+  child_.err().Read();
+  out_.TakeBuffer();
+  taken_.clear();
+}
+
+std::string Conversation::Written() {
+  std::string out = absl::StrCat(taken_, out_.buffer(), child_.out().Peek());
+  for (const std::string* half : {&head_, &tail_}) {
+    if (!half->empty()) absl::StrReplaceAll({{*half, ""}}, &out);
+  }
+  const std::string err = child_.err().Peek();
+  if (out.empty() && err.empty()) return "";
+  return absl::StrCat("; it had written ", out.empty() ? "" : Shown(out),
+                      out.empty() || err.empty() ? "" : ", ",
+                      err.empty() ? "" : "on stderr ",
+                      err.empty() ? "" : Shown(err));
+}
+
+std::string Conversation::WrittenOrNothing() {
+  const std::string written = Written();
+  return written.empty() ? "; it had written nothing" : written;
+}
+
+bool Conversation::WaitsForStdin() {
+  return process_ != nullptr && dialect_.typed.empty() &&
+         (dialect_.channel || !dialect_.prompt.empty()) &&
+         process_->command().in.HasHostEnd() &&
+         child_.Flush(absl::ZeroDuration()).ok() &&
+         WaitsFor(Diagnose(*process_),
+                  DescriptorTarget(process_->pid(), STDIN_FILENO));
+}
+
+bool Conversation::AsksForMore() {
+  if (process_ == nullptr) return false;
+  if (channel_ != nullptr) return channel_->IsAwaited(process_->pid());
+  return child_.Flush(absl::ZeroDuration()).ok() &&
+         Diagnose(*process_).activity == Activity::kReadingStdin;
+}
+
+bool Conversation::HasLeft() {
+  return process_ != nullptr && !dialect_.typed.empty() && statement_.interrupts == 0 &&
+         Diagnose(*process_).activity == Activity::kReadingStdin;
+}
+
+absl::Status Conversation::AnswerIfAsked(int* asked, absl::Time deadline) {
+  if (answer_question_ == nullptr || drops_ || !WaitsForStdin()) {
+    *asked = 0;
+    return absl::OkStatus();
+  }
+  // The program wrote its question, or its prompt, before it began to wait.
+  for (OutputStream* stream : {&child_.out(), &child_.err()}) {
+    if (absl::Status status = Sync(*stream, deadline); !status.ok()) {
+      return status;
+    }
+  }
+  if (++*asked < 2) return absl::OkStatus();
+  *asked = 0;
+  const std::string question = Question();
+  const std::optional<std::string> answer = answer_question_(question);
+  if (!answer.has_value()) {
+    no_answer_ = absl::StrCat("there was no answer to ", Shown(question));
+    return absl::AbortedError("no answer");
+  }
+  statement_.answered_out =
+      taken_.size() + out_.buffer().size() + child_.out().Available();
+  statement_.answered_err = child_.err().Available();
+  absl::Status status = child_.Write(*answer);
+  if (IsRefusal(status)) {
+    no_answer_ = absl::StrCat("the answer to ", Shown(question),
+                              " was refused: ", status.message());
+  }
+  return status;
+}
+
+std::string Conversation::Question() {
+  const std::string out =
+      absl::StrCat(taken_, out_.buffer(), child_.out().Peek());
+  const std::string err = child_.err().Peek();
+  absl::string_view asked = out;
+  if (statement_.answered_out > 0) {
+    asked.remove_prefix(std::min(statement_.answered_out, out.size()));
+  } else {
+    ConsumeEcho(&asked, echo_);
+  }
+  return absl::StrCat(asked, err.substr(std::min(statement_.answered_err, err.size())));
+}
+
+}  // namespace asyncproc::internal

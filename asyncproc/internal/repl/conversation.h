@@ -1,0 +1,173 @@
+#ifndef ASYNCPROC_INTERNAL_REPL_CONVERSATION_H_
+#define ASYNCPROC_INTERNAL_REPL_CONVERSATION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "asyncproc/child.h"
+#include "asyncproc/expect.h"
+#include "asyncproc/internal/repl/channel.h"
+#include "asyncproc/internal/repl/statement_template.h"
+#include "asyncproc/process.h"
+#include "asyncproc/repl_dialects.h"
+
+namespace asyncproc::internal {
+
+// How a statement ended.
+struct Completion {
+  bool incomplete = false;
+  std::string status;  // As the program wrote it.
+  std::string out;     // Of a mark or prompt dialect: the output before it.
+  std::string prompt;
+  // Why stdin did not take the statement, or the rest of it after `lines`.
+  absl::Status refused;
+  size_t lines = 0;
+};
+
+// The exchange with an interactive program: sends a statement in the form of
+// its dialect, answers its questions, and waits for its end. See ReplDialect.
+//
+// Thread safety: one thread at a time.
+class Conversation {
+ public:
+  // The statement that was sent last.
+  struct Statement {
+    absl::Time sent;
+    // The number of interrupts that the program took.
+    int interrupts = 0;
+    bool unfinished = false;  // The program waits for the rest of it.
+    // The bytes of its output before the last answer to a question.
+    size_t answered_out = 0;
+    size_t answered_err = 0;
+  };
+
+  using AnswerQuestion =
+      std::function<std::optional<std::string>(absl::string_view question)>;
+
+  // `process`: `child`, if that is a Process; else null. `channel`: null if the
+  // dialect has none, or if there is no program, in a replay. The other
+  // arguments outlive this object.
+  Conversation(const ReplDialect& dialect, Child& child, Process* process,
+               std::unique_ptr<Channel> channel);
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
+
+  const ReplDialect& dialect() const { return dialect_; }
+  Child& child() { return child_; }
+  Process* process() { return process_; }
+  bool by_marks() const { return by_marks_; }
+  Statement& statement() { return statement_; }
+
+  // See Repl::set_on_question.
+  void set_answer_question(AnswerQuestion answer) {
+    answer_question_ = std::move(answer);
+  }
+  // Whether the last question has no answer; and why, once.
+  bool lacks_answer() const { return !no_answer_.empty(); }
+  std::string TakeNoAnswer() { return std::exchange(no_answer_, ""); }
+
+  // Sends `statement`, and waits until the program has executed it. Errors:
+  // kDeadlineExceeded and kCancelled; kResourceExhausted when the reply is too
+  // long; kAborted when there is no answer to a question; others when the
+  // program cannot be reached.
+  absl::StatusOr<Completion> Execute(absl::string_view statement,
+                                     absl::Time deadline);
+
+  // ---- The steps of Execute.
+
+  // Sends the dialect's text for `statement`.
+  absl::Status Send(absl::string_view statement);
+  // Writes `text` to the channel if there is one, else to stdin.
+  absl::Status SendText(absl::string_view text);
+  // Writes `text` to stdin.
+  absl::Status Type(absl::string_view text);
+  // Waits for the end of the statement: of a prompt dialect, for the next
+  // prompt.
+  absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
+  // Of a prompt dialect: waits for a prompt that is followed by silence.
+  absl::Status AwaitLastPrompt(absl::Time deadline);
+
+  // Sends the dialect's interrupt.
+  absl::Status Interrupt();
+  // From now on, output is dropped, not kept for a reply. Returns the former
+  // value.
+  bool SetDropping(bool drops) { return std::exchange(drops_, drops); }
+
+  // ---- The output.
+
+  // As OutputStream::Sync. Errors: also kResourceExhausted when the reply is
+  // too long already; output to be dropped is dropped then.
+  absl::Status Sync(OutputStream& stream, absl::Time deadline);
+  // Drops what the program has written until now.
+  absl::Status DropOutput(absl::Time deadline);
+  // For messages: the unread output, quoted.
+  std::string Written();
+  std::string WrittenOrNothing();
+
+  // ---- The state of the program.
+
+  // Whether the statement waits for its stdin, as far as statements have one.
+  bool WaitsForStdin();
+  // Whether a program that was told on its stdin to read the channel has
+  // stopped reading it, for example at a ".exit".
+  bool HasLeft();
+  // End-of-file for the program on its channel.
+  void CloseChannel() { channel_ = nullptr; }
+
+ private:
+  absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
+                                          absl::Time deadline);
+  absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
+  // Errors: kResourceExhausted when the reply is too long already. Drops output
+  // that is to be dropped instead.
+  absl::Status CheckLength();
+  // Whether the child waits for more of a statement, on its stdin or channel.
+  bool AsksForMore();
+  // Counts in `asked` how often in a row the statement waited for its stdin. At
+  // the second time, it answers the question. Errors: kAborted: no answer.
+  absl::Status AnswerIfAsked(int* asked, absl::Time deadline);
+  // The output of the statement since its start, or since the last answer.
+  std::string Question();
+  // Drops the bytes that have arrived.
+  void DropUnread();
+
+  const ReplDialect& dialect_;
+  Child& child_;
+  Process* const process_;
+  const bool by_marks_;
+  std::unique_ptr<Channel> channel_;
+  const StatementTemplate template_;
+  const Pattern at_end_;  // Of a prompt dialect.
+  Expect out_;
+  AnswerQuestion answer_question_;  // Or null.
+
+  Statement statement_;
+  uint64_t id_ = 0;       // Of the last statement.
+  std::string head_;      // Its mark.
+  std::string tail_;      //
+  std::string received_;  // From the channel; not a whole line yet.
+  std::string taken_;     // From stdout, of a mark dialect; no whole reply yet.
+  std::optional<std::string> echo_;  // The last line, if it is repeated.
+  std::string status_ = "0";
+  std::string state_ = ":";
+  std::string no_answer_;  // Why the last question has no answer, or empty.
+  bool drops_ = false;
+};
+
+// Whether stdin did not take a text, and nothing of it is sent.
+bool IsRefusal(const absl::Status& status);
+
+}  // namespace asyncproc::internal
+
+#endif  // ASYNCPROC_INTERNAL_REPL_CONVERSATION_H_
