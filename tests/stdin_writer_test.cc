@@ -33,7 +33,10 @@ namespace asyncproc::internal {
 namespace {
 
 using testing::AllOf;
+using testing::Eq;
+using testing::Gt;
 using testing::HasSubstr;
+using testing::Matcher;
 
 std::string ReadSome(const UniqueFd& fd, size_t size) {
   std::string data(size, '\0');
@@ -246,9 +249,11 @@ class StdinWriterTest : public testing::Test {
     }
   }
 
-  // Expects that `write` says how much of its data is lost without memory.
+  // Expects that `write` tells how many bytes there is no memory for, and that
+  // the pipe has taken as many as `expected`.
   void ExpectReportOfMissingMemory(
-      const std::function<absl::Status(absl::string_view)>& write) {
+      const std::function<absl::Status(absl::string_view)>& write,
+      const Matcher<size_t>& expected) {
     if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs memory for itself";
     EXPECT_HOLDS_IN_OWN_HOST([&] {
       constexpr size_t kMuch = 8 * 1024 * 1024;
@@ -259,6 +264,7 @@ class StdinWriterTest : public testing::Test {
 
       EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
       const size_t taken = ReadAll().size();
+      EXPECT_THAT(taken, expected);
       EXPECT_THAT(std::string(status.message()),
                   HasSubstr(std::to_string(kMuch - taken)));
       EXPECT_THAT(writer_->Write("more"), IsOk());
@@ -465,15 +471,17 @@ TEST_F(StdinWriterTest, TakesAllBytesOrNoneAtTheLimit) {
   EXPECT_EQ(writer_->undelivered(), 0);
 }
 
-TEST_F(StdinWriterTest, ReportsHowMuchThereIsNoMemoryFor) {
+TEST_F(StdinWriterTest, TakesNothingOfAWriteThatThereIsNoMemoryFor) {
   ExpectReportOfMissingMemory(
-      [this](absl::string_view data) { return writer_->Write(data); });
+      [this](absl::string_view data) { return writer_->Write(data); }, Eq(0));
 }
 
 TEST_F(StdinWriterTest, ReportsHowMuchOfAFlushThereIsNoMemoryFor) {
-  ExpectReportOfMissingMemory([this](absl::string_view data) {
-    return writer_->WriteAndFlush(data, DeadlineAfter(kShort));
-  });
+  ExpectReportOfMissingMemory(
+      [this](absl::string_view data) {
+        return writer_->WriteAndFlush(data, DeadlineAfter(kShort));
+      },
+      Gt(0));
 }
 
 // ---- With a thread of its own
@@ -679,6 +687,9 @@ TEST_F(TerminalStdinWriterTest, StaysOpenWithoutMemoryForItsEnd) {
     StdinWriter queue(UniqueFd(dup(terminal_.get())),
                       StdinWriter::Kind::kTerminal, *end_, Options(0));
     ASSERT_THAT(queue.Write(std::string(kMuch, '\n')), IsOk());
+    // Fills the memory of the bytes that the terminal has taken.
+    ASSERT_THAT(queue.Write(std::string(kMuch - queue.pending(), '\n')),
+                IsOk());
     LeaveMemory(kMuch / 2);
 
     EXPECT_THAT(queue.Close(), HasCode(absl::StatusCode::kResourceExhausted));

@@ -1,6 +1,7 @@
 #include "asyncproc/internal/io/stdin_writer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -52,7 +53,7 @@ ssize_t WriteWithSigpipeBlocked(int fd, absl::string_view data) {
 
 absl::Status NoMemoryFor(size_t size) {
   return absl::ResourceExhaustedError(
-      absl::StrCat("no memory to queue the last ", size, " bytes for stdin"));
+      absl::StrCat("no memory to queue ", size, " bytes for stdin"));
 }
 
 }  // namespace
@@ -180,13 +181,21 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, Bytes bytes) {
   if (bytes != Bytes::kControl || PendingLocked() > 0) {
     if (absl::Status status = EnsureThread(); !status.ok()) return status;
   }
+  const bool first = PendingLocked() == 0;
+  const bool is_lent = first && bytes == Bytes::kLent;
+  // Memory for the bytes that the pipe will not take, before it takes a byte. A
+  // pipe takes all or nothing of a few bytes.
+  if (!is_lent && data.size() > PIPE_BUF &&
+      queue_.Reserve(data.size()) == nullptr) {
+    return NoMemoryFor(data.size());
+  }
   if (terminal_.has_value()) {
     absl::Status status = terminal_->Type(fd_.get(), data);
     if (!status.ok()) return status;
   }
   if (observer_ != nullptr) observer_->OnInput(data);
-  const bool first = PendingLocked() == 0;
   if (first) WriteSome(&data);
+  if (first && data.empty()) queue_.Consume(0);  // Frees the memory.
   if (broken_) {
     undelivered_ += data.size();
     if (!Wake()) AdvanceLocked();
@@ -197,7 +206,7 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, Bytes bytes) {
     return absl::OkStatus();
   }
   if (absl::Status status = EnsureThread(); !status.ok()) return status;
-  if (first && bytes == Bytes::kLent) {
+  if (is_lent) {
     lent_ = data;
   } else if (!queue_.Append(data)) {
     return NoMemoryFor(data.size());
