@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/proc/proc_fs.h"
+#include "asyncproc/internal/proc/signal_action.h"
 #include "asyncproc/process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -139,6 +140,28 @@ TEST(SignalsTest, NothingOfTheHostsIsTouched) {
   deaf = nullptr;
 
   EXPECT_EQ(SignalState(), before);
+}
+
+// A process that waits in vfork takes no signal but SIGKILL.
+TEST(SignalsTest, AnInterruptCancelsAStopThatIsStillPending) {
+  const auto process = MustSpawn(Command::Shell(
+      absl::StrCat("trap '' INT; exec ", Helper("vfork_and_wait"))));
+  char state = '\0';
+  while (state != 'D') {
+    absl::SleepFor(absl::Milliseconds(1));
+    const auto stat = internal::ReadProcessStat(process->pid());
+    ASSERT_TRUE(stat.has_value());
+    state = stat->state;
+  }
+  const auto stop = [&process] {
+    return internal::ReadSignalAction(process->pid(), SIGSTOP);
+  };
+  ASSERT_THAT(process->Signal(SIGSTOP), IsOk());
+  ASSERT_EQ(stop(), internal::SignalAction::kPending);
+
+  EXPECT_THAT(process->Interrupt(TerminationScope::kChild), IsOk());
+
+  EXPECT_EQ(stop(), internal::SignalAction::kDefault);
 }
 
 // Fails one of the calls that a start needs: pipe2 or clone.

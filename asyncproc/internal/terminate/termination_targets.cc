@@ -13,6 +13,7 @@
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
+#include "asyncproc/internal/proc/signal_action.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
@@ -51,6 +52,12 @@ bool IsStopped(const ProcessStat& stat) {
 
 absl::string_view ScopeName(TerminationScope scope) {
   return scope == TerminationScope::kTree ? "tree" : "group";
+}
+
+// Whether a stop signal is pending. Look for this before a stopped process: the
+// process may stop in between.
+bool WillStop(pid_t pid) {
+  return ReadSignalAction(pid, SIGSTOP) == SignalAction::kPending;
 }
 
 }  // namespace
@@ -286,14 +293,16 @@ absl::Status TerminationTargets::Send(int signal) {
 void TerminationTargets::Continue() {
   for (const auto& [pid, target] : targets_) {
     if (!target.pidfd.valid()) continue;
+    const bool stops = WillStop(pid);
     const absl::StatusOr<ProcessStat> now = LookUpAgain(target.stat);
+    if (!now.ok() || now->HasEnded()) continue;
     // Excludes processes stopped by their debugger.
-    if (now.ok() && !now->HasEnded() && now->state != 't' && HasStopped(*now)) {
+    if (stops || (now->state != 't' && HasStopped(*now))) {
       GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);
     }
   }
   Reaper& reaper = child_.reaper();
-  if (!reaper.IsStopped()) return;
+  if (!WillStop(reaper.pid()) && !reaper.IsStopped()) return;
   if (search_.ok() || !HasOthers() || !reaper.SignalGroup(SIGCONT).ok()) {
     reaper.Signal(SIGCONT).IgnoreError();
   }
