@@ -54,10 +54,9 @@ absl::Status AfterSlice(const absl::Status& status, absl::Time deadline) {
 
 // The end of `text`, quoted.
 std::string Shown(absl::string_view text) {
-  return absl::StrCat("\"",
-                      Printable(text.substr(
-                          text.size() - std::min(text.size(), kShown))),
-                      "\"");
+  return absl::StrCat(
+      "\"", Printable(text.substr(text.size() - std::min(text.size(), kShown))),
+      "\"");
 }
 
 // Whether a process, or a child for which it waits, waits for `in`, the target
@@ -101,9 +100,9 @@ Conversation::Conversation(const ReplDialect& dialect, Child& child,
     : dialect_(dialect),
       child_(child),
       process_(process),
-      by_marks_(dialect.prompt.empty() &&
-                (!dialect.channel ||
-                 absl::StrContains(dialect.statement, "{head}"))),
+      by_marks_(
+          dialect.prompt.empty() &&
+          (!dialect.channel || absl::StrContains(dialect.statement, "{head}"))),
       channel_(std::move(channel)),
       template_(dialect.statement),
       at_end_(AtEnd(dialect)),
@@ -129,8 +128,8 @@ absl::StatusOr<Completion> Conversation::Execute(absl::string_view statement,
   return completion;
 }
 
-absl::StatusOr<Completion> Conversation::ExecuteLines(absl::string_view statement,
-                                                    absl::Time deadline) {
+absl::StatusOr<Completion> Conversation::ExecuteLines(
+    absl::string_view statement, absl::Time deadline) {
   if (absl::Status status = DropOutput(deadline); !status.ok()) return status;
   absl::ConsumeSuffix(&statement, "\n");
   std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
@@ -273,8 +272,7 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
     }
     if (before.ok()) {
       absl::StrAppend(&taken_, *before, tail_);
-      absl::StatusOr<std::string> rest =
-          child_.out().ReadLine(Until(deadline));
+      absl::StatusOr<std::string> rest = child_.out().ReadLine(Until(deadline));
       if (!rest.ok()) return rest.status();
       if (!rest->empty() && !absl::StartsWith(*rest, " ")) {
         // An echo of the sent text.
@@ -448,7 +446,8 @@ bool Conversation::AsksForMore() {
 }
 
 bool Conversation::HasLeft() {
-  return process_ != nullptr && !dialect_.typed.empty() && statement_.interrupts == 0 &&
+  return process_ != nullptr && !dialect_.typed.empty() &&
+         statement_.interrupts == 0 &&
          Diagnose(*process_).activity == Activity::kReadingStdin;
 }
 
@@ -492,7 +491,8 @@ std::string Conversation::Question() {
   } else {
     ConsumeEcho(&asked, echo_);
   }
-  return absl::StrCat(asked, err.substr(std::min(statement_.answered_err, err.size())));
+  return absl::StrCat(
+      asked, err.substr(std::min(statement_.answered_err, err.size())));
 }
 
 }  // namespace asyncproc::internal
