@@ -177,7 +177,8 @@ class Process final : public Child {
       std::function<void(const absl::StatusOr<ExitStatus>&)> callback);
 
   // Sends a signal to the child alone. A stopped child takes the signal when it
-  // is continued; Terminate and Interrupt send SIGCONT as well.
+  // is continued; Terminate and Interrupt send SIGCONT as well. As for kill(2),
+  // 0 is no signal: it only asks whether the child has not ended.
   // Errors: kNotFound once the child has ended: a signal never reaches another
   // process that has been given its pid. kInvalidArgument; kPermissionDenied.
   absl::Status Signal(int signal) override;
