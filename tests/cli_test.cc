@@ -251,6 +251,11 @@ TEST(CommandLineTest, CompletesSubcommandsOptionsAndCommands) {
             "--idle-timeout\n");
   EXPECT_THAT(Complete({"asyncproc", "run", "--pty", "basena"}),
               StartsWith("basename"));
+  EXPECT_EQ(Complete({"asyncproc", "run", "--scope", ""}),
+            "child group tree\n");
+  EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "="}),
+            "child group tree\n");
+  EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "=", "gr"}), "group\n");
   // The options of the command are its own.
   EXPECT_EQ(Complete({"asyncproc", "run", "ls", "--idle"}), "\n");
 }

@@ -319,6 +319,23 @@ std::string ManPageOf(const Subcommand& subcommand) {
   return absl::StrCat(page, ".SH \"SEE ALSO\"\n.BR asyncproc (1)\n");
 }
 
+namespace {
+
+// "[--scope]='child group tree'": the values of each option that has a few.
+std::string BashChoices(const Subcommand& subcommand) {
+  std::vector<std::string> choices;
+  for (const OptionGroup& group : subcommand.options) {
+    for (const Option& option : group.options) {
+      if (option.choices.empty()) continue;
+      choices.push_back(absl::StrCat("[", option.Name(), "]='",
+                                     absl::StrJoin(option.choices, " "), "'"));
+    }
+  }
+  return absl::StrJoin(choices, " ");
+}
+
+}  // namespace
+
 std::string BashCompletion(const std::vector<Subcommand>& subcommands) {
   std::vector<std::string> names;
   std::string cases;
@@ -326,12 +343,14 @@ std::string BashCompletion(const std::vector<Subcommand>& subcommands) {
     names.push_back(subcommand.name);
     absl::StrAppend(&cases, "    ", subcommand.name, ")\n      options='",
                     Names(subcommand, false), "'\n      valued=' ",
-                    Names(subcommand, true), " '\n      ;;\n");
+                    Names(subcommand, true), " '\n      choices=(",
+                    BashChoices(subcommand), ")\n      ;;\n");
   }
   return absl::StrCat(
       R"sh(# bash completion of asyncproc: eval "$(asyncproc --completion bash)"
 _asyncproc() {
-  local current=${COMP_WORDS[COMP_CWORD]} options= valued= i
+  local current=${COMP_WORDS[COMP_CWORD]} options= valued= option= i
+  local -A choices=()
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
     COMPREPLY=($(compgen -W ')sh",
@@ -367,8 +386,19 @@ _asyncproc() {
       *) break ;;
     esac
   done
+  # The words of --option=value are three.
+  if [[ $current == = ]]; then
+    current=
+    ((++i))
+  fi
   if ((i > COMP_CWORD)); then
-    COMPREPLY=($(compgen -f -- "$current"))  # The value of an option.
+    option=${COMP_WORDS[COMP_CWORD - 1]}
+    if [[ $option == = ]]; then option=${COMP_WORDS[COMP_CWORD - 2]}; fi
+    if [[ -n ${choices[$option]} ]]; then
+      COMPREPLY=($(compgen -W "${choices[$option]}" -- "$current"))
+    else
+      COMPREPLY=($(compgen -f -- "$current"))
+    fi
   elif ((i == COMP_CWORD)); then
     if [[ $current == -* && ${COMP_WORDS[i - 1]} != -- ]]; then
       COMPREPLY=($(compgen -W "$options" -- "$current"))
