@@ -746,6 +746,47 @@ TEST(TerminateTreeTest, FindsDescendantsStartedBeforeTheirParentStops) {
   for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << pid;
 }
 
+// Calls `interlude` when SIGTERM has been sent.
+class OsWithSlowReturn : public internal::Os {
+ public:
+  explicit OsWithSlowReturn(std::function<void()> interlude)
+      : interlude_(std::move(interlude)) {}
+
+  int PidfdSendSignal(int pidfd, int signal) override {
+    const int result = Os::PidfdSendSignal(pidfd, signal);
+    if (signal == SIGTERM && interlude_ != nullptr) {
+      std::exchange(interlude_, nullptr)();
+    }
+    return result;
+  }
+
+ private:
+  std::function<void()> interlude_;
+};
+
+TEST(TerminateTreeTest, SparesWhatAHandlerOfTheSignalStarts) {
+  for (const TerminationScope scope :
+       {TerminationScope::kGroup, TerminationScope::kTree}) {
+    Command command = Command::Shell(
+        "trap 'sleep 1000 & echo $!; wait' TERM; echo ready; "
+        "while :; do read line; done");
+    command.process_group = ProcessGroup::New();
+    const auto process = MustSpawn(command);
+    AwaitLine(*process, "ready");
+    pid_t cleanup = -1;
+    OsWithSlowReturn os([&] { cleanup = ReadPid(*process); });
+    ScopedOs scoped_os(&os);
+
+    EXPECT_THAT(process->Signal(SIGTERM, scope), IsOk());
+
+    ASSERT_GT(cleanup, 0);
+    EXPECT_FALSE(AwaitProcessEnd(cleanup, kShort));
+    EXPECT_THAT(process->Terminate(
+                    Only(SIGKILL, kNeverReached, TerminationScope::kTree)),
+                IsOk());
+  }
+}
+
 internal::ProcessStat Stat(pid_t pid, pid_t parent, char state = 'S') {
   internal::ProcessStat stat;
   stat.pid = pid;

@@ -229,19 +229,19 @@ void TerminationTargets::DropEnded() {
 void TerminationTargets::Signal(int signal) {
   if (signal != SIGKILL || !HasOthers()) {
     Refresh();
-    SendToAll({signal, SIGCONT}, /*search=*/true);
+    SendToAll({signal, SIGCONT});
     return;
   }
   // A stopped process starts no children, and its existing children can be
   // found through it. A process killed at once may have a child that no search
   // has found.
   all_killed_ = StopAll();
-  SendToAll({SIGKILL}, /*search=*/false);
+  SendToAll({SIGKILL});
 }
 
 bool TerminationTargets::StopAll() {
   for (int searches = 0; searches < kMostSearches; ++searches) {
-    const bool all_held = SendToAll({SIGSTOP}, /*search=*/false);
+    const bool all_held = SendToAll({SIGSTOP});
     // A process in the middle of a fork completes the fork before it stops.
     const bool all_stopped = AwaitStopped();
     if (!Find()) return all_held && all_stopped && search_.ok();
@@ -280,7 +280,7 @@ absl::Status TerminationTargets::Send(int signal) {
                                    ScopeName(scope_))
                     : cannot);
   }
-  SendToAll({signal}, /*search=*/true);
+  SendToAll({signal});
   // The whole group has received the signal, including unknown members.
   if (scope_ == TerminationScope::kGroup && group_reached_) {
     return absl::OkStatus();
@@ -308,33 +308,25 @@ void TerminationTargets::Continue() {
   }
 }
 
-bool TerminationTargets::SendToAll(const std::vector<int>& signals,
-                                   bool search) {
-  std::set<pid_t> signaled;
+bool TerminationTargets::SendToAll(const std::vector<int>& signals) {
   bool all_held = search_.ok();
-  for (int searches = 0; searches < kMostSearches; ++searches) {
-    for (const auto& [pid, target] : targets_) {
-      if (!target.pidfd.valid()) all_held = false;
-      if (!target.pidfd.valid() || !signaled.insert(pid).second) continue;
-      for (int signal : signals) {
-        GetOs().PidfdSendSignal(target.pidfd.get(), signal);
-      }
+  for (const auto& [pid, target] : targets_) {
+    if (!target.pidfd.valid()) all_held = false;
+    if (!target.pidfd.valid()) continue;
+    for (int signal : signals) {
+      GetOs().PidfdSendSignal(target.pidfd.get(), signal);
     }
-    // The child comes after the processes that were found through it: once it
-    // ends, its children can no longer be found by their parent.
-    Reaper& reaper = child_.reaper();
-    if (signaled.insert(reaper.pid()).second) {
-      for (int signal : signals) {
-        // Processes that cannot be held or found may still be reached as a
-        // group.
-        group_reached_ =
-            !all_held && HasOthers() && reaper.SignalGroup(signal).ok();
-        if (!group_reached_) reaper.Signal(signal).IgnoreError();
-      }
-    }
-    if (!HasOthers() || !search || !Find()) return all_held && search_.ok();
   }
-  return false;  // See kMostSearches.
+  // The child comes after the processes that were found through it: once it
+  // ends, its children can no longer be found by their parent.
+  Reaper& reaper = child_.reaper();
+  for (int signal : signals) {
+    // Processes that cannot be held or found may still be reached as a group.
+    group_reached_ =
+        !all_held && HasOthers() && reaper.SignalGroup(signal).ok();
+    if (!group_reached_) reaper.Signal(signal).IgnoreError();
+  }
+  return all_held;
 }
 
 bool TerminationTargets::AwaitEnded(absl::Time deadline) {

@@ -33,8 +33,9 @@ class TerminationTargets {
   // Searches for new processes of the scope.
   void Refresh();
 
-  // Sends `signal`, and SIGCONT for stopped processes, to all live targets,
-  // including processes that start during the call.
+  // Sends `signal`, and SIGCONT for stopped processes, to all live targets. Of
+  // processes that start during the call, only SIGKILL reaches all: another
+  // signal may have a handler that starts them to clean up.
   void Signal(int signal);
   // Sends `signal` alone.
   // Errors: kNotFound when no target is alive; kResourceExhausted as
@@ -78,9 +79,8 @@ class TerminationTargets {
   // find.
   bool MayHaveUnknown();
 
-  // `search`: includes processes that start during the call. Returns whether
-  // the signals have reached all targets, each by its pidfd.
-  bool SendToAll(const std::vector<int>& signals, bool search);
+  // Returns whether the signals have reached all targets, each by its pidfd.
+  bool SendToAll(const std::vector<int>& signals);
   // Stops all targets, including processes that start during the call. Returns
   // whether SIGSTOP has reached them all.
   bool StopAll();
