@@ -141,13 +141,20 @@ absl::Status ValidateFiles(const Command& command) {
 }
 
 absl::Status ValidateSignals(const Command& command) {
-  for (const int signal : command.blocked_signals) {
+  const auto is_refused = [](int signal) {
     const bool of_libc = signal > SIGSYS && signal < SIGRTMIN;
-    if (signal <= 0 || signal > SIGRTMAX || signal == SIGKILL ||
-        signal == SIGSTOP || of_libc) {
-      return Invalid("blocked_signals has ", SignalName(signal),
-                     ", which is no signal that can be blocked");
-    }
+    return signal <= 0 || signal > SIGRTMAX || signal == SIGKILL ||
+           signal == SIGSTOP || of_libc;
+  };
+  for (const int signal : command.blocked_signals) {
+    if (!is_refused(signal)) continue;
+    return Invalid("blocked_signals has ", SignalName(signal),
+                   ", which is no signal that can be blocked");
+  }
+  for (const int signal : command.ignored_signals) {
+    if (!is_refused(signal)) continue;
+    return Invalid("ignored_signals has ", SignalName(signal),
+                   ", which is no signal that can be ignored");
   }
   return absl::OkStatus();
 }
@@ -332,6 +339,10 @@ std::string ExplainLimits(const Command& command) {
   if (!command.blocked_signals.empty()) {
     absl::StrAppend(&text, "blocked:     ",
                     absl::StrJoin(command.blocked_signals, " "), "\n");
+  }
+  if (!command.ignored_signals.empty()) {
+    absl::StrAppend(&text, "ignored:     ",
+                    absl::StrJoin(command.ignored_signals, " "), "\n");
   }
   if (command.die_with_parent) {
     absl::StrAppend(&text, "ends:        with the host\n");

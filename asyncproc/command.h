@@ -239,7 +239,8 @@ struct SshOptions {
 //
 // The child has no descriptor of the host except those named here, a signal
 // mask that is empty except for `blocked_signals`, and the default action for
-// every signal, including the signals that the host ignores.
+// every signal except `ignored_signals`, including the signals that the host
+// ignores.
 //
 // A value: it can be copied, changed and used again. Thread safety: as a
 // struct.
@@ -358,6 +359,10 @@ struct Command {
   // programs expect none. SIGKILL, SIGSTOP and the two signals of the C library
   // (32 and 33) are not allowed.
   std::set<int> blocked_signals;
+
+  // The signals that the child ignores when its program starts, as nohup has
+  // its program ignore SIGHUP. Not allowed: as for blocked_signals.
+  std::set<int> ignored_signals;
 
   std::optional<mode_t> umask;
   // From -20 to 19; absolute, not relative to the host's.

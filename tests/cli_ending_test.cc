@@ -124,7 +124,7 @@ TEST(CliEndingTest, EndsAllThatAPoolHasStartedWhenItIsEnded) {
     ASSERT_THAT(pool->Signal(signal), IsOk());
 
     EXPECT_THAT(pool->WaitFor(kNeverReached),
-                IsOkAndHolds(ExitStatus::Exited(128 + signal)));
+                IsOkAndHolds(ExitStatus::Signaled(signal)));
     for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid));
   }
 }
@@ -141,7 +141,7 @@ TEST(CliEndingTest, LeavesASignalIgnoredThatWasIgnored) {
   ASSERT_THAT(pool->Signal(SIGTERM), IsOk());
 
   EXPECT_THAT(pool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
 }
 
 TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItIsEnded) {
@@ -156,7 +156,7 @@ TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItIsEnded) {
     ASSERT_THAT(repl->Signal(signal), IsOk());
 
     EXPECT_THAT(repl->WaitFor(kNeverReached),
-                IsOkAndHolds(ExitStatus::Exited(128 + signal)));
+                IsOkAndHolds(ExitStatus::Signaled(signal)));
     for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << signal;
   }
 }

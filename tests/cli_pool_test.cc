@@ -347,7 +347,7 @@ TEST(CliPoolTest, FinishesGentlyAtTheFirstInterruptAndResumes) {
   scene.directory().Write("go", "");
 
   EXPECT_THAT(pool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(130)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
   EXPECT_THAT(Lines(pool->Read()), UnorderedElementsAre("done 1", "done 2"));
   EXPECT_THAT(Column(scene.directory().Read("log"), 0),
               UnorderedElementsAre("1", "2"));
@@ -382,7 +382,7 @@ TEST(CliPoolTest, KillsEveryTreeAtTheSecondInterruptAndResumes) {
   ASSERT_THAT(pool->Signal(SIGINT), IsOk());
 
   EXPECT_THAT(pool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(130)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
   EXPECT_LT(absl::Now() - start, kNeverReached / 2);
   for (int child : children) EXPECT_TRUE(AwaitProcessEnd(child));
   EXPECT_THAT(Column(scene.directory().Read("log"), 0), SizeIs(0));
@@ -399,7 +399,7 @@ TEST(CliPoolTest, EndsAtOnceWhenItIsTerminated) {
   ASSERT_THAT(pool->Signal(SIGTERM), IsOk());
 
   EXPECT_THAT(pool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
 }
 
 TEST(CliPoolTest, ResumesWithTheFailedJobsOnRequest) {
@@ -606,7 +606,7 @@ TEST(CliPoolTest, EndsTheRemoteCommandOverSsh) {
   ASSERT_THAT(pool->Signal(SIGTERM), IsOk());
 
   EXPECT_THAT(pool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
   EXPECT_TRUE(AwaitProcessEnd(job));
 }
 

@@ -659,7 +659,7 @@ TEST(CliReplTest, EndsWithItsProgramWhenItGetsASignal) {
   EXPECT_THAT(tool->Signal(SIGTERM), IsOk());
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGTERM)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
   EXPECT_TRUE(AwaitProcessEnd(std::stoi(shell)));
   EXPECT_EQ(tool->err().Read(), "");
 }
@@ -677,7 +677,7 @@ TEST(CliReplTest, EndsWhileItReadsTheSessionWhenItGetsASignal) {
   EXPECT_THAT(tool->Signal(SIGINT), IsOk());
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
   EXPECT_EQ(tool->err().Read(), "");
 }
 
@@ -722,7 +722,7 @@ TEST(CliReplTest, AnInterruptAtTheTerminalEndsItWhileACommandRuns) {
   EXPECT_THAT(tool->pty()->SendInterrupt(), IsOk());
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
   EXPECT_TRUE(AwaitProcessEnd(std::stoi(*line)));
 }
 
@@ -736,7 +736,7 @@ TEST(CliReplTest, AnInterruptAtTheTerminalEndsIt) {
   EXPECT_THAT(tool->pty()->SendInterrupt(), IsOk());
 
   EXPECT_THAT(tool->WaitFor(kNeverReached),
-              IsOkAndHolds(ExitStatus::Exited(128 + SIGINT)));
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
   EXPECT_EQ(tool->out().Read(), "");
 }
 

@@ -339,7 +339,7 @@ TEST(CliRunTest, EndsTheWholeTreeWhenItIsTerminated) {
     EXPECT_THAT(tool->Signal(signal), IsOk());
 
     EXPECT_THAT(tool->WaitFor(kNeverReached),
-                IsOkAndHolds(ExitStatus::Exited(128 + signal)));
+                IsOkAndHolds(ExitStatus::Signaled(signal)));
     for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid));
   }
 }
@@ -369,6 +369,36 @@ TEST(CliRunTest, PassesAnInterruptOn) {
   EXPECT_THAT(tool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(5)));
   EXPECT_EQ(tool->Read(), "got it\n");
+}
+
+// The shell ends, because its child was ended by the interrupt.
+TEST(CliRunTest, AnInterruptEndsTheLoopOfAShell) {
+  Command loop(
+      {"bash", "-c",
+       absl::StrCat("for i in 1 2; do ", ShellQuote(ToolPath()),
+                    " run sh -c 'echo ready; exec sleep 1000'; done")});
+  loop.process_group = ProcessGroup::New();
+  const auto shell = MustSpawn(loop);
+  AwaitLine(*shell, "ready");
+
+  EXPECT_THAT(shell->Signal(SIGINT, TerminationScope::kGroup), IsOk());
+
+  EXPECT_THAT(shell->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
+}
+
+TEST(CliRunTest, KeepsWhatItsParentIgnoresAndHasOpen) {
+  const std::string read = "cat <&7; grep ^SigIgn /proc/self/status; :";
+  for (const std::string& subcommand :
+       {absl::StrCat("run sh -c ", ShellQuote(read)),
+        absl::StrCat("pool --display none ", ShellQuote(read), " ::: ''")}) {
+    const ToolResult result = ResultOf(
+        Command({"bash", "-c",
+                 absl::StrCat("trap '' HUP INT; exec 7< <(echo hello); ",
+                              ShellQuote(ToolPath()), " ", subcommand)}));
+
+    EXPECT_EQ(result.out, "hello\nSigIgn:\t0000000000000003\n") << subcommand;
+  }
 }
 
 TEST(CliRunTest, PassesOtherSignalsOn) {

@@ -334,11 +334,26 @@ TEST(SignalsTest, BlocksTheSignalsThatTheCallerNames) {
   EXPECT_THAT(command.Explain(), HasSubstr("blocked:     2 15 64\n"));
 }
 
-TEST(SignalsTest, BlocksNoneThatCannotBeBlocked) {
+TEST(SignalsTest, IgnoresTheSignalsThatTheCallerNames) {
+  Command command({Helper("print_signals")});
+  command.ignored_signals = {SIGINT, SIGTERM, SIGRTMAX};
+
+  const std::string signals = OutputOf(command);
+
+  EXPECT_THAT(signals, HasSubstr("SigIgn:\t8000000000004002\n"));
+  EXPECT_THAT(signals, HasSubstr("SigBlk:\t0000000000000000\n"));
+  EXPECT_THAT(command.Explain(), HasSubstr("ignored:     2 15 64\n"));
+}
+
+TEST(SignalsTest, BlocksAndIgnoresNoneThatCannotBe) {
   for (const int signal : {-1, 0, SIGKILL, SIGSTOP, 32, 33, 65}) {
     Command command({"true"});
     command.blocked_signals = {signal};
-
+    EXPECT_THAT(Process::Spawn(command),
+                HasCode(absl::StatusCode::kInvalidArgument))
+        << signal;
+    command.blocked_signals = {};
+    command.ignored_signals = {signal};
     EXPECT_THAT(Process::Spawn(command),
                 HasCode(absl::StatusCode::kInvalidArgument))
         << signal;

@@ -32,6 +32,18 @@ uint64_t BlockedSignals() {
   return blocked;
 }
 
+uint64_t IgnoredSignals() {
+  uint64_t ignored = 0;
+  for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+    struct sigaction action;
+    if (sigaction(signal, nullptr, &action) == 0 &&
+        action.sa_handler == SIG_IGN) {
+      ignored |= SignalBit(signal);
+    }
+  }
+  return ignored;
+}
+
 void AddMoves(const fe_request& from, SpawnRequest* request) {
   for (int fd = 0; fd < 3; ++fd) {
     if (from.std_fd[fd] >= 0) {
@@ -70,9 +82,9 @@ SpawnRequest ToRequest(const fe_request& from) {
   if (from.process_group >= 0) request.process_group = from.process_group;
   AddIdentity(from, &request);
   if (from.umask >= 0) request.umask = static_cast<mode_t>(from.umask);
-  request.kept_ignored_signals = ~uint64_t{0};
+  request.ignored_signals = IgnoredSignals();
   if ((from.flags & FE_RESTORE_SIGNALS) != 0) {
-    request.kept_ignored_signals &= ~(SignalBit(SIGPIPE) | SignalBit(SIGXFSZ));
+    request.ignored_signals &= ~(SignalBit(SIGPIPE) | SignalBit(SIGXFSZ));
   }
   request.blocked_signals = BlockedSignals();
   return request;

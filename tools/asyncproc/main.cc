@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <string>
@@ -14,12 +15,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "tools/asyncproc/exit_codes.h"
+#include "tools/asyncproc/inherited.h"
 #include "tools/asyncproc/manual.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/pool/pool_command.h"
 #include "tools/asyncproc/repl.h"
 #include "tools/asyncproc/replay.h"
 #include "tools/asyncproc/run.h"
+#include "tools/asyncproc/signal_watcher.h"
 #include "tools/asyncproc/subcommand.h"
 
 namespace asyncproc::cli {
@@ -165,14 +168,31 @@ void GrowDescriptorTable() {
   if (high >= 0) close(high);
 }
 
+// A tool that a signal has ended with its command ends by that signal: the loop
+// of a shell then ends at a Ctrl-C, and a service manager sees an orderly stop.
+void EndBySignal(int code) {
+  const int number = SignalWatcher::LastReceived();
+  if (number == 0 || code != kSignalBase + number) return;
+  prctl(PR_SET_DUMPABLE, 0);  // No core file.
+  signal(number, SIG_DFL);
+  raise(number);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, number);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 }  // namespace
 
 }  // namespace asyncproc::cli
 
 int main(int argc, char** argv) {
+  asyncproc::cli::NoteInherited();
   asyncproc::cli::OpenStandardStreams();
   asyncproc::cli::ResetSignals();
   asyncproc::cli::GrowDescriptorTable();
-  return asyncproc::cli::FinishOutput(
+  const int code = asyncproc::cli::FinishOutput(
       asyncproc::cli::Main({argv + 1, argv + argc}));
+  asyncproc::cli::EndBySignal(code);
+  return code;
 }

@@ -30,6 +30,7 @@
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
+#include "tools/asyncproc/inherited.h"
 #include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/os/open_file.h"
@@ -122,7 +123,10 @@ const char kDescription[] =
     "started. SIGTERM and SIGHUP end the command: the signal replaces the "
     "first step of --escalate, and the other steps follow; a second such "
     "signal is SIGKILL at once. A signal that was ignored when asyncproc "
-    "started stays ignored. A command that asyncproc ends leaves no process "
+    "started stays ignored, also for the command, which has the descriptors "
+    "above 2 of asyncproc, too. An asyncproc that has ended by the signal it "
+    "received ends by that signal itself. A command that asyncproc ends leaves "
+    "no process "
     "behind, not even one in another session. With --scope group on a "
     "terminal, the command is the foreground process group while it runs.\n\n"
     "A command that ends by itself may leave processes behind. They "
@@ -439,6 +443,7 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       own[i].print.style.prefix = host;
     }
     Command there = targets->On(host, command);
+    if (!targets->over_ssh()) PassInherited(&there);
     auto recorder = Record(host, &there);
     if (!recorder.ok()) return recorder.status();
     if (*recorder != nullptr) recorders.push_back(*std::move(recorder));

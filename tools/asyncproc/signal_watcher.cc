@@ -39,6 +39,8 @@ bool IsFromTerminal(const signalfd_siginfo& info) {
 
 }  // namespace
 
+std::atomic<int> SignalWatcher::last_received_{0};
+
 std::vector<int> SignalWatcher::EndingSignals() {
   std::vector<int> signals = {SIGINT,    SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
                               SIGUSR2,   SIGALRM, SIGPROF,  SIGXCPU, SIGIO,
@@ -102,6 +104,7 @@ void SignalWatcher::Watch() {
       if (number == SIGCHLD) {
         orphans_->OnChildSignal();
       } else {
+        last_received_ = number;
         callback_({number, IsFromTerminal(info)});
       }
     }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -47,6 +48,9 @@ class SignalWatcher {
   // program, but for SIGKILL, SIGPIPE and those that report a crash.
   static std::vector<int> EndingSignals();
 
+  // The last signal that any watcher has received; 0: none.
+  static int LastReceived() { return last_received_; }
+
   // `orphans`: reaped on the watcher's thread; may be null.
   // Errors: as signalfd(2); kResourceExhausted.
   static absl::StatusOr<std::unique_ptr<SignalWatcher>> Start(
@@ -60,6 +64,8 @@ class SignalWatcher {
   SignalWatcher(UniqueFd signals, UniqueFd stop, Callback callback,
                 Orphans* orphans);
   void Watch();
+
+  static std::atomic<int> last_received_;
 
   const UniqueFd signals_;
   const UniqueFd stop_;

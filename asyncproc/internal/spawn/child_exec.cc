@@ -239,20 +239,15 @@ bool AskForDeathSignal(const ChildPlan& plan) {
   return true;
 }
 
-bool IsKeptSignal(const ChildPlan& plan, int signal) {
-  if ((plan.kept_ignored_signals >> (signal - 1) & 1) == 0) return false;
-  KernelSigaction action = {};
-  syscall(SYS_rt_sigaction, signal, nullptr, &action, sizeof(uint64_t));
-  return action.handler == reinterpret_cast<void*>(SIG_IGN);
-}
-
 bool ResetSignals(const ChildPlan& plan) {
   const KernelSigaction to_default = {};
+  KernelSigaction to_ignore = {};
+  to_ignore.handler = reinterpret_cast<void*>(SIG_IGN);
   for (int signal = 1; signal <= kSignalCount; ++signal) {
-    if (signal == SIGKILL || signal == SIGSTOP || IsKeptSignal(plan, signal)) {
-      continue;
-    }
-    if (!Ok(syscall(SYS_rt_sigaction, signal, &to_default, nullptr,
+    if (signal == SIGKILL || signal == SIGSTOP) continue;
+    const bool ignores = (plan.ignored_signals >> (signal - 1) & 1) != 0;
+    if (!Ok(syscall(SYS_rt_sigaction, signal,
+                    ignores ? &to_ignore : &to_default, nullptr,
                     sizeof(uint64_t)))) {
       return false;
     }

@@ -76,7 +76,7 @@ struct ChildPlan {
   pid_t parent = 0;  // For death_signal: the expected parent.
 
   // Bit n-1 stands for signal n.
-  uint64_t kept_ignored_signals = 0;
+  uint64_t ignored_signals = 0;
   uint64_t blocked_signals = 0;
 
   // Written by the child: into the host's memory if the child shares it,

@@ -638,6 +638,12 @@ Environment EnvironmentOf(const Command& command) {
   return environment;
 }
 
+uint64_t SignalSet(const std::set<int>& signals) {
+  uint64_t set = 0;
+  for (const int signal : signals) set |= uint64_t{1} << (signal - 1);
+  return set;
+}
+
 absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
                                        const std::optional<std::string>& path) {
   SpawnRequest request;
@@ -661,9 +667,8 @@ absl::StatusOr<SpawnRequest> ToRequest(const Command& command,
   }
   request.nice = command.nice;
   request.umask = command.umask;
-  for (const int signal : command.blocked_signals) {
-    request.blocked_signals |= uint64_t{1} << (signal - 1);
-  }
+  request.blocked_signals = SignalSet(command.blocked_signals);
+  request.ignored_signals = SignalSet(command.ignored_signals);
   if (command.die_with_parent) request.death_signal = SIGKILL;
   return request;
 }

@@ -264,7 +264,7 @@ SpawnResult Spawn(const SpawnRequest& request) {
   if (request.umask.has_value()) plan.umask = *request.umask;
   plan.death_signal = request.death_signal.value_or(0);
   plan.parent = getpid();
-  plan.kept_ignored_signals = request.kept_ignored_signals;
+  plan.ignored_signals = request.ignored_signals;
   plan.blocked_signals = request.blocked_signals;
 
   StartedChildren::Start start;

@@ -37,10 +37,8 @@ struct SpawnRequest {
   std::optional<mode_t> umask;
   std::optional<int> death_signal;
 
-  // Sets of signals, bit n-1 for signal n. The child ignores a signal of the
-  // first set if the host ignores it, and ignores no other; it blocks the
-  // second set.
-  uint64_t kept_ignored_signals = 0;
+  // Sets of signals, bit n-1 for signal n.
+  uint64_t ignored_signals = 0;
   uint64_t blocked_signals = 0;
 };
 

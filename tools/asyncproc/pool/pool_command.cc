@@ -23,6 +23,7 @@
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
+#include "tools/asyncproc/inherited.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/output.h"
@@ -132,6 +133,7 @@ absl::Status SetTargets(PoolOptions* options) {
     Command command =
         targets.On(hosts[(slot - 1) % hosts.size()], Command::Shell(line));
     if (limit.has_value()) command.rlimits[RLIMIT_NOFILE] = *limit;
+    if (!targets.over_ssh()) PassInherited(&command);
     return command;
   };
   return absl::OkStatus();
@@ -338,9 +340,10 @@ const char kDescription[] =
     "the third one kills them by SIGKILL. Each of SIGTERM, SIGHUP, "
     "SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, "
     "SIGPWR, SIGSTKFLT and the real-time signals counts as two Ctrl-C, unless "
-    "it was ignored when asyncproc started. The same command line with "
-    "--resume "
-    "continues; it repeats jobs that were ended. Ctrl-Z stops the jobs, "
+    "it was ignored when asyncproc started: then the jobs ignore it, too. They "
+    "have the descriptors above 2 of asyncproc. The same command line with "
+    "--resume continues; it repeats jobs that were ended. Ctrl-Z stops the "
+    "jobs, "
     "too, and they are continued together.\n\n"
     "If asyncproc itself is killed, by SIGKILL or by a signal of a crash, as "
     "SIGABRT is, a small process, "
