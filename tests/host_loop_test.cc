@@ -519,5 +519,48 @@ TEST(ReactorFdTest, ShowsThePendingEventsOfAPausedChild) {
   RunUntilIdle(*reactor, fd);
 }
 
+// ---- Without a child
+
+TEST(PollerFdTest, IsNotReadableForEverAfterAStop) {
+  Poller poller;
+  poller.MustGetFd();
+  EXPECT_THAT(poller.Run("a", Command({"true"})), IsOk());
+  EXPECT_TRUE(poller.PollUntilEnded());
+
+  poller.Stop();
+
+  EXPECT_THAT(poller.Poll(absl::ZeroDuration()),
+              HasCode(absl::StatusCode::kCancelled));
+  poller.PollUntilIdle();
+}
+
+TEST(ReactorFdTest, ShowsACallWhereThereIsNoChild) {
+  const auto reactor = MustCreateReactor();
+  const int fd = reactor->fd().value_or(-1);
+  std::string calls;
+
+  reactor->CallLater(kShort, [&] { calls += "later "; });
+  reactor->CallFromThread([&] { calls += "soon "; });
+
+  for (int i = 0; i < 100 && calls != "soon later "; ++i) {
+    ASSERT_TRUE(IsReadable(fd, kNeverReached));
+    EXPECT_THAT(reactor->RunUntilAllEnded(absl::ZeroDuration()), IsOk());
+  }
+  EXPECT_EQ(calls, "soon later ");
+  EXPECT_FALSE(IsReadable(fd));
+}
+
+// The function starts a child, so not all have ended.
+TEST(ReactorTest, WaitsForAChildThatACallStarts) {
+  const auto reactor = MustCreateReactor();
+  const auto talker = std::make_shared<Talker>();
+  reactor->CallFromThread(
+      [&] { EXPECT_THAT(reactor->Spawn(talker, Command({"true"})), IsOk()); });
+
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
+
+  EXPECT_THAT(talker->ended, IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
 }  // namespace
 }  // namespace asyncproc

@@ -156,6 +156,14 @@ void EventLoop::EndWait() {
   waiting_ = false;
 }
 
+bool EventLoop::HasDueCalls() {
+  if (!timers_.empty() && timers_.begin()->first.first <= MonotonicNow()) {
+    return true;
+  }
+  MutexLock lock(mu_);
+  return !posted_.empty();
+}
+
 void EventLoop::Step(absl::Time deadline) {
   if (!timers_.empty()) {
     deadline = std::min(deadline, timers_.begin()->first.first);

@@ -90,6 +90,8 @@ class EventLoop {
   void BeginSteps() { stepping_ = true; }
   void EndSteps(bool pending);
 
+  // Whether a posted function or a timer waits for the next Step.
+  bool HasDueCalls() ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until `deadline` for an event, and handles all events.
   void Step(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -30,6 +30,8 @@ absl::Status PollChildren(EventLoop& loop, absl::Duration timeout,
     return absl::DeadlineExceededError(
         absl::StrCat(late(), " after ", FormatElapsed(elapsed)));
   };
+  // `handle` may return at once, for example because there is no child.
+  if (loop.HasDueCalls()) loop.Step(absl::InfinitePast());
   for (bool last = false;;) {
     if (std::optional<absl::Status> status = handle()) return *status;
     if (last) return give_up();
