@@ -165,7 +165,10 @@ class ChildRun {
       if (absl::Status status = Feed(); !status.ok()) return status;
       if (absl::Status status = CheckLimits(); !status.ok()) return status;
       child_->Step(internal::NextLook(NextLimit()));
-      if (absl::Status status = Deliver(); !status.ok()) return status;
+      if (absl::Status status = Deliver(); !status.ok()) {
+        reason_ = RunFailureReason::kSink;
+        return status;
+      }
     }
     return absl::OkStatus();
   }
@@ -193,10 +196,7 @@ class ChildRun {
   absl::Status Deliver() {
     if (unwinding_) return absl::OkStatus();
     for (Capture* capture : {&out_, &err_}) {
-      if (absl::Status status = capture->Deliver(); !status.ok()) {
-        reason_ = RunFailureReason::kSink;
-        return status;
-      }
+      if (absl::Status status = capture->Deliver(); !status.ok()) return status;
     }
     return absl::OkStatus();
   }

@@ -335,6 +335,27 @@ TEST(RunTest, EndsAChildAndItsOwnAtTheTimeout) {
   EXPECT_TRUE(AwaitProcessEnd(grandchild));
 }
 
+TEST(RunTest, NamesTheTimeoutEvenIfASinkFailsAfterIt) {
+  RunOptions options;
+  options.timeout = kShort;
+  options.on_out = [](absl::string_view bytes) {
+    return absl::StrContains(bytes, "bye") ? absl::UnavailableError("no")
+                                           : absl::OkStatus();
+  };
+
+  auto result = asyncproc::Run(
+      Command::Shell("trap 'echo bye; exit 3' TERM; while :; do sleep 0.01; "
+                     "done"),
+      options);
+
+  EXPECT_THAT(result, HasCode(absl::StatusCode::kDeadlineExceeded));
+  auto failure = GetRunFailure(result.status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->reason, RunFailureReason::kTimeout);
+  EXPECT_EQ(failure->limit, kShort);
+  EXPECT_EQ(failure->result.out, "bye\n");
+}
+
 TEST(RunTest, LeavesTheDescendantsAloneWhenToldTo) {
   RunOptions options;
   options.timeout = absl::Milliseconds(500);
