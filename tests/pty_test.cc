@@ -205,6 +205,20 @@ TEST(PtyTest, SendInterruptReachesTheChildAsASignal) {
               HasCode(absl::StatusCode::kNotFound));
 }
 
+TEST(PtyTest, TakesAnInterruptAfterTheEndOfItsInput) {
+  auto process = MustSpawn(
+      OnTerminal(Command::Shell("cat; echo at the end; exec sleep 1000")));
+  EXPECT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_THAT(process->out().ReadUntil("at the end", kNeverReached), IsOk());
+
+  EXPECT_THAT(process->Interrupt(TerminationScope::kGroup), IsOk());
+
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Signaled(SIGINT)));
+  EXPECT_THAT(process->Write("x"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
 // The child handles the signal: a terminal does not stop a session leader, such
 // as this child.
 TEST(PtyTest, SendSuspendReachesTheChildAsASignal) {

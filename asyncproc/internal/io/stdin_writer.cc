@@ -171,7 +171,9 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, Bytes bytes) {
   if (broken_) {
     return absl::ErrnoToStatus(EPIPE, "the child has closed its stdin");
   }
-  if (closing_) return absl::FailedPreconditionError("stdin has been closed");
+  if (closing_ && bytes != Bytes::kControl) {
+    return absl::FailedPreconditionError("stdin has been closed");
+  }
   if (options_.limit > 0 && PendingLocked() + data.size() > options_.limit) {
     return absl::ResourceExhaustedError(
         absl::StrCat(PendingLocked(), " bytes wait to be written to stdin; ",
@@ -322,7 +324,9 @@ void StdinWriter::Advance(short events) {
 void StdinWriter::AdvanceLocked() {
   if (!fd_.valid()) return;
   WritePending();
-  if (broken_ || (closing_ && PendingLocked() == 0)) {
+  // A terminal stays open for control characters.
+  const bool ends = closing_ && !terminal_.has_value() && PendingLocked() == 0;
+  if (broken_ || ends) {
     CloseFd();
   } else if (taken_ >= PipeGrowth::kUsualSize && options_.may_grow_pipe &&
              PendingLocked() >= PipeGrowth::kUsualSize) {
