@@ -51,7 +51,7 @@ class Stdio {
   enum class FileMode {
     kRead,
     kTruncate,  // Write from the start. A missing file is created with
-                // mode 0666 less the umask.
+                // mode 0666 less the umask of the host.
     kAppend,    // Write at the end. A missing file is created likewise.
   };
 
@@ -183,7 +183,8 @@ class ProcessGroup {
   static ProcessGroup Inherit() { return ProcessGroup(kInherit); }
   // A new group, with the child's pid as its id: all processes that the child
   // starts can be signalled together, and Ctrl-C at the host's terminal does
-  // not reach them.
+  // not reach them. A child that reads from that terminal is stopped by
+  // SIGTTIN.
   static ProcessGroup New() { return ProcessGroup(kNew); }
   // The group that another child, with the pid `leader`, leads in the same
   // session.
@@ -344,7 +345,10 @@ struct Command {
   // The identity of the child; the host must have the privilege to set it. With
   // `user` alone, `group` is the group of that user in the password database,
   // and supplementary_groups is empty. With `user`, the child also loses all of
-  // the host's capabilities, including ambient and inheritable ones.
+  // the host's capabilities, including ambient and inheritable ones. The
+  // environment stays: HOME, USER and LOGNAME are those of the host unless
+  // `env` sets them. The streams belong to the user of the host: the child can
+  // write to them, but cannot open them again as /dev/stdout.
   //
   // As after every setuid, the child keeps the host's session keyring
   // (`keyctl session - PROGRAM` gives a new one); its no_new_privs and
@@ -364,6 +368,7 @@ struct Command {
   // its program ignore SIGHUP. Not allowed: as for blocked_signals.
   std::set<int> ignored_signals;
 
+  // Of the child. Files of Stdio::File are created with that of the host.
   std::optional<mode_t> umask;
   // From -20 to 19; absolute, not relative to the host's.
   std::optional<int> nice;

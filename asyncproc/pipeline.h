@@ -49,10 +49,13 @@ struct PipelineOptions {
 //
 // All stages are in one process group, which the first stage leads; so
 // Terminate also reaches the processes that they have started, as long as these
-// stay in the group. In a host that ignores SIGCHLD, a stage that ends at once
-// may take its group with it before the next stage has joined; the next stage
-// then leads another group, which the following stages join, and Terminate
-// reaches both.
+// stay in the group. At a terminal, the group is in the background: a stage
+// that reads from the terminal of the host, as ssh does for a password, is
+// stopped by SIGTTIN, and Ctrl-C does not reach the stages: with
+// Command::die_with_parent, they end with the host. In a host that ignores
+// SIGCHLD, a stage that ends at once may take its group with it before the next
+// stage has joined; the next stage then leads another group, which the
+// following stages join, and Terminate reaches both.
 //
 // Thread safety, blocking: as Process.
 // Ownership: as Process: each stage has its threads. The destructor kills all

@@ -88,9 +88,11 @@ class Process final : public Child {
   // remains of the attempt. Errors: kInvalidArgument for an invalid command
   // (see Command::Validate); kNotFound when the program or the directory does
   // not exist; kPermissionDenied; kResourceExhausted when no descriptor,
-  // process, thread or memory is available. The message names the requested
-  // program, the places searched and the failed step; GetSpawnFailure returns
-  // them as data.
+  // process, thread or memory is available; otherwise the code of
+  // absl::ErrnoToStatus: kUnknown for a file that is no program (ENOEXEC),
+  // kFailedPrecondition for a directory that is a file. The message names the
+  // requested program, the places searched and the failed step; GetSpawnFailure
+  // returns them as data.
   static absl::StatusOr<std::unique_ptr<Process>> Spawn(Command command);
 
   ~Process() override;
@@ -171,7 +173,8 @@ class Process final : public Child {
   //
   // The destructor waits for a running callback; after it, there is no call. A
   // callback that waits for a child which the destructor ends, or detaches, is
-  // never called.
+  // never called. Capture the Process itself, not the unique_ptr that owns it:
+  // reset() empties the unique_ptr before the destructor waits.
   // Errors: kResourceExhausted without a thread; kInvalidArgument for null.
   absl::Status OnEnd(
       std::function<void(const absl::StatusOr<ExitStatus>&)> callback);

@@ -122,7 +122,8 @@ class ProcessPoller : private internal::PollerCore::Client {
   // Errors: kNotFound when there is no child of that key, or it has ended: the
   // error begins before its OnTerminate; kFailedPrecondition when the child was
   // run without input, or its stdin has been closed, by CloseInput or by the
-  // child; kResourceExhausted as Process::Write.
+  // child; kCancelled for a queued child that was terminated, until its
+  // OnFailure; kResourceExhausted as Process::Write.
   absl::Status SendInput(const Key& key, absl::string_view data);
 
   // Sends end-of-file, after all sent data. A second call does nothing.
@@ -148,7 +149,8 @@ class ProcessPoller : private internal::PollerCore::Client {
   // never used.
   absl::Status Remove(const Key& key);
 
-  // Errors: kNotFound; kFailedPrecondition while the child is queued.
+  // Errors: kNotFound; kFailedPrecondition while the child is queued;
+  // kCancelled for a queued child that was terminated, until its OnFailure.
   absl::StatusOr<pid_t> GetPid(const Key& key) const;
 
   // Handles events until all children have ended, and then returns OK; also

@@ -67,7 +67,8 @@ class Recorder final : public ChildObserver,
   // recorder has recorded a child or is closed, or `process` has an observer.
   absl::Status Attach(Process& process);
 
-  // Adds a label to the events: "logged in".
+  // Adds a label to the events: "logged in". Dropped before a child is
+  // recorded.
   void Mark(absl::string_view label);
 
   // Returns the events so far; none when they go to a file.

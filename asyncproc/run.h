@@ -90,6 +90,8 @@ struct RunOptions {
   std::optional<std::string> input;
 
   // The time limit of the child. Zero or less: the child is not started at all.
+  // Run returns later by the time that `escalation` takes: 2 s for a child that
+  // ignores the end of its input and SIGTERM.
   absl::Duration timeout = absl::InfiniteDuration();
 
   // The longest silence of the child, on both streams, while it runs. Positive.

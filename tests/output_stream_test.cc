@@ -674,6 +674,15 @@ TEST(LineRangeTest, DividesTheLinesOfACursorBetweenTwoThreads) {
 
 // ---- The stream
 
+TEST(OutputStreamTest, ANegativeTimeoutIsNoTime) {
+  const auto process = MustSpawn(Command({"cat"}));
+
+  const auto line = process->out().ReadLine(-absl::InfiniteDuration());
+
+  EXPECT_THAT(line, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(line.status().message(), HasSubstr("unread bytes after 0"));
+}
+
 TEST(OutputStreamTest, CountsItsBytesAndLines) {
   auto process = MustSpawn(Command({"seq", "1000"}));
   EXPECT_THAT(process->Wait(), IsOk());
