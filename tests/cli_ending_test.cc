@@ -324,7 +324,22 @@ TEST(CliEndingTest, FailsWhenTheServerEndsDuringThen) {
          "-c", absl::StrCat("echo ready; sleep 0.2; exit ", status)});
 
     EXPECT_EQ(result.code, status == 0 ? kOwnFailure : status);
-    EXPECT_THAT(result.err, HasSubstr("while --then ran"));
+    EXPECT_THAT(result.err, HasSubstr("before --then ended"));
+  }
+}
+
+// The tool notices the end of the server before, while or after it starts the
+// command of --then.
+TEST(CliEndingTest, FailsWhenTheServerEndsAsSoonAsItIsReady) {
+  for (int round = 0; round < 20; ++round) {
+    const int status = round % 2 == 0 ? 0 : 3;
+
+    const ToolResult result =
+        RunTool({"run", "--ready-line", "ready", "--then", "exec sleep 1000",
+                 "--", "sh", "-c", absl::StrCat("echo ready; exit ", status)});
+
+    EXPECT_EQ(result.code, status == 0 ? kOwnFailure : status);
+    EXPECT_THAT(result.err, HasSubstr("before --then ended"));
   }
 }
 

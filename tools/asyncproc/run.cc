@@ -514,7 +514,7 @@ Subcommand RunSubcommand() {
       {"125",
        "asyncproc itself failed: a wrong option, no room for a process, "
        "output that cannot be written; or the command ended with "
-       "status 0 before it was ready"},
+       "status 0 before it was ready or before --then ended"},
       {"126", "the command exists, but cannot be run"},
       {"127", "the command does not exist"},
       {"128+n", "signal n killed the command"},

@@ -226,12 +226,10 @@ void RunJob::End(Why why, RunReport* report) {
   {
     MutexLock lock(mu_);
     no_then_ = true;
+    then_in_time_ = then_ended_;
   }
   if (foreground_ != nullptr) foreground_->TakeBack();
-  if (why == Why::kEnded) {
-    server_ended_ = IsThenRunning();
-    return;
-  }
+  if (why == Why::kEnded) return;
   switch (why) {
     case Why::kTimeout:
       report->ended_because = "timeout";
@@ -306,9 +304,7 @@ void RunJob::FinishThen(RunReport* report) {
     std::swap(then, then_thread_);
     report->ready_after = ready_after_;
     report->ready_line = ready_line_;
-    if ((was_ended_ || server_ended_) && !then_ended_) {
-      unfinished = then_process_;
-    }
+    if (!then_ended_) unfinished = then_process_;
   }
   if (unfinished != nullptr) {
     unfinished->Terminate(settings_.limits.escalation).IgnoreError();
@@ -359,6 +355,7 @@ void RunJob::OnLine(absl::string_view written) {
     MutexLock lock(mu_);
     ready_after_ = after;
     ready_line_ = line;
+    then_wanted_ = !settings_.then.empty();
   }
   if (settings_.explain) {
     Explain(absl::StrCat("is ready after ", absl::FormatDuration(after)));
@@ -401,9 +398,15 @@ void RunJob::RunThen() {
     Complain("run", status.message());
     then_code_ = ExitCodeOfFailedStart(status);
   } else {
+    bool late;
     {
       MutexLock lock(mu_);
       then_process_ = then_.process.get();
+      late = no_then_;
+    }
+    // FinishThen may have come before this process was known.
+    if (late) {
+      then_.process->Terminate(settings_.limits.escalation).IgnoreError();
     }
     const auto end = then_.process->Wait();
     if (end.ok()) then_code_ = ExitCodeOf(*end);
@@ -417,17 +420,14 @@ void RunJob::RunThen() {
   wake_.Cancel();
 }
 
-bool RunJob::IsThenRunning() const {
-  MutexLock lock(mu_);
-  return then_process_ != nullptr && !then_ended_;
-}
-
 int RunJob::ExitCode(Why why, RunReport* report) {
   bool then_ran;
+  bool server_ended;
   bool ready;
   {
     MutexLock lock(mu_);
     then_ran = then_ended_;
+    server_ended = why == Why::kEnded && then_wanted_ && !then_in_time_;
     ready = ready_after_.has_value();
   }
   const bool timed_out = why == Why::kTimeout || why == Why::kIdle;
@@ -436,10 +436,10 @@ int RunJob::ExitCode(Why why, RunReport* report) {
     return report->status.has_value() ? ExitCodeOf(*report->status)
                                       : kOwnFailure;
   }
-  if (server_ended_ && report->status.has_value()) {
+  if (server_ended && report->status.has_value()) {
     report->error =
         absl::StrCat("the command ended (", report->status->ToString(),
-                     ") while --then ran");
+                     ") before --then ended");
     Complain("run", absl::StrCat(report->command, ": ", report->error));
     const int code = ExitCodeOf(*report->status);
     return code == kSuccess ? kOwnFailure : code;

@@ -107,7 +107,6 @@ class RunJob {
   void Explain(absl::string_view what) const;
   bool FollowTerminal();
   void StopWithCommand();
-  bool IsThenRunning() const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Command command_;
   const std::string host_;
@@ -129,8 +128,7 @@ class RunJob {
   absl::Time last_output_;
   bool was_foreground_ = false;
   bool was_ended_ = false;
-  bool server_ended_ = false;  // The command ended while --then ran.
-  bool hurry_ = false;         // A limit or a signal ended the command.
+  bool hurry_ = false;  // A limit or a signal ended the command.
   bool stuck_ = false;
 
   mutable absl::Mutex mu_;
@@ -142,7 +140,10 @@ class RunJob {
   bool asked_twice_ ABSL_GUARDED_BY(mu_) = false;
   // A SIGTSTP came while the command was being started.
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  // The command is ready: --then is to run. It may be too late for that.
+  bool then_wanted_ ABSL_GUARDED_BY(mu_) = false;
   bool then_ended_ ABSL_GUARDED_BY(mu_) = false;
+  bool then_in_time_ ABSL_GUARDED_BY(mu_) = false;  // Ended before End().
   // It is too late to start --then.
   bool no_then_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Duration> ready_after_ ABSL_GUARDED_BY(mu_);
