@@ -137,12 +137,13 @@ const char kDescription[] =
     "ASYNCPROC_MARK. The guard needs /proc, and finds a process that has "
     "cleared its environment only with --cgroup.\n\n"
     "When the reader of asyncproc's output has gone, the command receives "
-    "SIGPIPE, as it would without asyncproc. If the output cannot be "
-    "written, as on a full disk, asyncproc reports that; the exit status "
-    "is then 125, unless the command itself has failed. A slow reader "
-    "slows the command down. If stdout and stderr are the same file, pipe "
-    "or terminal, the command has one pipe for both, which keeps the "
-    "order of its writes.";
+    "SIGPIPE, as it would without asyncproc. With --pty, asyncproc ends it: "
+    "SIGHUP replaces the first step of --escalate, and the exit status is 141. "
+    "If the output cannot be written, as on a full disk, asyncproc reports "
+    "that; the exit status is then 125, unless the command itself has failed. "
+    "A slow reader slows the command down. If stdout and stderr are the same "
+    "file, pipe or terminal, the command has one pipe for both, which keeps "
+    "the order of its writes.";
 
 std::vector<OptionGroup> Options() {
   return {
@@ -396,7 +397,8 @@ int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
   for (const RunReport& report : reports) {
     if (code == kSuccess) code = report.exit_code;
   }
-  // The command received SIGPIPE because its output could not be written.
+  // The output of the command could not be written, for another reason than
+  // that its reader has gone.
   if (code == kSignalBase + SIGPIPE &&
       (Output::Stdout().lost() || Output::Stderr().lost())) {
     code = kOwnFailure;

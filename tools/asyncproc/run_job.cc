@@ -76,6 +76,9 @@ RunReport RunJob::Run() {
   if (ready_pattern_ != nullptr) {
     options.on_line = [this](absl::string_view line) { OnLine(line); };
   }
+  if (command_.pty.has_value()) {
+    options.on_lost = [this] { OnLostOutput(); };
+  }
   start_ = last_output_ = MonotonicNow();
   if (absl::Status status = Start(command_, options, &main_); !status.ok()) {
     report.error = std::string(status.message());
@@ -156,7 +159,8 @@ RunJob::Why RunJob::Supervise() {
         main_.process->WaitFor(std::max(left, absl::ZeroDuration()));
     if (absl::IsCancelled(status.status())) {
       MutexLock lock(mu_);
-      return asked_by_ != 0 ? Why::kSignal : Why::kThen;
+      if (asked_by_ != 0) return Why::kSignal;
+      return lost_output_ ? Why::kLostOutput : Why::kThen;
     }
     if (!absl::IsDeadlineExceeded(status.status())) return Why::kEnded;
     if (lent && main_.process->state() == ProcessState::kStopped) {
@@ -211,11 +215,12 @@ absl::Duration RunJob::IdleTime() {
 
 Escalation RunJob::EscalationFor(Why why) const {
   Escalation escalation = settings_.limits.escalation;
-  if (why != Why::kSignal) return escalation;
-  // The signal that the tool received replaces the first step.
-  const int signal = [this] {
+  if (why != Why::kSignal && why != Why::kLostOutput) return escalation;
+  // The signal that the tool received replaces the first step. SIGHUP is what
+  // the programs of a terminal expect when the terminal is gone.
+  const int signal = [this, why] {
     MutexLock lock(mu_);
-    return asked_by_;
+    return why == Why::kSignal ? asked_by_ : SIGHUP;
   }();
   escalation.steps[0] =
       EscalationStep::Signal(signal, escalation.steps[0].grace);
@@ -239,6 +244,9 @@ void RunJob::End(Why why, RunReport* report) {
       break;
     case Why::kSignal:
       report->ended_because = "signal";
+      break;
+    case Why::kLostOutput:
+      report->ended_because = "lost-output";
       break;
     default:
       report->ended_because = "then";
@@ -365,6 +373,15 @@ void RunJob::OnLine(absl::string_view written) {
   }
 }
 
+// Writes to a terminal do not fail, so no SIGPIPE ends the command.
+void RunJob::OnLostOutput() {
+  {
+    MutexLock lock(mu_);
+    lost_output_ = true;
+  }
+  wake_.Cancel();
+}
+
 void RunJob::StartThen(absl::string_view line,
                        const std::vector<std::string>& groups) {
   then_command_ = Command::Shell(settings_.then);
@@ -435,6 +452,11 @@ int RunJob::ExitCode(Why why, RunReport* report) {
   if (timed_out || why == Why::kSignal) {
     return report->status.has_value() ? ExitCodeOf(*report->status)
                                       : kOwnFailure;
+  }
+  // The status of a command without a terminal. If the command has ended before
+  // the first step, its own status counts.
+  if (why == Why::kLostOutput && report->ended_by_step.has_value()) {
+    return kSignalBase + SIGPIPE;
   }
   if (server_ended && report->status.has_value()) {
     report->error =

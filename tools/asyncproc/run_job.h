@@ -86,7 +86,7 @@ class RunJob {
     std::unique_ptr<Process> process;
     std::vector<std::unique_ptr<StreamPrinter>> printers;
   };
-  enum class Why { kEnded, kTimeout, kIdle, kSignal, kThen };
+  enum class Why { kEnded, kTimeout, kIdle, kSignal, kThen, kLostOutput };
 
   absl::Status Start(Command command, const PrintOptions& options,
                      PrintedProcess* printed);
@@ -97,6 +97,7 @@ class RunJob {
   void FinishThen(RunReport* report);
   void Settle(PrintedProcess* printed);
   void OnLine(absl::string_view written);
+  void OnLostOutput() ABSL_LOCKS_EXCLUDED(mu_);
   void StartThen(absl::string_view line,
                  const std::vector<std::string>& groups);
   void RunThen();
@@ -116,7 +117,7 @@ class RunJob {
   Foreground* const foreground_;
   const std::unique_ptr<RE2> ready_pattern_;  // May be null.
 
-  // Wakes Run: a signal has come, or --then has ended.
+  // Wakes Run: a signal has come, --then has ended, or output was lost.
   const CancellationToken wake_;
 
   // For the thread that calls Run.
@@ -138,6 +139,8 @@ class RunJob {
   // The signal that is to end the command.
   int asked_by_ ABSL_GUARDED_BY(mu_) = 0;
   bool asked_twice_ ABSL_GUARDED_BY(mu_) = false;
+  // Output of the command's terminal could not be printed.
+  bool lost_output_ ABSL_GUARDED_BY(mu_) = false;
   // A SIGTSTP came while the command was being started.
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
   // The command is ready: --then is to run. It may be too late for that.
