@@ -123,8 +123,10 @@ const char kDescription[] =
     "first step of --escalate, and the other steps follow; a second such "
     "signal is SIGKILL at once. A signal that was ignored when asyncproc "
     "started stays ignored. A command that asyncproc ends leaves no process "
-    "behind, not even one in another session. With --scope group on a "
-    "terminal, the command is the foreground process group while it runs.\n\n"
+    "behind, not even one in another session. The same holds for a command "
+    "that is killed by a SIGINT or SIGQUIT which asyncproc has received, too, "
+    "or exits with 130 or 131 after it. With --scope group on a terminal, the "
+    "command is the foreground process group while it runs.\n\n"
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "
@@ -389,6 +391,15 @@ bool Any(const std::vector<std::unique_ptr<RunJob>>& jobs,
                      [is](const auto& job) { return ((*job).*is)(); });
 }
 
+// Whether SIGINT or SIGQUIT ended the command: it was killed by the signal, or
+// exited as a shell does that reports this. A command with another status has
+// survived the signal and ended by itself.
+bool EndedByInterrupt(const RunReport& report) {
+  if (!report.status.has_value()) return false;
+  const int code = ExitCodeOf(*report.status);
+  return code == kSignalBase + SIGINT || code == kSignalBase + SIGQUIT;
+}
+
 // Returns the exit status: the first that is not 0.
 int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
              const std::vector<RunReport>& reports, const RunSettings& settings,
@@ -479,7 +490,10 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   if (!settings.pump_stdin) signal(SIGTTIN, SIG_IGN);
   std::vector<RunReport> reports = RunAll(jobs);
   raw.Leave();
-  if (whole_tree && (interrupted || Any(jobs, &RunJob::was_ended))) {
+  const bool ended_by_interrupt =
+      interrupted &&
+      std::any_of(reports.begin(), reports.end(), EndedByInterrupt);
+  if (whole_tree && (ended_by_interrupt || Any(jobs, &RunJob::was_ended))) {
     for (const Survivor& survivor : orphans.EndAll(absl::Seconds(5))) {
       reports[0].survivors.push_back(survivor);
     }
