@@ -115,7 +115,9 @@ const char kDescription[] =
     "The command inherits stdin, so input that it does not read stays "
     "there. With --pty and --record, and if --escalate has a 'close', "
     "asyncproc reads stdin and passes it on, a little ahead of the "
-    "command.\n\n"
+    "command. If it cannot read stdin, it reports that, the command reads "
+    "end-of-file, and the exit status is 125, unless the command itself has "
+    "failed.\n\n"
     "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, "
     "SIGIO, SIGPWR, SIGSTKFLT, the real-time signals, SIGTSTP, SIGCONT and "
     "SIGWINCH are passed on to the command and to all processes that it has "
@@ -529,8 +531,9 @@ Subcommand RunSubcommand() {
        "--preserve-status"},
       {"125",
        "asyncproc itself failed: a wrong option, no room for a process, "
-       "output that cannot be written; or the command ended with "
-       "status 0 before it was ready or before --then ended"},
+       "input that cannot be read, output that cannot be written; or the "
+       "command ended with status 0 before it was ready or before --then "
+       "ended"},
       {"126", "the command exists, but cannot be run"},
       {"127", "the command does not exist"},
       {"128+n", "signal n killed the command"},

@@ -273,7 +273,7 @@ void RunJob::End(Why why, RunReport* report) {
 
 // Collects the result, and waits until all output is printed.
 void RunJob::Finish(RunReport* report) {
-  if (pump_ != nullptr) input_refused_ = !pump_->Stop();
+  if (pump_ != nullptr) input_failed_ = !pump_->Stop();
   pump_.reset();
   const auto status = main_.process->Wait(WNOHANG);
   if (status.ok()) {
@@ -466,7 +466,9 @@ int RunJob::ExitCode(Why why, RunReport* report) {
     const int code = ExitCodeOf(*report->status);
     return code == kSuccess ? kOwnFailure : code;
   }
-  if (then_ran) return then_code_;
+  if (then_ran) {
+    return then_code_ == kSuccess && input_failed_ ? kOwnFailure : then_code_;
+  }
   if (!report->status.has_value()) return kOwnFailure;
   if (ready_pattern_ != nullptr && !ready && report->status->ok()) {
     report->error = "the command ended before it was ready";
@@ -474,7 +476,7 @@ int RunJob::ExitCode(Why why, RunReport* report) {
     return kOwnFailure;
   }
   const int code = ExitCodeOf(*report->status);
-  return code == kSuccess && input_refused_ ? kOwnFailure : code;
+  return code == kSuccess && input_failed_ ? kOwnFailure : code;
 }
 
 void RunJob::OnSignal(const ReceivedSignal& signal) {

@@ -123,7 +123,7 @@ class RunJob {
   // For the thread that calls Run.
   PrintedProcess main_;
   std::unique_ptr<StdinPump> pump_;
-  bool input_refused_ = false;  // The command has not been given all input.
+  bool input_failed_ = false;  // The command has not been given all input.
   absl::Time start_;
   uint64_t seen_bytes_ = 0;  // For IdleTime.
   absl::Time last_output_;
