@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -142,6 +143,46 @@ TEST(CliEndingTest, LeavesASignalIgnoredThatWasIgnored) {
 
   EXPECT_THAT(pool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+}
+
+TEST(CliEndingTest, EndsTheOrphansOfACommandThatAnInterruptEnds) {
+  for (const auto& [trap, signal, code] :
+       {std::tuple{"", SIGINT, 130},
+        {"", SIGQUIT, 131},
+        {"trap 'exit 130' INT; ", SIGINT, 130}}) {
+    const Scene scene;
+    const auto tool = MustSpawn(Tool(
+        {"run", "--", "sh", "-c", scene.Script(absl::StrCat(trap, kEscape))}));
+    const std::vector<pid_t> pids = scene.AwaitPids(3);
+
+    ASSERT_THAT(tool->Signal(signal), IsOk());
+
+    EXPECT_THAT(tool->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Exited(code)));
+    for (pid_t pid : pids) EXPECT_FALSE(ProcessLives(pid)) << trap << signal;
+  }
+}
+
+TEST(CliEndingTest, LeavesTheOrphansOfACommandThatSurvivesAnInterrupt) {
+  const Scene scene;
+  const auto tool =
+      MustSpawn(Tool({"run", "--", "sh", "-c",
+                      scene.Script("trap 'echo interrupted' INT; echo ready; "
+                                   "until [ -e go ]; do sleep 0.01; done; "
+                                   "setsid sleep 1000 >/dev/null 2>&1 & "
+                                   "echo $! >pids; exit 0")}));
+  AwaitLine(*tool, "ready");
+  ASSERT_THAT(tool->Signal(SIGINT), IsOk());
+  AwaitLine(*tool, "interrupted");
+
+  scene.directory().Write("go", "");
+
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(0)));
+  const std::vector<pid_t> pids = scene.AwaitPids(1);
+  ASSERT_THAT(pids, SizeIs(1));
+  EXPECT_TRUE(ProcessLives(pids[0]));
+  kill(pids[0], SIGKILL);
 }
 
 TEST(CliEndingTest, EndsAllThatAReplHasStartedWhenItIsEnded) {
@@ -324,7 +365,22 @@ TEST(CliEndingTest, FailsWhenTheServerEndsDuringThen) {
          "-c", absl::StrCat("echo ready; sleep 0.2; exit ", status)});
 
     EXPECT_EQ(result.code, status == 0 ? kOwnFailure : status);
-    EXPECT_THAT(result.err, HasSubstr("while --then ran"));
+    EXPECT_THAT(result.err, HasSubstr("before --then ended"));
+  }
+}
+
+// The tool notices the end of the server before, while or after it starts the
+// command of --then.
+TEST(CliEndingTest, FailsWhenTheServerEndsAsSoonAsItIsReady) {
+  for (int round = 0; round < 20; ++round) {
+    const int status = round % 2 == 0 ? 0 : 3;
+
+    const ToolResult result =
+        RunTool({"run", "--ready-line", "ready", "--then", "exec sleep 1000",
+                 "--", "sh", "-c", absl::StrCat("echo ready; exit ", status)});
+
+    EXPECT_EQ(result.code, status == 0 ? kOwnFailure : status);
+    EXPECT_THAT(result.err, HasSubstr("before --then ended"));
   }
 }
 

@@ -46,11 +46,12 @@ std::vector<std::string> Lines(absl::string_view text) {
 TEST(CliOutputTest, ReportsAFullDiskForEveryKindOfOutput) {
   for (const char* what :
        {"run -- seq 5", "run -- seq 100000", "run --pty -- seq 5",
-        "run --prefix x -- seq 5", "run --keep-tail 4 -- seq 5",
-        "run --timestamps -- echo hi", "--help", "help run", "--man",
-        "--completion bash", "--version", "pool --help", "pool echo ::: 1 2 3",
-        "pool -k echo ::: 1 2 3", "pool --line-buffer echo ::: 1 2",
-        "pool --dry-run echo ::: 1 2", "pool --tag --display none echo ::: 1 2",
+        "run --pty -- yes", "run --prefix x -- seq 5",
+        "run --keep-tail 4 -- seq 5", "run --timestamps -- echo hi", "--help",
+        "help run", "--man", "--completion bash", "--version", "pool --help",
+        "pool echo ::: 1 2 3", "pool -k echo ::: 1 2 3",
+        "pool --line-buffer echo ::: 1 2", "pool --dry-run echo ::: 1 2",
+        "pool --tag --display none echo ::: 1 2",
         "repl --preset bc < <(echo 1+1)"}) {
     const ToolResult result = Session(absl::StrCat("$A ", what, " >/dev/full"));
 
@@ -127,7 +128,12 @@ TEST(CliOutputTest, LeavesTheStatusOfACommandThatFailsByItself) {
 }
 
 TEST(CliOutputTest, EndsSilentlyWithoutAReader) {
-  for (const char* what : {"run -- yes", "pool --display none 'yes {}' ::: 1 2",
+  for (const char* what : {"run -- yes", "run --pty -- yes",
+                           "run --pty -- sh -c 'while echo y; do sleep 0.05; "
+                           "done'",
+                           "run --pty --escalate TERM,50ms:KILL -- sh -c "
+                           "'trap \"\" HUP PIPE; while :; do echo y; done'",
+                           "pool --display none 'yes {}' ::: 1 2",
                            "pool --display none --line-buffer 'yes {}' ::: 1 2",
                            "pool --display none -k 'yes {}' ::: 1 2",
                            "repl --preset bc < <(seq 20000)"}) {
@@ -138,6 +144,16 @@ TEST(CliOutputTest, EndsSilentlyWithoutAReader) {
     EXPECT_THAT(Lines(result.out), SizeIs(1)) << what;
     EXPECT_THAT(result.err, IsEmpty()) << what;
   }
+}
+
+TEST(CliOutputTest, ReportsThatACommandWithATerminalHasLostItsReader) {
+  const ToolResult result = Session(
+      "$A run --pty --report json -- yes | head -n 1; exit ${PIPESTATUS[0]}");
+
+  EXPECT_EQ(result.code, 128 + SIGPIPE);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("\"ended_because\":\"lost-output\""),
+                                HasSubstr("\"ended_by\":\"SIGHUP"),
+                                HasSubstr("\"exit_code\":141")));
 }
 
 TEST(CliOutputTest, EndsSilentlyWithoutAReaderWhereSigpipeIsIgnored) {

@@ -232,6 +232,26 @@ TEST(CliRunTest, PassesItsInputOn) {
   }
 }
 
+TEST(CliRunTest, FailsWhenItCannotReadItsInput) {
+  const TemporaryDirectory directory;
+  const auto run = [&](absl::string_view words) {
+    return ResultOf(
+        Command({"bash", "-c",
+                 absl::StrCat("cd ", directory.path(), "; ",
+                              ShellQuote(ToolPath()), " run ", words, " <.")}));
+  };
+
+  for (const char* option :
+       {"--record file", "--pty", "--escalate close,5s:KILL"}) {
+    const ToolResult result = run(absl::StrCat(option, " -- cat"));
+
+    EXPECT_EQ(result.code, 125) << option;
+    EXPECT_EQ(result.err, "asyncproc run: cannot read stdin: Is a directory\n")
+        << option;
+  }
+  EXPECT_EQ(run("--record file -- sh -c 'cat; exit 3'").code, 3);
+}
+
 TEST(CliRunTest, ClosesTheInputAsAStep) {
   Command command = RunOf(
       {"--timeout", "50ms", "--escalate", "close,60s:KILL", "--report", "json"},

@@ -116,7 +116,9 @@ const char kDescription[] =
     "The command inherits stdin, so input that it does not read stays "
     "there. With --pty and --record, and if --escalate has a 'close', "
     "asyncproc reads stdin and passes it on, a little ahead of the "
-    "command.\n\n"
+    "command. If it cannot read stdin, it reports that, the command reads "
+    "end-of-file, and the exit status is 125, unless the command itself has "
+    "failed.\n\n"
     "SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, "
     "SIGIO, SIGPWR, SIGSTKFLT, the real-time signals, SIGTSTP, SIGCONT and "
     "SIGWINCH are passed on to the command and to all processes that it has "
@@ -126,9 +128,13 @@ const char kDescription[] =
     "started stays ignored, also by the command, which has the descriptors "
     "above 2 of asyncproc, too. If a signal that asyncproc has received ends "
     "the command, asyncproc ends by the same signal. A command that asyncproc "
-    "ends leaves no process behind, not even one in another session. With "
-    "--scope group on a terminal, the command is the foreground process group "
-    "while it runs.\n\n"
+    "ends leaves no process behind, not even one in another session. The same "
+    "holds for a command that is killed by a SIGINT or SIGQUIT which asyncproc "
+    "has received, too, or exits with 130 or 131 after it. With --scope group "
+    "on a terminal, the command is the foreground process group while it "
+    "runs.
+
+"
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "
@@ -141,12 +147,13 @@ const char kDescription[] =
     "ASYNCPROC_MARK. The guard needs /proc, and finds a process that has "
     "cleared its environment only with --cgroup.\n\n"
     "When the reader of asyncproc's output has gone, the command receives "
-    "SIGPIPE, as it would without asyncproc. If the output cannot be "
-    "written, as on a full disk, asyncproc reports that; the exit status "
-    "is then 125, unless the command itself has failed. A slow reader "
-    "slows the command down. If stdout and stderr are the same file, pipe "
-    "or terminal, the command has one pipe for both, which keeps the "
-    "order of its writes.";
+    "SIGPIPE, as it would without asyncproc. With --pty, asyncproc ends it: "
+    "SIGHUP replaces the first step of --escalate, and the exit status is 141. "
+    "If the output cannot be written, as on a full disk, asyncproc reports "
+    "that; the exit status is then 125, unless the command itself has failed. "
+    "A slow reader slows the command down. If stdout and stderr are the same "
+    "file, pipe or terminal, the command has one pipe for both, which keeps "
+    "the order of its writes.";
 
 std::vector<OptionGroup> Options() {
   return {
@@ -392,6 +399,15 @@ bool Any(const std::vector<std::unique_ptr<RunJob>>& jobs,
                      [is](const auto& job) { return ((*job).*is)(); });
 }
 
+// Whether SIGINT or SIGQUIT ended the command: it was killed by the signal, or
+// exited as a shell does that reports this. A command with another status has
+// survived the signal and ended by itself.
+bool EndedByInterrupt(const RunReport& report) {
+  if (!report.status.has_value()) return false;
+  const int code = ExitCodeOf(*report.status);
+  return code == kSignalBase + SIGINT || code == kSignalBase + SIGQUIT;
+}
+
 // Returns the exit status: the first that is not 0.
 int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
              const std::vector<RunReport>& reports, const RunSettings& settings,
@@ -400,7 +416,8 @@ int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
   for (const RunReport& report : reports) {
     if (code == kSuccess) code = report.exit_code;
   }
-  // The command received SIGPIPE because its output could not be written.
+  // The output of the command could not be written, for another reason than
+  // that its reader has gone.
   if (code == kSignalBase + SIGPIPE &&
       (Output::Stdout().lost() || Output::Stderr().lost())) {
     code = kOwnFailure;
@@ -482,7 +499,10 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
   if (!settings.pump_stdin) signal(SIGTTIN, SIG_IGN);
   std::vector<RunReport> reports = RunAll(jobs);
   raw.Leave();
-  if (whole_tree && (interrupted || Any(jobs, &RunJob::was_ended))) {
+  const bool ended_by_interrupt =
+      interrupted &&
+      std::any_of(reports.begin(), reports.end(), EndedByInterrupt);
+  if (whole_tree && (ended_by_interrupt || Any(jobs, &RunJob::was_ended))) {
     for (const Survivor& survivor : orphans.EndAll(absl::Seconds(5))) {
       reports[0].survivors.push_back(survivor);
     }
@@ -518,8 +538,9 @@ Subcommand RunSubcommand() {
        "--preserve-status"},
       {"125",
        "asyncproc itself failed: a wrong option, no room for a process, "
-       "output that cannot be written; or the command ended with "
-       "status 0 before it was ready"},
+       "input that cannot be read, output that cannot be written; or the "
+       "command ended with status 0 before it was ready or before --then "
+       "ended"},
       {"126", "the command exists, but cannot be run"},
       {"127", "the command does not exist"},
       {"128+n", "signal n killed the command"},

@@ -76,6 +76,9 @@ RunReport RunJob::Run() {
   if (ready_pattern_ != nullptr) {
     options.on_line = [this](absl::string_view line) { OnLine(line); };
   }
+  if (command_.pty.has_value()) {
+    options.on_lost = [this] { OnLostOutput(); };
+  }
   start_ = last_output_ = MonotonicNow();
   if (absl::Status status = Start(command_, options, &main_); !status.ok()) {
     report.error = std::string(status.message());
@@ -156,7 +159,8 @@ RunJob::Why RunJob::Supervise() {
         main_.process->WaitFor(std::max(left, absl::ZeroDuration()));
     if (absl::IsCancelled(status.status())) {
       MutexLock lock(mu_);
-      return asked_by_ != 0 ? Why::kSignal : Why::kThen;
+      if (asked_by_ != 0) return Why::kSignal;
+      return lost_output_ ? Why::kLostOutput : Why::kThen;
     }
     if (!absl::IsDeadlineExceeded(status.status())) return Why::kEnded;
     if (lent && main_.process->state() == ProcessState::kStopped) {
@@ -211,11 +215,12 @@ absl::Duration RunJob::IdleTime() {
 
 Escalation RunJob::EscalationFor(Why why) const {
   Escalation escalation = settings_.limits.escalation;
-  if (why != Why::kSignal) return escalation;
-  // The signal that the tool received replaces the first step.
-  const int signal = [this] {
+  if (why != Why::kSignal && why != Why::kLostOutput) return escalation;
+  // The signal that the tool received replaces the first step. SIGHUP is what
+  // the programs of a terminal expect when the terminal is gone.
+  const int signal = [this, why] {
     MutexLock lock(mu_);
-    return asked_by_;
+    return why == Why::kSignal ? asked_by_ : SIGHUP;
   }();
   escalation.steps[0] =
       EscalationStep::Signal(signal, escalation.steps[0].grace);
@@ -226,12 +231,10 @@ void RunJob::End(Why why, RunReport* report) {
   {
     MutexLock lock(mu_);
     no_then_ = true;
+    then_in_time_ = then_ended_;
   }
   if (foreground_ != nullptr) foreground_->TakeBack();
-  if (why == Why::kEnded) {
-    server_ended_ = IsThenRunning();
-    return;
-  }
+  if (why == Why::kEnded) return;
   switch (why) {
     case Why::kTimeout:
       report->ended_because = "timeout";
@@ -241,6 +244,9 @@ void RunJob::End(Why why, RunReport* report) {
       break;
     case Why::kSignal:
       report->ended_because = "signal";
+      break;
+    case Why::kLostOutput:
+      report->ended_because = "lost-output";
       break;
     default:
       report->ended_because = "then";
@@ -267,7 +273,7 @@ void RunJob::End(Why why, RunReport* report) {
 
 // Collects the result, and waits until all output is printed.
 void RunJob::Finish(RunReport* report) {
-  if (pump_ != nullptr) input_refused_ = !pump_->Stop();
+  if (pump_ != nullptr) input_failed_ = !pump_->Stop();
   pump_.reset();
   const auto status = main_.process->Wait(WNOHANG);
   if (status.ok()) {
@@ -306,9 +312,7 @@ void RunJob::FinishThen(RunReport* report) {
     std::swap(then, then_thread_);
     report->ready_after = ready_after_;
     report->ready_line = ready_line_;
-    if ((was_ended_ || server_ended_) && !then_ended_) {
-      unfinished = then_process_;
-    }
+    if (!then_ended_) unfinished = then_process_;
   }
   if (unfinished != nullptr) {
     unfinished->Terminate(settings_.limits.escalation).IgnoreError();
@@ -359,6 +363,7 @@ void RunJob::OnLine(absl::string_view written) {
     MutexLock lock(mu_);
     ready_after_ = after;
     ready_line_ = line;
+    then_wanted_ = !settings_.then.empty();
   }
   if (settings_.explain) {
     Explain(absl::StrCat("is ready after ", absl::FormatDuration(after)));
@@ -366,6 +371,15 @@ void RunJob::OnLine(absl::string_view written) {
   if (!settings_.then.empty()) {
     StartThen(line, {found.begin() + 1, found.end()});
   }
+}
+
+// Writes to a terminal do not fail, so no SIGPIPE ends the command.
+void RunJob::OnLostOutput() {
+  {
+    MutexLock lock(mu_);
+    lost_output_ = true;
+  }
+  wake_.Cancel();
 }
 
 void RunJob::StartThen(absl::string_view line,
@@ -401,9 +415,15 @@ void RunJob::RunThen() {
     Complain("run", status.message());
     then_code_ = ExitCodeOfFailedStart(status);
   } else {
+    bool late;
     {
       MutexLock lock(mu_);
       then_process_ = then_.process.get();
+      late = no_then_;
+    }
+    // FinishThen may have come before this process was known.
+    if (late) {
+      then_.process->Terminate(settings_.limits.escalation).IgnoreError();
     }
     const auto end = then_.process->Wait();
     if (end.ok()) then_code_ = ExitCodeOf(*end);
@@ -417,17 +437,14 @@ void RunJob::RunThen() {
   wake_.Cancel();
 }
 
-bool RunJob::IsThenRunning() const {
-  MutexLock lock(mu_);
-  return then_process_ != nullptr && !then_ended_;
-}
-
 int RunJob::ExitCode(Why why, RunReport* report) {
   bool then_ran;
+  bool server_ended;
   bool ready;
   {
     MutexLock lock(mu_);
     then_ran = then_ended_;
+    server_ended = why == Why::kEnded && then_wanted_ && !then_in_time_;
     ready = ready_after_.has_value();
   }
   const bool timed_out = why == Why::kTimeout || why == Why::kIdle;
@@ -436,15 +453,22 @@ int RunJob::ExitCode(Why why, RunReport* report) {
     return report->status.has_value() ? ExitCodeOf(*report->status)
                                       : kOwnFailure;
   }
-  if (server_ended_ && report->status.has_value()) {
+  // The status of a command without a terminal. If the command has ended before
+  // the first step, its own status counts.
+  if (why == Why::kLostOutput && report->ended_by_step.has_value()) {
+    return kSignalBase + SIGPIPE;
+  }
+  if (server_ended && report->status.has_value()) {
     report->error =
         absl::StrCat("the command ended (", report->status->ToString(),
-                     ") while --then ran");
+                     ") before --then ended");
     Complain("run", absl::StrCat(report->command, ": ", report->error));
     const int code = ExitCodeOf(*report->status);
     return code == kSuccess ? kOwnFailure : code;
   }
-  if (then_ran) return then_code_;
+  if (then_ran) {
+    return then_code_ == kSuccess && input_failed_ ? kOwnFailure : then_code_;
+  }
   if (!report->status.has_value()) return kOwnFailure;
   if (ready_pattern_ != nullptr && !ready && report->status->ok()) {
     report->error = "the command ended before it was ready";
@@ -452,7 +476,7 @@ int RunJob::ExitCode(Why why, RunReport* report) {
     return kOwnFailure;
   }
   const int code = ExitCodeOf(*report->status);
-  return code == kSuccess && input_refused_ ? kOwnFailure : code;
+  return code == kSuccess && input_failed_ ? kOwnFailure : code;
 }
 
 void RunJob::OnSignal(const ReceivedSignal& signal) {

@@ -86,7 +86,7 @@ class RunJob {
     std::unique_ptr<Process> process;
     std::vector<std::unique_ptr<StreamPrinter>> printers;
   };
-  enum class Why { kEnded, kTimeout, kIdle, kSignal, kThen };
+  enum class Why { kEnded, kTimeout, kIdle, kSignal, kThen, kLostOutput };
 
   absl::Status Start(Command command, const PrintOptions& options,
                      PrintedProcess* printed);
@@ -97,6 +97,7 @@ class RunJob {
   void FinishThen(RunReport* report);
   void Settle(PrintedProcess* printed);
   void OnLine(absl::string_view written);
+  void OnLostOutput() ABSL_LOCKS_EXCLUDED(mu_);
   void StartThen(absl::string_view line,
                  const std::vector<std::string>& groups);
   void RunThen();
@@ -107,7 +108,6 @@ class RunJob {
   void Explain(absl::string_view what) const;
   bool FollowTerminal();
   void StopWithCommand();
-  bool IsThenRunning() const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Command command_;
   const std::string host_;
@@ -117,20 +117,19 @@ class RunJob {
   Foreground* const foreground_;
   const std::unique_ptr<RE2> ready_pattern_;  // May be null.
 
-  // Wakes Run: a signal has come, or --then has ended.
+  // Wakes Run: a signal has come, --then has ended, or output was lost.
   const CancellationToken wake_;
 
   // For the thread that calls Run.
   PrintedProcess main_;
   std::unique_ptr<StdinPump> pump_;
-  bool input_refused_ = false;  // The command has not been given all input.
+  bool input_failed_ = false;  // The command has not been given all input.
   absl::Time start_;
   uint64_t seen_bytes_ = 0;  // For IdleTime.
   absl::Time last_output_;
   bool was_foreground_ = false;
   bool was_ended_ = false;
-  bool server_ended_ = false;  // The command ended while --then ran.
-  bool hurry_ = false;         // A limit or a signal ended the command.
+  bool hurry_ = false;  // A limit or a signal ended the command.
   bool stuck_ = false;
 
   mutable absl::Mutex mu_;
@@ -140,9 +139,14 @@ class RunJob {
   // The signal that is to end the command.
   int asked_by_ ABSL_GUARDED_BY(mu_) = 0;
   bool asked_twice_ ABSL_GUARDED_BY(mu_) = false;
+  // Output of the command's terminal could not be printed.
+  bool lost_output_ ABSL_GUARDED_BY(mu_) = false;
   // A SIGTSTP came while the command was being started.
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  // The command is ready: --then is to run. It may be too late for that.
+  bool then_wanted_ ABSL_GUARDED_BY(mu_) = false;
   bool then_ended_ ABSL_GUARDED_BY(mu_) = false;
+  bool then_in_time_ ABSL_GUARDED_BY(mu_) = false;  // Ended before End().
   // It is too late to start --then.
   bool no_then_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Duration> ready_after_ ABSL_GUARDED_BY(mu_);

@@ -30,7 +30,8 @@ struct RunReport {
   std::optional<ExitStatus> status;
   std::string error;  // Why there is no status: the command did not start, say.
   // "timeout", "idle-timeout", "signal" (the tool received one), "then" (the
-  // command of --then ended). Empty: the command ended by itself.
+  // command of --then ended), "lost-output" (the output of a terminal could not
+  // be printed). Empty: the command ended by itself.
   std::string ended_because;
   // After an escalation: the step that ended the last process, by its index and
   // in words.

@@ -33,6 +33,7 @@ class Input {
     struct stat status;
     if (fstat(STDIN_FILENO, &status) != 0) return;
     socket_ = S_ISSOCK(status.st_mode);
+    terminal_ = isatty(STDIN_FILENO) == 1;
     if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
       own_ = OpenFile("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY);
     }
@@ -40,14 +41,18 @@ class Input {
 
   int fd() const { return own_.valid() ? own_.get() : STDIN_FILENO; }
 
+  // As read(2). A terminal that fails with EIO, for example in the background,
+  // is at its end.
   ssize_t Read(char* bytes, size_t size) const {
-    return socket_ ? recv(fd(), bytes, size, MSG_DONTWAIT)
-                   : read(fd(), bytes, size);
+    const ssize_t count = socket_ ? recv(fd(), bytes, size, MSG_DONTWAIT)
+                                  : read(fd(), bytes, size);
+    return count < 0 && errno == EIO && terminal_ ? 0 : count;
   }
 
  private:
   UniqueFd own_;
   bool socket_ = false;
+  bool terminal_ = false;
 };
 
 // The pauses between two looks at a child. They double with each end-of-file
@@ -86,7 +91,7 @@ bool StdinPump::Stop() {
   stopped_.Cancel();
   eventfd_write(stop_.get(), 1);
   thread_.Join();
-  return !refused_;
+  return !failed_;
 }
 
 void StdinPump::Pump() {
@@ -97,17 +102,20 @@ void StdinPump::Pump() {
   while (AwaitInput(input.fd(), -1)) {
     const ssize_t size = input.Read(bytes, sizeof(bytes));
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (size <= 0) return EndInput();
+    if (size < 0) return Fail(absl::ErrnoToStatus(errno, "cannot read stdin"));
+    if (size == 0) return EndInput();
     const absl::Status status = process_->WriteAndFlush(
         absl::string_view(bytes, static_cast<size_t>(size)),
         absl::InfiniteDuration());
-    if (absl::IsInvalidArgument(status)) {
-      Complain("run", status.message());
-      refused_ = true;
-      return EndInput();
-    }
+    if (absl::IsInvalidArgument(status)) return Fail(status);
     if (!status.ok()) return;
   }
+}
+
+void StdinPump::Fail(const absl::Status& status) {
+  Complain("run", status.message());
+  failed_ = true;
+  EndInput();
 }
 
 // A program that edits lines turns its terminal to raw mode while it reads. An

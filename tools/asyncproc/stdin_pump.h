@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "asyncproc/cancellation.h"
 #include "asyncproc/process.h"
@@ -32,8 +33,9 @@ class StdinPump {
   StdinPump(const StdinPump&) = delete;
   StdinPump& operator=(const StdinPump&) = delete;
 
-  // Ends the copying. Returns whether the child was given all input: a terminal
-  // refuses a line that is too long.
+  // Ends the copying. Returns whether the child was given all input. It was not
+  // if a read failed, or if its terminal refused a line that is too long; both
+  // have been reported on stderr.
   bool Stop();
 
  private:
@@ -41,6 +43,8 @@ class StdinPump {
 
   void Pump();
   void EndInput();
+  // Reports why the child does not get all input, and ends its input.
+  void Fail(const absl::Status& status);
   // Waits for `fd`, or without one (-1), until the timeout at the latest.
   // False: the pump is to stop.
   bool AwaitInput(int fd, int timeout_ms) const;
@@ -48,7 +52,7 @@ class StdinPump {
   Process* const process_;
   const UniqueFd stop_;
   const CancellationToken stopped_;
-  std::atomic<bool> refused_{false};
+  std::atomic<bool> failed_{false};
   Thread thread_;
 };
 

@@ -82,15 +82,16 @@ void StreamPrinter::Run() {
         printer_.waiting() ? kPromptDelay : absl::InfiniteDuration());
     if (absl::IsDeadlineExceeded(bytes.status())) {
       open_ = printer_.Flush() && open_;
-      continue;
+    } else if (bytes.ok()) {
+      busy_ = true;
+      Take(*bytes);
+      busy_ = false;
+    } else {
+      break;
     }
-    if (!bytes.ok()) break;
-    busy_ = true;
-    Take(*bytes);
-    busy_ = false;
     // If the stream was closed from the start, the command goes on, as it would
     // without asyncproc, and its output is dropped.
-    if (!open_ && !console_->WasClosed(to_)) from_->Close();
+    if (!open_ && !console_->WasClosed(to_)) GiveUp();
   }
   if (parser_ != nullptr) parser_->Finish();
   if (!line_.empty()) options_.on_line(line_);
@@ -105,6 +106,14 @@ void StreamPrinter::Take(absl::string_view bytes) {
     parser_->Feed(bytes);
   } else {
     filter_.Feed(bytes);
+  }
+}
+
+void StreamPrinter::GiveUp() {
+  if (options_.on_lost != nullptr) {
+    options_.on_lost();
+  } else {
+    from_->Close();
   }
 }
 

@@ -28,12 +28,15 @@ struct PrintOptions {
   std::string progress;
   // Called with each line before it is printed; may be null.
   std::function<void(absl::string_view)> on_line;
+  // Called, perhaps several times, when the output has no reader any more or
+  // cannot be written. Null: the printer closes the child's pipe.
+  std::function<void()> on_lost;
 };
 
 // Prints one stream of a child, on a thread of its own, until the end of the
 // stream. When the output has no reader any more, or cannot be written, it
 // closes the child's pipe: the child gets the same error as if it wrote to the
-// output itself.
+// output itself. A terminal cannot be closed so: see PrintOptions::on_lost.
 //
 // The child waits for a slow reader if its Command::output_buffer is
 // BlockChild. Beyond that buffer, the printer keeps at most one line and `tail`
@@ -69,6 +72,7 @@ class StreamPrinter {
   void ShowProgress(const Progress& progress);
   void TakeLines(absl::string_view bytes);
   void Print(absl::string_view bytes);
+  void GiveUp();
 
   OutputStream* const from_;
   Console* const console_;
