@@ -182,6 +182,23 @@ TEST(CliOutputTest, PrintsLinesAsTheyComeWithLineBuffer) {
   EXPECT_EQ(pool->Read(), "endend");
 }
 
+TEST(CliOutputTest, PrintsLongLinesWholeWithLineBuffer) {
+  // Each job waits in the middle of its line until both have begun theirs.
+  const TemporaryDirectory directory;
+  const ToolResult result = Session(absl::StrCat(
+      "cd ", directory.path(),
+      "; $A pool -j2 --display none --line-buffer --tag '"
+      "half() { head -c 300000 /dev/zero | tr \"\\0\" {}; }; half; "
+      "touch {}; until [ -e a ] && [ -e b ]; do sleep 0.01; done; half; "
+      "echo' ::: a b"));
+
+  EXPECT_EQ(result.code, 0) << result.err;
+  const std::string a = absl::StrCat("a\t", std::string(600000, 'a'), "\n");
+  const std::string b = absl::StrCat("b\t", std::string(600000, 'b'), "\n");
+  // Without the text, which would fill the log.
+  EXPECT_TRUE(result.out == a + b || result.out == b + a);
+}
+
 TEST(CliOutputTest, PrintsAJobThatWritesMuchWhileItRuns) {
   const TemporaryDirectory directory;
   const std::string go = directory.path() + "/go";
