@@ -137,6 +137,22 @@ TEST(CliPoolTest, TakesValuesOrCommandsFromStdin) {
   EXPECT_EQ(RunPool({"false"}, "").code, 0);
 }
 
+TEST(CliPoolTest, TakesOneListOfValuesFromStdinAndNoSecondOne) {
+  EXPECT_EQ(RunPool({"-k", "echo", "::::", "-", ":::", "x"}, "1\n2\n").out,
+            "1 x\n2 x\n");
+  for (const std::vector<std::string>& twice :
+       std::vector<std::vector<std::string>>{
+           {"echo", "::::", "-", "::::", "-"},
+           {"echo", "::::", "-", "-"},
+           {"echo", "::::", "-", "::::+", "-"},
+           {"-a", "-", "echo", "::::", "-"}}) {
+    const Outcome outcome = RunPool(twice, "1\n2\n");
+    EXPECT_EQ(outcome.code, 125) << absl::StrJoin(twice, " ");
+    EXPECT_THAT(outcome.err, HasSubstr("stdin"));
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
 TEST(CliPoolTest, StartsJobsAsTheirLinesCome) {
   auto pool = MustSpawn(Pool({"-j2", "echo got {}"}));
 
