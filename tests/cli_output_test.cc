@@ -140,6 +140,27 @@ TEST(CliOutputTest, EndsSilentlyWithoutAReader) {
   }
 }
 
+TEST(CliOutputTest, EndsSilentJobsWhoseReaderHasGone) {
+  const ToolResult result = Session(
+      "$A pool --display none -j2 "
+      "'case {} in 1) echo 1;; 2) exec sleep 1000;; esac' ::: 1 2 | head -n 1; "
+      "exit ${PIPESTATUS[0]}");
+
+  EXPECT_EQ(result.code, 128 + SIGPIPE);
+  EXPECT_EQ(result.out, "1\n");
+  EXPECT_THAT(result.err, IsEmpty());
+}
+
+TEST(CliOutputTest, FinishesJobsThatWriteNothingWithoutAReader) {
+  // The jobs outlast two checks for a reader.
+  const ToolResult result = Session(
+      "$A pool --display none -j2 'sleep 1.2; echo {} >&2' ::: x x | :; "
+      "exit ${PIPESTATUS[0]}");
+
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "x\nx\n");
+}
+
 TEST(CliOutputTest, EndsSilentlyWithoutAReaderWhereSigpipeIsIgnored) {
   for (const char* what : {"--help", "--version", "--man repl", "repl --help",
                            "repl --preset bc <<<1"}) {
