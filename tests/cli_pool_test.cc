@@ -293,6 +293,10 @@ TEST(CliPoolTest, RetriesFailedJobs) {
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(outcome.out, "try 1\ntry 3\ntry 3\n");
+  EXPECT_EQ(
+      RunPool({"--retries=2", "--line-buffer", "echo {}; false", ":::", "x"})
+          .out,
+      "x\nx\n");
   EXPECT_THAT(Column(directory.Read("log"), 0),
               UnorderedElementsAre("1", "2", "3"));
 }
