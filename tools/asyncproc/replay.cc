@@ -50,10 +50,10 @@ const char kDescription[] =
     "is stdin. A file that was cut off in its last line is shown up to "
     "that line. No command is run. The marks that asyncproc repl makes a "
     "program print at the end of a reply are left out.\n\n"
-    "On a terminal, the space bar pauses and continues, . ends the "
-    "current pause, and q or Ctrl-C ends playback. Other keys are read "
-    "and ignored. A signal that ends programs ends playback, and the "
-    "terminal is as it was.";
+    "On a terminal, the space bar pauses and continues, . shows the next "
+    "piece of output while playback is paused, and q or Ctrl-C ends playback. "
+    "Other keys are read and ignored. A signal that ends programs ends "
+    "playback, and the terminal is as it was.";
 
 bool IsShown(const TranscriptEvent& event) {
   switch (event.kind) {
