@@ -368,17 +368,20 @@ _asyncproc() {
     esac
   done
   if ((i > COMP_CWORD)); then
-    COMPREPLY=($(compgen -f -- "$current"))  # The value of an option.
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")  # The value of an option.
   elif ((i == COMP_CWORD)); then
     if [[ $current == -* && ${COMP_WORDS[i - 1]} != -- ]]; then
       COMPREPLY=($(compgen -W "$options" -- "$current"))
     else
-      COMPREPLY=($(compgen -c -- "$current") $(compgen -f -- "$current"))
+      mapfile -t COMPREPLY < <(
+        compgen -c -- "$current"
+        compgen -f -- "$current"
+      )
     fi
   elif declare -F _command_offset >/dev/null; then
     _command_offset "$i"
   else
-    COMPREPLY=($(compgen -f -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
   fi
 }
 complete -o filenames -F _asyncproc asyncproc
