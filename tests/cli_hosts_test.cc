@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -117,6 +118,30 @@ TEST_F(HostsTest, TakesQuotesInViaAsAShellDoes) {
               HasSubstr("-F\n/a b/cfg\n-o\nX=\"y z\nq r\n"));
   EXPECT_THAT(RunTool({"run", "--via", "ssh 'a", "true"}).err,
               HasSubstr("a quote is not closed"));
+}
+
+TEST_F(HostsTest, EndsALongLineBeforeTheLineOfAnotherHost) {
+  // Host b writes its line while a is in the middle of a long one.
+  const std::string script = absl::StrCat(
+      "cd ", directory_.path(),
+      "; half() { head -c 200000 /dev/zero | tr '\\0' x; }; case $HOST in "
+      "a) half; touch begun; until [ -e over ]; do sleep 0.01; done; half;; "
+      "b) until [ -e begun ]; do sleep 0.01; done; echo line; touch over;; "
+      "esac");
+
+  const ToolResult result = RunTool({"run", "--via", "env HOST={host}",
+                                     "--hosts", "a,b", "sh", "-c", script});
+
+  EXPECT_EQ(result.code, 0) << result.err;
+  const std::vector<std::string> lines = Lines(result.out);
+  // The line of b may come a little late.
+  EXPECT_THAT(lines, SizeIs(testing::AnyOf(2, 3)));
+  EXPECT_THAT(lines, testing::Contains("b: line").Times(1));
+  size_t size = 0;
+  for (const std::string& line : lines) {
+    if (absl::StartsWith(line, "a: x")) size += line.size() - 3;
+  }
+  EXPECT_EQ(size, 400000);
 }
 
 TEST_F(HostsTest, SharesNoConnectionWhereThereIsNoPlaceForIt) {

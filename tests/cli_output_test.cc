@@ -156,6 +156,27 @@ TEST(CliOutputTest, ReportsThatACommandWithATerminalHasLostItsReader) {
                                 HasSubstr("\"exit_code\":141")));
 }
 
+TEST(CliOutputTest, EndsSilentJobsWhoseReaderHasGone) {
+  const ToolResult result = Session(
+      "$A pool --display none -j2 "
+      "'case {} in 1) echo 1;; 2) exec sleep 1000;; esac' ::: 1 2 | head -n 1; "
+      "exit ${PIPESTATUS[0]}");
+
+  EXPECT_EQ(result.code, 128 + SIGPIPE);
+  EXPECT_EQ(result.out, "1\n");
+  EXPECT_THAT(result.err, IsEmpty());
+}
+
+TEST(CliOutputTest, FinishesJobsThatWriteNothingWithoutAReader) {
+  // The jobs outlast two checks for a reader.
+  const ToolResult result = Session(
+      "$A pool --display none -j2 'sleep 1.2; echo {} >&2' ::: x x | :; "
+      "exit ${PIPESTATUS[0]}");
+
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "x\nx\n");
+}
+
 TEST(CliOutputTest, EndsSilentlyWithoutAReaderWhereSigpipeIsIgnored) {
   for (const char* what : {"--help", "--version", "--man repl", "repl --help",
                            "repl --preset bc <<<1"}) {
@@ -196,6 +217,23 @@ TEST(CliOutputTest, PrintsLinesAsTheyComeWithLineBuffer) {
   EXPECT_THAT(pool->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_EQ(pool->Read(), "endend");
+}
+
+TEST(CliOutputTest, PrintsLongLinesWholeWithLineBuffer) {
+  // Each job waits in the middle of its line until both have begun theirs.
+  const TemporaryDirectory directory;
+  const ToolResult result = Session(absl::StrCat(
+      "cd ", directory.path(),
+      "; $A pool -j2 --display none --line-buffer --tag '"
+      "half() { head -c 300000 /dev/zero | tr \"\\0\" {}; }; half; "
+      "touch {}; until [ -e a ] && [ -e b ]; do sleep 0.01; done; half; "
+      "echo' ::: a b"));
+
+  EXPECT_EQ(result.code, 0) << result.err;
+  const std::string a = absl::StrCat("a\t", std::string(600000, 'a'), "\n");
+  const std::string b = absl::StrCat("b\t", std::string(600000, 'b'), "\n");
+  // Without the text, which would fill the log.
+  EXPECT_TRUE(result.out == a + b || result.out == b + a);
 }
 
 TEST(CliOutputTest, PrintsAJobThatWritesMuchWhileItRuns) {

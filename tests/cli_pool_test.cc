@@ -137,6 +137,22 @@ TEST(CliPoolTest, TakesValuesOrCommandsFromStdin) {
   EXPECT_EQ(RunPool({"false"}, "").code, 0);
 }
 
+TEST(CliPoolTest, TakesOneListOfValuesFromStdinAndNoSecondOne) {
+  EXPECT_EQ(RunPool({"-k", "echo", "::::", "-", ":::", "x"}, "1\n2\n").out,
+            "1 x\n2 x\n");
+  for (const std::vector<std::string>& twice :
+       std::vector<std::vector<std::string>>{
+           {"echo", "::::", "-", "::::", "-"},
+           {"echo", "::::", "-", "-"},
+           {"echo", "::::", "-", "::::+", "-"},
+           {"-a", "-", "echo", "::::", "-"}}) {
+    const Outcome outcome = RunPool(twice, "1\n2\n");
+    EXPECT_EQ(outcome.code, 125) << absl::StrJoin(twice, " ");
+    EXPECT_THAT(outcome.err, HasSubstr("stdin"));
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
 TEST(CliPoolTest, StartsJobsAsTheirLinesCome) {
   auto pool = MustSpawn(Pool({"-j2", "echo got {}"}));
 
@@ -277,6 +293,10 @@ TEST(CliPoolTest, RetriesFailedJobs) {
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(outcome.out, "try 1\ntry 3\ntry 3\n");
+  EXPECT_EQ(
+      RunPool({"--retries=2", "--line-buffer", "echo {}; false", ":::", "x"})
+          .out,
+      "x\nx\n");
   EXPECT_THAT(Column(directory.Read("log"), 0),
               UnorderedElementsAre("1", "2", "3"));
 }

@@ -68,12 +68,21 @@ class PlaybackTest : public ::testing::Test {
   }
 
   void Play(const std::string& options) {
-    window_.SendKeys({absl::StrCat("clear; echo; ", ShellQuote(ToolPath()),
-                                   " replay ", options, " ", directory_.path(),
-                                   "/a.cast; echo \"code $?\""),
-                      "Enter"});
+    Enter(absl::StrCat(Replay(), options, " ", File()));
+  }
+
+  // Enters a command that plays the recording.
+  void Enter(const std::string& command) {
+    window_.SendKeys(
+        {absl::StrCat("clear; echo; ", command, "; echo \"code $?\""),
+         "Enter"});
     ASSERT_TRUE(window_.AwaitText("one\n")) << window_.Text();
   }
+
+  std::string Replay() const {
+    return absl::StrCat(ShellQuote(ToolPath()), " replay ");
+  }
+  std::string File() const { return directory_.path() + "/a.cast"; }
 
   const TemporaryDirectory directory_;
   const TerminalWindow window_;
@@ -81,7 +90,8 @@ class PlaybackTest : public ::testing::Test {
 
 TEST_F(PlaybackTest, ReadsKeysThatAreTypedMeanwhile) {
   Play("");
-  window_.SendKeys({"typed"});
+  // The "." does nothing while playback is not paused.
+  window_.SendKeys({"typed."});
   // The keys are not echoed, and do not reach the shell.
   absl::SleepFor(4 * kShort);
   window_.SendKeys({"q"});
@@ -89,6 +99,23 @@ TEST_F(PlaybackTest, ReadsKeysThatAreTypedMeanwhile) {
   ASSERT_TRUE(window_.AwaitText("code 0")) << window_.Text();
   EXPECT_THAT(window_.Text(),
               AllOf(Not(HasSubstr("typed")), Not(HasSubstr("two"))));
+}
+
+TEST_F(PlaybackTest, ReadsKeysWhereStdinIsTheRecording) {
+  Enter(absl::StrCat("cat ", File(), " | ", Replay(), "-"));
+  window_.SendKeys({"typedq"});
+
+  ASSERT_TRUE(window_.AwaitText("code 0")) << window_.Text();
+  EXPECT_THAT(window_.Text(),
+              AllOf(Not(HasSubstr("typed")), Not(HasSubstr("two"))));
+}
+
+TEST_F(PlaybackTest, LeavesTheTerminalToTheShellInTheBackground) {
+  window_.SendKeys(
+      {absl::StrCat(Replay(), "--speed 200 - <", File(), " &"), "Enter"});
+
+  // Playback is not stopped by SIGTTOU.
+  EXPECT_TRUE(window_.AwaitText("three")) << window_.Text();
 }
 
 TEST_F(PlaybackTest, PausesAndStepsAndLimitsPauses) {

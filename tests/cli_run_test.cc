@@ -531,6 +531,16 @@ TEST(CliRunTest, PutsNameAndTimeBeforeEachLine) {
             "x: a\n");
 }
 
+TEST(CliRunTest, PutsTheNameOnceBeforeALongLine) {
+  const ToolResult result = ResultOf(
+      RunOfShell({"--prefix", "x"},
+                 "head -c 1000000 /dev/zero | tr '\\0' y; echo; echo z"));
+
+  // Without the text, which would fill the log.
+  EXPECT_TRUE(result.out ==
+              absl::StrCat("x: ", std::string(1000000, 'y'), "\nx: z\n"));
+}
+
 TEST(CliRunTest, ShowsProgressAsLinesWhereThereIsNoTerminal) {
   const ToolResult result = ResultOf(RunOfShell(
       {"--progress", R"(\((\d+)%\))"},

@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "tests/cli_testing.h"
@@ -238,8 +239,9 @@ std::string Complete(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     absl::StrAppend(&script, ShellQuote(word), " ");
   }
-  absl::StrAppend(&script, "); COMP_CWORD=", words.size() - 1,
-                  "; _asyncproc; echo \"${COMPREPLY[*]}\"");
+  absl::StrAppend(
+      &script, "); COMP_CWORD=", words.size() - 1,
+      "; _asyncproc; printf '%s\n' \"${COMPREPLY[@]}\" | LC_ALL=C sort");
   return OutputOf({"bash", "-c", script});
 }
 
@@ -258,6 +260,22 @@ TEST(CommandLineTest, CompletesSubcommandsOptionsAndCommands) {
   EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "=", "gr"}), "group\n");
   // The options of the command are its own.
   EXPECT_EQ(Complete({"asyncproc", "run", "ls", "--idle"}), "\n");
+}
+
+TEST(CommandLineTest, CompletesNamesOfFilesThatHaveSpaces) {
+  const TemporaryDirectory directory;
+  directory.Write("my file.cast", "");
+  directory.Write("my *.cast", "");
+  const std::string start = directory.path() + "/my";
+  const std::string names =
+      absl::StrCat(start, " *.cast\n", start, " file.cast\n");
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{
+           {"asyncproc", "replay", start},
+           {"asyncproc", "run", "cat", start},
+           {"asyncproc", "run", "--record", start}}) {
+    EXPECT_EQ(Complete(words), names) << absl::StrJoin(words, " ");
+  }
 }
 
 TEST(CommandLineTest, RefusesUnknownWords) {

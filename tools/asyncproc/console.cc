@@ -40,10 +40,18 @@ Console::Console()
       bar_(terminal_[kErr]),
       outputs_{&Output::Stdout(), &Output::Stderr()} {}
 
-bool Console::Write(Stream stream, absl::string_view bytes) {
+bool Console::WriteLines(Stream stream, absl::string_view bytes,
+                         absl::string_view front, const void* writer) {
   if (bytes.empty()) return true;
   MutexLock lock(MutexOf(stream));
-  return WriteLocked(stream, bytes);
+  const void*& unfinished = unfinished_[shared_ ? kOut : stream];
+  std::string text;
+  if (unfinished != writer || writer == nullptr) {
+    text = absl::StrCat(unfinished != nullptr ? "\n" : "", front);
+  }
+  unfinished = bytes.back() == '\n' ? nullptr : writer;
+  if (text.empty()) return WriteLocked(stream, bytes);
+  return WriteLocked(stream, absl::StrCat(text, bytes));
 }
 
 bool Console::WriteLocked(Stream stream, absl::string_view bytes)

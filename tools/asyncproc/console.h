@@ -31,7 +31,14 @@ class Console {
 
   // False if the output has no reader any more, or a write fails otherwise: see
   // FinishOutput.
-  bool Write(Stream stream, absl::string_view bytes);
+  bool Write(Stream stream, absl::string_view bytes) {
+    return WriteLines(stream, bytes, "", nullptr);
+  }
+  // The same for a writer of lines that may come in pieces. `bytes` begins with
+  // `front`, unless it continues the last line of the same writer. Another
+  // writer ends that line first.
+  bool WriteLines(Stream stream, absl::string_view bytes,
+                  absl::string_view front, const void* writer);
 
   // Whether the stream was closed when the tool started.
   bool WasClosed(Stream stream) const { return outputs_[stream]->was_closed(); }
@@ -65,6 +72,10 @@ class Console {
   const bool shared_;
   const bool bar_;
   Output* const outputs_[2];  // By Stream.
+
+  // The writer of a line that continues, by Stream: only kOut if both are the
+  // same file. Guarded by MutexOf.
+  const void* unfinished_[2] = {};
 
   absl::Mutex out_mu_;  // Guards stdout, if it is another file than stderr.
   absl::Mutex mu_;      // Guards stderr and the bar.

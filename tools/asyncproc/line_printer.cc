@@ -68,11 +68,15 @@ bool LinePrinter::Print(absl::string_view bytes) {
     std::string whole = std::exchange(line_, "");
     absl::StrAppend(&whole, bytes.substr(0, newline + 1));
     bytes.remove_prefix(newline + 1);
-    if (!console_->Write(stream_, Decorated(whole))) return false;
+    if (!PrintLines(whole)) return false;
   }
   absl::StrAppend(&line_, bytes);
   if (line_.size() < kLongestLine) return true;
-  return style_.plain() ? Flush() : Finish();
+  if (style_.plain()) return Flush();
+  // A byte stays, so that the rest of the line is not empty.
+  std::string last(1, line_.back());
+  line_.pop_back();
+  return PrintLines(std::exchange(line_, std::move(last)));
 }
 
 bool LinePrinter::Flush() {
@@ -83,7 +87,7 @@ bool LinePrinter::Flush() {
 bool LinePrinter::Finish() {
   if (style_.plain()) return Flush();
   if (line_.empty()) return true;
-  return console_->Write(stream_, Decorated(std::exchange(line_, "") + "\n"));
+  return PrintLines(std::exchange(line_, "") + "\n");
 }
 
 std::string LinePrinter::Front() const {
@@ -95,16 +99,16 @@ std::string LinePrinter::Front() const {
   return front;
 }
 
-std::string LinePrinter::Decorated(absl::string_view bytes) const {
-  if (style_.plain()) return std::string(bytes);
+bool LinePrinter::PrintLines(absl::string_view bytes) {
+  if (style_.plain()) return console_->Write(stream_, bytes);
   const std::string front = Front();
   std::string text;
   while (!bytes.empty()) {
     const size_t end = std::min(bytes.find('\n'), bytes.size() - 1) + 1;
-    absl::StrAppend(&text, front, bytes.substr(0, end));
+    absl::StrAppend(&text, text.empty() ? "" : front, bytes.substr(0, end));
     bytes.remove_prefix(end);
   }
-  return text;
+  return console_->WriteLines(stream_, text, front, this);
 }
 
 }  // namespace asyncproc::cli

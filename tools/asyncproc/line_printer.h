@@ -50,7 +50,8 @@ struct LineStyle {
 // lines where lines have a prefix or could run into lines of another stream;
 // then a last line without its end waits for the end, until Flush is called.
 // Else passes on all bytes as they come. Keeps a bounded number of bytes: a
-// line that is longer than kLongestLine is printed in pieces.
+// line that is longer than kLongestLine is printed in pieces, and is still one
+// line with one prefix unless another stream prints a line meanwhile.
 //
 // Thread safety: none of its own.
 class LinePrinter {
@@ -72,8 +73,8 @@ class LinePrinter {
 
  private:
   std::string Front() const;
-  // The whole lines in `bytes`, each with its prefix.
-  std::string Decorated(absl::string_view bytes) const;
+  // Prints `bytes`, which begin a line or continue the one of the last call.
+  bool PrintLines(absl::string_view bytes);
 
   Console* const console_;
   const Console::Stream stream_;

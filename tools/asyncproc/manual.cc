@@ -397,18 +397,21 @@ _asyncproc() {
     if [[ -n ${choices[$option]} ]]; then
       COMPREPLY=($(compgen -W "${choices[$option]}" -- "$current"))
     else
-      COMPREPLY=($(compgen -f -- "$current"))
+      mapfile -t COMPREPLY < <(compgen -f -- "$current")
     fi
   elif ((i == COMP_CWORD)); then
     if [[ $current == -* && ${COMP_WORDS[i - 1]} != -- ]]; then
       COMPREPLY=($(compgen -W "$options" -- "$current"))
     else
-      COMPREPLY=($(compgen -c -- "$current") $(compgen -f -- "$current"))
+      mapfile -t COMPREPLY < <(
+        compgen -c -- "$current"
+        compgen -f -- "$current"
+      )
     fi
   elif declare -F _command_offset >/dev/null; then
     _command_offset "$i"
   else
-    COMPREPLY=($(compgen -f -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
   fi
 }
 complete -o filenames -F _asyncproc asyncproc

@@ -1,6 +1,7 @@
 #include "tools/asyncproc/replay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -24,6 +25,7 @@
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/os/clock.h"
+#include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/os/raw_mode.h"
 #include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
@@ -50,9 +52,10 @@ const char kDescription[] =
     "is stdin. A file that was cut off in its last line is shown up to "
     "that line. No command is run. The marks that asyncproc repl makes a "
     "program print at the end of a reply are left out.\n\n"
-    "On a terminal, the space bar pauses and continues, . ends the "
-    "current pause, and q or Ctrl-C ends playback. Other keys are read "
-    "and ignored. A signal that ends programs ends playback, and the "
+    "On a terminal, the space bar pauses and continues, . shows the next "
+    "piece of output while playback is paused, and q or Ctrl-C ends playback. "
+    "Other keys are read and ignored. If stdin is not a terminal, the keys "
+    "are those of /dev/tty. A signal that ends programs ends playback, and the "
     "terminal is as it was.";
 
 bool IsShown(const TranscriptEvent& event) {
@@ -126,10 +129,17 @@ class Keys {
  public:
   // A signal ends or suspends a wait.
   Keys(bool wanted, Signals* signals) : signals_(signals) {
-    if (wanted && isatty(STDIN_FILENO) == 1) Enter();
+    if (!wanted) return;
+    if (isatty(STDIN_FILENO) != 1) {
+      terminal_ = OpenFile("/dev/tty", O_RDWR | O_NOCTTY);
+      // In the background, the keys are those of the shell.
+      if (tcgetpgrp(terminal_.get()) != getpgrp()) return;
+      fd_ = terminal_.get();
+    }
+    Enter();
   }
   ~Keys() {
-    if (has_keys_) tcflush(STDIN_FILENO, TCIFLUSH);
+    if (has_keys_) tcflush(fd_, TCIFLUSH);
   }
 
   // Waits; longer while playback is paused. False: playback is to end.
@@ -174,7 +184,7 @@ class Keys {
 
  private:
   void Enter() {
-    has_keys_ = mode_.Enter(STDIN_FILENO, RawMode::Keys::kNotSignals).ok();
+    has_keys_ = mode_.Enter(fd_, RawMode::Keys::kNotSignals).ok();
   }
 
   // Gives the terminal to the shell, as it was, until the shell continues this
@@ -188,14 +198,14 @@ class Keys {
   }
 
   bool HasKey(int timeout) {
-    pollfd ready[] = {{has_keys_ ? STDIN_FILENO : -1, POLLIN, 0},
+    pollfd ready[] = {{has_keys_ ? fd_ : -1, POLLIN, 0},
                       {signals_->wake(), POLLIN, 0}};
     return poll(ready, 2, timeout) > 0 && ready[0].revents != 0;
   }
 
   char ReadKey() {
     char key = 0;
-    const ssize_t size = read(STDIN_FILENO, &key, 1);
+    const ssize_t size = read(fd_, &key, 1);
     // The terminal is gone.
     if (size == 0 || (size < 0 && errno != EINTR)) {
       has_keys_ = false;
@@ -205,6 +215,8 @@ class Keys {
   }
 
   Signals* const signals_;
+  UniqueFd terminal_;      // If stdin is not one.
+  int fd_ = STDIN_FILENO;  // Gives the keys.
   RawMode mode_;
   bool has_keys_ = false;
   bool paused_ = false;

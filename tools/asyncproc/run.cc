@@ -134,7 +134,7 @@ const char kDescription[] =
     "on a terminal, the command is the foreground process group while it "
     "runs.
 
-"
+    "
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "

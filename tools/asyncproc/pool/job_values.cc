@@ -54,10 +54,29 @@ bool IsSeparator(const std::string& word) {
   return word == ":::" || word == ":::+" || word == "::::" || word == "::::+";
 }
 
+// The number of lists whose values come from stdin.
+size_t ListsOnStdin(const std::vector<std::string>& words,
+                    const std::string& file) {
+  size_t count = file == "-" ? 1 : 0;
+  bool are_files = false;
+  for (const std::string& word : words) {
+    if (IsSeparator(word)) {
+      are_files = absl::StartsWith(word, "::::");
+    } else if (are_files && word == "-") {
+      ++count;
+    }
+  }
+  return count;
+}
+
 }  // namespace
 
 absl::StatusOr<JobWords> SplitWords(const std::vector<std::string>& words,
                                     JobWords result) {
+  if (ListsOnStdin(words, result.file) > 1) {
+    return absl::InvalidArgumentError(
+        "- can be given only once: the values on stdin are one list");
+  }
   auto at = std::find_if(words.begin(), words.end(), IsSeparator);
   result.command =
       absl::StrJoin(std::vector<std::string>(words.begin(), at), " ");

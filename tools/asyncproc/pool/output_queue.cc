@@ -2,16 +2,12 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-
 namespace asyncproc::cli {
 namespace {
 
 // An output that is larger is printed while its job runs, in pieces of kPiece.
 constexpr uint64_t kLarge = 256 << 10;
 constexpr uint64_t kPiece = 64 << 10;
-// A line that is longer is printed in pieces.
-constexpr size_t kLongestLine = 64 << 10;
 // Outputs that wait for their turn. Each takes memory, however small it is.
 constexpr size_t kMostWaiting = 8192;
 
@@ -48,10 +44,7 @@ absl::Status OutputQueue::Complete(JobOutput* output) {
     if (*filter != nullptr) (*filter)->Finish();
     filter->reset();
   }
-  absl::Status status = std::exchange(output->filtered, absl::OkStatus());
-  status.Update(output->out.Append(std::exchange(output->out_line, "")));
-  status.Update(output->err.Append(std::exchange(output->err_line, "")));
-  return status;
+  return std::exchange(output->filtered, absl::OkStatus());
 }
 
 absl::Status OutputQueue::Store(JobOutput* output, ChildStream stream,
@@ -66,20 +59,15 @@ absl::Status OutputQueue::Store(JobOutput* output, ChildStream stream,
 absl::Status OutputQueue::PrintLines(JobOutput* output, ChildStream stream,
                                      absl::string_view data) {
   const bool is_err = stream == ChildStream::kErr;
-  std::string& line = is_err ? output->err_line : output->out_line;
+  StoredOutput& line = is_err ? output->err : output->out;
   const size_t newline = data.rfind('\n');
-  size_t whole = newline == data.npos ? 0 : newline + 1;
-  if (line.size() + data.size() - whole > kLongestLine) whole = data.size();
-  if (whole > 0) {
-    absl::StrAppend(&line, data.substr(0, whole));
-    StoredOutput out(store_), err(store_);
-    absl::Status status = (is_err ? err : out).Append(line);
-    if (!status.ok()) return status;
-    line.clear();
-    PrintPiece(*output, std::move(out), std::move(err), /*begins_line=*/true);
-  }
-  absl::StrAppend(&line, data.substr(whole));
-  return absl::OkStatus();
+  if (newline == data.npos) return line.Append(data);
+  absl::Status status = line.Append(data.substr(0, newline + 1));
+  if (!status.ok()) return status;
+  StoredOutput out(store_), err(store_);
+  std::swap(is_err ? err : out, line);
+  PrintPiece(*output, std::move(out), std::move(err), /*begins_line=*/true);
+  return line.Append(data.substr(newline + 1));
 }
 
 void OutputQueue::PrintPiece(const JobOutput& output, StoredOutput out,

@@ -27,9 +27,8 @@ struct JobOutput {
 
   const int64_t order;
   std::optional<std::string> tag;
-  StoredOutput out, err;
   // With OutputQueue::Options::line_buffer: a line without its end.
-  std::string out_line, err_line;
+  StoredOutput out, err;
   bool out_begins_line = true;
   // Null where all output is printed.
   std::unique_ptr<HeadAndTailFilter> out_filter, err_filter;
@@ -69,7 +68,7 @@ class OutputQueue {
   // Errors: those of StoredOutput::Append.
   absl::Status Add(JobOutput* output, ChildStream stream,
                    absl::string_view data);
-  // The job has ended: stores the bytes that filters and lines still hold.
+  // The job has ended: stores the bytes that filters still hold.
   absl::Status Complete(JobOutput* output);
   // Prints the output, and then `note` on stderr, when its turn comes.
   void Print(std::unique_ptr<JobOutput> output, std::string note);

@@ -322,6 +322,7 @@ absl::Status Pool::OnOutput(const int& slot, ChildStream stream,
   }
   run.received += static_cast<int64_t>(data.size());
   if (doubted_.count(slot) > 0) return absl::OkStatus();
+  if (!is_err && !data.empty()) has_output_ = true;
   return queue_->Add(run.output.get(), stream, data);
 }
 
@@ -591,14 +592,11 @@ void Pool::CheckPrinter(const absl::Status& status) {
   Fail(status);
 }
 
-// Ends the pool when its reader has gone while the output of a job waits: the
-// job may run for ever.
+// Ends the pool when its reader has gone: a running job may be silent for ever.
+// Jobs that never write to stdout, such as gzip, need no reader.
 void Pool::CheckReader() {
-  const bool waits =
-      std::any_of(running_.begin(), running_.end(), [](const auto& running) {
-        return running.second.output->out.size() > 0;
-      });
-  if (!waits || !failure_.ok() || !HasNoReader(options_.printer.out->fd())) {
+  if (!has_output_ || running_.empty() || !failure_.ok() ||
+      !HasNoReader(options_.printer.out->fd())) {
     return;
   }
   unread_ = true;

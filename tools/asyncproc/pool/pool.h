@@ -195,8 +195,9 @@ class Pool : private ProcessPoller<int> {
   bool crowded_ = false;  // No job starts until another has ended.
   Stopping stopping_ = Stopping::kNot;
   std::optional<int> halted_with_;
-  absl::Status failure_;  // Of the pool itself.
-  bool unread_ = false;   // That failure is that the output has no reader.
+  absl::Status failure_;     // Of the pool itself.
+  bool unread_ = false;      // That failure is that the output has no reader.
+  bool has_output_ = false;  // A job has written to stdout.
 
   std::atomic<int> interrupts_{0};
   std::atomic<int> signal_{0};  // The first one.
