@@ -254,9 +254,9 @@ TEST(CommandLineTest, CompletesSubcommandsOptionsAndCommands) {
   EXPECT_THAT(Complete({"asyncproc", "run", "--pty", "basena"}),
               StartsWith("basename"));
   EXPECT_EQ(Complete({"asyncproc", "run", "--scope", ""}),
-            "child group tree\n");
+            "child\ngroup\ntree\n");
   EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "="}),
-            "child group tree\n");
+            "child\ngroup\ntree\n");
   EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "=", "gr"}), "group\n");
   // The options of the command are its own.
   EXPECT_EQ(Complete({"asyncproc", "run", "ls", "--idle"}), "\n");

@@ -132,9 +132,7 @@ const char kDescription[] =
     "holds for a command that is killed by a SIGINT or SIGQUIT which asyncproc "
     "has received, too, or exits with 130 or 131 after it. With --scope group "
     "on a terminal, the command is the foreground process group while it "
-    "runs.
-
-    "
+    "runs.\n\n"
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "
