@@ -179,6 +179,11 @@ absl::Status Repl::Begin(absl::Time deadline) {
   if (status.ok()) {
     status = conversation_->AwaitCompletion(deadline).status();
   }
+  if (status.ok() && conversation_->statement().unfinished) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        Program(), " is not ready: it waits for input, but does not answer",
+        conversation_->WrittenOrNothing()));
+  }
   if (status.ok()) status = conversation_->DropOutput(deadline);
   if (status.ok()) return status;
   if (!IsGivenUp(status) && !IsCutOff(status)) {

@@ -77,9 +77,9 @@ struct Reply {
 class Repl {
  public:
   // Errors: as Process::Spawn; kDeadlineExceeded when the program does not
-  // answer in time, or kFailedPrecondition when it ends, with its output;
-  // kInvalidArgument for a dialect that has no way to detect the end of a
-  // reply.
+  // answer in time, or kFailedPrecondition when it ends or waits for input
+  // without an answer, with its output; kInvalidArgument for a dialect that has
+  // no way to detect the end of a reply.
   static absl::StatusOr<std::unique_ptr<Repl>> Start(
       ReplDialect dialect, absl::Duration timeout = absl::Seconds(20));
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"

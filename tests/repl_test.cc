@@ -1075,6 +1075,17 @@ TEST(ReplTest, FailsToStartWithTheOutputOfTheProgram) {
   EXPECT_THAT(repl.status().message(), HasSubstr("no license"));
 }
 
+// redis-cli runs without a server.
+TEST(ReplTest, FailsToStartAProgramThatReadsButDoesNotAnswer) {
+  ReplDialect dialect = RedisDialect();
+  dialect.command.argv = {"redis-cli", "-p", "1"};
+
+  auto repl = Repl::Start(dialect);
+
+  EXPECT_THAT(repl, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(repl.status().message(), HasSubstr("Could not connect"));
+}
+
 TEST(ReplTest, RefusesADialectThatCannotTellTheEndOfAReply) {
   EXPECT_THAT(Repl::Start(ReplDialect{Command({"cat"})}),
               HasCode(absl::StatusCode::kInvalidArgument));
