@@ -15,6 +15,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/spawn/start_error.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/spawn_error.h"
 
@@ -186,25 +187,26 @@ absl::Status ChildProcess::Adopt(const Command& command, Launched launched,
     if (end.fd.valid()) ++streams;
     outputs_[stream]->Open(std::move(end.fd), end.inode);
   };
-  open(kOut, std::move(launched.out));
-  open(kErr, std::move(launched.err));
-  for (size_t i = 0; i < launched.further.size(); ++i) {
-    open(kUsualStreams + i, std::move(launched.further[i]));
+  open(kOut, std::move(launched.ends.out));
+  open(kErr, std::move(launched.ends.err));
+  for (size_t i = 0; i < launched.ends.further.size(); ++i) {
+    open(kUsualStreams + i, std::move(launched.ends.further[i]));
   }
   int watchers = 0;
   for (const auto& output : outputs_) watchers += output->has_thread() ? 1 : 0;
   end_.Begin(streams, watchers);
-  if (launched.in.valid()) {
+  if (launched.ends.in.valid()) {
     StdinWriter::Options writing;
     writing.limit = command.input_limit;
     writing.may_grow_pipe = command.pipe_size == 0;
     writing.wake = options_.wake;
     writing.before_close = options_.before_close;
-    input_ = std::make_unique<StdinWriter>(
-        std::move(launched.in), KindOfStdin(command), end_, std::move(writing));
+    input_ = std::make_unique<StdinWriter>(std::move(launched.ends.in),
+                                           KindOfStdin(command), end_,
+                                           std::move(writing));
     if (options_.threads) input_->UseThread(self);
   }
-  terminal_ = std::move(launched.terminal);
+  terminal_ = std::move(launched.ends.terminal);
   return absl::OkStatus();
 }
 

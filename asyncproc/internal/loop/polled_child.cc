@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/spawn/start_error.h"
 #include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/text/prefixed.h"
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "asyncproc/command.h"
 #include "asyncproc/internal/os/unique_fd.h"
+#include "asyncproc/internal/spawn/child_streams.h"
 
 namespace asyncproc::internal {
 
@@ -21,27 +22,11 @@ struct ParentThreadDeleter {
   void operator()(ParentThread* thread) const;
 };
 
-// The host's end of an output of a child.
-struct OutputEnd {
-  UniqueFd fd;
-  // Of the child's end of the pipe or socket, as in /proc; 0 for a terminal.
-  ino_t inode = 0;
-};
-
-// A running child, and the host's ends of its pipes, sockets or terminals:
-// nonblocking, closed on exec, not valid where the host has no end of the
-// stream. Where stdout shares the socket of stdin, `out` is a duplicate of
-// `in`.
+// A running child, and the host's ends of its streams.
 struct Launched {
   pid_t pid = -1;
   UniqueFd pidfd;  // Not valid where no pidfd is available.
-  UniqueFd in;
-  OutputEnd out;
-  OutputEnd err;
-  std::vector<OutputEnd> further;
-  // The master of the child's terminal, if it has one; `in` and `out` are then
-  // duplicates of it.
-  UniqueFd terminal;
+  HostEnds ends;
   std::unique_ptr<ParentThread, ParentThreadDeleter> parent;
 };
 
@@ -50,14 +35,10 @@ struct Launched {
 // closed one. Errors: kInvalidArgument.
 absl::Status CheckCommand(const Command& command);
 
-// `why`, with its SpawnFailure, prefixed with the name of the command.
-absl::Status CannotStart(const Command& command, const absl::Status& why);
-
 // Starts `command`. On return, the child runs its program, or the attempt has
-// been undone completely. `further_pipes`: descriptors of the child, each of
-// which becomes a pipe to the host, like its stdout. `ready`, if not null, is
-// called once the pipes are open; its error, returned unchanged, ends the start
-// before there is a child.
+// been undone completely. `further_pipes`: see OpenStreams. `ready`, if not
+// null, is called once the pipes are open; its error, returned unchanged, ends
+// the start before there is a child.
 //
 // REQUIRES: CheckCommand returns OK.
 // Errors: the error of the stage that failed, by its errno, with a
