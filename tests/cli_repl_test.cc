@@ -87,6 +87,22 @@ TEST(CliReplTest, TakesTheLinesThatACommandIsNotCompleteWithout) {
             ">>> define f(x) {\n... return 2 * x\n... }\n>>> f(21)\n42\n");
 }
 
+TEST(CliReplTest, KeepsTheEmptyLinesOfACommand) {
+  EXPECT_EQ(Repl({"--preset=python3"},
+                 "x = \"\"\"a\n\n  \nb\"\"\"\nx\n\n"
+                 "def f():\n  return '''c\n\n  d'''\n\nf()\n")
+                .out,
+            ">>> x = \"\"\"a\n...\n...   \n... b\"\"\"\n"
+            ">>> x\n'a\\n\\n  \\nb'\n"
+            ">>> def f():\n...   return '''c\n...\n...   d'''\n"
+            ">>> f()\n'c\\n\\n  d'\n");
+  EXPECT_EQ(Repl({"--preset=bash"}, "cat <<E\na\n\nb\nE\n\necho c\n").out,
+            ">>> cat <<E\n... a\n...\n... b\n... E\na\n<BLANKLINE>\nb\n"
+            ">>> echo c\nc\n");
+  EXPECT_EQ(Repl({"--preset=sqlite3"}, "select 'a\n\nb';\n").out,
+            ">>> select 'a\n...\n... b';\na\n<BLANKLINE>\nb\n");
+}
+
 TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {
   const Said said = Repl({"--preset=bc"}, "1\ndefine f(x) {\nreturn x\n");
 

@@ -15,7 +15,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -269,11 +268,11 @@ class Session {
 
   static std::string JoinSteps(const SessionScript& script, size_t first,
                                size_t count) {
-    std::vector<absl::string_view> statements;
-    for (size_t i = first; i < first + count; ++i) {
-      statements.push_back(script.steps[i].statement);
+    SessionStep joined = script.steps[first];
+    for (size_t i = first + 1; i < first + count; ++i) {
+      Append(script.steps[i], &joined);
     }
-    return absl::StrJoin(statements, "\n");
+    return joined.statement;
   }
 
   Outcome Eval(const std::string& statement) {

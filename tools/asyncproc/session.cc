@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -124,17 +125,18 @@ std::vector<SessionStep> ParseDoctest(const Lines& lines) {
 
 std::vector<SessionStep> ParsePlain(const Lines& lines) {
   std::vector<SessionStep> steps;
-  std::string empty;  // Lines that count only if an indented one follows.
+  std::string blank_lines;
   for (size_t i = 0; i < lines.size(); ++i) {
     if (IsBlank(lines[i])) {
-      absl::StrAppend(&empty, "\n");
-    } else if (IsIndented(lines[i]) && !steps.empty()) {
-      absl::StrAppend(&steps.back().statement, empty, "\n", lines[i]);
-      empty.clear();
+      absl::StrAppend(&blank_lines, lines[i], "\n");
+      continue;
+    }
+    SessionStep step{static_cast<int>(i) + 1, std::string(lines[i]),
+                     std::nullopt, std::exchange(blank_lines, "")};
+    if (IsIndented(lines[i]) && !steps.empty()) {
+      Append(step, &steps.back());
     } else {
-      steps.push_back(
-          {static_cast<int>(i) + 1, std::string(lines[i]), std::nullopt});
-      empty.clear();
+      steps.push_back(std::move(step));
     }
   }
   return steps;
@@ -266,6 +268,11 @@ SessionScript ParseSession(absl::string_view text) {
   script.is_doctest = std::any_of(lines.begin(), lines.end(), IsFirst);
   script.steps = script.is_doctest ? ParseDoctest(lines) : ParsePlain(lines);
   return script;
+}
+
+void Append(const SessionStep& further, SessionStep* step) {
+  absl::StrAppend(&step->statement, "\n", further.blank_lines,
+                  further.statement);
 }
 
 std::string FormatStep(absl::string_view statement, absl::string_view reply) {

@@ -14,6 +14,9 @@ struct SessionStep {
   int line = 0;  // The line on which it begins, from 1.
   std::string statement;
   std::optional<std::string> expected;
+  // The blank lines before it, with their ends. They count only if the step
+  // turns out to continue the one before.
+  std::string blank_lines;
 };
 
 // A written session, in one of two forms. The first is that of Python's
@@ -37,6 +40,9 @@ struct SessionScript {
   std::vector<SessionStep> steps;
 };
 SessionScript ParseSession(absl::string_view text);
+
+// Makes `further`, the step after `step`, a part of its statement.
+void Append(const SessionStep& further, SessionStep* step);
 
 // A step in the first form. ParseSession returns the same statement and reply.
 std::string FormatStep(absl::string_view statement, absl::string_view reply);
