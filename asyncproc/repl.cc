@@ -6,6 +6,7 @@
 #include "absl/log/check.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -29,6 +30,9 @@ using internal::Conversation;
 using internal::DeadlineAfter;
 using internal::IsRefusal;
 using internal::MonotonicNow;
+
+// The payload of the error for an incomplete statement.
+constexpr absl::string_view kIncompleteUrl = "asyncproc/IncompleteStatement";
 
 // The most bytes of a statement in an error message.
 constexpr size_t kShown = 200;
@@ -220,8 +224,10 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   }
   if (absl::Status status = DropStale(deadline); !status.ok()) return status;
   const auto incomplete = [&](absl::string_view consequence) {
-    return absl::InvalidArgumentError(absl::StrCat(
+    absl::Status status = absl::InvalidArgumentError(absl::StrCat(
         Program(), ": ", Named(statement), " is not complete", consequence));
+    status.SetPayload(kIncompleteUrl, absl::Cord());
+    return status;
   };
   unanswered_ = true;
   absl::StatusOr<Completion> completion =
@@ -429,6 +435,10 @@ absl::Status Repl::Failed(const absl::Status& why, absl::string_view where) {
   broken_ = absl::FailedPreconditionError(absl::StrCat(
       Program(), " has ended at ", where, ": ", status->ToString(), said));
   return broken_;
+}
+
+bool IsIncomplete(const absl::Status& status) {
+  return status.GetPayload(kIncompleteUrl).has_value();
 }
 
 }  // namespace asyncproc

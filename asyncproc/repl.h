@@ -120,7 +120,8 @@ class Repl {
   // kDeadlineExceeded, with the output so far, and whether the session goes on;
   // if not, all further calls get kFailedPrecondition. kResourceExhausted,
   // likewise, for a reply longer than its limit. kInvalidArgument for an
-  // incomplete statement (a `def` without its end): the session goes on.
+  // incomplete statement (a `def` without its end), for which IsIncomplete is
+  // true: the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
   // kInvalidArgument and kResourceExhausted as Process::Write, for a text that
   // the stdin of the program does not take: nothing was sent, and the session
@@ -179,6 +180,12 @@ class Repl {
   bool stale_ = false;       // Output of an earlier statement is to be dropped.
   absl::Status broken_;      // Why the session cannot go on.
 };
+
+// Whether `status` is the error of Repl::Eval for an incomplete statement,
+// whose rest may be in the next line. Other errors have the code
+// kInvalidArgument, too, such as that for a line that is too long for a
+// terminal.
+bool IsIncomplete(const absl::Status& status);
 
 }  // namespace asyncproc
 

@@ -400,6 +400,17 @@ TEST(CliReplTest, ReportsThatTheSessionGoesOnAfterACommandThatIsRefused) {
   EXPECT_EQ(said.code, 125);
 }
 
+TEST(CliReplTest, TakesNoLineForTheRestOfACommandThatIsRefused) {
+  const Said said =
+      Repl({"--prompt", "[#$] $", "--", "dash", "-i"},
+           absl::StrCat("echo ", std::string(5000, 'x'), "\necho ok\n"));
+
+  EXPECT_THAT(said.out, EndsWith("x\n>>> echo ok\nok\n"));
+  EXPECT_THAT(said.err, AllOf(HasSubstr("line 1"), HasSubstr("4095 bytes"),
+                              HasSubstr("the session goes on")));
+  EXPECT_EQ(said.code, 125);
+}
+
 TEST(CliReplTest, SuggestsThePresetThatIsNearest) {
   EXPECT_THAT(Repl({"--preset=pyhton3"}, "").err,
               AllOf(HasSubstr("bash, bc"), HasSubstr("did you mean python3?")));

@@ -793,9 +793,10 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
           << repl->process().command().argv[0] << ": " << statement;
     }
     for (const char* statement : each.incomplete) {
-      EXPECT_THAT(repl->Eval(statement, kNeverReached).status(),
-                  HasCode(absl::StatusCode::kInvalidArgument))
+      const absl::Status status = repl->Eval(statement, kNeverReached).status();
+      EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument))
           << repl->process().command().argv[0] << ": " << statement;
+      EXPECT_TRUE(IsIncomplete(status)) << status;
     }
   }
 }
@@ -1110,6 +1111,7 @@ std::string RefusalOf(Repl& repl, absl::string_view statement,
                       absl::StatusCode code, absl::string_view next) {
   const absl::Status refused = repl.Eval(statement, kNeverReached).status();
   EXPECT_THAT(refused, HasCode(code));
+  EXPECT_FALSE(IsIncomplete(refused));
   EXPECT_THAT(refused.message(), HasSubstr("the session goes on"));
   EXPECT_EQ(MustEval(repl, next).out, "42\n");
   return std::string(refused.message());

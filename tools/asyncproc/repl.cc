@@ -192,10 +192,6 @@ class Session {
   }
 
  private:
-  static bool IsIncomplete(const absl::Status& status) {
-    return absl::IsInvalidArgument(status);
-  }
-
   // Shows a command that has been evaluated. Returns the exit status if the
   // session ends here. `more`: further commands are known.
   std::optional<int> Take(const SessionStep& step, Outcome outcome, bool more) {
