@@ -103,6 +103,69 @@ TEST(CliReplTest, KeepsTheEmptyLinesOfACommand) {
             ">>> select 'a\n...\n... b';\na\n<BLANKLINE>\nb\n");
 }
 
+TEST(CliReplTest, TakesTheLinesOfAnSqlStatementTogether) {
+  const Said said =
+      Repl({"--preset=sqlite3"},
+           "create table t(\n  a int, -- ;\n\nb [;\n] /* ;\n*/\n);\n"
+           "-- A comment.\n.tables\n"
+           "create trigger r after insert on t begin\n"
+           "update t set b = case when a > 1 then 'it''s;\n' end;\n"
+           "end;\n"
+           "insert into t\nvalues (1, 2), (2, 3);\n"
+           "delete from t\nwhere a = 1;\n"
+           "select * from t; select\n';' -- no end");
+
+  EXPECT_EQ(
+      said.out,
+      ">>> create table t(\n...   a int, -- ;\n...\n... b [;\n... ] /* ;\n"
+      "... */\n... );\n"
+      ">>> -- A comment.\n>>> .tables\nt\n"
+      ">>> create trigger r after insert on t begin\n"
+      "... update t set b = case when a > 1 then 'it''s;\n... ' end;\n"
+      "... end;\n"
+      ">>> insert into t\n... values (1, 2), (2, 3);\n"
+      ">>> delete from t\n... where a = 1;\n"
+      ">>> select * from t; select\n... ';' -- no end\n"
+      "2|it's;\n<BLANKLINE>\n;\n");
+  EXPECT_EQ(said.err, "");
+  EXPECT_EQ(said.code, 0);
+}
+
+TEST(CliReplTest, SendsALongSqlStatementOnce) {
+  std::string statement = "select length('\n";
+  for (int i = 0; i < 5000; ++i) absl::StrAppend(&statement, i, "\n");
+
+  const Said said = Repl({"--preset=sqlite3", "--json"},
+                         absl::StrCat(statement, "');\nselect 2;\n"));
+
+  const std::vector<std::string> lines = absl::StrSplit(said.out, '\n');
+  ASSERT_EQ(lines.size(), 3);
+  EXPECT_EQ(nlohmann::json::parse(lines[0])["out"], "23891\n");
+  EXPECT_EQ(nlohmann::json::parse(lines[1])["line"], 5003);
+}
+
+TEST(CliReplTest, TakesTheLinesOfAnSqlStatementTogetherAtATerminal) {
+  Command command = Tool({"--preset=sqlite3"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto tool = MustSpawn(command);
+  const auto await = [&](absl::string_view text) {
+    auto before = tool->out().ReadUntil(text, kNeverReached);
+    EXPECT_THAT(before, IsOk());
+    return before.value_or("");
+  };
+
+  await(">>> ");
+  EXPECT_THAT(tool->Write("select 1,\n"), IsOk());
+  EXPECT_EQ(await("... "), "");
+  EXPECT_THAT(tool->Write("2;\n"), IsOk());
+  EXPECT_EQ(await(">>> "), "1|2\r\n");
+  // An empty line ends a statement, too.
+  EXPECT_THAT(tool->Write("select 3\n"), IsOk());
+  EXPECT_EQ(await("... "), "");
+  EXPECT_THAT(tool->Write("\n"), IsOk());
+  EXPECT_EQ(await(">>> "), "3\r\n");
+}
+
 TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {
   const Said said = Repl({"--preset=bc"}, "1\ndefine f(x) {\nreturn x\n");
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -10,6 +11,7 @@
 #include "asyncproc/repl_dialects.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/cli_testing.h"
 #include "tests/database_servers.h"
 #include "tests/testing.h"
 
@@ -94,6 +96,38 @@ TEST_F(PsqlTest, GoesOnAfterAStatementThatTookTooLongOrIsNotComplete) {
         << incomplete;
     EXPECT_EQ(Eval("select 2").out, "2\n");
   }
+}
+
+// The tool takes the lines of a statement together, as psql does.
+TEST_F(PsqlTest, GetsWholeStatementsFromTheTool) {
+  std::vector<std::string> words = {"repl", "--preset=psql", "--"};
+  for (const std::string& word : server_->Arguments()) words.push_back(word);
+
+  const ToolResult said = ResultOf(
+      Tool(words),
+      "\\echo a\n\\! echo it\\\\\\'s\n\\set x '\\''\n\\o | cat # \\\\'\n\\o\n"
+      "create table u(a int,\nb text);\n"
+      "create function f() returns int language sql\n"
+      "begin atomic\nselect case when true then 1 end;\nselect 2;\nend;\n"
+      "create rule r as on update to u do also (\ndelete from u;\nselect 1);\n"
+      "select e'\\';\n', $x$;\n$$$x$, /* /* */ ; */\nf();\n"
+      "select 3\n\\g\nselect 4 as x \\gset\n\\echo :x\nselect 5\n");
+
+  EXPECT_EQ(
+      said.out,
+      ">>> \\echo a\na\n>>> \\! echo it\\\\\\'s\nit\\'s\n"
+      ">>> \\set x '\\''\n>>> \\o | cat # \\\\'\n>>> \\o\n>>> create table "
+      "u(a int,\n... b text);\n"
+      ">>> create function f() returns int language sql\n"
+      "... begin atomic\n... select case when true then 1 end;\n"
+      "... select 2;\n... end;\n"
+      ">>> create rule r as on update to u do also (\n"
+      "... delete from u;\n... select 1);\n"
+      ">>> select e'\\';\n... ', $x$;\n... $$$x$, /* /* */ ; */\n"
+      "... f();\n';\n|;\n$$|2\n"
+      ">>> select 3\n... \\g\n3\n"
+      ">>> select 4 as x \\gset\n>>> \\echo :x\n4\n>>> select 5\n5\n");
+  EXPECT_EQ(said.code, 0) << said.err;
 }
 
 TEST_F(PsqlTest, ReportsTheEndOfTheServer) {

@@ -33,6 +33,7 @@
 #include "tools/asyncproc/input.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/output.h"
+#include "tools/asyncproc/repl_language.h"
 #include "tools/asyncproc/repl_program.h"
 #include "tools/asyncproc/session.h"
 #include "tools/asyncproc/signal_watcher.h"
@@ -90,7 +91,10 @@ const char kDescription[] =
     "The session comes from stdin or --file, in one of two forms. In the "
     "first, each line is a command; a line that begins with a blank "
     "continues the line before, and so do the lines after a command that "
-    "the program reports as incomplete. The second form is that of the "
+    "the program reports as incomplete. For sqlite3 and psql, a command is a "
+    "whole statement, up to the line that ends with its ';' or the end of the "
+    "session, or a line that begins with '.' or '\\'. The second form is that "
+    "of the "
     "output, and of Python's doctest: commands after '>>> ', their "
     "further lines after '... ', then the reply up to an empty line; "
     "<BLANKLINE> stands for an empty line of the reply, and a backslash "
@@ -106,7 +110,7 @@ const char kDescription[] =
     "if a command ended it. A program that ends before the last command ends "
     "the session, with 125 in place of 0.\n\n"
     "If stdin is a terminal, asyncproc prompts for commands; an empty "
-    "line ends a command of several lines.\n\n"
+    "line ends a command of several lines, or of SQL without its ';'.\n\n"
     "Ctrl-C, and any other signal that ends programs and reports no crash, "
     "ends the session, the program, and all processes that it has started, "
     "also while a command runs; --timeout interrupts the command alone.";
@@ -137,12 +141,13 @@ void ComplainUnlessCanceled(const absl::Status& status) {
 class Session {
  public:
   // `prompts`: whether the program writes prompts to its stdout. `at_terminal`:
-  // whether a person types the commands.
+  // whether a person types the commands, in `language`.
   Session(std::unique_ptr<Repl> repl, bool prompts, bool at_terminal,
-          const CancellationToken& token)
+          Language language, const CancellationToken& token)
       : repl_(std::move(repl)),
         prompts_(prompts),
         at_terminal_(at_terminal),
+        language_(language),
         token_(token) {}
 
   int Run(const SessionScript& script) {
@@ -167,6 +172,7 @@ class Session {
   int RunAtTerminal() {
     std::string typed;  // Not yet evaluated.
     bool complete = true;
+    SqlReader sql(language_);
     SessionStep step;
     for (;;) {
       if (!Print(complete ? ">>> " : "... ").ok()) return kOwnFailure;
@@ -174,15 +180,23 @@ class Session {
       if (!line.ok() || !line->has_value()) break;
       if (complete && (*line)->empty()) continue;
       absl::StrAppend(&typed, typed.empty() ? "" : "\n", **line);
-      // A command of several lines ends at an empty line.
-      if (!complete && !(*line)->empty()) continue;
+      sql.Read(absl::StrCat(**line, "\n"));
+      // A command of several lines ends at an empty line; one of SQL, also at
+      // its own end.
+      const bool ends = (*line)->empty();
+      const bool is_known = language_ != Language::kOther;
+      if (!ends && (is_known ? sql.IsInStatement() : !complete)) {
+        complete = false;
+        continue;
+      }
       Outcome outcome = Eval(typed);
-      if (complete && IsIncomplete(outcome.status)) {
+      if (!ends && IsIncomplete(outcome.status)) {
         complete = false;
         continue;
       }
       typed.clear();
       complete = true;
+      sql = SqlReader(language_);
       if (const auto code = Take(step, std::move(outcome), /*more=*/false)) {
         return *code;
       }
@@ -394,6 +408,7 @@ class Session {
   const std::unique_ptr<Repl> repl_;
   const bool prompts_;
   const bool at_terminal_;
+  const Language language_;
   const CancellationToken token_;
   std::string ahead_;    // Typed, and not yet read as lines.
   int code_ = kSuccess;  // Of the first command that got no reply.
@@ -486,7 +501,8 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return ExitCodeOfFailedRepl(repl.status());
   }
   (*repl)->set_on_question(*std::move(answer));
-  Session session(*std::move(repl), prompts, at_terminal, token);
+  Session session(*std::move(repl), prompts, at_terminal,
+                  LanguageOf(absl::GetFlag(FLAGS_preset)), token);
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }
 
@@ -511,7 +527,7 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
       ComplainUnlessCanceled(text.status());
       return kOwnFailure;
     }
-    script = ParseSession(*text);
+    script = ParseSession(*text, LanguageOf(absl::GetFlag(FLAGS_preset)));
     if (absl::GetFlag(FLAGS_check) && !script.is_doctest) {
       Complain("repl", "nothing to check: there is no '>>> ' in the session");
       return kOwnFailure;

@@ -142,6 +142,23 @@ std::vector<SessionStep> ParsePlain(const Lines& lines) {
   return steps;
 }
 
+// Joins the lines of each statement of SQL.
+std::vector<SessionStep> JoinSql(std::vector<SessionStep> steps,
+                                 Language language) {
+  std::vector<SessionStep> joined;
+  SqlReader reader(language);
+  for (SessionStep& step : steps) {
+    const bool goes_on = reader.IsInStatement();
+    reader.Read(absl::StrCat(step.statement, "\n"));
+    if (goes_on) {
+      Append(step, &joined.back());
+    } else {
+      joined.push_back(std::move(step));
+    }
+  }
+  return joined;
+}
+
 // The directives in a statement's comments: "# doctest: +ELLIPSIS, +SKIP".
 struct Options {
   bool ellipsis = false;
@@ -262,11 +279,12 @@ std::string Normal(absl::string_view text) {
 
 }  // namespace
 
-SessionScript ParseSession(absl::string_view text) {
+SessionScript ParseSession(absl::string_view text, Language language) {
   const Lines lines = SplitLines(text);
   SessionScript script;
   script.is_doctest = std::any_of(lines.begin(), lines.end(), IsFirst);
-  script.steps = script.is_doctest ? ParseDoctest(lines) : ParsePlain(lines);
+  script.steps = script.is_doctest ? ParseDoctest(lines)
+                                   : JoinSql(ParsePlain(lines), language);
   return script;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "tools/asyncproc/repl_language.h"
 
 namespace asyncproc::cli {
 
@@ -34,12 +35,12 @@ struct SessionStep {
 // "... " or "<BLANKLINE>" at the start of a line, after its indent, is removed:
 // such a line belongs to the reply. A session without a ">>> " has the second
 // form: each line is a statement, and lines that begin with a blank continue
-// the line before.
+// the line before. In SQL, all lines up to the end of a statement belong to it.
 struct SessionScript {
   bool is_doctest = false;
   std::vector<SessionStep> steps;
 };
-SessionScript ParseSession(absl::string_view text);
+SessionScript ParseSession(absl::string_view text, Language language);
 
 // Makes `further`, the step after `step`, a part of its statement.
 void Append(const SessionStep& further, SessionStep* step);
