@@ -166,6 +166,27 @@ TEST(CliReplTest, TakesTheLinesOfAnSqlStatementTogetherAtATerminal) {
   EXPECT_EQ(await(">>> "), "3\r\n");
 }
 
+TEST(CliReplTest, TakesTheFurtherBranchesOfAPythonStatement) {
+  const Said said =
+      Repl({"--preset=python3"},
+           "if 0:\n  1\n\n# No.\nelif 0:\n  2\nelse:\n  3\n"
+           "for i in []:\n  1\nelse:\n  4\n"
+           "try:\n  1/0\nexcept(ArithmeticError):\n  5\nfinally :\n  6\n"
+           "elsewhere = 7\n"
+           "def f():\n  return 8\n# A comment.\n  return 9\nf()\n");
+
+  EXPECT_EQ(said.out,
+            ">>> if 0:\n...   1\n...\n... # No.\n... elif 0:\n...   2\n"
+            "... else:\n...   3\n3\n"
+            ">>> for i in []:\n...   1\n... else:\n...   4\n4\n"
+            ">>> try:\n...   1/0\n... except(ArithmeticError):\n...   5\n"
+            "... finally :\n...   6\n5\n6\n"
+            ">>> elsewhere = 7\n"
+            ">>> def f():\n...   return 8\n... # A comment.\n...   return 9\n"
+            ">>> f()\n8\n");
+  EXPECT_EQ(said.code, 0) << said.err;
+}
+
 TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {
   const Said said = Repl({"--preset=bc"}, "1\ndefine f(x) {\nreturn x\n");
 

@@ -93,10 +93,11 @@ const char kDescription[] =
     "continues the line before, and so do the lines after a command that "
     "the program reports as incomplete. For sqlite3 and psql, a command is a "
     "whole statement, up to the line that ends with its ';' or the end of the "
-    "session, or a line that begins with '.' or '\\'. The second form is that "
-    "of the "
-    "output, and of Python's doctest: commands after '>>> ', their "
-    "further lines after '... ', then the reply up to an empty line; "
+    "session, or a line that begins with '.' or '\\'. For python, a line that "
+    "begins with else, elif, except or finally continues the command before. "
+    "The second form is that of the output, and of Python's doctest: commands "
+    "after '>>> ', their further lines after '... ', then the reply up to an "
+    "empty line; "
     "<BLANKLINE> stands for an empty line of the reply, and a backslash "
     "stands before a line of the reply that itself begins with '>>> ' or "
     "'... ' or is <BLANKLINE>. Any other text is prose.\n\n"
@@ -184,8 +185,8 @@ class Session {
       // A command of several lines ends at an empty line; one of SQL, also at
       // its own end.
       const bool ends = (*line)->empty();
-      const bool is_known = language_ != Language::kOther;
-      if (!ends && (is_known ? sql.IsInStatement() : !complete)) {
+      const bool goes_on = IsSql(language_) ? sql.IsInStatement() : !complete;
+      if (!ends && goes_on) {
         complete = false;
         continue;
       }

@@ -5,7 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace asyncproc::cli {
@@ -66,11 +66,35 @@ void SkipArguments(absl::string_view name, absl::string_view* text) {
 Language LanguageOf(absl::string_view preset) {
   if (preset == "psql") return Language::kPsql;
   if (preset == "sqlite3") return Language::kSqlite3;
+  if (preset == "python" || preset == "python3") return Language::kPython;
   return Language::kOther;
 }
 
+bool IsSql(Language language) {
+  return language == Language::kPsql || language == Language::kSqlite3;
+}
+
+bool ContinuesPython(absl::string_view text) {
+  if (absl::StartsWith(text, "#")) return !IsPythonComment(text);
+  for (const char* word : {"elif", "else", "except", "finally"}) {
+    absl::string_view rest = text;
+    if (!absl::ConsumePrefix(&rest, word)) continue;
+    // "except*" and "else\", too.
+    return !rest.empty() && absl::StrContains(" \t:(*\\", rest.substr(0, 1));
+  }
+  return false;
+}
+
+bool IsPythonComment(absl::string_view text) {
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const absl::string_view code = absl::StripLeadingAsciiWhitespace(line);
+    if (!code.empty() && code.front() != '#') return false;
+  }
+  return true;
+}
+
 void SqlReader::Read(absl::string_view lines) {
-  if (language_ == Language::kOther) return;
+  if (!IsSql(language_)) return;
   while (!lines.empty()) {
     end_.empty() ? ReadToken(&lines) : ReadToEnd(&lines);
   }

@@ -10,10 +10,19 @@ namespace asyncproc::cli {
 
 // The language of a session, as far as a program executes the first lines of a
 // statement although further lines belong to it.
-enum class Language { kOther, kPsql, kSqlite3 };
+enum class Language { kOther, kPsql, kPython, kSqlite3 };
 
 // The language of a preset.
 Language LanguageOf(absl::string_view preset);
+bool IsSql(Language language);
+
+// Whether `text`, the lines after a statement of Python, continues it although
+// the first line is not indented: as "else:" does, or a comment in the middle
+// of a block.
+bool ContinuesPython(absl::string_view text);
+
+// Whether all lines of `text` are comments of Python.
+bool IsPythonComment(absl::string_view text);
 
 // Reads SQL, line by line, as psql or the shell of sqlite3 does, to find the
 // ends of statements.
@@ -25,7 +34,7 @@ Language LanguageOf(absl::string_view preset);
 //   // !reader.IsInStatement()
 class SqlReader {
  public:
-  // Finds no statement in kOther.
+  // Finds no statement in another language.
   explicit SqlReader(Language language) : language_(language) {}
 
   // `lines`: whole lines, with their ends.

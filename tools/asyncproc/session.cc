@@ -159,6 +159,30 @@ std::vector<SessionStep> JoinSql(std::vector<SessionStep> steps,
   return joined;
 }
 
+// Joins the branches of each statement of Python, with the comments between
+// them.
+std::vector<SessionStep> JoinPython(std::vector<SessionStep> steps) {
+  std::vector<SessionStep> joined;
+  for (SessionStep& step : steps) {
+    joined.push_back(std::move(step));
+    if (!ContinuesPython(joined.back().statement)) continue;
+    size_t first = joined.size() - 1;
+    while (first > 0 && IsPythonComment(joined[first - 1].statement)) --first;
+    if (first == 0) continue;
+    for (size_t i = first; i < joined.size(); ++i) {
+      Append(joined[i], &joined[first - 1]);
+    }
+    joined.resize(first);
+  }
+  return joined;
+}
+
+std::vector<SessionStep> Join(std::vector<SessionStep> steps,
+                              Language language) {
+  if (language == Language::kPython) return JoinPython(std::move(steps));
+  return IsSql(language) ? JoinSql(std::move(steps), language) : steps;
+}
+
 // The directives in a statement's comments: "# doctest: +ELLIPSIS, +SKIP".
 struct Options {
   bool ellipsis = false;
@@ -284,7 +308,7 @@ SessionScript ParseSession(absl::string_view text, Language language) {
   SessionScript script;
   script.is_doctest = std::any_of(lines.begin(), lines.end(), IsFirst);
   script.steps = script.is_doctest ? ParseDoctest(lines)
-                                   : JoinSql(ParsePlain(lines), language);
+                                   : Join(ParsePlain(lines), language);
   return script;
 }
 

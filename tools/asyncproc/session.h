@@ -35,7 +35,8 @@ struct SessionStep {
 // "... " or "<BLANKLINE>" at the start of a line, after its indent, is removed:
 // such a line belongs to the reply. A session without a ">>> " has the second
 // form: each line is a statement, and lines that begin with a blank continue
-// the line before. In SQL, all lines up to the end of a statement belong to it.
+// the line before. In SQL, all lines up to the end of a statement belong to it;
+// in Python, also lines such as "else:".
 struct SessionScript {
   bool is_doctest = false;
   std::vector<SessionStep> steps;
