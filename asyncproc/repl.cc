@@ -392,6 +392,20 @@ absl::Status Repl::Recover(absl::Time deadline) {
   return broken_;
 }
 
+Reply Repl::TakeRest(absl::Duration timeout) {
+  const absl::Time deadline = DeadlineAfter(timeout);
+  for (OutputStream* stream : {&child_->out(), &child_->err()}) {
+    conversation_->Sync(*stream, deadline).IgnoreError();
+  }
+  Reply rest;
+  rest.out = conversation_->TakeUnread();
+  rest.err = child_->err().Read();
+  if (dialect_.command.pty.has_value()) {
+    rest.out = absl::StrReplaceAll(rest.out, {{"\r\n", "\n"}});
+  }
+  return rest;
+}
+
 absl::StatusOr<ExitStatus> Repl::Close(absl::Duration grace) {
   broken_ = absl::FailedPreconditionError(
       absl::StrCat(Program(), ": the session has been closed"));

@@ -136,6 +136,12 @@ class Repl {
   absl::StatusOr<Reply> Eval(absl::string_view statement,
                              absl::Duration timeout);
 
+  // Takes the output that belongs to no reply, such as that of a statement that
+  // ended the program. Reply::out has no echo of the statement, but may end
+  // with prompts of a program that is still running. Waits until the output
+  // that was written before the call has arrived, for up to `timeout`.
+  Reply TakeRest(absl::Duration timeout = absl::Seconds(1));
+
   // Ends the program: closes its input, then sends signals; see
   // Process::Terminate.
   absl::StatusOr<ExitStatus> Close(absl::Duration grace = absl::Seconds(1));

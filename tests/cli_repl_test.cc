@@ -694,6 +694,25 @@ TEST(CliReplTest, PrintsTheLastWordsOfAProgram) {
   EXPECT_THAT(differs.out, HasSubstr("got:\n    a\n    b\n"));
 }
 
+TEST(CliReplTest, PrintsTheLastWordsOfAProgramWithAPrompt) {
+  EXPECT_EQ(Repl({"--prompt", ">>> $", "--", "python3", "-q"},
+                 "print(1)\nprint(5); exit()\n")
+                .out,
+            ">>> print(1)\n1\n>>> print(5); exit()\n5\n");
+  EXPECT_EQ(Repl({"--prompt", ">>> $", "--", "python3", "-q"},
+                 ">>> 5\n... print(6); exit(3)\n")
+                .out,
+            ">>> 5\n... print(6); exit(3)\n5\n6\n");
+
+  const Said shell =
+      Repl({"--prompt", "[#$] $", "--no-terminal", "--json", "--", "sh", "-c",
+            "printf '$ '; while read x; do eval \"$x\"; printf '$ '; done"},
+           "echo a; echo b >&2; exit 3\n");
+  EXPECT_EQ(nlohmann::json::parse(shell.out)["out"], "a\n");
+  EXPECT_EQ(nlohmann::json::parse(shell.out)["err"], "b\n");
+  EXPECT_EQ(shell.code, 3);
+}
+
 TEST(CliReplTest, PrintsTheCommandThatEndsTheProgramAsAnyOther) {
   EXPECT_EQ(Repl({"--preset=sh"}, "exit 3\n").out, ">>> exit 3\n");
   for (const char* input : {"echo b; exit\n", "echo b; exit\necho more\n",

@@ -1198,6 +1198,21 @@ TEST(RefusedTextTest, IsTheReasonWhyAProgramIsNotReady) {
                                                Not(HasSubstr("wrote too"))));
 }
 
+TEST(ReplTest, TakesTheOutputOfAStatementThatEndsItsProgram) {
+  for (const ReplDialect& dialect :
+       {BashDialect(), PromptedDash(), BcDialect()}) {
+    auto repl = MustStart(dialect);
+    const bool is_bc = dialect.command.argv[0] == "bc";
+
+    EXPECT_THAT(
+        repl->Eval(is_bc ? "41+1\nquit" : "echo 42\nexit 3", kNeverReached),
+        HasCode(absl::StatusCode::kFailedPrecondition));
+
+    EXPECT_EQ(repl->TakeRest().out, "42\n");
+    EXPECT_EQ(repl->TakeRest().out, "");
+  }
+}
+
 // ---- Questions
 
 // Statements that read a line, and print it.

@@ -141,12 +141,13 @@ void ComplainUnlessCanceled(const absl::Status& status) {
 // One session, from its first command to its exit status.
 class Session {
  public:
-  // `prompts`: whether the program writes prompts to its stdout. `at_terminal`:
-  // whether a person types the commands, in `language`.
-  Session(std::unique_ptr<Repl> repl, bool prompts, bool at_terminal,
-          Language language, const CancellationToken& token)
+  // `dialect`: that of `repl`. `at_terminal`: whether a person types the
+  // commands, in `language`.
+  Session(std::unique_ptr<Repl> repl, const ReplDialect& dialect,
+          bool at_terminal, Language language, const CancellationToken& token)
       : repl_(std::move(repl)),
-        prompts_(prompts),
+        prompts_(!dialect.prompt.empty()),
+        prompts_at_end_(!dialect.typed.empty()),
         at_terminal_(at_terminal),
         language_(language),
         token_(token) {}
@@ -213,7 +214,7 @@ class Session {
     if (absl::IsCancelled(outcome.status)) return FinalCode(kOwnFailure);
     const std::optional<ExitStatus> end = EndAfter(outcome.status);
     if (end.has_value()) {
-      outcome.reply = TakeRest();
+      if (!prompts_at_end_) outcome.reply = repl_->TakeRest();
       // The last command may well end the program.
       if (!more && end->exited()) outcome.status = absl::OkStatus();
     }
@@ -369,24 +370,12 @@ class Session {
       ComplainUnlessCanceled(end.status());
     }
     if (absl::GetFlag(FLAGS_check) || absl::GetFlag(FLAGS_json)) return;
+    if (prompts_ || prompts_at_end_) return;
     // An empty line keeps it apart from the reply to the last command.
-    const std::optional<Reply> rest = TakeRest();
-    if (!rest.has_value() || (rest->out.empty() && rest->err.empty())) return;
-    Print(absl::StrCat("\n", FormatProse(absl::StrCat(rest->out, rest->err))))
+    const Reply rest = repl_->TakeRest();
+    if (rest.out.empty() && rest.err.empty()) return;
+    Print(absl::StrCat("\n", FormatProse(absl::StrCat(rest.out, rest.err))))
         .IgnoreError();
-  }
-
-  // The output of the program, which has ended, that belongs to no reply;
-  // nullopt if prompts are in it.
-  std::optional<Reply> TakeRest() {
-    if (prompts_) return std::nullopt;
-    Reply rest;
-    for (auto [stream, text] : {std::pair{&repl_->child().out(), &rest.out},
-                                std::pair{&repl_->child().err(), &rest.err}}) {
-      stream->Sync(absl::Seconds(1)).IgnoreError();
-      *text = stream->Read();
-    }
-    return rest;
   }
 
   // A line from the terminal; nullopt at the end of the input.
@@ -407,7 +396,10 @@ class Session {
   }
 
   const std::unique_ptr<Repl> repl_;
+  // Whether the program prompts for each command; or only when it leaves the
+  // channel.
   const bool prompts_;
+  const bool prompts_at_end_;
   const bool at_terminal_;
   const Language language_;
   const CancellationToken token_;
@@ -489,11 +481,9 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return kOwnFailure;
   }
   if (*answer != nullptr) dialect.command.in = Stdio::Pipe();
-  // A program that reads `typed` prompts for it.
-  const bool prompts = !dialect.prompt.empty() || !dialect.typed.empty();
   absl::StatusOr<std::unique_ptr<Repl>> repl = [&] {
     Orphans::Birth birth(orphans);
-    auto started = Repl::Start(std::move(dialect), StartLimit());
+    auto started = Repl::Start(dialect, StartLimit());
     if (started.ok()) birth.Started((*started)->process().pid());
     return started;
   }();
@@ -502,7 +492,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
     return ExitCodeOfFailedRepl(repl.status());
   }
   (*repl)->set_on_question(*std::move(answer));
-  Session session(*std::move(repl), prompts, at_terminal,
+  Session session(*std::move(repl), dialect, at_terminal,
                   LanguageOf(absl::GetFlag(FLAGS_preset)), token);
   return at_terminal ? session.RunAtTerminal() : session.Run(script);
 }

@@ -147,7 +147,10 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     }
     if (!status.ok()) return status;
     absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
-    if (!completion.ok()) return completion;
+    if (!completion.ok()) {
+      taken_ = absl::StrCat(whole.out, newline);
+      return completion;
+    }
     absl::string_view answer = completion->out;
     ConsumeEcho(&answer, echo_);
     // A prompt that begins with a newline ends the line before it.
@@ -411,11 +414,25 @@ void Conversation::DropUnread() {
   taken_.clear();
 }
 
+std::string Conversation::TakeUnread() {
+  const std::string unread =
+      absl::StrCat(out_.TakeBuffer(), child_.out().Read());
+  absl::string_view answer = unread;
+  ConsumeEcho(&answer, echo_);
+  std::string out = absl::StrCat(std::exchange(taken_, ""), answer);
+  RemoveMarks(&out);
+  return out;
+}
+
+void Conversation::RemoveMarks(std::string* out) const {
+  for (const std::string* half : {&head_, &tail_}) {
+    if (!half->empty()) absl::StrReplaceAll({{*half, ""}}, out);
+  }
+}
+
 std::string Conversation::Written() {
   std::string out = absl::StrCat(taken_, out_.buffer(), child_.out().Peek());
-  for (const std::string* half : {&head_, &tail_}) {
-    if (!half->empty()) absl::StrReplaceAll({{*half, ""}}, &out);
-  }
+  RemoveMarks(&out);
   const std::string err = child_.err().Peek();
   if (out.empty() && err.empty()) return "";
   return absl::StrCat("; it had written ", out.empty() ? "" : Shown(out),

@@ -109,6 +109,8 @@ class Conversation {
   absl::Status Sync(OutputStream& stream, absl::Time deadline);
   // Drops what the program has written until now.
   absl::Status DropOutput(absl::Time deadline);
+  // Takes the unread output, without marks and the echo of the last line.
+  std::string TakeUnread();
   // For messages: the unread output, quoted.
   std::string Written();
   std::string WrittenOrNothing();
@@ -139,6 +141,8 @@ class Conversation {
   absl::Status AnswerIfAsked(int* asked, absl::Time deadline);
   // The output of the statement since its start, or since the last answer.
   std::string Question();
+  // Removes the halves of the last mark.
+  void RemoveMarks(std::string* out) const;
   // Drops the bytes that have arrived.
   void DropUnread();
 
@@ -153,11 +157,11 @@ class Conversation {
   AnswerQuestion answer_question_;  // Or null.
 
   Statement statement_;
-  uint64_t id_ = 0;       // Of the last statement.
-  std::string head_;      // Its mark.
-  std::string tail_;      //
-  std::string received_;  // From the channel; not a whole line yet.
-  std::string taken_;     // From stdout, of a mark dialect; no whole reply yet.
+  uint64_t id_ = 0;                  // Of the last statement.
+  std::string head_;                 // Its mark.
+  std::string tail_;                 //
+  std::string received_;             // From the channel; not a whole line yet.
+  std::string taken_;                // From stdout; not a whole reply yet.
   std::optional<std::string> echo_;  // The last line, if it is repeated.
   std::string status_ = "0";
   std::string state_ = ":";
