@@ -495,6 +495,36 @@ TEST(CliReplTest, TakesNoLineForTheRestOfACommandThatIsRefused) {
   EXPECT_EQ(said.code, 125);
 }
 
+TEST(CliReplTest, RefusesControlCharactersForATerminal) {
+  // bash edits its lines: a tab would complete a word.
+  const Said bash =
+      Repl({"--prompt", "bash\\S*[#$] $", "--", "bash", "--norc", "-i"},
+           "echo a\tb\necho a\x03\necho a\x7f\necho \xc3\xa4\n");
+  EXPECT_EQ(bash.out,
+            ">>> echo a\tb\n>>> echo a\x03\n>>> echo a\x7f\n"
+            ">>> echo \xc3\xa4\n\xc3\xa4\n");
+  EXPECT_THAT(bash.err,
+              AllOf(HasSubstr("line 1: bash cannot take the tab at offset 6"),
+                    HasSubstr("line 2: bash cannot take the byte \"\\x03\""),
+                    HasSubstr("line 3: bash cannot take the byte \"\\x7f\""),
+                    HasSubstr("the session goes on")));
+  EXPECT_EQ(bash.code, 125);
+
+  // dash leaves its lines to the terminal, for which a tab is text.
+  const Said dash = Repl({"--prompt", "[#$] $", "--", "dash", "-i"},
+                         "printf '%s\\n' 'a\tb'\necho \x15\n");
+  EXPECT_EQ(dash.out, ">>> printf '%s\\n' 'a\tb'\na\tb\n>>> echo \x15\n");
+  EXPECT_EQ(dash.code, 125);
+
+  // A pipe takes all bytes.
+  EXPECT_EQ(Repl({"--prompt", "\\? $", "--no-terminal", "--", "sh", "-c",
+                  "printf '? '; while read x; do echo \"$x\"; printf '? '; "
+                  "done"},
+                 "a\tb\x03\n")
+                .out,
+            ">>> a\tb\x03\na\tb\x03\n");
+}
+
 TEST(CliReplTest, SuggestsThePresetThatIsNearest) {
   EXPECT_THAT(Repl({"--preset=pyhton3"}, "").err,
               AllOf(HasSubstr("bash, bc"), HasSubstr("did you mean python3?")));

@@ -22,8 +22,10 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asyncproc/cancellation.h"
+#include "asyncproc/process.h"
 #include "asyncproc/recorder.h"
 #include "asyncproc/repl.h"
+#include "asyncproc/terminal.h"
 #include "nlohmann/json.hpp"
 #include "re2/re2.h"
 #include "tools/asyncproc/byte_regex.h"
@@ -287,10 +289,31 @@ class Session {
     return joined.statement;
   }
 
+  // Errors: kUnimplemented for a tab where the COMMAND of --prompt edits its
+  // lines. The terminal does not echo then.
+  absl::Status CheckTabs(absl::string_view statement) {
+    const size_t at = statement.find('\t');
+    if (at == statement.npos || absl::GetFlag(FLAGS_prompt).empty()) {
+      return absl::OkStatus();
+    }
+    Process& program = repl_->process();
+    const Terminal* const terminal = program.pty();
+    if (terminal == nullptr || terminal->Echo().value_or(true)) {
+      return absl::OkStatus();
+    }
+    return absl::UnimplementedError(absl::StrCat(
+        program.command().argv[0], " cannot take the tab at offset ", at,
+        ": it edits its lines, and would complete a word; the session goes "
+        "on"));
+  }
+
   Outcome Eval(const std::string& statement) {
     const absl::Time start = absl::Now();
+    const absl::Status refused = CheckTabs(statement);
     absl::StatusOr<Reply> reply =
-        repl_->Eval(statement, absl::GetFlag(FLAGS_timeout).value);
+        refused.ok()
+            ? repl_->Eval(statement, absl::GetFlag(FLAGS_timeout).value)
+            : absl::StatusOr<Reply>(refused);
     Outcome outcome{statement, absl::Now() - start, reply.status(), {}};
     if (reply.ok()) outcome.reply = *std::move(reply);
     return outcome;

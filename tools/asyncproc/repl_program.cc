@@ -34,7 +34,9 @@ ABSL_FLAG(std::string, dialect, "",
 ABSL_FLAG(
     std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
-    "output when it waits for a command.");
+    "output when it waits for a command. A command with a control character "
+    "is refused, since the terminal would act on it; so is one with a tab if "
+    "COMMAND edits its lines, since the tab would complete a word.");
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal. That is the default, for "
           "most programs print no prompt without one; --no-terminal gives it "
@@ -100,6 +102,16 @@ absl::StatusOr<ReplDialect> FromPreset(const std::string& name,
 // Wide, so that line editing does not scroll the line that it echoes.
 constexpr Pty kWideTerminal = {24, 8192, /*echo=*/false};
 
+// The bytes on which a terminal or a line editor acts, but for a tab, which is
+// text as long as no program edits the line.
+std::string ControlCharacters() {
+  std::string bytes = "\x7f";
+  for (char c = 0; c < ' '; ++c) {
+    if (c != '\t' && c != '\n') bytes.push_back(c);
+  }
+  return bytes;
+}
+
 ReplDialect Prompted(const std::string& prompt,
                      const std::vector<std::string>& words) {
   ReplDialect dialect;
@@ -112,6 +124,7 @@ ReplDialect Prompted(const std::string& prompt,
   // equals the line is no echo.
   dialect.command.pty->echo = true;
   dialect.echoes = true;
+  dialect.refused = ControlCharacters();
   return dialect;
 }
 

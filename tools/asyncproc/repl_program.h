@@ -10,6 +10,7 @@
 #include "asyncproc/repl.h"
 
 ABSL_DECLARE_FLAG(std::string, preset);
+ABSL_DECLARE_FLAG(std::string, prompt);
 
 namespace asyncproc::cli {
 
