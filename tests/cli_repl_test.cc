@@ -620,6 +620,24 @@ TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
   EXPECT_EQ(by_pipes.out, ">>> a\na!\n>>> b\nb!\n");
 }
 
+TEST(CliReplTest, TakesALineAfterAContinuationForTheRestOfACommand) {
+  const Said said = Repl({"--prompt", ">>> $", "--continuation", "\\.\\.\\. $",
+                          "--", "python3", "-q"},
+                         "def f(x):\n  return 2 * x\nf(21)\n(1 +\n2)\n");
+
+  EXPECT_EQ(said.out,
+            ">>> def f(x):\n...   return 2 * x\n>>> f(21)\n42\n"
+            ">>> (1 +\n... 2)\n3\n");
+  EXPECT_EQ(said.code, 0) << said.err;
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"--prompt=x", "--continuation=(", "cat"},
+        {"--preset=bc", "--continuation=x"}}) {
+    EXPECT_EQ(Repl(wrong, "1\n").code, 125);
+    EXPECT_THAT(Repl(wrong, "1\n").err,
+                StartsWith("asyncproc repl: --continuation"));
+  }
+}
+
 TEST(CliReplTest, PassesArgumentsToAPreset) {
   TemporaryDirectory directory;
   const std::string path = absl::StrCat(directory.path(), "/db");

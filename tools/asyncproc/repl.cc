@@ -612,6 +612,7 @@ Subcommand ReplSubcommand() {
        {{"preset", "NAME"},
         {"dialect", "FILE"},
         {"prompt", "REGEX"},
+        {"continuation", "REGEX"},
         {"terminal"},
         {"cgroup"}}},
       {"Session",

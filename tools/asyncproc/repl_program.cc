@@ -37,6 +37,11 @@ ABSL_FLAG(
     "output when it waits for a command. A command with a control character "
     "is refused, since the terminal would act on it; so is one with a tab if "
     "COMMAND edits its lines, since the tab would complete a word.");
+ABSL_FLAG(
+    std::string, continuation, "",
+    "The prompt of the COMMAND of --prompt when it waits for the rest of a "
+    "command, such as '\\.\\.\\. $' for python3: a regular expression (RE2). "
+    "The next lines of the session then belong to the command.");
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal. That is the default, for "
           "most programs print no prompt without one; --no-terminal gives it "
@@ -112,11 +117,12 @@ std::string ControlCharacters() {
   return bytes;
 }
 
-ReplDialect Prompted(const std::string& prompt,
+ReplDialect Prompted(const std::string& prompt, const std::string& continuation,
                      const std::vector<std::string>& words) {
   ReplDialect dialect;
   dialect.command = Command(words);
   dialect.prompt = prompt;
+  dialect.continuation = continuation;
   if (!absl::GetFlag(FLAGS_terminal)) return dialect;
   dialect.command.pty = kWideTerminal;
   dialect.command = OnPlainTerminal(std::move(dialect.command));
@@ -126,6 +132,16 @@ ReplDialect Prompted(const std::string& prompt,
   dialect.echoes = true;
   dialect.refused = ControlCharacters();
   return dialect;
+}
+
+// Errors: kInvalidArgument, unless the value of the option `name` is a regular
+// expression.
+absl::Status CheckRegex(absl::string_view name, const std::string& value) {
+  const RE2 regex(value, ByteRegexOptions());
+  if (regex.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", name, ": '", value,
+                   "' is not a regular expression: ", regex.error()));
 }
 
 // A dialect as an object of JSON, with the names of ReplDialect's fields.
@@ -227,23 +243,25 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
     const std::vector<std::string>& words, const CancellationToken& token) {
   const std::string preset = absl::GetFlag(FLAGS_preset);
   const std::string prompt = absl::GetFlag(FLAGS_prompt);
+  const std::string continuation = absl::GetFlag(FLAGS_continuation);
   const std::string path = absl::GetFlag(FLAGS_dialect);
   if (preset.empty() + prompt.empty() + path.empty() != 2) {
     return absl::InvalidArgumentError(
         "no program is given: use --preset, --dialect, or --prompt and a "
         "command");
   }
+  if (prompt.empty() && !continuation.empty()) {
+    return absl::InvalidArgumentError("--continuation needs --prompt");
+  }
   if (!preset.empty()) return FromPreset(preset, words);
   if (!path.empty()) return FromFile(path, words, token);
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
-  if (const RE2 regex(prompt, ByteRegexOptions()); !regex.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--prompt: '", prompt,
-                     "' is not a regular expression: ", regex.error()));
-  }
-  return Prompted(prompt, words);
+  absl::Status status = CheckRegex("prompt", prompt);
+  if (status.ok()) status = CheckRegex("continuation", continuation);
+  if (!status.ok()) return status;
+  return Prompted(prompt, continuation, words);
 }
 
 }  // namespace asyncproc::cli

@@ -14,7 +14,8 @@ ABSL_DECLARE_FLAG(std::string, prompt);
 
 namespace asyncproc::cli {
 
-// The program of `repl`, by --preset, --dialect, or --prompt and --terminal.
+// The program of `repl`, by --preset, --dialect, or --prompt, --continuation
+// and --terminal.
 // `words`: the words after the options.
 // Errors: kInvalidArgument; as open(2) and read(2) for the file of --dialect;
 // kCancelled.
