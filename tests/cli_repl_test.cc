@@ -950,6 +950,22 @@ TEST(CliReplTest, RecordsAFileThatReplayShows) {
   }
 }
 
+TEST(CliReplTest, RecordsNoMarkThatReplayShows) {
+  TemporaryDirectory directory;
+  const std::string path = absl::StrCat(directory.path(), "/session.cast");
+  for (const char* preset : {"bc", "dc"}) {
+    // A mark may come in two pieces.
+    for (int i = 0; i < 10; ++i) {
+      const Said said =
+          Repl({absl::StrCat("--preset=", preset), "--record", path},
+               "1 2\n3 4\n5 6\n7 8\n9 10\n");
+      EXPECT_EQ(said.code, 0) << said.err;
+
+      EXPECT_THAT(Replay({path}).out, Not(testing::ContainsRegex("[a-p]{3}")));
+    }
+  }
+}
+
 TEST(CliReplayTest, TakesItsTimeOnATerminal) {
   TemporaryDirectory directory;
   const std::string path = directory.Write(

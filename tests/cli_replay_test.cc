@@ -55,6 +55,34 @@ TEST(CliReplayTest, RecordsVersion3ForItsFileName) {
   EXPECT_EQ(RunTool({"replay", file}).out, "hello\n");
 }
 
+TEST(CliReplayTest, ShowsNoMarkThatComesInPieces) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write(
+      "a.jsonl",
+      R"({"transcript":1,"command":"x","start_us":1})"
+      "\n"
+      R"({"us":1,"event":"letters","data":"abcdefghijklmnopponmlkjihgfedcba"})"
+      "\n"
+      R"({"us":1,"event":"out","data":"1abc"})"
+      "\n"
+      R"({"us":1,"event":"err","data":"2abc"})"
+      "\n"
+      R"({"us":1,"event":"out","data":"defghijklmno"})"
+      "\n"
+      R"({"us":1,"event":"out","data":"p"})"
+      "\n"
+      R"({"us":1,"event":"out","data":"late\n"})"
+      "\n"
+      R"({"us":1,"event":"out","data":"ponmlkjihgfedcba"})"
+      "\n"
+      R"({"us":1,"event":"out","data":" 0"})"
+      "\n"
+      R"({"us":1,"event":"out","data":"\n3"})"
+      "\n");
+
+  EXPECT_EQ(RunTool({"replay", file}).out, "12abclate\n3");
+}
+
 // A recording with pauses of a minute, in a window with a shell.
 class PlaybackTest : public ::testing::Test {
  protected:

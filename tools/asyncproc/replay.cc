@@ -10,7 +10,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -18,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "asyncproc/transcript.h"
 #include "asyncproc/transcript_event.h"
@@ -71,27 +75,76 @@ bool IsShown(const TranscriptEvent& event) {
   }
 }
 
-// The part of `event` that is shown. `marks`: the letters that a Repl has drawn
-// and lets the program print, with a status, at the end of a reply.
-std::string Shown(const TranscriptEvent& event,
-                  const std::vector<std::string>& marks) {
-  std::string text = event.data;
-  if (event.kind == TranscriptEvent::Kind::kIn ||
-      event.kind == TranscriptEvent::Kind::kSent) {
-    return text;
+// The halves of the marks of a Repl, each with whether it is the second one.
+using Halves = std::map<absl::string_view, bool>;
+
+constexpr size_t kHalfMark = 16;
+
+Halves HalvesOfMarks(const Transcript& transcript) {
+  Halves halves;
+  for (const TranscriptEvent& event : transcript.events) {
+    if (event.kind != TranscriptEvent::Kind::kLetters) continue;
+    const absl::string_view mark = event.data;
+    if (mark.size() != 2 * kHalfMark) continue;
+    halves[mark.substr(0, kHalfMark)] = false;
+    halves[mark.substr(kHalfMark)] = true;
   }
-  for (const std::string& mark : marks) {
-    for (size_t at = text.find(mark); at != std::string::npos;
-         at = text.find(mark)) {
-      const size_t newline = text.find('\n', at);
-      text.erase(at, newline == std::string::npos ? newline : newline + 1 - at);
+  return halves;
+}
+
+// For each byte of `text`, whether it belongs to a mark, or follows one in its
+// line: there the program reports a status.
+std::vector<bool> FindMarks(absl::string_view text, const Halves& halves) {
+  std::vector<bool> found(text.size());
+  size_t letters = 0;  // In front of the end.
+  for (size_t end = 1; end <= text.size(); ++end) {
+    const char last = text[end - 1];
+    letters = 'a' <= last && last <= 'p' ? letters + 1 : 0;
+    if (letters < kHalfMark) continue;
+    const size_t begin = end - kHalfMark;
+    const auto half = halves.find(text.substr(begin, kHalfMark));
+    if (half == halves.end()) continue;
+    const size_t newline =
+        half->second ? std::min(text.find('\n', end), text.size() - 1) + 1
+                     : end;
+    std::fill(found.begin() + static_cast<ptrdiff_t>(begin),
+              found.begin() + static_cast<ptrdiff_t>(newline), true);
+  }
+  return found;
+}
+
+// Removes the marks that a Repl has let the program print at the ends of
+// replies. The pieces of a mark may be in several events of a stream.
+void RemoveMarks(Transcript* transcript) {
+  const Halves halves = HalvesOfMarks(*transcript);
+  if (halves.empty()) return;
+  for (const auto stream :
+       {TranscriptEvent::Kind::kOut, TranscriptEvent::Kind::kErr}) {
+    std::string text;
+    for (const TranscriptEvent& event : transcript->events) {
+      if (event.kind == stream) text += event.data;
+    }
+    const std::vector<bool> marks = FindMarks(text, halves);
+    size_t at = 0;
+    for (TranscriptEvent& event : transcript->events) {
+      if (event.kind != stream) continue;
+      std::string shown;
+      for (const char c : event.data) {
+        if (!marks[at++]) shown.push_back(c);
+      }
+      event.data = std::move(shown);
     }
   }
-  // It makes the one of the other itself.
-  if (isatty(STDOUT_FILENO) == 1) {
-    absl::StrReplaceAll({{"\r\n", "\n"}}, &text);
-  }
-  return text;
+}
+
+// The text of `event` for stdout.
+std::string Shown(const TranscriptEvent& event) {
+  const bool is_input = event.kind == TranscriptEvent::Kind::kIn ||
+                        event.kind == TranscriptEvent::Kind::kSent;
+  // A terminal makes the one of the other itself.
+  return !is_input && isatty(STDOUT_FILENO) == 1
+             ? absl::StrReplaceAll(event.data, {{"\r\n", "\n"}})
+             : event.data;
 }
 
 // The signals that the tool has received. Thread safety: any thread may call
@@ -228,11 +281,7 @@ void Show(const Transcript& transcript, double speed, Signals* signals) {
   const absl::Duration longest = absl::GetFlag(FLAGS_longest_pause).value;
   Keys keys(speed > 0, signals);
   absl::Duration shown_at;
-  std::vector<std::string> marks;
   for (const TranscriptEvent& event : transcript.events) {
-    if (event.kind == TranscriptEvent::Kind::kLetters) {
-      marks.push_back(event.data);
-    }
     if (!IsShown(event)) continue;
     if (speed > 0) {
       const absl::Duration pause =
@@ -241,7 +290,7 @@ void Show(const Transcript& transcript, double speed, Signals* signals) {
     }
     shown_at = event.time;
     // FinishOutput reports a failure.
-    if (!Output::Stdout().Write(Shown(event, marks)).ok()) return;
+    if (!Output::Stdout().Write(Shown(event)).ok()) return;
   }
 }
 
@@ -277,11 +326,12 @@ int ReplayMain(const std::vector<std::string>& words) {
     return kOwnFailure;
   }
   if (isatty(STDOUT_FILENO) != 1) speed = 0;
-  const absl::StatusOr<Transcript> transcript = Load(words[0]);
+  absl::StatusOr<Transcript> transcript = Load(words[0]);
   if (!transcript.ok()) {
     Complain("replay", transcript.status().message());
     return kOwnFailure;
   }
+  RemoveMarks(&*transcript);
   // The terminal is put back before the program ends or stops by a signal.
   Signals signals;
   std::vector<int> watched = SignalWatcher::EndingSignals();
