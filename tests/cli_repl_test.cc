@@ -15,6 +15,7 @@
 #include "asyncproc/process.h"
 #include "asyncproc/run.h"
 #include "asyncproc/transcript.h"
+#include "asyncproc/transcript_event.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -185,6 +186,38 @@ TEST(CliReplTest, TakesTheFurtherBranchesOfAPythonStatement) {
             ">>> def f():\n...   return 8\n... # A comment.\n...   return 9\n"
             ">>> f()\n8\n");
   EXPECT_EQ(said.code, 0) << said.err;
+}
+
+TEST(CliReplTest, SendsALongBlockOnlyWhenItIsWhole) {
+  TemporaryDirectory directory;
+  const std::string path = absl::StrCat(directory.path(), "/session.jsonl");
+  struct {
+    const char* preset;
+    std::string first, line, last, reply;
+  } const blocks[] = {
+      {"bc", "define f(x) {\n", "\"{\"; /* { */ x = x + 1 # {\n",
+       "return x\n}\n", ">>> f(2) # {\n"},
+      {"dc", "[\n", "1 + # [a]\n", "]sa\n", ">>> 2 lax p # [\n"},
+  };
+  for (const auto& block : blocks) {
+    std::string session = block.first;
+    for (int i = 0; i < 40; ++i) session += block.line;
+    absl::StrAppend(&session, block.last, block.reply.substr(4));
+
+    const Said said = Repl(
+        {absl::StrCat("--preset=", block.preset), "--record", path}, session);
+
+    EXPECT_THAT(said.out, HasSubstr(block.reply));
+    EXPECT_THAT(said.out, EndsWith("42\n"));
+    EXPECT_EQ(said.code, 0) << said.err;
+    auto transcript = Transcript::Load(path);
+    ASSERT_THAT(transcript.status(), IsOk());
+    int sent = 0;
+    for (const TranscriptEvent& event : transcript->events) {
+      if (event.kind == TranscriptEvent::Kind::kSent) ++sent;
+    }
+    EXPECT_LT(sent, 10);
+  }
 }
 
 TEST(CliReplTest, RefusesACommandThatIsNeverComplete) {

@@ -162,7 +162,12 @@ class Session {
       // The rest of the command may be in the lines that follow.
       while (!script.is_doctest && IsIncomplete(outcome.status) &&
              i + used < script.steps.size()) {
-        outcome = Eval(JoinSteps(script, i, ++used));
+        std::string statement;
+        do {
+          statement = JoinSteps(script, i, ++used);
+        } while (i + used < script.steps.size() &&
+                 EndsInBlock(language_, statement));
+        outcome = Eval(statement);
       }
       i += used;
       const bool more = i < script.steps.size();

@@ -64,6 +64,8 @@ void SkipArguments(absl::string_view name, absl::string_view* text) {
 }  // namespace
 
 Language LanguageOf(absl::string_view preset) {
+  if (preset == "bc") return Language::kBc;
+  if (preset == "dc") return Language::kDc;
   if (preset == "psql") return Language::kPsql;
   if (preset == "sqlite3") return Language::kSqlite3;
   if (preset == "python" || preset == "python3") return Language::kPython;
@@ -91,6 +93,30 @@ bool IsPythonComment(absl::string_view text) {
     if (!code.empty() && code.front() != '#') return false;
   }
   return true;
+}
+
+bool EndsInBlock(Language language, absl::string_view text) {
+  if (language != Language::kBc && language != Language::kDc) return false;
+  const bool bc = language == Language::kBc;
+  int depth = 0;
+  while (!text.empty()) {
+    if (bc && (text.front() == '"' || absl::StartsWith(text, "/*"))) {
+      const absl::string_view end = text.front() == '"' ? "\"" : "*/";
+      const size_t at = text.find(end, end.size());
+      if (at == text.npos) return true;
+      text.remove_prefix(at + end.size());
+      continue;
+    }
+    // In a string of dc, this is text.
+    if (text.front() == '#' && (bc || depth == 0)) {
+      SkipLine(&text);
+      continue;
+    }
+    if (text.front() == (bc ? '{' : '[')) ++depth;
+    if (text.front() == (bc ? '}' : ']')) depth = std::max(depth - 1, 0);
+    text.remove_prefix(1);
+  }
+  return depth > 0;
 }
 
 void SqlReader::Read(absl::string_view lines) {

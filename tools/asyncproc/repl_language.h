@@ -8,9 +8,9 @@
 
 namespace asyncproc::cli {
 
-// The language of a session, as far as a program executes the first lines of a
-// statement although further lines belong to it.
-enum class Language { kOther, kPsql, kPython, kSqlite3 };
+// The language of a session, as far as its text shows which lines belong to one
+// statement.
+enum class Language { kOther, kBc, kDc, kPsql, kPython, kSqlite3 };
 
 // The language of a preset.
 Language LanguageOf(absl::string_view preset);
@@ -23,6 +23,10 @@ bool ContinuesPython(absl::string_view text);
 
 // Whether all lines of `text` are comments of Python.
 bool IsPythonComment(absl::string_view text);
+
+// Whether `text`, the beginning of a statement, ends in a block, string or
+// comment of bc, or in a string of dc. False in another language.
+bool EndsInBlock(Language language, absl::string_view text);
 
 // Reads SQL, line by line, as psql or the shell of sqlite3 does, to find the
 // ends of statements.
