@@ -524,6 +524,20 @@ TEST(BashTest, EvaluatesTextThatEndsWithABackslash) {
   EXPECT_EQ(reply.err, "");
 }
 
+TEST(BashTest, GoesOnAfterASyntaxErrorInAConditionalCommand) {
+  for (const ReplDialect& dialect : {BashAsSh(), BashDialect()}) {
+    auto bash = MustStart(dialect);
+    for (const char* statement :
+         {"[[ a b ]]", "[[ -f ]]", "[[ a ==", "x=1\n[[ a b ]]", "eval '[[ a'",
+          "eval '[[ a =='", "eval '[[ ('", "eval '[[ a &&'"}) {
+      const Reply reply = MustEval(*bash, statement);
+      EXPECT_EQ(reply.status, 2) << statement;
+      EXPECT_THAT(reply.err, HasSubstr(": eval: line ")) << statement;
+      EXPECT_EQ(MustEval(*bash, "[[ 1 == 1 ]] && echo on").out, "on\n");
+    }
+  }
+}
+
 TEST(BashTest, KnowsAliases) {
   auto bash = MustStart(BashDialect());
   MustEval(*bash, "alias greet='echo hello'");
@@ -757,7 +771,7 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
-        "cat <<E", "cat <<E\n1\n"}},
+        "cat <<E", "cat <<E\n1\n", "[[ a == b &&"}},
       {ShAs("/bin/busybox"),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
@@ -767,7 +781,7 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
         "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",
         "bash -c 'eval if'", "echo eval: unexpected EOF"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
-        "cat <<E", "cat <<E\n1\n", "echo a\nif :"}},
+        "cat <<E", "cat <<E\n1\n", "echo a\nif :", "[[ a == b &&"}},
       {ZshDialect(),
        {"cat <<E\nE", "echo $((1<<2)) '<<E'", "x='\"'; print ${(QX)x}"},
        {"echo 'a", "cat <<E", "cat <<E\n1\n"}},
