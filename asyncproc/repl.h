@@ -98,9 +98,13 @@ struct ReplInterrupt {
 // In `statement` these words are replaced:
 //   {statement}  the statement, byte for byte
 //   {quoted}     the statement as one word of a shell
-//   {quoted_function}, {quoted_capture}  the same for bash: the statement as
-//                the body of a function `asyncproc`, and followed by an
-//                assignment of $?, $_ and PIPESTATUS to an array of that name
+//   {quoted_test}  the same for a test of its syntax: a backslash that
+//                continues the last line is replaced by text that is not
+//                complete
+//   {quoted_function}  as {quoted_test}: the statement as the body of a
+//                function `asyncproc`
+//   {quoted_capture}  the same for bash: the statement, followed by an
+//                assignment of $?, $_ and PIPESTATUS to an array `asyncproc`
 //   {quoted_fish}  the statement as one word of fish
 //   {length}     the statement's size in bytes
 //   {id}         a number, different for each statement

@@ -26,17 +26,17 @@ namespace asyncproc {
 //                  statement is executed by eval. As in a script, ${x?message}
 //                  ends bash and zsh; `return` outside a function ends sh and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
-//                  except for a missing quote or end of a here-document. In
-//                  messages, dash and zsh count the lines of the statement, and
-//                  bash and busybox those of the session. `trap` lists the
-//                  dialect's own trap too. Descriptors that a statement opens
-//                  stay open, except 8 and 9 in sh and zsh: they hold the
-//                  channel, and `exec 9>file` ends with its statement. So
-//                  statements of bash must not redirect 10 and 254, and those
-//                  of sh and zsh 10 and 11. `set -x` shows the dialect's eval
-//                  around each statement, a DEBUG trap runs for it, and in zsh
-//                  for more of the dialect's commands; `set -v` and fish_trace
-//                  show all of them.
+//                  except for a missing quote or end of a here-document, or a
+//                  backslash at the end. In messages, dash and zsh count the
+//                  lines of the statement, and bash and busybox those of the
+//                  session. `trap` lists the dialect's own trap too.
+//                  Descriptors that a statement opens stay open, except 8 and 9
+//                  in sh and zsh: they hold the channel, and `exec 9>file` ends
+//                  with its statement. So statements of bash must not redirect
+//                  10 and 254, and those of sh and zsh 10 and 11. `set -x`
+//                  shows the dialect's eval around each statement, a DEBUG trap
+//                  runs for it, and in zsh for more of the dialect's commands;
+//                  `set -v` and fish_trace show all of them.
 // FishDialect      fish. A statement is executed by eval, in a block: a
 //                  variable of `set -l` ends with it, and `begin; end` resets
 //                  $status. `return` outside a function ends fish, and so does

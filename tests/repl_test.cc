@@ -417,6 +417,37 @@ TEST(ShTest, FailsToStartWithAShellThatDoesNotServe) {
               HasSubstr("ShDialect needs dash, bash or busybox as sh"));
 }
 
+TEST(ShTest, TakesABackslashAtTheEndForAContinuedLine) {
+  for (const ReplDialect& dialect :
+       {ShDialect(), BashAsSh(), ShAs("/bin/busybox"), BashDialect(),
+        ZshDialect()}) {
+    auto started = Repl::Start(dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    Repl& sh = **started;
+    SCOPED_TRACE(dialect.command.argv[0] + " " + dialect.command.executable);
+
+    for (const char* incomplete :
+         {"echo a\\", "echo $\\", "echo a;\\", "echo \"\\", "echo 'a\\",
+          "echo \\\\\\", "\\", "cat <<E\n\\"}) {
+      EXPECT_THAT(sh.Eval(incomplete, kNeverReached),
+                  HasCode(absl::StatusCode::kInvalidArgument))
+          << incomplete;
+    }
+    EXPECT_EQ(MustEval(sh, "echo a\\\nb").out, "ab\n");
+    EXPECT_EQ(MustEval(sh, "echo a\\\\ # \\").out, "a\\\n");
+    EXPECT_NE(MustEval(sh, ") \\").status, 0);
+    EXPECT_EQ(MustEval(sh, "echo on").out, "on\n");
+  }
+}
+
+TEST(BashTest, GoesOnAfterABackslashThatOnlyASettingMakesValid) {
+  auto bash = MustStart(BashDialect());
+
+  EXPECT_EQ(MustEval(*bash, "shopt -s extglob\necho !(*)\\").out, "!(*)\n");
+  EXPECT_EQ(MustEval(*bash, "echo on").out, "on\n");
+}
+
 TEST(ZshTest, GoesOnWhereABraceIsNoEnd) {
   auto zsh = MustStart(ZshDialect());
 

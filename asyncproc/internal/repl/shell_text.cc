@@ -32,18 +32,19 @@ else
 fi
 )sh";
 
-// A here-document takes the end of the text for its own. One that lacks its end
-// also takes the end of a function. bash crashes at an incomplete `$(`, so
-// there each statement is tested before. After a syntax error inside `[[ ]]`,
-// bash 5.2 keeps the state of its parser, and the next syntax error resets it.
+// A here-document takes the end of the text for its own, and a backslash that
+// continues the last line continues nothing. Inside a function, both take its
+// end. bash crashes at an incomplete `$(`, so there each statement is tested
+// before. After a syntax error inside `[[ ]]`, bash 5.2 keeps the state of its
+// parser, and the next syntax error resets it.
 const absl::string_view kShStatement =
     R"sh(if { case ${BASH_VERSION:+bash}:{quoted} in
     bash:*) ! (eval {quoted_function}) &&
-      case $(command printf %s {quoted} | "/proc/$$/exe" -n 2>&1) in
+      case $(command printf %s {quoted_test} | "/proc/$$/exe" -n 2>&1) in
         *'unexpected EOF'* | *'unexpected token '?EOF* | *'unexpected end'* | *'delimited by end'*) ;;
         *) false;;
       esac;;
-    *'<<'*) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
+    *'<<'* | *\\?) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
     *) false;;
   esac; } >/dev/null 2>&1 8<&- 9>&-
 then
@@ -96,7 +97,7 @@ const absl::string_view kBashStatement =
   } >/dev/null 2>&1
   \command eval {quoted_capture} 254>&-
   { \command eval fi || :; } >/dev/null 2>&1
-elif { asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
+elif { asyncproc=$("$BASH" -n 2>&1 <<<{quoted_test} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
   { asyncproc=(130 "" 130); } >/dev/null 2>&1
 elif { [[ $asyncproc =~ unexpected\ (EOF|end|token\ .EOF)|delimited\ by\ end ]]; } >/dev/null 2>&1; then
   { asyncproc=incomplete; } >/dev/null 2>&1
@@ -150,7 +151,7 @@ TRAPINT() { { { : >&9 } || return 130 } 2>/dev/null }
 
 const absl::string_view kZshStatement = R"sh({
   if { case {quoted} in
-      *'<<'*) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
+      *'<<'* | *\\?) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
       *) false;;
     esac; } >/dev/null 2>&1 8<&- 9>&-
   then

@@ -12,6 +12,17 @@ namespace {
 
 using Values = StatementTemplate::Values;
 
+// The statement, with text that is not complete in place of a backslash that
+// continues its last line. In a comment, that text is a comment too.
+std::string ToTest(absl::string_view statement) {
+  const size_t last = statement.find_last_not_of('\\');
+  const size_t backslashes = statement.size() - (last + 1);  // npos + 1 is 0.
+  if (backslashes % 2 == 0) return std::string(statement);
+  statement.remove_suffix(1);
+  // After a "$", the quotes keep the second one from being "$$".
+  return absl::StrCat(statement, "\"\"${");
+}
+
 struct Field {
   absl::string_view name;
   void (*append)(const Values& values, std::string* text);
@@ -28,8 +39,14 @@ constexpr Field kFields[] = {
      }},
     {"{quoted_function}",
      [](const Values& values, std::string* text) {
-       absl::StrAppend(text, ShellQuote(absl::StrCat("asyncproc() {\n",
-                                                     values.statement, "\n}")));
+       absl::StrAppend(
+           text, ShellQuote(absl::StrCat("asyncproc() {\n",
+                                         ToTest(values.statement), "\n}")));
+     }},
+    {"{quoted_test}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(
+           text, ShellQuote(absl::StrCat(ToTest(values.statement), "\n")));
      }},
     {"{quoted_capture}",
      [](const Values& values, std::string* text) {
