@@ -824,8 +824,10 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
         "end;"},
        {"select 'a", "select \"a"}},
       {NodeDialect(),
-       {"function f() { return '{' }", "`a\n`", "/[(]/"},
-       {"function f() {", "`a", "f(1"}},
+       {"function f() { return '{' }", "`a\n`", "/[(]/", "f('a' 'b')", "f(1;",
+        "f(1 2\n)", "`${1 2", "/[*/", "'/*", "\"a", "@", "1 + \\"},
+       {"function f() {", "`a", "f(1", "f(g(1 // x", "if (1) f(1\n", "`${1",
+        "/* a", "f(/* a\n", "'a\\", "f(\"a\\"}},
       {LuaDialect(), {"f = function()\nend"}, {"f = function()", "x = {"}},
   };
   for (const auto& each : cases) {
