@@ -261,10 +261,6 @@ ReplDialect FishDialect() {
   dialect.channel = true;
   dialect.statement = std::string(internal::kFishStatement);
   dialect.refused = std::string(kNul);
-  // With the line of the statement and a mark below it.
-  dialect.incomplete =
-      "fish: (?:Missing end to balance|Unexpected end of string|"
-      "Expected .*, but found end of the input).*(?:\n.*\n *\\^~*\\^?)?";
   return dialect;
 }
 

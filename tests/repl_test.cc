@@ -847,6 +847,46 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
   }
 }
 
+// Without translations, the messages of a program are in English.
+TEST(IncompleteTest, IsToldInEveryLanguageOfTheUser) {
+  struct {
+    ReplDialect dialect;
+    std::vector<const char*> incomplete;
+    const char* wrong;
+    const char* language;  // Prints LANGUAGE.
+  } const cases[] = {
+      {BashDialect(), {"echo 'a", "if :", "cat <<E"}, "if ;", "echo $LANGUAGE"},
+      {BashAsSh(), {"echo 'a", "if :", "cat <<E"}, "if ;", "echo $LANGUAGE"},
+      {FishDialect(),
+       {"echo 'a", "begin", "true |"},
+       "echo )",
+       "echo $LANGUAGE"},
+      {RDialect(),
+       {"x <- 'a", "c(1,"},
+       "1 2  # INCOMPLETE_STRING",
+       "cat(Sys.getenv('LANGUAGE'), '\\n', sep = '')"},
+  };
+  for (const char* language : {"de", "fr"}) {
+    for (const auto& each : cases) {
+      ReplDialect dialect = each.dialect;
+      dialect.command.env.Set("LC_ALL", "C.UTF-8").Set("LANGUAGE", language);
+      auto started = Repl::Start(dialect);
+      if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+      ASSERT_THAT(started, IsOk());
+      Repl& repl = **started;
+      SCOPED_TRACE(absl::StrCat(dialect.command.argv[0], " in ", language));
+      for (const char* statement : each.incomplete) {
+        EXPECT_THAT(repl.Eval(statement, kNeverReached),
+                    HasCode(absl::StatusCode::kInvalidArgument))
+            << statement;
+      }
+      EXPECT_NE(MustEval(repl, each.wrong).status, 0);
+      EXPECT_EQ(MustEval(repl, each.language).out,
+                absl::StrCat(language, "\n"));
+    }
+  }
+}
+
 TEST(ReplTest, GoesOnWhereABoundDropsAPartOfAReply) {
   for (const OutputBound& bound :
        {OutputBound::HeadAndTail(1000), OutputBound::DropOldest(1000)}) {

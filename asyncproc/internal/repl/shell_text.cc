@@ -40,7 +40,7 @@ fi
 const absl::string_view kShStatement =
     R"sh(if { case ${BASH_VERSION:+bash}:{quoted} in
     bash:*) ! (eval {quoted_function}) &&
-      case $(command printf %s {quoted_test} | "/proc/$$/exe" -n 2>&1) in
+      case $(command printf %s {quoted_test} | LANGUAGE=C "/proc/$$/exe" -n 2>&1) in
         *'unexpected EOF'* | *'unexpected token '?EOF* | *'unexpected end'* | *'delimited by end'*) ;;
         *) false;;
       esac;;
@@ -97,7 +97,7 @@ const absl::string_view kBashStatement =
   } >/dev/null 2>&1
   \command eval {quoted_capture} 254>&-
   { \command eval fi || :; } >/dev/null 2>&1
-elif { asyncproc=$("$BASH" -n 2>&1 <<<{quoted_test} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
+elif { asyncproc=$(LANGUAGE=C "$BASH" -n 2>&1 <<<{quoted_test} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
   { asyncproc=(130 "" 130); } >/dev/null 2>&1
 elif { [[ $asyncproc =~ unexpected\ (EOF|end|token\ .EOF)|delimited\ by\ end ]]; } >/dev/null 2>&1; then
   { asyncproc=incomplete; } >/dev/null 2>&1
