@@ -502,6 +502,18 @@ TEST(ShTest, CountsTheLinesOfTheStatementInMessages) {
   }
 }
 
+TEST(FishTest, TakesBytesThatAreNotUtf8) {
+  auto started = Repl::Start(FishDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& fish = **started;
+
+  EXPECT_EQ(MustEval(fish, "echo \"caf\xE9\" \xC3\xA9\xFF'\x80'").out,
+            "caf\xE9 \xC3\xA9\xFF\x80\n");
+  EXPECT_EQ(MustEval(fish, "string length \xC3\xA9").out, "1\n");
+  EXPECT_THAT(fish.Eval("echo \"caf\xE9", kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
 TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
   auto bash = MustStart(BashDialect());
   for (const auto& [statement, expected] :

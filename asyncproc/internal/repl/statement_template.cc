@@ -4,8 +4,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "asyncproc/command.h"
+#include "asyncproc/internal/text/utf8.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -21,6 +21,26 @@ std::string ToTest(absl::string_view statement) {
   statement.remove_suffix(1);
   // After a "$", the quotes keep the second one from being "$$".
   return absl::StrCat(statement, "\"\"${");
+}
+
+// One word of fish. Its `read` takes a byte that is not UTF-8, and those that
+// follow, for nothing: so such a byte is written as \XE9.
+std::string FishQuote(absl::string_view text) {
+  std::string word = "'";
+  while (!text.empty()) {
+    const size_t size = Utf8Size(text);
+    if (size == 0) {
+      absl::StrAppend(&word, "'\\X",
+                      absl::Hex(static_cast<unsigned char>(text[0])), "'");
+      text.remove_prefix(1);
+      continue;
+    }
+    if (text[0] == '\'' || text[0] == '\\') word.push_back('\\');
+    absl::StrAppend(&word, text.substr(0, size));
+    text.remove_prefix(size);
+  }
+  word.push_back('\'');
+  return word;
 }
 
 struct Field {
@@ -60,10 +80,7 @@ constexpr Field kFields[] = {
      }},
     {"{quoted_fish}",
      [](const Values& values, std::string* text) {
-       absl::StrAppend(text, "'",
-                       absl::StrReplaceAll(values.statement,
-                                           {{"\\", "\\\\"}, {"'", "\\'"}}),
-                       "'");
+       absl::StrAppend(text, FishQuote(values.statement));
      }},
     {"{length}",
      [](const Values& values, std::string* text) {
