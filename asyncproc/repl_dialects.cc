@@ -218,10 +218,12 @@ ReplDialect PrologDialect() {
 }
 
 ReplDialect RDialect() {
-  return ByLength(
-      InOwnGroup({"R", "--no-echo", "--no-save", "--no-restore",
-                  "--no-init-file", "--no-site-file", "--no-environ", "-e",
-                  std::string(internal::kRProgram)}));
+  ReplDialect dialect =
+      ByLength(InOwnGroup({"R", "--no-echo", "--no-save", "--no-restore",
+                           "--no-init-file", "--no-site-file", "--no-environ",
+                           "-e", std::string(internal::kRProgram)}));
+  dialect.refused = std::string(kNul);
+  return dialect;
 }
 
 ReplDialect RubyDialect() {

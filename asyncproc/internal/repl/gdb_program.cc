@@ -62,7 +62,7 @@ def run():
         try:
             gdb.execute(source, True)
             return 'done 0'
-        except gdb.error as error:
+        except Exception as error:  # Of gdb, or for text that gdb does not take.
             print(error, file=sys.stderr, flush=True)
             return 'done 1'
         except KeyboardInterrupt:

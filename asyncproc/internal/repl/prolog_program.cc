@@ -42,7 +42,8 @@ serve(Statements, Completions) :-
     number_string(Length, LengthText),
     read_string(Statements, Length, Bytes),
     string_codes(Bytes, Octets),
-    phrase(utf8_codes(Codes), Octets),
+    % Bytes that are not UTF-8 are taken for Latin-1.
+    ( catch(phrase(utf8_codes(Codes), Octets), _, fail) -> true ; Codes = Octets ),
     string_codes(Text, Codes),
     answer(Text, Answer),
     format(string(Line), "~s ~s", [Id, Answer]),
