@@ -726,6 +726,16 @@ TEST(OcamlTest, InfersNoTypeFromAPhraseThatFailed) {
   EXPECT_EQ(MustEval(ocaml, "s").out, "- : int list ref = {contents = [1]}\n");
 }
 
+TEST(OcamlTest, EndsByItsDirective) {
+  auto started = Repl::Start(OcamlDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+
+  const auto reply = (*started)->Eval("1;; #quit;;", kNeverReached);
+
+  EXPECT_THAT(reply, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(reply.status().message(), HasSubstr("exited with status 0"));
+}
+
 TEST(PerlTest, LoadsNoErrno) {
   auto started = Repl::Start(PerlDialect());
   if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
