@@ -97,6 +97,10 @@ namespace asyncproc {
 // fails. In bash, bc, dc and tclsh, an interrupted read of stdin gets an empty
 // line, in bc 0.
 //
+// The question of a statement is seen once it has been flushed, as input() of
+// python and read_line of ocaml do. ruby, perl, lua, guile, swipl and tclsh
+// write it at once if stdin is a pipe or socket.
+//
 // A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
 // the private channel. If that program outlives the session, the end of the
 // session is noticed only at the end of the program.

@@ -24,6 +24,8 @@ sub execute { package main; eval $asyncproc::source }
     for (*STDOUT{IO}, *STDERR{IO}, *{select()}{IO}) { $_->flush if defined $_ }
   };
   require IO::Handle;
+  # Questions are written before their answer is read.
+  $| = 1 if -p STDIN || -S STDIN || -t STDIN;
   $handler = sub { die "interrupted\n" };
   my $idle = sub {};
   $SIG{INT} = $idle;

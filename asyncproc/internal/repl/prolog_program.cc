@@ -9,6 +9,7 @@ const absl::string_view kPrologProgram = R"prolog(
 main :-
     open('/dev/fd/8', read, Statements, [encoding(octet), eof_action(eof_code)]),
     open('/dev/fd/9', write, Completions, [encoding(octet)]),
+    set_stream(user_output, buffer(false)),  % Questions are written before a read.
     on_signal(int, _, asyncproc:interrupt),
     current_prolog_flag(pid, Process),
     assertz(process(Process)),

@@ -43,6 +43,9 @@ lambda do
     'done 1'
   end
 
+  # Questions are written before their answer is read.
+  input = STDIN.stat
+  $stdout.sync = true if input.pipe? || input.socket? || STDIN.tty?
   Signal.trap('INT', idle)
   process = Process.pid
   answer = '0 done 0'
