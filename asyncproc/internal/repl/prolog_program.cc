@@ -66,11 +66,38 @@ needs_more(error(syntax_error(What), _)) :-
     memberchk(What, [ end_of_file, end_of_file_in_quoted, end_of_file_in_quoted(_),
                       end_of_file_in_block_comment, end_of_clause_expected, end_of_clause ]).
 
-% A missing "." at the end is added.
+% A missing "." at the end is added. Without it, open brackets make a text
+% incomplete.
 parsed(Text, Goal, Bindings) :-
     catch(read_text(Text, Goal, Bindings), error(syntax_error(end_of_file), _),
-          ( string_concat(Text, " .", Whole),
-            read_text(Whole, Goal, Bindings) )).
+          ( string_concat(Text, "\n.", Whole),
+            catch(read_text(Whole, Goal, Bindings), error(syntax_error(What), Where),
+                  ( string_codes(Text, Codes),
+                    ( opens(Codes, []) -> More = end_of_file ; More = What ),
+                    throw(error(syntax_error(More), Where)) )) )).
+
+% Whether brackets are open at the end of the text. The first argument is the rest
+% of the text, and the second one has the brackets that close the open ones.
+opens([], [_|_]).
+opens([0'%|Text], Open) :- !,
+    ( append(_, [0'\n|Rest], Text) -> opens(Rest, Open) ; opens([], Open) ).
+opens([0'/,0'*|Text], Open) :- !,
+    append(_, [0'*,0'/|Rest], Text), !, opens(Rest, Open).
+opens([0'0,0'\',0'\\,_|Text], Open) :- !, opens(Text, Open).  % A character: 0'\n.
+opens([0'0,0'\',0'\',0'\'|Text], Open) :- !, opens(Text, Open).  % 0'''.
+opens([0'0,0'\',_|Text], Open) :- !, opens(Text, Open).  % 0'(.
+opens([Quote|Text], Open) :- memberchk(Quote, [0'\',0'",0'`]), !,
+    after_quoted(Text, Quote, Rest), opens(Rest, Open).
+opens([Bracket|Text], Open) :- memberchk(Bracket-Close, [0'(-0'), 0'[-0'], 0'{-0'}]), !,
+    opens(Text, [Close|Open]).
+opens([Close|Text], Open) :- memberchk(Close, [0'),0'],0'}]), !,
+    Open = [Close|Rest], opens(Text, Rest).
+opens([_|Text], Open) :- opens(Text, Open).
+
+% A quote that is doubled in the text ends it, and begins another one.
+after_quoted([0'\\,_|Text], Quote, Rest) :- !, after_quoted(Text, Quote, Rest).
+after_quoted([Quote|Rest], Quote, Rest) :- !.
+after_quoted([_|Text], Quote, Rest) :- after_quoted(Text, Quote, Rest).
 
 read_text(Text, Goal, Bindings) :-
     setup_call_cleanup(
