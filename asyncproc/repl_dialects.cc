@@ -218,10 +218,12 @@ ReplDialect PrologDialect() {
 }
 
 ReplDialect RDialect() {
-  return ByLength(
-      InOwnGroup({"R", "--no-echo", "--no-save", "--no-restore",
-                  "--no-init-file", "--no-site-file", "--no-environ", "-e",
-                  std::string(internal::kRProgram)}));
+  ReplDialect dialect =
+      ByLength(InOwnGroup({"R", "--no-echo", "--no-save", "--no-restore",
+                           "--no-init-file", "--no-site-file", "--no-environ",
+                           "-e", std::string(internal::kRProgram)}));
+  dialect.refused = std::string(kNul);
+  return dialect;
 }
 
 ReplDialect RubyDialect() {
@@ -261,10 +263,6 @@ ReplDialect FishDialect() {
   dialect.channel = true;
   dialect.statement = std::string(internal::kFishStatement);
   dialect.refused = std::string(kNul);
-  // With the line of the statement and a mark below it.
-  dialect.incomplete =
-      "fish: (?:Missing end to balance|Unexpected end of string|"
-      "Expected .*, but found end of the input).*(?:\n.*\n *\\^~*\\^?)?";
   return dialect;
 }
 

@@ -70,9 +70,13 @@ struct ReplInterrupt {
 // In `statement` these words are replaced:
 //   {statement}  the statement, byte for byte
 //   {quoted}     the statement as one word of a shell
-//   {quoted_function}, {quoted_capture}  the same for bash: the statement as
-//                the body of a function `asyncproc`, and followed by an
-//                assignment of $?, $_ and PIPESTATUS to an array of that name
+//   {quoted_test}  the same for a test of its syntax: a backslash that
+//                continues the last line is replaced by text that is not
+//                complete
+//   {quoted_function}  as {quoted_test}: the statement as the body of a
+//                function `asyncproc`
+//   {quoted_capture}  the same for bash: the statement, followed by an
+//                assignment of $?, $_ and PIPESTATUS to an array `asyncproc`
 //   {quoted_fish}  the statement as one word of fish
 //   {length}     the statement's size in bytes
 //   {id}         a number, different for each statement
@@ -154,17 +158,18 @@ struct ReplDialect {
 //                  statement is executed by eval. As in a script, ${x?message}
 //                  ends bash and zsh; `return` outside a function ends sh and
 //                  zsh. zsh reports an incomplete statement as a syntax error,
-//                  except for a missing quote or end of a here-document. In
-//                  messages, dash and zsh count the lines of the statement, and
-//                  bash and busybox those of the session. `trap` lists the
-//                  dialect's own trap too. Descriptors that a statement opens
-//                  stay open, except 8 and 9 in sh and zsh: they hold the
-//                  channel, and `exec 9>file` ends with its statement. So
-//                  statements of bash must not redirect 10 and 254, and those
-//                  of sh and zsh 10 and 11. `set -x` shows the dialect's eval
-//                  around each statement, a DEBUG trap runs for it, and in zsh
-//                  for more of the dialect's commands; `set -v` and fish_trace
-//                  show all of them.
+//                  except for a missing quote or end of a here-document, or a
+//                  backslash at the end. In messages, dash and zsh count the
+//                  lines of the statement, and bash and busybox those of the
+//                  session. `trap` lists the dialect's own trap too.
+//                  Descriptors that a statement opens stay open, except 8 and 9
+//                  in sh and zsh: they hold the channel, and `exec 9>file` ends
+//                  with its statement. So statements of bash must not redirect
+//                  10 and 254, so that RLIMIT_NOFILE must be 255 or more, and
+//                  those of sh and zsh 10 and 11. `set -x` shows the dialect's
+//                  eval around each statement, a DEBUG trap runs for it, and in
+//                  zsh for more of the dialect's commands; `set -v` and
+//                  fish_trace show all of them.
 // FishDialect      fish. A statement is executed by eval, in a block: a
 //                  variable of `set -l` ends with it, and `begin; end` resets
 //                  $status. `return` outside a function ends fish, and so does
@@ -215,7 +220,10 @@ struct ReplDialect {
 // DcDialect        GNU dc.
 // RedisDialect     redis-cli, which connects according to `arguments`. One
 //                  command per line. A command that times out ends the session,
-//                  as with tclsh.
+//                  as with tclsh. The dialect's ECHO ends each reply, so MULTI,
+//                  which queues it, ends the session (EVAL is a transaction,
+//                  too), and so does a server that wants a password: set
+//                  REDISCLI_AUTH.
 //
 // An interrupt that arrives just as a statement begins or ends may end node.
 // lua and sqlite3 ignore an interrupt while they run a program: a loop of lua
@@ -224,6 +232,10 @@ struct ReplDialect {
 // session. In swipl, the first read of stdin after an interrupted one
 // fails. In bash, bc, dc and tclsh, an interrupted read of stdin gets an empty
 // line, in bc 0.
+//
+// The question of a statement is seen once it has been flushed, as input() of
+// python and read_line of ocaml do. ruby, perl, lua, guile, swipl and tclsh
+// write it at once if stdin is a pipe or socket.
 //
 // A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
 // the private channel. If that program outlives the session, the end of the

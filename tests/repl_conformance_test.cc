@@ -97,6 +97,15 @@ TEST_P(ReplyTest, TakesEveryByteOrRefusesIt) {
   ExpectToWork();
 }
 
+TEST_P(ReplyTest, GoesOnAfterAByteThatIsNoText) {
+  for (const std::string& text : {std::string("\xE9"), std::string(1, '\0')}) {
+    EXPECT_THAT(
+        repl_->Eval(GetParam().string(text), kNeverReached).status(),
+        testing::AnyOf(IsOk(), HasCode(absl::StatusCode::kUnimplemented)));
+    ExpectToWork();
+  }
+}
+
 TEST_P(ReplyTest, TakesAStatementOfAMegabyte) {
   EXPECT_THAT(
       repl_->Eval(GetParam().string(std::string(1'000'000, 'x')), kNeverReached)

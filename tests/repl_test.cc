@@ -1,6 +1,7 @@
 #include "asyncproc/repl.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <fstream>
 #include <functional>
@@ -417,6 +418,37 @@ TEST(ShTest, FailsToStartWithAShellThatDoesNotServe) {
               HasSubstr("ShDialect needs dash, bash or busybox as sh"));
 }
 
+TEST(ShTest, TakesABackslashAtTheEndForAContinuedLine) {
+  for (const ReplDialect& dialect :
+       {ShDialect(), BashAsSh(), ShAs("/bin/busybox"), BashDialect(),
+        ZshDialect()}) {
+    auto started = Repl::Start(dialect);
+    if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+    ASSERT_THAT(started, IsOk());
+    Repl& sh = **started;
+    SCOPED_TRACE(dialect.command.argv[0] + " " + dialect.command.executable);
+
+    for (const char* incomplete :
+         {"echo a\\", "echo $\\", "echo a;\\", "echo \"\\", "echo 'a\\",
+          "echo \\\\\\", "\\", "cat <<E\n\\"}) {
+      EXPECT_THAT(sh.Eval(incomplete, kNeverReached),
+                  HasCode(absl::StatusCode::kInvalidArgument))
+          << incomplete;
+    }
+    EXPECT_EQ(MustEval(sh, "echo a\\\nb").out, "ab\n");
+    EXPECT_EQ(MustEval(sh, "echo a\\\\ # \\").out, "a\\\n");
+    EXPECT_NE(MustEval(sh, ") \\").status, 0);
+    EXPECT_EQ(MustEval(sh, "echo on").out, "on\n");
+  }
+}
+
+TEST(BashTest, GoesOnAfterABackslashThatOnlyASettingMakesValid) {
+  auto bash = MustStart(BashDialect());
+
+  EXPECT_EQ(MustEval(*bash, "shopt -s extglob\necho !(*)\\").out, "!(*)\n");
+  EXPECT_EQ(MustEval(*bash, "echo on").out, "on\n");
+}
+
 TEST(ZshTest, GoesOnWhereABraceIsNoEnd) {
   auto zsh = MustStart(ZshDialect());
 
@@ -471,6 +503,18 @@ TEST(ShTest, CountsTheLinesOfTheStatementInMessages) {
   }
 }
 
+TEST(FishTest, TakesBytesThatAreNotUtf8) {
+  auto started = Repl::Start(FishDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+  Repl& fish = **started;
+
+  EXPECT_EQ(MustEval(fish, "echo \"caf\xE9\" \xC3\xA9\xFF'\x80'").out,
+            "caf\xE9 \xC3\xA9\xFF\x80\n");
+  EXPECT_EQ(MustEval(fish, "string length \xC3\xA9").out, "1\n");
+  EXPECT_THAT(fish.Eval("echo \"caf\xE9", kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
 TEST(BashTest, KeepsTheStatusOfAStatementForTheNextOne) {
   auto bash = MustStart(BashDialect());
   for (const auto& [statement, expected] :
@@ -522,6 +566,20 @@ TEST(BashTest, EvaluatesTextThatEndsWithABackslash) {
 
   EXPECT_EQ(reply.out, "a\\\n");
   EXPECT_EQ(reply.err, "");
+}
+
+TEST(BashTest, GoesOnAfterASyntaxErrorInAConditionalCommand) {
+  for (const ReplDialect& dialect : {BashAsSh(), BashDialect()}) {
+    auto bash = MustStart(dialect);
+    for (const char* statement :
+         {"[[ a b ]]", "[[ -f ]]", "[[ a ==", "x=1\n[[ a b ]]", "eval '[[ a'",
+          "eval '[[ a =='", "eval '[[ ('", "eval '[[ a &&'"}) {
+      const Reply reply = MustEval(*bash, statement);
+      EXPECT_EQ(reply.status, 2) << statement;
+      EXPECT_THAT(reply.err, HasSubstr(": eval: line ")) << statement;
+      EXPECT_EQ(MustEval(*bash, "[[ 1 == 1 ]] && echo on").out, "on\n");
+    }
+  }
 }
 
 TEST(BashTest, KnowsAliases) {
@@ -669,6 +727,16 @@ TEST(OcamlTest, InfersNoTypeFromAPhraseThatFailed) {
   EXPECT_EQ(MustEval(ocaml, "s").out, "- : int list ref = {contents = [1]}\n");
 }
 
+TEST(OcamlTest, EndsByItsDirective) {
+  auto started = Repl::Start(OcamlDialect());
+  if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
+
+  const auto reply = (*started)->Eval("1;; #quit;;", kNeverReached);
+
+  EXPECT_THAT(reply, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(reply.status().message(), HasSubstr("exited with status 0"));
+}
+
 TEST(PerlTest, LoadsNoErrno) {
   auto started = Repl::Start(PerlDialect());
   if (absl::IsNotFound(started.status())) GTEST_SKIP() << started.status();
@@ -757,7 +825,7 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }",
         "echo $((1<<2)) '<<E'"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
-        "cat <<E", "cat <<E\n1\n"}},
+        "cat <<E", "cat <<E\n1\n", "[[ a == b &&"}},
       {ShAs("/bin/busybox"),
        {"if :; then :; fi", "echo \"'\"", "cat <<E\nE", "f() { :; }"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
@@ -767,11 +835,28 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
         "echo $((1<<2)) '<<E'", "shopt -s extglob\necho !(a)",
         "bash -c 'eval if'", "echo eval: unexpected EOF"},
        {"if :", "if :; then", "echo \"abc", "f() {", "case x in", "echo $(",
-        "cat <<E", "cat <<E\n1\n", "echo a\nif :"}},
+        "cat <<E", "cat <<E\n1\n", "echo a\nif :", "[[ a == b &&"}},
       {ZshDialect(),
        {"cat <<E\nE", "echo $((1<<2)) '<<E'", "x='\"'; print ${(QX)x}"},
        {"echo 'a", "cat <<E", "cat <<E\n1\n"}},
-      {RubyDialect(), {"<<E\nE", "1 << 2"}, {"<<E", "<<~E\n1"}},
+      {PerlDialect(),
+       {"my @x = [1,2);", "f({a=>1);", "if (1) { f([1); }", "<<E\nE\n"},
+       {"my @x = [1,2", "f({a=>1", "sub f { f([1])", "'a", "<<E", "s/a/b"}},
+      {GdbDialect(),
+       {"if(0)\nprint 1\nend", "python print(1)", "py(print(1))",
+        "define-prefix my", "python\nif(1): pass\nend"},
+       {"if($x==1)", "while($x<2)\nif 1\nend", "while 1", "if\t1", "python",
+        "document f"}},
+      {PrologDialect(),
+       {"X = [a, b]", "X = [a, b].", "X = [a b]", "X = [a).", "X = f([a)",
+        "X = 0'( Y", "X = \"[\" Y", "/* [ */ X Y % (", "X = 'it''s [' Y",
+        "X = 1 % one"},
+       {"X = [a, b", "X = [a, b\n% ]\n", "f({a, 0'}", "X = \"(\", (a",
+        "f(['it''s', \"\\\"]\"", "writeln("}},
+      {RubyDialect(),
+       {"<<E\nE", "1 << 2", "eval('(')",
+        "raise SyntaxError, 'unexpected end-of-input'"},
+       {"<<E", "<<~E\n1"}},
       {Sqlite3Dialect(),
        {"select ';'", "select 1 -- '", "select 'it''s'",
         "select 'Parse error near line 1: incomplete input'",
@@ -779,8 +864,10 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
         "end;"},
        {"select 'a", "select \"a"}},
       {NodeDialect(),
-       {"function f() { return '{' }", "`a\n`", "/[(]/"},
-       {"function f() {", "`a", "f(1"}},
+       {"function f() { return '{' }", "`a\n`", "/[(]/", "f('a' 'b')", "f(1;",
+        "f(1 2\n)", "`${1 2", "/[*/", "'/*", "\"a", "@", "1 + \\"},
+       {"function f() {", "`a", "f(1", "f(g(1 // x", "if (1) f(1\n", "`${1",
+        "/* a", "f(/* a\n", "'a\\", "f(\"a\\"}},
       {LuaDialect(), {"f = function()\nend"}, {"f = function()", "x = {"}},
   };
   for (const auto& each : cases) {
@@ -797,6 +884,46 @@ TEST(IncompleteTest, DiffersFromACompleteStatement) {
       EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument))
           << repl->process().command().argv[0] << ": " << statement;
       EXPECT_TRUE(IsIncomplete(status)) << status;
+    }
+  }
+}
+
+// Without translations, the messages of a program are in English.
+TEST(IncompleteTest, IsToldInEveryLanguageOfTheUser) {
+  struct {
+    ReplDialect dialect;
+    std::vector<const char*> incomplete;
+    const char* wrong;
+    const char* language;  // Prints LANGUAGE.
+  } const cases[] = {
+      {BashDialect(), {"echo 'a", "if :", "cat <<E"}, "if ;", "echo $LANGUAGE"},
+      {BashAsSh(), {"echo 'a", "if :", "cat <<E"}, "if ;", "echo $LANGUAGE"},
+      {FishDialect(),
+       {"echo 'a", "begin", "true |"},
+       "echo )",
+       "echo $LANGUAGE"},
+      {RDialect(),
+       {"x <- 'a", "c(1,"},
+       "1 2  # INCOMPLETE_STRING",
+       "cat(Sys.getenv('LANGUAGE'), '\\n', sep = '')"},
+  };
+  for (const char* language : {"de", "fr"}) {
+    for (const auto& each : cases) {
+      ReplDialect dialect = each.dialect;
+      dialect.command.env.Set("LC_ALL", "C.UTF-8").Set("LANGUAGE", language);
+      auto started = Repl::Start(dialect);
+      if (absl::IsNotFound(started.status())) continue;  // Is not installed.
+      ASSERT_THAT(started, IsOk());
+      Repl& repl = **started;
+      SCOPED_TRACE(absl::StrCat(dialect.command.argv[0], " in ", language));
+      for (const char* statement : each.incomplete) {
+        EXPECT_THAT(repl.Eval(statement, kNeverReached),
+                    HasCode(absl::StatusCode::kInvalidArgument))
+            << statement;
+      }
+      EXPECT_NE(MustEval(repl, each.wrong).status, 0);
+      EXPECT_EQ(MustEval(repl, each.language).out,
+                absl::StrCat(language, "\n"));
     }
   }
 }
@@ -1076,6 +1203,16 @@ TEST(ReplTest, FailsToStartWithTheOutputOfTheProgram) {
   EXPECT_THAT(repl.status().message(), HasSubstr("no license"));
 }
 
+TEST(ReplTest, FailsToStartBashWithoutItsDescriptors) {
+  ReplDialect dialect = BashDialect();
+  dialect.command.rlimits[RLIMIT_NOFILE] = {254, 254};
+
+  auto repl = Repl::Start(dialect);
+
+  EXPECT_THAT(repl, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(repl.status().message(), HasSubstr("255 descriptors"));
+}
+
 // redis-cli runs without a server.
 TEST(ReplTest, FailsToStartAProgramThatReadsButDoesNotAnswer) {
   ReplDialect dialect = RedisDialect();
@@ -1308,19 +1445,19 @@ INSTANTIATE_TEST_SUITE_P(
         {"bc", BcDialect, "print \"n? \"; x = read(); x", "n? ", "n? 42\n",
          "42"},
         {"dc", DcDialect, "[n? ]n ? p", "n? ", "n? 42\n", "42p"},
-        {"ruby", RubyDialect, "print 'n? '; $stdout.flush; puts gets", "n? ",
-         "n? 42\n", "puts 42"},
-        {"perl", PerlDialect, "$| = 1; print 'n? '; print scalar <STDIN>",
-         "n? ", "n? 42\n", "print qq(42\n)"},
-        {"tcl", TclDialect,
-         "puts -nonewline {n? }; flush stdout; gets stdin x; puts $x", "n? ",
-         "n? 42\n", "puts 42"},
-        {"prolog", PrologDialect,
-         "write('n? '), flush_output, read(X), writeln(X)", "n? ",
+        {"ruby", RubyDialect, "print 'n? '; puts gets", "n? ", "n? 42\n",
+         "puts 42"},
+        {"perl", PerlDialect, "print 'n? '; print scalar <STDIN>", "n? ",
+         "n? 42\n", "print qq(42\n)"},
+        {"tcl", TclDialect, "puts -nonewline {n? }; gets stdin x; puts $x",
+         "n? ", "n? 42\n", "puts 42"},
+        {"prolog", PrologDialect, "write('n? '), read(X), writeln(X)", "n? ",
          "n? 42\nX = 42.\n", "writeln(42)"},
-        {"lua", LuaDialect,
-         "io.write('n? '); io.flush(); local x = io.read(); print(x)", "n? ",
-         "n? 42\n", "print(42)"},
+        {"lua", LuaDialect, "io.write('n? '); local x = io.read(); print(x)",
+         "n? ", "n? 42\n", "print(42)"},
+        {"guile", GuileDialect,
+         "(begin (display \"n? \") (display (read)) (newline))", "n? ",
+         "n? 42\n", "(begin (display 42) (newline))"},
     }),
     [](const testing::TestParamInfo<Questioner>& info) {
       return std::string(info.param.name);

@@ -15,10 +15,19 @@ while begin; read -gz asyncproc; end </dev/fd/8; eval $asyncproc (set -eg asyncp
 )fish";
 
 // A command substitution without output gives the statement its $status.
+//
+// 123 is the status of a syntax error. Another fish has the message in English.
 constexpr char kScript[] = R"fish(function _asyncproc
   count $argv >/dev/null; or return {status}
   function _asyncproc_idle --on-signal INT; end
-  echo {id} done $argv >&9
+  set -l fish (status fish-path)
+  if test $argv = 123; and printf %s {quoted_fish} |
+      env LANGUAGE=C $fish --no-config -n 2>&1 8<&- 9>&- |
+      string match -qr 'fish: (Missing end to balance|Unexpected end of string|Expected .*, but found end of the input)'
+    echo {id} incomplete >&9
+  else
+    echo {id} done $argv >&9
+  end
 end
 functions -e _asyncproc_idle
 eval {quoted_fish} (_asyncproc) 8<&- 9>&-

@@ -4,7 +4,7 @@ namespace asyncproc::internal {
 
 const absl::string_view kGdbProgram = R"python(
 def run():
-    import fcntl, os, signal, sys, gdb
+    import fcntl, os, re, signal, sys, gdb
     statements = fcntl.fcntl(8, fcntl.F_DUPFD_CLOEXEC, 64)
     completions = fcntl.fcntl(9, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(8)
@@ -43,7 +43,9 @@ def run():
     def is_incomplete(source):
         depth, verbatim = 0, False
         for line in source.split('\n'):
-            word, _, rest = line.strip().partition(' ')
+            # gdb needs no blank after a word: `if($x)`.
+            word = re.match(r'[\w-]*', line.strip()).group()
+            rest = line.strip()[len(word):]
             if word == 'end':
                 depth, verbatim = max(0, depth - 1), False
             elif verbatim:
@@ -62,7 +64,7 @@ def run():
         try:
             gdb.execute(source, True)
             return 'done 0'
-        except gdb.error as error:
+        except Exception as error:  # Of gdb, or for text that gdb does not take.
             print(error, file=sys.stderr, flush=True)
             return 'done 1'
         except KeyboardInterrupt:

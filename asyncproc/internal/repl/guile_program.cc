@@ -114,6 +114,10 @@ const absl::string_view kGuileProgram = R"guile(
         (stop-interrupts)
         (serve answer)))))
 
+;; Questions are written before their answer is read.
+(let ((input (current-input-port)))
+  (if (or (memq (stat:type (stat input)) '(fifo socket)) (isatty? input))
+      (setvbuf (current-output-port) 'none)))
 (sigaction SIGINT idle)
 (set-current-module (resolve-module '(guile-user)))
 (use-modules (ice-9 regex) (ice-9 session) (ice-9 threads))

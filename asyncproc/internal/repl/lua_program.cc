@@ -23,6 +23,13 @@ local close, flush, read, write = stdout.close, stdout.flush, stdout.read, stdou
 local has_handler, chunk, message  -- No message: success.
 arg = {[0] = 'lua', unpack(arg or {})}
 
+-- Where stdin is not a file, questions are written before their answer is read:
+-- a read of a stream without full buffering flushes the lines of stdout.
+if not io.stdin:seek() then
+  io.stdin:setvbuf('line')
+  stdout:setvbuf('line')
+end
+
 -- Awaits the next -e if an interrupt has reset the handler.
 local function set_handler()
   chunk = nil

@@ -8,8 +8,6 @@ const absl::string_view kNodeProgram = R"js(
   const module = require('module');
   // Statements may replace these.
   const stdout = process.stdout, write = fs.writeSync, shown = util.inspect;
-  const incomplete =
-    /Unexpected end of input|Unterminated template|missing \) after/;
   const statements = new net.Socket({fd: 8});
   let pending = Buffer.alloc(0);
   globalThis.require = module.createRequire(process.cwd() + '/');
@@ -60,12 +58,30 @@ const absl::string_view kNodeProgram = R"js(
   process.emitWarning = () => {};
   new vm.Script("import('fs')", options).runInThisContext().catch(() => {});
   process.emitWarning = warn;
+  // An error in a list, a comment or a string may be the same at the end of the
+  // source and in its middle. At the end, another text after it changes the error.
+  const continuations = [
+    [/missing \) after|Missing } in template/, [',']],
+    [/Invalid or unexpected token/, ['*/', '"', "'"]],
+  ];
+  const fails = (source, message) => {
+    try {
+      new vm.Script(source, options);
+    } catch (error) {
+      return error.message === message;
+    }
+    return false;
+  };
+  const isIncomplete = (source, message) =>
+    /Unexpected end of input|Unterminated template/.test(message) ||
+    continuations.some(([pattern, texts]) => pattern.test(message) &&
+      texts.some(text => !fails(source + '\n' + text, message)));
   const execute = source => {
     let script = useUpSignals;
     try {
       if (source !== '') script = new vm.Script(source, options);
     } catch (error) {
-      if (incomplete.test(error.message)) return 'incomplete';
+      if (isIncomplete(source, error.message)) return 'incomplete';
       write(2, error.name + ': ' + error.message + '\n');
       return 'done 1';
     }

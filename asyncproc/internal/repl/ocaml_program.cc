@@ -99,7 +99,10 @@ let () =
       match !statement with Some left -> left | None -> next_statement () in
     let succeeded =
       try Sys.set_signal Sys.sigint !handler; execute text
-      with _ -> false in
+      with
+      | error when Printexc.exn_slot_name error = "Compenv.Exit_with_status" ->
+        exit (Obj.obj (Obj.field (Obj.repr error) 1))  (* By #quit. *)
+      | _ -> false in
     stop_interrupts ();
     if succeeded && !phrases <> Some [] then statement := Some (id, text)
     else begin

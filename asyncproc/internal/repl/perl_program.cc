@@ -24,6 +24,8 @@ sub execute { package main; eval $asyncproc::source }
     for (*STDOUT{IO}, *STDERR{IO}, *{select()}{IO}) { $_->flush if defined $_ }
   };
   require IO::Handle;
+  # Questions are written before their answer is read.
+  $| = 1 if -p STDIN || -S STDIN || -t STDIN;
   $handler = sub { die "interrupted\n" };
   my $idle = sub {};
   $SIG{INT} = $idle;
@@ -57,7 +59,8 @@ sub execute { package main; eval $asyncproc::source }
       $handler = $SIG{INT};
       1;
     } or $error = $@;
-    if (!$asyncproc::compiled && $error =~ /at EOF\b|Missing right|Can't find string terminator|not terminated/) {
+    # The first error counts: after a wrong bracket, perl also misses the right one.
+    if (!$asyncproc::compiled && $error =~ /\A[^\n]*(?:at EOF\b|Missing right|Can't find string terminator|not terminated)/) {
       $answer = "$id incomplete";
     } else {
       $answer = "$id done " . ($error eq '' ? 0 : 1);

@@ -9,6 +9,7 @@ const absl::string_view kPrologProgram = R"prolog(
 main :-
     open('/dev/fd/8', read, Statements, [encoding(octet), eof_action(eof_code)]),
     open('/dev/fd/9', write, Completions, [encoding(octet)]),
+    set_stream(user_output, buffer(false)),  % Questions are written before a read.
     on_signal(int, _, asyncproc:interrupt),
     current_prolog_flag(pid, Process),
     assertz(process(Process)),
@@ -42,7 +43,8 @@ serve(Statements, Completions) :-
     number_string(Length, LengthText),
     read_string(Statements, Length, Bytes),
     string_codes(Bytes, Octets),
-    phrase(utf8_codes(Codes), Octets),
+    % Bytes that are not UTF-8 are taken for Latin-1.
+    ( catch(phrase(utf8_codes(Codes), Octets), _, fail) -> true ; Codes = Octets ),
     string_codes(Text, Codes),
     answer(Text, Answer),
     format(string(Line), "~s ~s", [Id, Answer]),
@@ -64,11 +66,38 @@ needs_more(error(syntax_error(What), _)) :-
     memberchk(What, [ end_of_file, end_of_file_in_quoted, end_of_file_in_quoted(_),
                       end_of_file_in_block_comment, end_of_clause_expected, end_of_clause ]).
 
-% A missing "." at the end is added.
+% A missing "." at the end is added. Without it, open brackets make a text
+% incomplete.
 parsed(Text, Goal, Bindings) :-
     catch(read_text(Text, Goal, Bindings), error(syntax_error(end_of_file), _),
-          ( string_concat(Text, " .", Whole),
-            read_text(Whole, Goal, Bindings) )).
+          ( string_concat(Text, "\n.", Whole),
+            catch(read_text(Whole, Goal, Bindings), error(syntax_error(What), Where),
+                  ( string_codes(Text, Codes),
+                    ( opens(Codes, []) -> More = end_of_file ; More = What ),
+                    throw(error(syntax_error(More), Where)) )) )).
+
+% Whether brackets are open at the end of the text. The first argument is the rest
+% of the text, and the second one has the brackets that close the open ones.
+opens([], [_|_]).
+opens([0'%|Text], Open) :- !,
+    ( append(_, [0'\n|Rest], Text) -> opens(Rest, Open) ; opens([], Open) ).
+opens([0'/,0'*|Text], Open) :- !,
+    append(_, [0'*,0'/|Rest], Text), !, opens(Rest, Open).
+opens([0'0,0'\',0'\\,_|Text], Open) :- !, opens(Text, Open).  % A character: 0'\n.
+opens([0'0,0'\',0'\',0'\'|Text], Open) :- !, opens(Text, Open).  % 0'''.
+opens([0'0,0'\',_|Text], Open) :- !, opens(Text, Open).  % 0'(.
+opens([Quote|Text], Open) :- memberchk(Quote, [0'\',0'",0'`]), !,
+    after_quoted(Text, Quote, Rest), opens(Rest, Open).
+opens([Bracket|Text], Open) :- memberchk(Bracket-Close, [0'(-0'), 0'[-0'], 0'{-0'}]), !,
+    opens(Text, [Close|Open]).
+opens([Close|Text], Open) :- memberchk(Close, [0'),0'],0'}]), !,
+    Open = [Close|Rest], opens(Text, Rest).
+opens([_|Text], Open) :- opens(Text, Open).
+
+% A quote that is doubled in the text ends it, and begins another one.
+after_quoted([0'\\,_|Text], Quote, Rest) :- !, after_quoted(Text, Quote, Rest).
+after_quoted([Quote|Rest], Quote, Rest) :- !.
+after_quoted([_|Text], Quote, Rest) :- after_quoted(Text, Quote, Rest).
 
 read_text(Text, Goal, Bindings) :-
     setup_call_cleanup(

@@ -36,6 +36,13 @@ local({
     identical(call, quote(eval(top, globalenv()))) ||
       identical(call, quote(parse(text = source)))
   }
+  # Whether a message of `parse` says that the source has no end. Its first line
+  # is in the user's language, and the source follows.
+  is_of_the_end <- function(message) {
+    error <- sub("\n.*", "", message)
+    endsWith(error, gettext("unexpected end of input", domain = "R")) ||
+      grepl("INCOMPLETE_STRING", error, fixed = TRUE)
+  }
   on_warning <- function(condition) {
     warned <<- TRUE
     if (is_own(conditionCall(condition))) {
@@ -46,8 +53,7 @@ local({
   on_error <- function(condition) {
     if (!is_own(conditionCall(condition))) return()
     message <- conditionMessage(condition)
-    if (conditionCall(condition)[[1]] == "parse" &&
-        grepl("unexpected (end of input|INCOMPLETE_STRING)", message)) {
+    if (conditionCall(condition)[[1]] == "parse" && is_of_the_end(message)) {
       incomplete <<- TRUE
       invokeRestart("abort")
     }

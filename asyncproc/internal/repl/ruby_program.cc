@@ -26,21 +26,26 @@ lambda do
     $stdout = out
   end
   execute = lambda do |source|
-    compile.(source)
+    begin
+      compile.(source)
+    rescue SyntaxError => error
+      next 'incomplete' if error.message =~ incomplete
+      STDERR.write("#{error.message.chomp} (SyntaxError)\n")
+      next 'done 1'
+    end
     value = TOPLEVEL_BINDING.eval(source, '(statement)', 1)
     $stdout.write("=> #{value.inspect}\n") unless value.nil?
     'done 0'
   rescue SystemExit
     raise
-  rescue SyntaxError => error
-    next 'incomplete' if error.message =~ incomplete
-    STDERR.write("#{error.message.chomp} (SyntaxError)\n")
-    'done 1'
   rescue Exception => error
     report.(error)
     'done 1'
   end
 
+  # Questions are written before their answer is read.
+  input = STDIN.stat
+  $stdout.sync = true if input.pipe? || input.socket? || STDIN.tty?
   Signal.trap('INT', idle)
   process = Process.pid
   answer = '0 done 0'

@@ -32,17 +32,19 @@ else
 fi
 )sh";
 
-// A here-document takes the end of the text for its own. One that lacks its end
-// also takes the end of a function. bash crashes at an incomplete `$(`, so
-// there each statement is tested before.
+// A here-document takes the end of the text for its own, and a backslash that
+// continues the last line continues nothing. Inside a function, both take its
+// end. bash crashes at an incomplete `$(`, so there each statement is tested
+// before. After a syntax error inside `[[ ]]`, bash 5.2 keeps the state of its
+// parser, and the next syntax error resets it.
 const absl::string_view kShStatement =
     R"sh(if { case ${BASH_VERSION:+bash}:{quoted} in
     bash:*) ! (eval {quoted_function}) &&
-      case $(command printf %s {quoted} | "/proc/$$/exe" -n 2>&1) in
-        *'unexpected EOF'* | *'unexpected end'* | *'delimited by end'*) ;;
+      case $(command printf %s {quoted_test} | LANGUAGE=C "/proc/$$/exe" -n 2>&1) in
+        *'unexpected EOF'* | *'unexpected token '?EOF* | *'unexpected end'* | *'delimited by end'*) ;;
         *) false;;
       esac;;
-    *'<<'*) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
+    *'<<'* | *\\?) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
     *) false;;
   esac; } >/dev/null 2>&1 8<&- 9>&-
 then
@@ -50,7 +52,8 @@ then
 else
   { command test {status} = 0 || (exit {status}); } 2>/dev/null
   command eval {quoted} 8<&- 9>&-
-  { command printf '{id} done %d\n' "$?" >&9; } 2>/dev/null
+  { command printf '{id} done %d\n' "$?" >&9
+    case ${BASH_VERSION-} in ?*) command eval fi || :;; esac; } 2>/dev/null
 fi
 )sh";
 
@@ -76,31 +79,35 @@ const absl::string_view kBashSetup = R"sh(BASH_ARGV0=bash
 shopt -s expand_aliases
 trap '{ \builtin : >&254; } 2>/dev/null || { asyncproc_heads=0; \shopt -s extdebug; \trap "{ if { \builtin : >&254; }; then \shopt -u extdebug; \trap - DEBUG; \unset asyncproc_heads; else
 case \$BASH_COMMAND in for\ *|select\ *|\(\(*) ((++asyncproc_heads > 100));; esac && \break 0 && ! \:; fi; } 2>/dev/null" DEBUG; } 2>/dev/null' INT
-exec 254>&9 8<&- 9>&-
+exec 254>&9 8<&- 9>&- || { echo '255 descriptors are needed (ulimit -n)' >&2; exit 1; }
 )sh";
 
 // $_ and PIPESTATUS are known only after the statement's last command, inside
 // the same `eval`. A statement that cannot be the body of a function is
 // incomplete or invalid, and no text may follow it. (Other shells test this,
 // because an incomplete `$(` crashes bash.) Nor may it follow a test that an
-// interrupt has killed. {state} restores the state of the
-// previous completion line: it is commands with the same $?, $_ and PIPESTATUS,
-// which neither end the shell by `set -e` nor run the trap of ERR.
+// interrupt has killed. `eval fi` resets the parser, as in kShStatement.
+//
+// {state} restores the state of the previous completion line: it is commands
+// with the same $?, $_ and PIPESTATUS, which neither end the shell by `set -e`
+// nor run the trap of ERR.
 const absl::string_view kBashStatement =
     R"sh(if (eval {quoted_function}) >/dev/null 2>&1; then
   { {state}
   } >/dev/null 2>&1
   \command eval {quoted_capture} 254>&-
-elif { asyncproc=$("$BASH" -n 2>&1 <<<{quoted} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
+  { \command eval fi || :; } >/dev/null 2>&1
+elif { asyncproc=$(LANGUAGE=C "$BASH" -n 2>&1 <<<{quoted_test} 254>&-); [[ $? == 130 ]]; } >/dev/null 2>&1; then
   { asyncproc=(130 "" 130); } >/dev/null 2>&1
-elif { [[ $asyncproc =~ unexpected\ (EOF|end)|delimited\ by\ end ]]; } >/dev/null 2>&1; then
+elif { [[ $asyncproc =~ unexpected\ (EOF|end|token\ .EOF)|delimited\ by\ end ]]; } >/dev/null 2>&1; then
   { asyncproc=incomplete; } >/dev/null 2>&1
 else
   { \builtin unset asyncproc
   {state}
   } >/dev/null 2>&1
   \command eval {quoted} 254>&-
-  { asyncproc=("$?" "$_" "${PIPESTATUS[@]}"); } >/dev/null 2>&1
+  { asyncproc=("$?" "$_" "${PIPESTATUS[@]}")
+    \command eval fi || :; } >/dev/null 2>&1
 fi
 {
   if [[ ${asyncproc-} == incomplete ]]; then
@@ -144,7 +151,7 @@ TRAPINT() { { { : >&9 } || return 130 } 2>/dev/null }
 
 const absl::string_view kZshStatement = R"sh({
   if { case {quoted} in
-      *'<<'*) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
+      *'<<'* | *\\?) ! (eval {quoted_function}) && zsh -fn <<<{quoted};;
       *) false;;
     esac; } >/dev/null 2>&1 8<&- 9>&-
   then

@@ -4,13 +4,44 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "asyncproc/command.h"
+#include "asyncproc/internal/text/utf8.h"
 
 namespace asyncproc::internal {
 namespace {
 
 using Values = StatementTemplate::Values;
+
+// The statement, with text that is not complete in place of a backslash that
+// continues its last line. In a comment, that text is a comment too.
+std::string ToTest(absl::string_view statement) {
+  const size_t last = statement.find_last_not_of('\\');
+  const size_t backslashes = statement.size() - (last + 1);  // npos + 1 is 0.
+  if (backslashes % 2 == 0) return std::string(statement);
+  statement.remove_suffix(1);
+  // After a "$", the quotes keep the second one from being "$$".
+  return absl::StrCat(statement, "\"\"${");
+}
+
+// One word of fish. Its `read` takes a byte that is not UTF-8, and those that
+// follow, for nothing: so such a byte is written as \XE9.
+std::string FishQuote(absl::string_view text) {
+  std::string word = "'";
+  while (!text.empty()) {
+    const size_t size = Utf8Size(text);
+    if (size == 0) {
+      absl::StrAppend(&word, "'\\X",
+                      absl::Hex(static_cast<unsigned char>(text[0])), "'");
+      text.remove_prefix(1);
+      continue;
+    }
+    if (text[0] == '\'' || text[0] == '\\') word.push_back('\\');
+    absl::StrAppend(&word, text.substr(0, size));
+    text.remove_prefix(size);
+  }
+  word.push_back('\'');
+  return word;
+}
 
 struct Field {
   absl::string_view name;
@@ -28,8 +59,14 @@ constexpr Field kFields[] = {
      }},
     {"{quoted_function}",
      [](const Values& values, std::string* text) {
-       absl::StrAppend(text, ShellQuote(absl::StrCat("asyncproc() {\n",
-                                                     values.statement, "\n}")));
+       absl::StrAppend(
+           text, ShellQuote(absl::StrCat("asyncproc() {\n",
+                                         ToTest(values.statement), "\n}")));
+     }},
+    {"{quoted_test}",
+     [](const Values& values, std::string* text) {
+       absl::StrAppend(
+           text, ShellQuote(absl::StrCat(ToTest(values.statement), "\n")));
      }},
     {"{quoted_capture}",
      [](const Values& values, std::string* text) {
@@ -43,10 +80,7 @@ constexpr Field kFields[] = {
      }},
     {"{quoted_fish}",
      [](const Values& values, std::string* text) {
-       absl::StrAppend(text, "'",
-                       absl::StrReplaceAll(values.statement,
-                                           {{"\\", "\\\\"}, {"'", "\\'"}}),
-                       "'");
+       absl::StrAppend(text, FishQuote(values.statement));
      }},
     {"{length}",
      [](const Values& values, std::string* text) {

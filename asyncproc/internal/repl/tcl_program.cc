@@ -21,6 +21,12 @@ proc with_stream {channel command args} {
   }
 }
 
+# Questions are written before their answer is read.
+catch {
+  file stat /dev/fd/0 input
+  if {$input(type) in {fifo socket}} { fconfigure stdout -buffering none }
+}
+
 foreach channel {stdin stdout stderr} { catch {close $channel} }
 set statements [open /dev/fd/8 rb]
 set completions [open /dev/fd/9 wb]
