@@ -120,8 +120,8 @@ class Repl {
   // kDeadlineExceeded, with the output so far, and whether the session goes on;
   // if not, all further calls get kFailedPrecondition. kResourceExhausted,
   // likewise, for a reply longer than its limit. kInvalidArgument for an
-  // incomplete statement (a `def` without its end), for which IsIncomplete is
-  // true: the session goes on.
+  // incomplete statement (a `def` without its end): IsIncomplete is true for
+  // this error, and the session goes on.
   // kUnimplemented for a byte that the dialect cannot carry: nothing was sent.
   // kInvalidArgument and kResourceExhausted as Process::Write, for a text that
   // the stdin of the program does not take: nothing was sent, and the session

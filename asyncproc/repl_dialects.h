@@ -34,7 +34,7 @@ struct ReplInterrupt {
 };
 
 // How to talk to a program that reads statements and prints their results. The
-// dialects of well-known programs are in repl_dialects.h. A new dialect:
+// dialects of well-known programs are below. A new dialect:
 //
 //   asyncproc::ReplDialect dc;
 //   dc.command = asyncproc::Command({"dc"});
@@ -164,12 +164,12 @@ struct ReplDialect {
 //                  session. `trap` lists the dialect's own trap too.
 //                  Descriptors that a statement opens stay open, except 8 and 9
 //                  in sh and zsh: they hold the channel, and `exec 9>file` ends
-//                  with its statement. So statements of bash must not redirect
-//                  10 and 254, so that RLIMIT_NOFILE must be 255 or more, and
-//                  those of sh and zsh 10 and 11. `set -x` shows the dialect's
-//                  eval around each statement, a DEBUG trap runs for it, and in
-//                  zsh for more of the dialect's commands; `set -v` and
-//                  fish_trace show all of them.
+//                  with its statement. For that reason, statements of bash must
+//                  not redirect 10 and 254, and those of sh and zsh 10 and 11.
+//                  bash needs an RLIMIT_NOFILE of 255 or more. `set -x` shows
+//                  the dialect's eval around each statement, a DEBUG trap runs
+//                  for it, and in zsh for more of the dialect's commands; `set
+//                  -v` and fish_trace show all of them.
 // FishDialect      fish. A statement is executed by eval, in a block: a
 //                  variable of `set -l` ends with it, and `begin; end` resets
 //                  $status. `return` outside a function ends fish, and so does
@@ -233,9 +233,9 @@ struct ReplDialect {
 // fails. In bash, bc, dc and tclsh, an interrupted read of stdin gets an empty
 // line, in bc 0.
 //
-// The question of a statement is seen once it has been flushed, as input() of
-// python and read_line of ocaml do. ruby, perl, lua, guile, swipl and tclsh
-// write it at once if stdin is a pipe or socket.
+// The question of a statement is seen once the program has flushed it, as
+// input() of python and read_line of ocaml do. ruby, perl, lua, guile, swipl
+// and tclsh write it at once if stdin is a pipe or socket.
 //
 // A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
 // the private channel. If that program outlives the session, the end of the

@@ -145,8 +145,9 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
       whole.lines = i;
       return whole;
     }
-    if (!status.ok()) return status;
-    absl::StatusOr<Completion> completion = AwaitPrompt(deadline);
+    const absl::StatusOr<Completion> completion =
+        status.ok() ? AwaitPrompt(deadline)
+                    : absl::StatusOr<Completion>(status);
     if (!completion.ok()) {
       taken_ = absl::StrCat(whole.out, newline);
       return completion;
@@ -169,6 +170,7 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     const bool ends_block = i + 1 == lines.size() && !line.empty();
     if (statement_.unfinished && ends_block) lines.push_back("");
   }
+  echo_.reset();  // Further output does not begin with an echo.
   return whole;
 }
 

@@ -107,7 +107,7 @@ class Conversation {
   // As OutputStream::Sync. Errors: also kResourceExhausted when the reply is
   // too long already; output to be dropped is dropped then.
   absl::Status Sync(OutputStream& stream, absl::Time deadline);
-  // Drops what the program has written until now.
+  // Drops the output until now.
   absl::Status DropOutput(absl::Time deadline);
   // Takes the unread output, without marks and the echo of the last line.
   std::string TakeUnread();
