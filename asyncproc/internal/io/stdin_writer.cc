@@ -185,10 +185,11 @@ absl::Status StdinWriter::WriteLocked(absl::string_view data, Bytes bytes) {
   }
   const bool first = PendingLocked() == 0;
   const bool is_lent = first && bytes == Bytes::kLent;
-  // Memory for the bytes that the pipe will not take, before it takes a byte. A
-  // pipe takes all or nothing of a few bytes.
-  if (!is_lent && data.size() > PIPE_BUF &&
-      queue_.Reserve(data.size()) == nullptr) {
+  // Reserves memory for all bytes before the first one is written. An empty
+  // queue needs none where the pipe takes all bytes or none.
+  const bool is_atomic =
+      first && !is_socket_ && !terminal_.has_value() && data.size() <= PIPE_BUF;
+  if (!is_lent && !is_atomic && queue_.Reserve(data.size()) == nullptr) {
     return NoMemoryFor(data.size());
   }
   if (terminal_.has_value()) {
