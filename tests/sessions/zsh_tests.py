@@ -54,7 +54,8 @@ def session(path):
     for i, (code, expected) in enumerate(pieces[:count]):
         outputs = [marked[i], marked[count + i].removeprefix('\n') if i == 0 else marked[count + i]]
         shown = [extract.lines_of(output) for output in outputs]
-        if expected and shown == expected:
+        # `wait %%` waits for a job of an earlier piece, which may not be in the session.
+        if expected and shown == expected and 'wait %%' not in code:
             yield code, expected[0] + expected[1]
         else:
             yield code + SKIP, []
