@@ -357,6 +357,8 @@ TEST(CliRunTest, EndsTheWholeTreeWhenItIsTerminated) {
     ASSERT_THAT(pids, SizeIs(3));
 
     EXPECT_THAT(tool->Signal(signal), IsOk());
+    // As service managers do, and Terminate.
+    EXPECT_THAT(tool->Signal(SIGCONT), IsOk());
 
     EXPECT_THAT(tool->WaitFor(kNeverReached),
                 IsOkAndHolds(ExitStatus::Signaled(signal)));
@@ -411,7 +413,9 @@ TEST(CliRunTest, KeepsWhatItsParentIgnoresAndHasOpen) {
   const std::string read = "cat <&7; grep ^SigIgn /proc/self/status; :";
   for (const std::string& subcommand :
        {absl::StrCat("run sh -c ", ShellQuote(read)),
-        absl::StrCat("pool --display none ", ShellQuote(read), " ::: ''")}) {
+        absl::StrCat("pool --display none ", ShellQuote(read), " ::: ''"),
+        absl::StrCat("run --ready-line ready --then ", ShellQuote(read),
+                     " sh -c 'echo ready >&2; exec sleep 1000'")}) {
     const ToolResult result = ResultOf(
         Command({"bash", "-c",
                  absl::StrCat("trap '' HUP INT; exec 7< <(echo hello); ",

@@ -55,11 +55,14 @@ std::map<int, int> Descriptors() {
 
 void NoteInherited() { Noted() = {IgnoredSignals(), Descriptors()}; }
 
-void PassInherited(Command* command) {
-  const Inherited& noted = Noted();
-  command->ignored_signals.insert(noted.ignored_signals.begin(),
-                                  noted.ignored_signals.end());
-  command->pass_fds.insert(noted.descriptors.begin(), noted.descriptors.end());
+void PassIgnoredSignals(Command* command) {
+  const std::set<int>& ignored = Noted().ignored_signals;
+  command->ignored_signals.insert(ignored.begin(), ignored.end());
+}
+
+void PassDescriptors(Command* command) {
+  const std::map<int, int>& descriptors = Noted().descriptors;
+  command->pass_fds.insert(descriptors.begin(), descriptors.end());
 }
 
 }  // namespace asyncproc::cli

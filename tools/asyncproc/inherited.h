@@ -5,16 +5,17 @@
 
 namespace asyncproc::cli {
 
-// What the tool has from its parent and passes on to commands, as nohup and
-// timeout do: the signals that are ignored, except SIGPIPE and SIGCHLD, and the
-// descriptors above 2, as of <(...) in bash and of a jobserver of make.
+// The tool passes on to commands, as nohup and timeout do: the signals that are
+// ignored when the tool starts, except SIGPIPE and SIGCHLD, and the descriptors
+// above 2, as of <(...) in bash and of a jobserver of make.
 
 // Call this once, at the start, before any descriptor is opened and any signal
 // is changed.
 void NoteInherited();
 
-// Gives a command all that NoteInherited has found.
-void PassInherited(Command* command);
+// Gives a command what NoteInherited has found.
+void PassIgnoredSignals(Command* command);
+void PassDescriptors(Command* command);
 
 }  // namespace asyncproc::cli
 

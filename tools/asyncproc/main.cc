@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <string>
@@ -166,20 +165,6 @@ void GrowDescriptorTable() {
   constexpr int kHigh = 256;
   const int high = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, kHigh);
   if (high >= 0) close(high);
-}
-
-// A tool that a signal has ended with its command ends by that signal: the loop
-// of a shell then ends at a Ctrl-C, and a service manager sees an orderly stop.
-void EndBySignal(int code) {
-  const int number = SignalWatcher::LastReceived();
-  if (number == 0 || code != kSignalBase + number) return;
-  prctl(PR_SET_DUMPABLE, 0);  // No core file.
-  signal(number, SIG_DFL);
-  raise(number);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, number);
-  sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 }  // namespace

@@ -34,14 +34,17 @@ ABSL_FLAG(std::string, dialect, "",
 ABSL_FLAG(
     std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
-    "output when it waits for a command. A command with a control character "
-    "is refused, since the terminal would act on it; so is one with a tab if "
-    "COMMAND edits its lines, since the tab would complete a word.");
+    "output when it waits for a command. On a terminal, a command with a "
+    "control character is refused, since the terminal would act on it, and so "
+    "is one with a tab if COMMAND edits its lines, since the tab would "
+    "complete "
+    "a word.");
 ABSL_FLAG(
     std::string, continuation, "",
     "The prompt of the COMMAND of --prompt when it waits for the rest of a "
     "command, such as '\\.\\.\\. $' for python3: a regular expression (RE2). "
-    "The next lines of the session then belong to the command.");
+    "After this prompt, the next line of the session belongs to the same "
+    "command.");
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal. That is the default, for "
           "most programs print no prompt without one; --no-terminal gives it "
@@ -132,16 +135,6 @@ ReplDialect Prompted(const std::string& prompt, const std::string& continuation,
   dialect.echoes = true;
   dialect.refused = ControlCharacters();
   return dialect;
-}
-
-// Errors: kInvalidArgument, unless the value of the option `name` is a regular
-// expression.
-absl::Status CheckRegex(absl::string_view name, const std::string& value) {
-  const RE2 regex(value, ByteRegexOptions());
-  if (regex.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", name, ": '", value,
-                   "' is not a regular expression: ", regex.error()));
 }
 
 // A dialect as an object of JSON, with the names of ReplDialect's fields.
@@ -258,8 +251,8 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   if (words.empty()) {
     return absl::InvalidArgumentError("--prompt needs a command");
   }
-  absl::Status status = CheckRegex("prompt", prompt);
-  if (status.ok()) status = CheckRegex("continuation", continuation);
+  absl::Status status = CheckRegex("--prompt", prompt);
+  if (status.ok()) status = CheckRegex("--continuation", continuation);
   if (!status.ok()) return status;
   return Prompted(prompt, continuation, words);
 }

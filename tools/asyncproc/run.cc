@@ -125,14 +125,15 @@ const char kDescription[] =
     "started. SIGTERM and SIGHUP end the command: the signal replaces the "
     "first step of --escalate, and the other steps follow; a second such "
     "signal is SIGKILL at once. A signal that was ignored when asyncproc "
-    "started stays ignored, also by the command, which has the descriptors "
-    "above 2 of asyncproc, too. If a signal that asyncproc has received ends "
-    "the command, asyncproc ends by the same signal. A command that asyncproc "
-    "ends leaves no process behind, not even one in another session. The same "
-    "holds for a command that is killed by a SIGINT or SIGQUIT which asyncproc "
-    "has received, too, or exits with 130 or 131 after it. With --scope group "
-    "on a terminal, the command is the foreground process group while it "
-    "runs.\n\n"
+    "started stays ignored, and the command ignores it, too. The command also "
+    "inherits the descriptors above 2 that asyncproc was started with, but not "
+    "over ssh. If a signal that asyncproc has received ends the command, "
+    "asyncproc ends by the same signal. A command that asyncproc ends leaves "
+    "no process behind, not even one in another session. The same holds if "
+    "SIGINT or SIGQUIT ends the command after asyncproc has received one of "
+    "them: if the command is killed by the signal, or exits with 130 or 131. "
+    "With --scope group on a terminal, the command is the foreground process "
+    "group while it runs.\n\n"
     "A command that ends by itself may leave processes behind. They "
     "receive SIGPIPE if they write to its stdout or stderr after "
     "asyncproc has ended: --keep-output prevents that, and so does a "
@@ -145,7 +146,8 @@ const char kDescription[] =
     "ASYNCPROC_MARK. The guard needs /proc, and finds a process that has "
     "cleared its environment only with --cgroup.\n\n"
     "When the reader of asyncproc's output has gone, the command receives "
-    "SIGPIPE, as it would without asyncproc. With --pty, asyncproc ends it: "
+    "SIGPIPE, as it would without asyncproc. With --pty, asyncproc ends the "
+    "command instead: "
     "SIGHUP replaces the first step of --escalate, and the exit status is 141. "
     "If the output cannot be written, as on a full disk, asyncproc reports "
     "that; the exit status is then 125, unless the command itself has failed. "
@@ -180,13 +182,6 @@ std::vector<OptionGroup> Options() {
         {"record", "FILE"}}},
       {"Other machines", {{"via", "COMMAND"}, {"hosts", "HOST,..."}}},
   };
-}
-
-absl::Status CheckPattern(absl::string_view option, const std::string& text) {
-  const RE2 pattern(text, ByteRegexOptions());
-  if (pattern.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      option, ": '", text, "' is not a regular expression: ", pattern.error()));
 }
 
 // Refuses the options for which the tool has to see the output.
@@ -242,7 +237,7 @@ absl::Status CheckFlags(const std::vector<std::string>& words) {
   for (const auto& [option, text] :
        {std::pair{"--progress", absl::GetFlag(FLAGS_progress)},
         std::pair{"--ready-line", absl::GetFlag(FLAGS_ready_line)}}) {
-    if (absl::Status status = CheckPattern(option, text); !status.ok()) {
+    if (absl::Status status = CheckRegex(option, text); !status.ok()) {
       return status;
     }
   }
@@ -423,14 +418,19 @@ int Conclude(const std::vector<std::unique_ptr<RunJob>>& jobs,
   const bool stuck = Any(jobs, &RunJob::stuck);
   // No report if stderr takes no more bytes.
   pollfd err = {STDERR_FILENO, POLLOUT, 0};
-  if (stuck && (console->shared() || poll(&err, 1, 0) <= 0)) _exit(code);
+  if (stuck && (console->shared() || poll(&err, 1, 0) <= 0)) {
+    EndBySignal(code);
+    _exit(code);
+  }
   console->ClearBar();
   Report(reports, settings.explain, console);
   if (stuck) {
     // The printing thread waits for a reader, perhaps for ever.
     Complain("run",
              "the reader of the output does not read: the rest is dropped");
-    _exit(FinishOutput(code));
+    const int last = FinishOutput(code);
+    EndBySignal(last);
+    _exit(last);
   }
   return code;
 }
@@ -458,7 +458,8 @@ absl::StatusOr<int> RunCommand(const std::vector<std::string>& words) {
       own[i].print.style.prefix = host;
     }
     Command there = targets->On(host, command);
-    if (!targets->over_ssh()) PassInherited(&there);
+    PassIgnoredSignals(&there);
+    if (!targets->over_ssh()) PassDescriptors(&there);
     auto recorder = Record(host, &there);
     if (!recorder.ok()) return recorder.status();
     if (*recorder != nullptr) recorders.push_back(*std::move(recorder));

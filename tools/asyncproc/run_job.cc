@@ -15,6 +15,7 @@
 #include "tools/asyncproc/byte_regex.h"
 #include "tools/asyncproc/exit_codes.h"
 #include "tools/asyncproc/flags.h"
+#include "tools/asyncproc/inherited.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/os/mutex_lock.h"
 #include "tools/asyncproc/subcommand.h"
@@ -386,6 +387,8 @@ void RunJob::StartThen(absl::string_view line,
                        const std::vector<std::string>& groups) {
   then_command_ = Command::Shell(settings_.then);
   then_command_.in = Stdio::Null();
+  PassIgnoredSignals(&then_command_);
+  PassDescriptors(&then_command_);
   then_command_.err = command_.err;
   then_command_.process_group =
       command_.pty.has_value() ? ProcessGroup::New() : command_.process_group;

@@ -3,14 +3,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
+#include "tools/asyncproc/exit_codes.h"
 
 namespace asyncproc::cli {
 
@@ -39,7 +42,7 @@ bool IsFromTerminal(const signalfd_siginfo& info) {
 
 }  // namespace
 
-std::atomic<int> SignalWatcher::last_received_{0};
+std::atomic<uint64_t> SignalWatcher::received_{0};
 
 std::vector<int> SignalWatcher::EndingSignals() {
   std::vector<int> signals = {SIGINT,    SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
@@ -104,11 +107,27 @@ void SignalWatcher::Watch() {
       if (number == SIGCHLD) {
         orphans_->OnChildSignal();
       } else {
-        last_received_ = number;
+        received_ |= uint64_t{1} << (number - 1);
         callback_({number, IsFromTerminal(info)});
       }
     }
   }
+}
+
+void EndBySignal(int code) {
+  const int number = code - kSignalBase;
+  const std::vector<int> ending = SignalWatcher::EndingSignals();
+  if (std::find(ending.begin(), ending.end(), number) == ending.end() ||
+      !SignalWatcher::HasReceived(number)) {
+    return;
+  }
+  prctl(PR_SET_DUMPABLE, 0);  // No core file.
+  signal(number, SIG_DFL);
+  raise(number);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, number);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 }  // namespace asyncproc::cli

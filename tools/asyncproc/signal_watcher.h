@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -47,9 +48,10 @@ class SignalWatcher {
   // The signals that ask the tool to end: all whose default action ends a
   // program, but for SIGKILL, SIGPIPE and those that report a crash.
   static std::vector<int> EndingSignals();
-
-  // The last signal that any watcher has received; 0: none.
-  static int LastReceived() { return last_received_; }
+  // Whether a watcher has received the signal.
+  static bool HasReceived(int signal) {
+    return (received_ >> (signal - 1) & 1) != 0;
+  }
 
   // `orphans`: reaped on the watcher's thread; may be null.
   // Errors: as signalfd(2); kResourceExhausted.
@@ -65,7 +67,8 @@ class SignalWatcher {
                 Orphans* orphans);
   void Watch();
 
-  static std::atomic<int> last_received_;
+  // Of all watchers, bit n-1 for signal n.
+  static std::atomic<uint64_t> received_;
 
   const UniqueFd signals_;
   const UniqueFd stop_;
@@ -73,6 +76,12 @@ class SignalWatcher {
   Orphans* const orphans_;
   Thread thread_;
 };
+
+// Call this at the end of the tool, with its exit status. If that is the status
+// of a command which a signal has ended, and the tool has received the signal,
+// the tool ends by the signal: the loop of a shell then ends at a Ctrl-C, and a
+// service manager sees an orderly stop.
+void EndBySignal(int code);
 
 }  // namespace asyncproc::cli
 

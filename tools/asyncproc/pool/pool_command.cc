@@ -133,7 +133,8 @@ absl::Status SetTargets(PoolOptions* options) {
     Command command =
         targets.On(hosts[(slot - 1) % hosts.size()], Command::Shell(line));
     if (limit.has_value()) command.rlimits[RLIMIT_NOFILE] = *limit;
-    if (!targets.over_ssh()) PassInherited(&command);
+    PassIgnoredSignals(&command);
+    if (!targets.over_ssh()) PassDescriptors(&command);
     return command;
   };
   return absl::OkStatus();
@@ -342,8 +343,9 @@ const char kDescription[] =
     "the third one kills them by SIGKILL. Each of SIGTERM, SIGHUP, "
     "SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, "
     "SIGPWR, SIGSTKFLT and the real-time signals counts as two Ctrl-C, unless "
-    "it was ignored when asyncproc started: then the jobs ignore it, too. They "
-    "have the descriptors above 2 of asyncproc. The same command line with "
+    "it was ignored when asyncproc started: then the jobs ignore it, too. Jobs "
+    "inherit the descriptors above 2 that asyncproc was started with, but not "
+    "over ssh. The same command line with "
     "--resume continues; it repeats jobs that were ended. Ctrl-Z stops the "
     "jobs, "
     "too, and they are continued together.\n\n"
