@@ -258,6 +258,9 @@ TEST(CommandLineTest, CompletesSubcommandsOptionsAndCommands) {
   EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "="}),
             "child\ngroup\ntree\n");
   EXPECT_EQ(Complete({"asyncproc", "run", "--scope", "=", "gr"}), "group\n");
+  // The words after the command are its own.
+  EXPECT_THAT(Complete({"asyncproc", "run", "make", "--scope", "="}),
+              Not(HasSubstr("child")));
   // The options of the command are its own.
   EXPECT_EQ(Complete({"asyncproc", "run", "ls", "--idle"}), "\n");
 }

@@ -388,8 +388,8 @@ _asyncproc() {
   done
   # The words of --option=value are three.
   if [[ $current == = ]]; then
+    if ((i == COMP_CWORD)); then ((++i)); fi
     current=
-    ((++i))
   fi
   if ((i > COMP_CWORD)); then
     option=${COMP_WORDS[COMP_CWORD - 1]}
