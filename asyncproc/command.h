@@ -238,10 +238,10 @@ struct SshOptions {
 //   command.env.Set("PYTHONUNBUFFERED", "1");
 //   command.err = asyncproc::Stdio::ToStdout();
 //
-// The child has no descriptor of the host except those named here, a signal
-// mask that is empty except for `blocked_signals`, and the default action for
-// every signal except `ignored_signals`, including the signals that the host
-// ignores.
+// The child has no descriptor of the host except those named here, and a signal
+// mask that is empty except for `blocked_signals`. It ignores
+// `ignored_signals`, and has the default action for every other signal, also
+// for one that the host ignores.
 //
 // A value: it can be copied, changed and used again. Thread safety: as a
 // struct.

@@ -23,8 +23,8 @@ struct EscalationStep {
   // Sends `signal`; and SIGCONT, so that a stopped child takes it. The child
   // gets the signal last of its scope: a shell that waits for its children may
   // have ended by then, by itself and with another status. A process that
-  // starts after that, as a handler of the signal may start one to clean up,
-  // gets it only if it is SIGKILL.
+  // starts after that, such as one that a handler of the signal starts to clean
+  // up, gets only SIGKILL.
   static EscalationStep Signal(int signal, absl::Duration grace);
 
   int signal = 0;  // 0: close stdin.

@@ -337,7 +337,7 @@ TEST(RunTest, EndsAChildAndItsOwnAtTheTimeout) {
 
 TEST(RunTest, NamesTheTimeoutEvenIfASinkFailsAfterIt) {
   RunOptions options;
-  options.timeout = kShort;
+  options.timeout = absl::Seconds(1) * kSlowness;
   options.on_out = [](absl::string_view bytes) {
     return absl::StrContains(bytes, "bye") ? absl::UnavailableError("no")
                                            : absl::OkStatus();
@@ -352,7 +352,7 @@ TEST(RunTest, NamesTheTimeoutEvenIfASinkFailsAfterIt) {
   auto failure = GetRunFailure(result.status());
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->reason, RunFailureReason::kTimeout);
-  EXPECT_EQ(failure->limit, kShort);
+  EXPECT_EQ(failure->limit, options.timeout);
   EXPECT_EQ(failure->result.out, "bye\n");
 }
 

@@ -34,9 +34,9 @@ class Console {
   bool Write(Stream stream, absl::string_view bytes) {
     return WriteLines(stream, bytes, "", nullptr);
   }
-  // The same for a writer of lines that may come in pieces. `bytes` begins with
-  // `front`, unless it continues the last line of the same writer. Another
-  // writer ends that line first.
+  // The same for a writer of lines that may come in pieces. `front` is written
+  // before `bytes`, unless `bytes` continues the last line of the same writer.
+  // Another writer ends that line first.
   bool WriteLines(Stream stream, absl::string_view bytes,
                   absl::string_view front, const void* writer);
 

@@ -54,8 +54,8 @@ absl::string_view ScopeName(TerminationScope scope) {
   return scope == TerminationScope::kTree ? "tree" : "group";
 }
 
-// Whether a stop signal is pending. Look for this before a stopped process: the
-// process may stop in between.
+// Whether a SIGSTOP is pending. Ask this before asking whether the process has
+// stopped: it may stop in between.
 bool WillStop(pid_t pid) {
   return ReadSignalAction(pid, SIGSTOP) == SignalAction::kPending;
 }
@@ -311,8 +311,10 @@ void TerminationTargets::Continue() {
 bool TerminationTargets::SendToAll(const std::vector<int>& signals) {
   bool all_held = search_.ok();
   for (const auto& [pid, target] : targets_) {
-    if (!target.pidfd.valid()) all_held = false;
-    if (!target.pidfd.valid()) continue;
+    if (!target.pidfd.valid()) {
+      all_held = false;
+      continue;
+    }
     for (int signal : signals) {
       GetOs().PidfdSendSignal(target.pidfd.get(), signal);
     }
