@@ -15,7 +15,8 @@ namespace asyncproc {
 struct ReplInterrupt {
   // The signal for the child's process group, followed by SIGCONT. On a
   // terminal, where no channel is used, SIGINT is typed as Ctrl-C. 0: SIGCONT
-  // alone.
+  // alone. The signal would end a program that has no handler for it, and may
+  // be about to set one: such a program gets it after half of the patience.
   int signal = 2;  // SIGINT
   // Written to stdin after the signal.
   std::string text;
@@ -225,7 +226,7 @@ struct ReplDialect {
 //                  too), and so does a server that wants a password: set
 //                  REDISCLI_AUTH.
 //
-// An interrupt that arrives just as a statement begins or ends may end node.
+// An interrupt that arrives just as a statement ends may end node.
 // lua and sqlite3 ignore an interrupt while they run a program: a loop of lua
 // that starts programs goes on, and ends the session. A read of stdin in R does
 // not end by an interrupt: if stdin is a pipe, such a statement may end the

@@ -940,6 +940,31 @@ TEST(ReplTest, GoesOnWhereABoundDropsAPartOfAReply) {
   }
 }
 
+// The program answers each line with its last word, and sets its handler late.
+TEST(ReplTest, InterruptsAProgramOnceItHasAHandler) {
+  ReplDialect dialect;
+  dialect.command = Command(
+      {"python3", "-c",
+       "import signal, sys, time\n"
+       "for line in sys.stdin:\n"
+       "  try:\n"
+       "    if line.startswith('late'):\n"
+       "      time.sleep(0.3)\n"
+       "      signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+       "      time.sleep(1000)\n"
+       "  except KeyboardInterrupt: pass\n"
+       "  signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+       "  print(line.split()[-1], flush=True)\n"});
+  dialect.statement = "{statement} {head}{tail}\n";
+  auto repl = MustStart(dialect);
+
+  const auto late = repl->Eval("late", kShort);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+  EXPECT_EQ(MustEval(*repl, "x").out, "");
+}
+
 TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {
   auto sh = MustStart(BashDialect());
 

@@ -33,9 +33,9 @@ bool MayInterrupt(Conversation& conversation, bool late) {
   const bool catches =
       action == SignalAction::kCaught || action == SignalAction::kUnknown;
   Conversation::Statement& statement = conversation.statement();
-  // Without a handler, a further signal would end a program that is about to
-  // answer.
-  if (statement.interrupts > 0 && !catches) return false;
+  // Without a handler, the signal ends a program that may be about to answer,
+  // or to set its handler, as node does when a statement begins.
+  if (!catches && (statement.interrupts > 0 || !late)) return false;
   const int limit = interrupt.limit;
   const bool one_more = late && limit > 0 && statement.interrupts == limit;
   if (statement.interrupts >= limit && !one_more) return false;
