@@ -27,6 +27,7 @@
 #include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/library_threads.h"
 #include "tests/own_host.h"
 #include "tests/refused_calls.h"
 #include "tests/scarce_memory.h"
@@ -267,6 +268,20 @@ TEST(RecorderTest, HasTheTypedTextAndTheSizesOfATerminal) {
   EXPECT_THAT(Events(transcript, Kind::kResize),
               ElementsAre("a terminal of 50 rows and 132 columns"));
   EXPECT_THAT(Events(transcript, Kind::kInClosed), Not(IsEmpty()));
+}
+
+TEST(RecorderTest, HasNoBrokenInputOfATerminalThatWasClosed) {
+  auto recorder = Recorder::InMemory();
+  Command command({"cat"});
+  command.pty = Pty{24, 80, /*echo=*/false};
+  auto process = MustSpawn(Recorded(command, recorder));
+  ASSERT_THAT(process->Write("hello\n"), IsOk());
+
+  ASSERT_THAT(process->CloseStdin(), IsOk());
+  EXPECT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+  AwaitNoLibraryThread();
+
+  EXPECT_THAT(Events(recorder->transcript(), Kind::kInBroken), IsEmpty());
 }
 
 TEST(RecorderTest, HasTheEndOfTheReader) {

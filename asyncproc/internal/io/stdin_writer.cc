@@ -325,8 +325,9 @@ void StdinWriter::Advance(short events) {
 void StdinWriter::AdvanceLocked() {
   if (!fd_.valid()) return;
   WritePending();
-  // A terminal stays open for control characters.
-  const bool ends = closing_ && !terminal_.has_value() && PendingLocked() == 0;
+  // A terminal stays open for control characters, until Detach.
+  const bool is_needed = terminal_.has_value() && !detached_;
+  const bool ends = closing_ && PendingLocked() == 0 && !is_needed;
   if (broken_ || ends) {
     CloseFd();
   } else if (taken_ >= PipeGrowth::kUsualSize && options_.may_grow_pipe &&
@@ -381,7 +382,10 @@ void StdinWriter::WriteSome(absl::string_view* data) {
 }
 
 void StdinWriter::BreakLocked() {
-  if (observer_ != nullptr && !broken_) observer_->OnInputBroken();
+  const bool has_ended = closing_ && PendingLocked() == 0;
+  if (observer_ != nullptr && !broken_ && !has_ended) {
+    observer_->OnInputBroken();
+  }
   broken_ = true;
   Drop();
 }
