@@ -13,7 +13,7 @@ namespace asyncproc::cli {
 // is changed.
 void NoteInherited();
 
-// Gives a command what NoteInherited has found.
+// Gives a command the signals, or the descriptors, of NoteInherited.
 void PassIgnoredSignals(Command* command);
 void PassDescriptors(Command* command);
 

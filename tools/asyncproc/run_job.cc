@@ -217,8 +217,8 @@ absl::Duration RunJob::IdleTime() {
 Escalation RunJob::EscalationFor(Why why) const {
   Escalation escalation = settings_.limits.escalation;
   if (why != Why::kSignal && why != Why::kLostOutput) return escalation;
-  // The signal that the tool received replaces the first step. SIGHUP is what
-  // the programs of a terminal expect when the terminal is gone.
+  // The signal that the tool received replaces the first step. Programs expect
+  // SIGHUP when their terminal is gone.
   const int signal = [this, why] {
     MutexLock lock(mu_);
     return why == Why::kSignal ? asked_by_ : SIGHUP;
