@@ -58,6 +58,13 @@ Said Repl(std::vector<std::string> arguments, absl::string_view input) {
           result->status.ShellCode()};
 }
 
+// The output before `text`, which the tool is to write.
+std::string ReadUntil(Process& tool, absl::string_view text) {
+  auto before = tool.out().ReadUntil(text, kNeverReached);
+  EXPECT_THAT(before, IsOk());
+  return before.value_or("");
+}
+
 TEST(CliReplTest, PrintsEachCommandWithItsReply) {
   const Said said = Repl({"--preset", "bc"}, "2+2\n\n2^100\n1/0\n");
 
@@ -150,9 +157,7 @@ TEST(CliReplTest, TakesTheLinesOfAnSqlStatementTogetherAtATerminal) {
   command.pty = Pty{24, 80, /*echo=*/false};
   auto tool = MustSpawn(command);
   const auto await = [&](absl::string_view text) {
-    auto before = tool->out().ReadUntil(text, kNeverReached);
-    EXPECT_THAT(before, IsOk());
-    return before.value_or("");
+    return ReadUntil(*tool, text);
   };
 
   await(">>> ");
@@ -897,9 +902,7 @@ TEST(CliReplTest, AsksForCommandsAtATerminal) {
   command.pty = Pty{24, 80, /*echo=*/false};
   auto tool = MustSpawn(command);
   const auto await = [&](absl::string_view text) {
-    auto before = tool->out().ReadUntil(text, kNeverReached);
-    EXPECT_THAT(before, IsOk());
-    return before.value_or("");
+    return ReadUntil(*tool, text);
   };
 
   await(">>> ");
