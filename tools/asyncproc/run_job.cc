@@ -98,7 +98,7 @@ RunReport RunJob::Run() {
   {
     MutexLock lock(mu_);
     process_ = main_.process.get();
-    if (suspended_) Forward(SIGTSTP);
+    for (int signal : early_) Take(signal);
   }
   if (settings_.pump_stdin) {
     auto pump = StdinPump::Start(main_.process.get());
@@ -422,6 +422,7 @@ void RunJob::RunThen() {
     {
       MutexLock lock(mu_);
       then_process_ = then_.process.get();
+      for (int signal : then_early_) PassOn(then_process_, signal);
       late = no_then_;
     }
     // FinishThen may have come before this process was known.
@@ -483,49 +484,59 @@ int RunJob::ExitCode(Why why, RunReport* report) {
 }
 
 void RunJob::OnSignal(const ReceivedSignal& signal) {
-  const bool has_it = signal.from_terminal && settings_.in_our_group;
-  const bool ends = signal.number == SIGTERM || signal.number == SIGHUP;
   MutexLock lock(mu_);
-  if (signal.number == SIGWINCH && process_ != nullptr &&
-      process_->pty() != nullptr) {
-    winsize size = {};
-    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 ||
-        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
-      process_->pty()->SetSize(size.ws_row, size.ws_col).IgnoreError();
-    }
+  if (process_ == nullptr) {
+    early_.push_back(signal.number);
     return;
   }
-  if (process_ == nullptr &&
-      (signal.number == SIGWINCH || signal.number == SIGTSTP ||
-       signal.number == SIGCONT)) {
-    if (signal.number != SIGWINCH) suspended_ = signal.number == SIGTSTP;
+  // The terminal has sent it to the command, too.
+  if (signal.from_terminal && settings_.in_our_group &&
+      signal.number != SIGCONT && signal.number != SIGHUP) {
     return;
   }
-  if (ends || process_ == nullptr) {
-    asked_twice_ = asked_by_ != 0;
-    if (asked_by_ == 0) asked_by_ = signal.number;
-    wake_.Cancel();
-    if (!asked_twice_ || process_ == nullptr) return;
-    // A second signal: the user does not want to wait.
-    process_->Signal(SIGKILL, settings_.limits.escalation.scope).IgnoreError();
-    return;
-  }
-  if (has_it && signal.number != SIGCONT) return;
-  Forward(signal.number);
+  Take(signal.number);
 }
 
-void RunJob::Forward(int signal) {
+void RunJob::Take(int signal) {
+  switch (signal) {
+    case SIGTERM:
+    case SIGHUP:
+      if (asked_by_ != 0) {
+        // A second signal: the user does not want to wait.
+        asked_twice_ = true;
+        process_->Signal(SIGKILL, settings_.limits.escalation.scope)
+            .IgnoreError();
+        return;
+      }
+      asked_by_ = signal;
+      wake_.Cancel();
+      return;
+    case SIGWINCH:
+      if (process_->pty() == nullptr) break;
+      winsize size = {};
+      if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 ||
+          ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+        process_->pty()->SetSize(size.ws_row, size.ws_col).IgnoreError();
+      }
+      return;
+  }
+  PassOn(process_, signal);
+  if (then_process_ != nullptr) {
+    PassOn(then_process_, signal);
+  } else if (then_thread_.running()) {
+    then_early_.push_back(signal);
+  }
+}
+
+void RunJob::PassOn(Process* process, int signal) const {
   // With --pty the command is in another session, whose process groups ignore a
   // SIGTSTP from here.
   const int number =
       signal == SIGTSTP && command_.pty.has_value() ? SIGSTOP : signal;
-  for (Process* process : {process_, then_process_}) {
-    if (process == nullptr) continue;
-    const TerminationScope scope = signal == SIGWINCH
-                                       ? TerminationScope::kChild
-                                       : settings_.limits.escalation.scope;
-    process->Signal(number, scope).IgnoreError();
-  }
+  const TerminationScope scope = signal == SIGWINCH
+                                     ? TerminationScope::kChild
+                                     : settings_.limits.escalation.scope;
+  process->Signal(number, scope).IgnoreError();
 }
 
 void RunJob::Explain(absl::string_view what) const {

@@ -103,8 +103,9 @@ class RunJob {
   void RunThen();
   int ExitCode(Why why, RunReport* report);
   Escalation EscalationFor(Why why) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Sends `signal` to the commands that run.
-  void Forward(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // OnSignal for a command that runs.
+  void Take(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void PassOn(Process* process, int signal) const;
   void Explain(absl::string_view what) const;
   bool FollowTerminal();
   void StopWithCommand();
@@ -141,8 +142,9 @@ class RunJob {
   bool asked_twice_ ABSL_GUARDED_BY(mu_) = false;
   // Output of the command's terminal could not be printed.
   bool lost_output_ ABSL_GUARDED_BY(mu_) = false;
-  // A SIGTSTP came while the command was being started.
-  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  // The signals that came while the command, or --then, was being started.
+  std::vector<int> early_ ABSL_GUARDED_BY(mu_);
+  std::vector<int> then_early_ ABSL_GUARDED_BY(mu_);
   // The command is ready: --then is to run. It may be too late for that.
   bool then_wanted_ ABSL_GUARDED_BY(mu_) = false;
   bool then_ended_ ABSL_GUARDED_BY(mu_) = false;
