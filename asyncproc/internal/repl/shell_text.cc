@@ -37,16 +37,20 @@ fi
 // end. bash crashes at an incomplete `$(`, so there each statement is tested
 // before. After a syntax error inside `[[ ]]`, bash 5.2 keeps the state of its
 // parser, and the next syntax error resets it.
+//
+// Only the subshells of the test close descriptor 9: in the shell itself, an
+// interrupt during the test would end the script.
 const absl::string_view kShStatement =
     R"sh(if { case ${BASH_VERSION:+bash}:{quoted} in
-    bash:*) ! (eval {quoted_function}) &&
-      case $(command printf %s {quoted_test} | LANGUAGE=C "/proc/$$/exe" -n 2>&1) in
+    bash:*) ! (eval {quoted_function}) 8<&- 9>&- &&
+      case $(command printf %s {quoted_test} | LANGUAGE=C "/proc/$$/exe" -n 2>&1 8<&- 9>&-) in
         *'unexpected EOF'* | *'unexpected token '?EOF* | *'unexpected end'* | *'delimited by end'*) ;;
         *) false;;
       esac;;
-    *'<<'* | *\\?) ! (eval {quoted_function}) && command printf '%s\n' {quoted} | sh -n;;
+    *'<<'* | *\\?) ! (eval {quoted_function}) 8<&- 9>&- &&
+      command printf '%s\n' {quoted} | sh -n 8<&- 9>&-;;
     *) false;;
-  esac; } >/dev/null 2>&1 8<&- 9>&-
+  esac; } >/dev/null 2>&1
 then
   command printf '{id} incomplete\n' >&9
 else
