@@ -1,5 +1,7 @@
-// The threads of a Process: a reader for each pipe, and a writer for stdin.
+// The threads of a Process: a reader for each pipe that is used, and a writer
+// for stdin.
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -86,13 +88,90 @@ void AwaitThreads(const testing::Matcher<std::vector<std::string>>& expected) {
   EXPECT_THAT(LibraryThreads(), expected);
 }
 
-TEST(ReaderThreadsTest, AreOneForEachPipe) {
-  auto cat = MustSpawn(Command({"cat"}));
-  AwaitThreads(testing::UnorderedElementsAre("asyncproc-err", "asyncproc-out"));
+TEST(ReaderThreadsTest, AreOneForEachPipeThatIsUsed) {
+  auto process = MustSpawn(Command::Shell("read x; echo e >&2; read x"));
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-out"));
 
-  EXPECT_THAT(cat->Write("x\n"), IsOk());
+  EXPECT_THAT(process->Write("x\n"), IsOk());
+  EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("e"));
+
   AwaitThreads(testing::UnorderedElementsAre("asyncproc-err", "asyncproc-in",
                                              "asyncproc-out"));
+}
+
+TEST(ReaderThreadsTest, AreOneForStderrAfterTheEndOfStdout) {
+  auto process =
+      MustSpawn(Command::Shell("exec >&-; for i in 1 2 3; do read x; echo $i "
+                               ">&2; done; read x; exit 3"));
+
+  for (const char* line : {"1", "2", "3"}) {
+    EXPECT_THAT(process->Write("\n"), IsOk());
+    EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds(line));
+  }
+
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-in", "asyncproc-out"));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+// A system without a further thread.
+class FailsThreads : public internal::Os {
+ public:
+  int ThreadCreate(pthread_t* thread, const pthread_attr_t* attributes,
+                   void* (*entry)(void*), void* arg) override {
+    return fails ? EAGAIN : Os::ThreadCreate(thread, attributes, entry, arg);
+  }
+
+  std::atomic<bool> fails{false};
+};
+
+TEST(ReaderThreadsTest, AreOneForBothPipesWhereNoOtherCanBeStarted) {
+  FailsThreads os;
+  const internal::ScopedOs scoped(&os);
+  auto process =
+      MustSpawn(Command::Shell("read x; read x; for i in $(seq 5000); do echo "
+                               "out $i; echo err $i >&2; done; "
+                               "exec >&-; echo last >&2; read x; exit 3"));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-in", "asyncproc-out"));
+  os.fails = true;
+  EXPECT_THAT(process->Write("\n"), IsOk());
+
+  for (int i = 1; i <= 5000; ++i) {
+    ASSERT_THAT(process->err().ReadLine(kNeverReached),
+                IsOkAndHolds(absl::StrCat("err ", i)));
+    ASSERT_THAT(process->out().ReadLine(kNeverReached),
+                IsOkAndHolds(absl::StrCat("out ", i)));
+  }
+  EXPECT_THAT(process->err().ReadLine(kNeverReached), IsOkAndHolds("last"));
+
+  AwaitThreads(testing::UnorderedElementsAre("asyncproc-in", "asyncproc-out"));
+  EXPECT_THAT(process->Write("\n"), IsOk());
+  EXPECT_THAT(process->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(3)));
+}
+
+TEST(ReaderThreadsTest, AreDetachedWhileThatOfStderrStarts) {
+  for (int i = 0; i < 100; ++i) {
+    Command command = Command::Shell("echo ready; echo e >&2; read x");
+    command.on_destroy = OnDestroy::Detach();
+    auto process = MustSpawn(command);
+    AwaitLine(*process, "ready");
+
+    process = nullptr;
+  }
+  AwaitNoLibraryThread();
+}
+
+TEST(ReaderThreadsTest, AreStoppedWhileThatOfStderrStarts) {
+  for (int i = 0; i < 100; ++i) {
+    auto process = MustSpawn(Command::Shell("echo ready; echo e >&2; read x"));
+    AwaitLine(*process, "ready");
+
+    process = nullptr;
+  }
+  AwaitNoLibraryThread();
 }
 
 TEST(ReaderThreadsTest, AreOneForStderrInStdout) {

@@ -148,6 +148,11 @@ bool ChildEnd::CheckExit(Reaper::Group group) {
   return true;
 }
 
+void ChildEnd::AddWatcher() {
+  MutexLock lock(mu_);
+  ++watchers_;
+}
+
 bool ChildEnd::Leave() {
   MutexLock lock(mu_);
   if (!result_.has_value() && watchers_ == 1) return false;

@@ -89,6 +89,8 @@ class ChildEnd {
   // Reaps the child if it has ended. Returns whether it has been reaped.
   bool CheckExit(Reaper::Group group = Reaper::Group::kRemember)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Another thread will watch for the exit.
+  void AddWatcher() ABSL_LOCKS_EXCLUDED(mu_);
   // Called by a watcher whose stream has ended. True: the watcher may stop,
   // since another watcher stays or the child has exited. False: it must stay.
   bool Leave() ABSL_LOCKS_EXCLUDED(mu_);

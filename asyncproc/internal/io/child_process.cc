@@ -116,12 +116,11 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
     if (child->waker_ != nullptr) child->waker_->Wake();
     if (child->options_.wake != nullptr) child->options_.wake();
   };
-  SecondStart second;
   absl::Cleanup stop = [&child] {
     for (const auto& output : child->outputs_) output->Stop();
   };
   if (child->options_.threads) {
-    absl::Status status = child->StartThreads(command, child, &second);
+    absl::Status status = child->StartThread(command, child);
     if (!status.ok()) return CannotStart(command, WithStage(status));
   }
   ChildObserver* const observer = command.observer.get();
@@ -132,14 +131,8 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
   absl::Cleanup failed = [observer] {
     if (observer != nullptr) observer->OnStartFailed();
   };
-  const auto threads_started = [&child, &command, &second] {
-    if (!child->options_.threads) return absl::OkStatus();
-    second.done.WaitForNotification();
-    if (second.status.ok()) return second.status;
-    return CannotStart(command, WithStage(second.status));
-  };
   absl::StatusOr<Launched> launched =
-      Launch(command, child->options_.further_pipes, threads_started);
+      Launch(command, child->options_.further_pipes);
   if (!launched.ok()) return launched.status();
   absl::Status status = child->Adopt(command, *std::move(launched), child);
   if (!status.ok()) return CannotStart(command, status);
@@ -152,26 +145,14 @@ absl::StatusOr<std::shared_ptr<ChildProcess>> ChildProcess::Start(
 
 ChildProcess::~ChildProcess() { reaper().JoinWaiter(); }
 
-absl::Status ChildProcess::StartThreads(
-    const Command& command, const std::shared_ptr<ChildProcess>& self,
-    SecondStart* second) {
+absl::Status ChildProcess::StartThread(
+    const Command& command, const std::shared_ptr<ChildProcess>& self) {
   const bool out = command.pty.has_value() || command.out.HasHostEnd();
   const bool err = !command.pty.has_value() && command.err.HasHostEnd();
-  const auto start_err = [this, self, second] {
-    second->status = outputs_[kErr]->StartThread("asyncproc-err", self);
-    second->done.Notify();
-  };
-  // The calling thread can open the pipes at the same time.
-  if (out && err) {
-    return outputs_[kOut]->StartThread("asyncproc-out", self, start_err);
-  }
-  if (err) {
-    start_err();
-    return second->status;
-  }
-  second->done.Notify();
+  if (err && !out) return outputs_[kErr]->StartThread("asyncproc-err", self);
   return outputs_[kOut]->StartThread(out ? "asyncproc-out" : "asyncproc-end",
-                                     self);
+                                     self,
+                                     err ? outputs_[kErr].get() : nullptr);
 }
 
 absl::Status ChildProcess::Adopt(const Command& command, Launched launched,
@@ -192,9 +173,7 @@ absl::Status ChildProcess::Adopt(const Command& command, Launched launched,
   for (size_t i = 0; i < launched.ends.further.size(); ++i) {
     open(kUsualStreams + i, std::move(launched.ends.further[i]));
   }
-  int watchers = 0;
-  for (const auto& output : outputs_) watchers += output->has_thread() ? 1 : 0;
-  end_.Begin(streams, watchers);
+  end_.Begin(streams, options_.threads ? 1 : 0);
   if (launched.ends.in.valid()) {
     StdinWriter::Options writing;
     writing.limit = command.input_limit;
@@ -211,8 +190,9 @@ absl::Status ChildProcess::Adopt(const Command& command, Launched launched,
 }
 
 void ChildProcess::Go() {
+  // Not both: a thread may start that of stderr at once.
   for (const auto& output : outputs_) {
-    if (output->has_thread()) output->Go();
+    if (output->has_thread()) return output->Go();
   }
 }
 

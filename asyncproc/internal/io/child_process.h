@@ -10,7 +10,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "asyncproc/child_observer.h"
 #include "asyncproc/command.h"
@@ -126,15 +125,9 @@ class ChildProcess {
   ChildProcess(const Command& command, std::unique_ptr<Reaper> reaper,
                Options options);
 
-  // The start of the thread of stderr, by the thread of stdout.
-  struct SecondStart {
-    absl::Notification done;
-    absl::Status status;
-  };
-  // Starts the reader threads; the second start may still be in progress.
-  absl::Status StartThreads(const Command& command,
-                            const std::shared_ptr<ChildProcess>& self,
-                            SecondStart* second);
+  // Starts the thread that reads the output; stderr gets its own later.
+  absl::Status StartThread(const Command& command,
+                           const std::shared_ptr<ChildProcess>& self);
   absl::Status Adopt(const Command& command, Launched launched,
                      const std::weak_ptr<ChildProcess>& self);
   bool OutputsAtEnd() const;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 
 namespace asyncproc::internal {
@@ -71,16 +72,26 @@ OutputReader::~OutputReader() {
 
 absl::Status OutputReader::StartThread(const char* name,
                                        std::shared_ptr<void> owner,
-                                       std::function<void()> first) {
+                                       OutputReader* second) {
+  absl::Status status = CreateWaker();
+  if (status.ok() && second != nullptr) status = second->CreateWaker();
+  if (!status.ok()) return status;
+  second_ = second;
+  return CreateThread(name, std::move(owner));
+}
+
+absl::Status OutputReader::CreateWaker() {
   absl::StatusOr<std::shared_ptr<Waker>> waker = Waker::Create();
   if (!waker.ok()) return waker.status();
   waker_ = *std::move(waker);
   buffer_->SetWake([waker = waker_] { waker->Wake(); });
-  absl::StatusOr<Thread> thread = Thread::Start(
-      name, [this, owner = std::move(owner), first = std::move(first)] {
-        if (first != nullptr) first();
-        Run();
-      });
+  return absl::OkStatus();
+}
+
+absl::Status OutputReader::CreateThread(const char* name,
+                                        std::shared_ptr<void> owner) {
+  absl::StatusOr<Thread> thread =
+      Thread::Start(name, [this, owner = std::move(owner)] { Run(owner); });
   if (!thread.ok()) return thread.status();
   thread_ = *std::move(thread);
   return absl::OkStatus();
@@ -113,9 +124,9 @@ void OutputReader::Stop() {
 }
 
 void OutputReader::Detach() {
+  MutexLock lock(thread_mu_);
   detached_ = true;
   buffer_->Finish();
-  if (!has_thread()) return;
   Wake();
   thread_.Detach();
 }
@@ -318,56 +329,96 @@ void OutputReader::Close() {
   if (told_ == Told::kNothing) end_.OnStreamEnd(/*was_abandoned=*/false);
 }
 
-void OutputReader::Run() {
+void OutputReader::Run(const std::shared_ptr<void>& owner) {
   go_.WaitForNotification();
-  while (!stop_ && !MayEnd()) PollOnce();
+  while (!stop_ && !MayEnd()) PollOnce(owner);
 }
 
 bool OutputReader::MayEnd() {
   if (detached_ && end_.IsSettled()) {
     Close();
+    if (second_ != nullptr) second_->Close();
     return true;
   }
-  return !fd_.valid() && (left_ || (left_ = end_.Leave()));
+  if (fd_.valid() || (second_ != nullptr && second_->fd_.valid())) return false;
+  return left_ || (left_ = end_.Leave());
 }
 
-void OutputReader::PollOnce() {
-  const ChildEnd::Watch watch =
-      exit_seen_ ? ChildEnd::Watch() : end_.NextWatch();
-  if (watch.exited) return OnExit();
-  pollfd fds[] = {
-      {poll_fd(), POLLIN, 0}, {watch.fd, POLLIN, 0}, {waker_->fd(), POLLIN, 0}};
-  auto& [stream, exit, wake] = fds;
-  absl::Time deadline =
-      std::min({this->deadline(), watch.next_look, pause_end_});
+absl::Time OutputReader::poll_deadline() const {
+  absl::Time deadline = std::min(this->deadline(), pause_end_);
   // Nothing wakes this thread when the other stream of a detached child
   // settles.
   if (detached_ && told_ == Told::kAbandoned) {
     deadline = std::min(deadline, MonotonicNow() + kDetachedLook);
   }
-  if (GetOs().Poll(fds, 3, deadline) < 0 && errno != EINTR) {
+  return deadline;
+}
+
+void OutputReader::OnPolled(bool readable, bool woken) {
+  if (pause_end_ != absl::InfiniteFuture() &&
+      (woken || MonotonicNow() >= pause_end_)) {
+    buffer_->StopWaitingForReader();
+    pause_end_ = absl::InfiniteFuture();
+  }
+  if (woken) {
+    waker_->Reset();
+    OnWake();
+  }
+  if (readable) OnReadable();
+  for (int i = 0; i < kReadsWithoutPoll && read_much_ && poll_fd() >= 0; ++i) {
+    OnReadable();
+  }
+}
+
+void OutputReader::GiveThreadToSecond(const std::shared_ptr<void>& owner) {
+  MutexLock lock(second_->thread_mu_);
+  if (second_->detached_) return;
+  end_.AddWatcher();
+  if (second_->CreateThread("asyncproc-err", owner).ok()) {
+    std::exchange(second_, nullptr)->Go();
+  } else {
+    keeps_second_ = true;
+    end_.Leave();
+  }
+}
+
+void OutputReader::PollOnce(const std::shared_ptr<void>& owner) {
+  const ChildEnd::Watch watch =
+      exit_seen_ ? ChildEnd::Watch() : end_.NextWatch();
+  const auto on_exit = [this] {
+    OnExit();
+    if (second_ != nullptr) second_->OnExit();
+  };
+  if (watch.exited) return on_exit();
+  const bool two = second_ != nullptr;
+  pollfd fds[] = {{watch.fd, POLLIN, 0},
+                  {poll_fd(), POLLIN, 0},
+                  {waker_->fd(), POLLIN, 0},
+                  {two ? second_->poll_fd() : -1, POLLIN, 0},
+                  {two ? second_->waker_->fd() : -1, POLLIN, 0}};
+  auto& [exit, stream, wake, second_stream, second_wake] = fds;
+  absl::Time deadline = std::min(watch.next_look, poll_deadline());
+  if (two) deadline = std::min(deadline, second_->poll_deadline());
+  if (GetOs().Poll(fds, two ? 5 : 3, deadline) < 0 && errno != EINTR) {
     // No call below blocks, so each descriptor may be tried.
     nanosleep(&kBlindInterval, nullptr);
     for (pollfd& fd : fds) fd.revents = fd.fd >= 0 ? POLLIN : short{0};
   }
-  if (pause_end_ != absl::InfiniteFuture() &&
-      (wake.revents != 0 || MonotonicNow() >= pause_end_)) {
-    buffer_->StopWaitingForReader();
-    pause_end_ = absl::InfiniteFuture();
-  }
-  if (wake.revents != 0) {
-    waker_->Reset();
-    OnWake();
-  }
-  if (stream.revents != 0) OnReadable();
-  for (int i = 0; i < kReadsWithoutPoll && read_much_ && poll_fd() >= 0; ++i) {
-    OnReadable();
+  OnPolled(stream.revents != 0, wake.revents != 0);
+  if (two) {
+    second_->OnPolled(second_stream.revents != 0, second_wake.revents != 0);
   }
   // Without a pidfd, a wake-up signals the exit.
   const bool may_have_exited =
       watch.fd >= 0 ? exit.revents != 0 : !exit_seen_ && wake.revents != 0;
-  if (may_have_exited && end_.CheckExit()) OnExit();
+  if (may_have_exited && end_.CheckExit()) on_exit();
   OnTime();
+  if (two) second_->OnTime();
+  // With bytes, but without the end: there is more to come.
+  if (two && second_stream.revents == POLLIN && fd_.valid() && !keeps_second_ &&
+      !exit_seen_) {
+    GiveThreadToSecond(owner);
+  }
 }
 
 }  // namespace asyncproc::internal

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "asyncproc/internal/end/child_end.h"
@@ -26,6 +27,12 @@ namespace asyncproc::internal {
 // There are two ways to use it. After StartThread, a thread of the reader waits
 // for the pipe, for the exit of the child and for a wake-up. Without a thread,
 // a loop waits for poll_fd() and deadline(), and calls the On... methods.
+//
+// Most children write nothing to stderr, and each thread takes a tenth of the
+// time of a spawn. So the thread of one reader can also wait for the stream of
+// a second reader. At the first byte of that stream, the second reader gets its
+// own thread. If this thread cannot be started, the first thread reads both
+// streams.
 //
 // After the exit of the child, the reader takes all bytes that are in the pipe
 // at that time, regardless of the bound. Then it continues until end-of-file,
@@ -60,11 +67,11 @@ class OutputReader {
 
   // ---- For the owner, before the child is started and after it is gone.
 
-  // Starts a thread, which calls `first`, if not null, and waits for Go.
-  // `owner` stays alive until the thread has been joined, or has ended after
-  // Detach. Errors: kResourceExhausted.
+  // Starts a thread, which waits for Go. `owner` stays alive until the thread
+  // has been joined, or has ended after Detach. `second`: see above, or null;
+  // it has the same owner. Errors: kResourceExhausted.
   absl::Status StartThread(const char* name, std::shared_ptr<void> owner,
-                           std::function<void()> first = nullptr);
+                           OutputReader* second = nullptr);
   bool has_thread() const { return thread_.running(); }
 
   // Takes the host's end of the stream, which is nonblocking. An invalid
@@ -122,9 +129,16 @@ class OutputReader {
   // The last state of this stream that the ChildEnd was told.
   enum class Told { kNothing, kAbandoned, kEnd };
 
-  void Run();
+  absl::Status CreateWaker();
+  absl::Status CreateThread(const char* name, std::shared_ptr<void> owner);
+  void Run(const std::shared_ptr<void>& owner);
   bool MayEnd();
-  void PollOnce();
+  void PollOnce(const std::shared_ptr<void>& owner);
+  // The time to return from poll, exit or not.
+  absl::Time poll_deadline() const;
+  void OnPolled(bool readable, bool woken);
+  // Starts the thread of the second reader.
+  void GiveThreadToSecond(const std::shared_ptr<void>& owner);
   void ReadOnce();
   ReadResult Read(char* data, size_t size);
   ReadResult ReadAndDrop();
@@ -147,6 +161,8 @@ class OutputReader {
   ino_t inode_ = 0;
 
   // The loop's.
+  OutputReader* second_ = nullptr;  // Null: it has its own thread.
+  bool keeps_second_ = false;       // Its thread could not be started.
   UniqueFd fd_;
   PipeGrowth growth_;
   size_t pending_at_exit_ = 0;  // Bytes to read regardless of the bound.
@@ -166,6 +182,7 @@ class OutputReader {
   absl::Notification go_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> detached_{false};
+  absl::Mutex thread_mu_;  // For the start of a second thread, and Detach.
   Thread thread_;
 };
 

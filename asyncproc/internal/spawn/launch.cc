@@ -179,8 +179,7 @@ absl::Status CheckCommand(const Command& command) {
 }
 
 absl::StatusOr<Launched> Launch(const Command& command,
-                                const std::vector<int>& further_pipes,
-                                const std::function<absl::Status()>& ready) {
+                                const std::vector<int>& further_pipes) {
   if (absl::Status status = CheckFurtherPipes(command, further_pipes);
       !status.ok()) {
     return status;
@@ -197,9 +196,6 @@ absl::StatusOr<Launched> Launch(const Command& command,
     return status;
   }
   request->moves = child.moves;
-  if (ready != nullptr) {
-    if (absl::Status status = ready(); !status.ok()) return status;
-  }
 
   SpawnResult result;
   if (command.die_with_parent) {

@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -36,18 +35,15 @@ struct Launched {
 absl::Status CheckCommand(const Command& command);
 
 // Starts `command`. On return, the child runs its program, or the attempt has
-// been undone completely. `further_pipes`: see OpenStreams. `ready`, if not
-// null, is called once the pipes are open; its error, returned unchanged, ends
-// the start before there is a child.
+// been undone completely. `further_pipes`: see OpenStreams.
 //
 // REQUIRES: CheckCommand returns OK.
 // Errors: the error of the stage that failed, by its errno, with a
 // SpawnFailure.
 //
 // Thread safety: may be called from any thread.
-absl::StatusOr<Launched> Launch(
-    const Command& command, const std::vector<int>& further_pipes = {},
-    const std::function<absl::Status()>& ready = nullptr);
+absl::StatusOr<Launched> Launch(const Command& command,
+                                const std::vector<int>& further_pipes = {});
 
 }  // namespace asyncproc::internal
 
