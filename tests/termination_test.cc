@@ -661,7 +661,8 @@ TEST(TerminateTreeTest, FindsDescendantsThatStartAfterTheFirstLook) {
                      "while :; do wait; done"));
   std::vector<pid_t> pids = {ReadPid(*process)};
   OsWithInterlude os([&] {
-    EXPECT_THAT(process->Signal(SIGUSR1), IsOk());
+    // Process::Signal would wait for the signal that is about to be sent.
+    EXPECT_EQ(kill(process->pid(), SIGUSR1), 0);
     pids.push_back(ReadPid(*process));
   });
   ScopedOs scoped_os(&os);
@@ -793,6 +794,26 @@ internal::ProcessStat Stat(pid_t pid, pid_t parent, char state = 'S') {
   stat.parent = parent;
   stat.state = state;
   return stat;
+}
+
+// A shell whose child ends first continues with its next command.
+TEST(TerminateTreeTest, LetsNoShellContinueWithItsNextCommand) {
+  for (TerminationScope scope :
+       {TerminationScope::kGroup, TerminationScope::kTree}) {
+    Command command =
+        Command::Shell("(cat | { echo ready; cat; }; echo next); echo last");
+    command.process_group = ProcessGroup::New();
+    auto process = MustSpawn(command);
+    AwaitLine(*process, "ready");
+    OsWithSlowReturn os([] { absl::SleepFor(kShort); });
+    ScopedOs scoped_os(&os);
+
+    EXPECT_THAT(process->Signal(SIGTERM, scope), IsOk());
+
+    EXPECT_THAT(process->WaitFor(kNeverReached),
+                IsOkAndHolds(ExitStatus::Signaled(SIGTERM)));
+    EXPECT_EQ(process->out().Read(), "");
+  }
 }
 
 TEST(FindStrangersTest, AreThoseWhoseAncestorsAreAllKnown) {

@@ -310,23 +310,31 @@ void TerminationTargets::Continue() {
 
 bool TerminationTargets::SendToAll(const std::vector<int>& signals) {
   bool all_held = search_.ok();
+  std::vector<const Target*> held;
   for (const auto& [pid, target] : targets_) {
-    if (!target.pidfd.valid()) {
+    if (target.pidfd.valid()) {
+      held.push_back(&target);
+    } else {
       all_held = false;
-      continue;
-    }
-    for (int signal : signals) {
-      GetOs().PidfdSendSignal(target.pidfd.get(), signal);
     }
   }
-  // The child comes after the processes that were found through it: once it
-  // ends, its children can no longer be found by their parent.
+  // Parents come before their children: a shell whose child ends first
+  // continues with its next command.
+  std::sort(held.begin(), held.end(), [](const Target* a, const Target* b) {
+    return std::make_pair(a->stat.start_time, a->stat.pid) <
+           std::make_pair(b->stat.start_time, b->stat.pid);
+  });
   Reaper& reaper = child_.reaper();
   for (int signal : signals) {
     // Processes that cannot be held or found may still be reached as a group.
     group_reached_ =
         !all_held && HasOthers() && reaper.SignalGroup(signal).ok();
     if (!group_reached_) reaper.Signal(signal).IgnoreError();
+  }
+  for (const Target* target : held) {
+    for (int signal : signals) {
+      GetOs().PidfdSendSignal(target->pidfd.get(), signal);
+    }
   }
   return all_held;
 }
