@@ -51,9 +51,10 @@ struct Output {
 // Thread safety: all methods may be called from any thread at any time; only
 // the destructor must not overlap another call.
 // Ownership: the Process owns the child, the pipes and the threads: a reader
-// for stdout and one for stderr, where they are pipes, and a writer for stdin
-// from the first Write on. Where neither output is a pipe, one thread watches
-// for the end of the child. Callers never read a pipe. The destructor applies
+// for stdout, one for stderr from its first byte on, and a writer for stdin
+// from the first Write on. Where no thread can be started for stderr, that of
+// stdout reads both. Where neither output is a pipe, one thread watches for the
+// end of the child. Callers never read a pipe. The destructor applies
 // Command::on_destroy to a child that still runs (by default it kills and reaps
 // the child), and leaves no thread, descriptor or zombie behind. A child that
 // cannot be killed, since it has changed to another user, or cannot be reaped,
@@ -192,8 +193,7 @@ class Process final : public Child {
   // kResourceExhausted when the signal was sent, but the search for the
   // processes of the scope failed (no descriptor was free, or /proc is not
   // mounted or is that of another PID namespace): some processes may not have
-  // received it. The child receives the signal last: a shell that waits for the
-  // others may have ended by then, by itself and with another status.
+  // received it. Parents receive the signal before their children.
   absl::Status Signal(int signal, TerminationScope scope) override;
 
   // Stops the current operation of an interactive program, not the program

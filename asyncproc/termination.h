@@ -21,8 +21,8 @@ struct EscalationStep {
   // period, when stdin is neither a pipe nor a terminal, or is closed already.
   static EscalationStep CloseStdin(absl::Duration grace);
   // Sends `signal`; and SIGCONT, so that a stopped child takes it. The child
-  // gets the signal last of its scope: a shell that waits for its children may
-  // have ended by then, by itself and with another status. A process that
+  // gets the signal first, and each parent before its children: a shell whose
+  // child ended first would continue with its next command. A process that
   // starts after that, such as one that a handler of the signal starts to clean
   // up, gets only SIGKILL.
   static EscalationStep Signal(int signal, absl::Duration grace);

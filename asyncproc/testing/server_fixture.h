@@ -51,7 +51,7 @@ absl::StatusOr<int> FreeTcpPort();
 //
 // Thread safety: all methods may be called from any thread, except that Stop
 // and the destructor must not overlap another call.
-// Ownership: the server, and two threads that keep its output. The destructor
+// Ownership: the server, and the threads that keep its output. The destructor
 // stops the server.
 // Blocking: Start; Stop and the destructor, for the escalation in
 // ServerSpec::stop.
