@@ -165,25 +165,25 @@ class ChildRun {
     while (!child_->end().IsSettled()) {
       if (absl::Status status = Feed(); !status.ok()) return status;
       child_->Step(internal::NextLook(NextLimit()));
-      if (absl::Status status = Deliver(); !status.ok()) {
       // Directly after a step: a sink may take so long that the child has ended
       // or written meanwhile.
       if (absl::Status status = CheckLimits(); !status.ok()) return status;
+      if (absl::Status status = Deliver(); !status.ok()) {
         reason_ = RunFailureReason::kSink;
         return status;
       }
-    }
       if (HasNewOutput()) {
         arrived_ = Arrived();
         last_output_ = MonotonicNow();
       }
+    }
     return absl::OkStatus();
   }
 
-  absl::Status Feed() {
   uint64_t Arrived() const { return out_.arrived() + err_.arrived(); }
   bool HasNewOutput() const { return Arrived() != arrived_; }
 
+  absl::Status Feed() {
     internal::StdinWriter* const input = child_->input();
     if (input == nullptr || input_closed_) return absl::OkStatus();
     while (!input_.empty() && input->pending() < kInputAhead) {
@@ -222,16 +222,16 @@ class ChildRun {
   }
 
   absl::Status CheckLimits() {
-    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
     if (child_->end().IsSettled()) return absl::OkStatus();
+    if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
       reason_ = RunFailureReason::kInterrupted;
       return status;
     }
     if (HasEnded()) return absl::OkStatus();
     const absl::Time now = MonotonicNow();
     const bool idle = now < start_ + options_.timeout;
-    reason_ =
     if (now < NextLimit() || (idle && HasNewOutput())) return absl::OkStatus();
+    reason_ =
         idle ? RunFailureReason::kIdleTimeout : RunFailureReason::kTimeout;
     limit_ = idle ? options_.idle_timeout : options_.timeout;
     return absl::DeadlineExceededError(
