@@ -149,6 +149,9 @@ Repl::~Repl() = default;
 // The arguments of a process may hold the code of its dialect, which is of no
 // use in a message.
 std::string Repl::Program() const {
+  if (child_->processes().empty()) {
+    return absl::StrCat("replay of ", ProgramOf(dialect_));
+  }
   if (process_ == nullptr) return child_->DebugString();
   return absl::StrCat(
       dialect_.name.empty() ? process_->command().argv[0] : dialect_.name,
