@@ -120,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
   const absl::Time deadline = DeadlineAfter(timeout);
   if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
   auto* const process = dynamic_cast<Process*>(child.get());
-  if (dialect.channel && process != nullptr) {
+  if (dialect.channel && !child->processes().empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot attach to ", child->DebugString(),
                      ": a started Process has no private channel"));
