@@ -202,6 +202,9 @@ class OutputCursor {
 
   // How many bytes Read would return.
   size_t Available() const;
+  // The error of a read that has found too little after `elapsed`, with the
+  // last unread bytes.
+  absl::Status Late(absl::Duration elapsed) const;
   // The number of dropped bytes in gaps that this cursor has passed. It changes
   // with the read of the bytes after a gap, or before.
   uint64_t Skipped() const;
@@ -318,7 +321,10 @@ class [[nodiscard]] TapHandle {
   void Remove();
 
   // Waits until the tap has been called with all bytes up to the end of the
-  // stream. Must not be called by the tap. False: a WithTimeout or
+  // stream. If the child has ended, and a process that it left behind holds the
+  // stream open: with all bytes that arrived until Process::Wait could return;
+  // the tap goes on then, and TapUnit::kLine keeps the rest of a line for its
+  // end. Must not be called by the tap. False: a WithTimeout or
   // CancellationScope of this thread ended the wait; the tap goes on.
   bool Finish();
 

@@ -55,8 +55,8 @@ struct Output {
 // from the first Write on. Where no thread can be started for stderr, that of
 // stdout reads both. Where neither output is a pipe, one thread watches for the
 // end of the child. Callers never read a pipe. The destructor applies
-// Command::on_destroy to a child that still runs (by default it kills and reaps
-// the child), and leaves no thread, descriptor or zombie behind. A child that
+// Command::on_destroy (by default it kills and reaps a child that still runs),
+// and leaves no thread, descriptor or zombie behind. A child that
 // cannot be killed, since it has changed to another user, or cannot be reaped,
 // since its debugger has not released it after a second, is detached as by
 // OnDestroy::Detach.

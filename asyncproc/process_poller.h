@@ -109,6 +109,7 @@ class ProcessPoller : private internal::PollerCore::Client {
   // Errors: kAlreadyExists while a child of that key has not ended;
   // kInvalidArgument for input when command.in is not a pipe or socket, for
   // Stdio::ToStdin without input, or for an invalid command or invalid limits;
+  // kDeadlineExceeded for a ChildLimits::timeout of zero or less;
   // kResourceExhausted for input that exceeds Command::input_limit; and, when
   // the child is started at once, as Process::Spawn, and kInvalidArgument for
   // input that a terminal does not take. After an error there is no such child,
@@ -174,8 +175,9 @@ class ProcessPoller : private internal::PollerCore::Client {
   // The same until one of the children `keys` writes `text`, on either stream,
   // anywhere in a line; returns the key of the first such child. Output that
   // was delivered before the call does not count.
-  // Errors: also kOutOfRange as soon as all of `keys` have ended;
-  // kInvalidArgument for an empty text.
+  // Errors: also kOutOfRange as soon as all of `keys` have ended; kNotFound
+  // when one of `keys` was never used; kInvalidArgument for an empty text, and
+  // without a key.
   absl::StatusOr<Key> PollUntilSays(
       const std::vector<Key>& keys, absl::string_view text,
       absl::Duration timeout = absl::InfiniteDuration());
@@ -474,9 +476,11 @@ absl::StatusOr<Key> ProcessPoller<Key, Hash>::PollUntilSays(
     const std::vector<Key>& keys, absl::string_view text,
     absl::Duration timeout) {
   if (text.empty()) return absl::InvalidArgumentError("the text is empty");
+  if (keys.empty()) return absl::InvalidArgumentError("there is no key");
   Search search;
   search.text = std::string(text);
   for (const Key& key : keys) {
+    if (!results_.contains(key)) return internal::NoSuchChild();
     if (const auto found = ids_.find(key); found != ids_.end()) {
       search.left.insert(found->second);
     }

@@ -19,6 +19,7 @@
 #include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/internal/terminate/termination_targets.h"
 #include "asyncproc/internal/text/elapsed.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -163,15 +164,24 @@ class ChildRun {
   absl::Status Drive() {
     while (!child_->end().IsSettled()) {
       if (absl::Status status = Feed(); !status.ok()) return status;
-      if (absl::Status status = CheckLimits(); !status.ok()) return status;
       child_->Step(internal::NextLook(NextLimit()));
+      // Directly after a step: a sink may take so long that the child has ended
+      // or written meanwhile.
+      if (absl::Status status = CheckLimits(); !status.ok()) return status;
       if (absl::Status status = Deliver(); !status.ok()) {
         reason_ = RunFailureReason::kSink;
         return status;
       }
+      if (HasNewOutput()) {
+        arrived_ = Arrived();
+        last_output_ = MonotonicNow();
+      }
     }
     return absl::OkStatus();
   }
+
+  uint64_t Arrived() const { return out_.arrived() + err_.arrived(); }
+  bool HasNewOutput() const { return Arrived() != arrived_; }
 
   absl::Status Feed() {
     internal::StdinWriter* const input = child_->input();
@@ -212,19 +222,15 @@ class ChildRun {
   }
 
   absl::Status CheckLimits() {
+    if (child_->end().IsSettled()) return absl::OkStatus();
     if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
       reason_ = RunFailureReason::kInterrupted;
       return status;
     }
     if (HasEnded()) return absl::OkStatus();
     const absl::Time now = MonotonicNow();
-    if (const uint64_t arrived = out_.arrived() + err_.arrived();
-        arrived != arrived_) {
-      arrived_ = arrived;
-      last_output_ = now;
-    }
-    if (now < NextLimit()) return absl::OkStatus();
     const bool idle = now < start_ + options_.timeout;
+    if (now < NextLimit() || (idle && HasNewOutput())) return absl::OkStatus();
     reason_ =
         idle ? RunFailureReason::kIdleTimeout : RunFailureReason::kTimeout;
     limit_ = idle ? options_.idle_timeout : options_.timeout;
@@ -335,8 +341,8 @@ class ChildRun {
   Capture err_;
   absl::string_view input_;  // The input that is not queued yet.
   bool input_closed_ = false;
-  uint64_t arrived_ = 0;
-  absl::Time last_output_ = start_;
+  uint64_t arrived_ = 0;  // The bytes of output that the sinks have seen.
+  absl::Time last_output_ = start_;  // When the sinks had seen them.
   RunFailureReason reason_ = RunFailureReason::kExit;
   absl::Duration limit_;
   bool left_behind_ = false;
@@ -451,6 +457,10 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
     return absl::DeadlineExceededError(
         absl::StrCat(command.DebugString(), " was not started: its timeout is ",
                      absl::FormatDuration(options.timeout)));
+  }
+  if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+    return internal::Prefixed(
+        absl::StrCat(command.DebugString(), " was not started"), status);
   }
   command.input_limit = 0;
   // A bound limits the kept bytes, not the bytes passed to a sink.

@@ -94,7 +94,8 @@ struct RunOptions {
   // ignores the end of its input and SIGTERM.
   absl::Duration timeout = absl::InfiniteDuration();
 
-  // The longest silence of the child, on both streams, while it runs. Positive.
+  // The longest silence of the child, on both streams, while it runs; the time
+  // of a call of on_out or on_err does not count. Positive.
   absl::Duration idle_timeout = absl::InfiniteDuration();
 
   // Whether a failure of the child is an error: an exit status other than 0, or
@@ -103,6 +104,8 @@ struct RunOptions {
 
   // How the child is ended when its time is up. By default its descendants are
   // ended too: the timeout of a shell is meant for the commands that it runs.
+  // Of those whose parent has ended, such as `(sleep 60 &)`, only the ones in a
+  // group that the child leads are found: see TerminationScope::kTree.
   Escalation escalation = StandardForTree();
 
   // Receive the output live, while it is captured as well: called on the
@@ -159,7 +162,8 @@ struct RunResult {
 // `escalation` says, its group or tree get SIGKILL at once. If the child has
 // ended by then, Run kills nothing, not even the processes that it left behind:
 // Run returns the output so far, with RunFailureReason::kInterrupted and, if
-// the output is still open, an ExitStatus::output_complete that is false.
+// the output is still open, an ExitStatus::output_complete that is false. A
+// scope that has ended before the call keeps Run from starting the child.
 // Errors: as Process::Spawn, if the child cannot be started. kInvalidArgument,
 // before the start, for contradictory arguments: input or a sink for a stream
 // that is not a pipe, an invalid limit, an escalation of no steps.

@@ -41,9 +41,12 @@ enum class TerminationScope {
   // (Command::process_group is New, or new_session or pty is set; otherwise the
   // same as kChild).
   kGroup,
-  // The child, and all its descendants, also outside of its group or session. A
-  // descendant in another group is not found if its parent had ended before the
-  // escalation began: see OrphanAdoption.
+  // The child, and all its descendants, also outside of its group or session.
+  // Descendants whose parent had ended before the escalation began are found
+  // only in the group that the child leads (see kGroup). Of a child that leads
+  // no group, as by default, no such descendant is found, not even in the
+  // child's own group, where it looks like any process of the host: see
+  // OrphanAdoption.
   kTree,
 };
 
@@ -90,7 +93,8 @@ struct Termination {
   absl::Duration elapsed;
 };
 
-// The treatment of a child that still runs when its Process is destroyed.
+// The treatment of a child when its Process is destroyed. Kill and Detach apply
+// to a child that still runs.
 class OnDestroy {
  public:
   enum class Policy { kKill, kTerminate, kDetach };
@@ -98,7 +102,9 @@ class OnDestroy {
   // Sends SIGKILL, and reaps the child at once.
   static OnDestroy Kill() { return OnDestroy(Policy::kKill, {}); }
   // The destructor blocks for the escalation; all processes of its scope that
-  // are left then get SIGKILL, and up to one second to end.
+  // are left then get SIGKILL, and up to one second to end. This applies also
+  // after the end of the child, to the processes that it has left behind in its
+  // group, if the scope is kGroup or kTree.
   static OnDestroy Terminate(Escalation escalation) {
     return OnDestroy(Policy::kTerminate, std::move(escalation));
   }
@@ -124,9 +130,11 @@ class OnDestroy {
 // The time limits of a child of a ProcessPoller or Reactor, which ends the
 // child at the first limit. Plain fields; by default there is no limit.
 struct ChildLimits {
-  // From the start of the child.
+  // From the start of the child. Zero or less: the child is not started at all,
+  // and the call returns kDeadlineExceeded.
   absl::Duration timeout = absl::InfiniteDuration();
-  // Without any output, since the child's start or its last output.
+  // Without any output, since the child's start or its last output. Positive;
+  // otherwise the call returns kInvalidArgument.
   absl::Duration idle_timeout = absl::InfiniteDuration();
   // How the child is ended at a limit.
   Escalation escalation = Escalation::Standard();

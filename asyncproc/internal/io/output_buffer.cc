@@ -32,6 +32,17 @@ constexpr size_t kBacklog = 4 * kLastReadSize;
 constexpr size_t kRecentSize = 1024;
 constexpr size_t kLastLines = 5;
 
+// The last bytes that a message shows of a line of binary data, each of which
+// becomes up to four characters.
+constexpr size_t kMostBinary = 64;
+
+std::string ShownLine(absl::string_view line) {
+  std::string shown = Printable(line);
+  if (line.size() <= kMostBinary || shown.size() < 2 * line.size())
+    return shown;
+  return absl::StrCat("...", Printable(line.substr(line.size() - kMostBinary)));
+}
+
 }  // namespace
 
 OutputBuffer::OutputBuffer(OutputBound bound, std::string name)
@@ -108,6 +119,11 @@ void OutputBuffer::FinishLocked(absl::Status why) {
   failure_ = std::move(why);
   if (observer_ != nullptr) observer_->OnOutputClosed(stream_);
   ShowReady();
+}
+
+void OutputBuffer::NoteAbandoned() {
+  MutexLock lock(mu_);
+  abandoned_ = true;
 }
 
 bool OutputBuffer::HasRoom() const {
@@ -486,8 +502,10 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
   if (!done()) {
     Resume(/*wanted=*/true);
     ++waiting_;
-    absl::Status status =
-        brief_wait_.Await(mu_, absl::Condition(&done), deadline);
+    const absl::Condition condition(&done);
+    cursor.waits_for = &condition;
+    absl::Status status = brief_wait_.Await(mu_, condition, deadline);
+    cursor.waits_for = nullptr;
     --waiting_;
     if (!status.ok()) {
       cursor.looked = end();
@@ -503,6 +521,21 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
                      " bytes that are kept (Command::output_buffer)"));
   }
   return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
+}
+
+absl::StatusOr<bool> OutputBuffer::AwaitIdle(CursorRef cursor) {
+  MutexLock lock(mu_);
+  const auto over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return finished_ || cursor->canceled;
+  };
+  const auto idle_or_over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return over() || (abandoned_ && cursor->waits_for != nullptr &&
+                      !cursor->waits_for->Eval());
+  };
+  absl::Status status =
+      Await(mu_, absl::Condition(&idle_or_over), absl::InfiniteFuture());
+  if (!status.ok()) return status;
+  return !over();
 }
 
 absl::Status OutputBuffer::AwaitSomeLocked(BufferCursor& cursor,
@@ -697,7 +730,7 @@ std::string OutputBuffer::LastLines(absl::string_view name) const {
       absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(first), lines.end(),
                     ", ", [](std::string* out, absl::string_view line) {
                       absl::ConsumeSuffix(&line, "\r");  // Of a terminal.
-                      absl::StrAppend(out, "'", Printable(line), "'");
+                      absl::StrAppend(out, "'", ShownLine(line), "'");
                     }));
 }
 
