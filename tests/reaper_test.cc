@@ -160,10 +160,9 @@ TEST_P(ReaperTest, LooksAfterADetachedChild) {
   auto process = MustSpawn(command);
   const pid_t pid = process->pid();
   EXPECT_THAT(process->Write("first\n"), IsOk());
-  // Two readers, the writer, and without pidfds a waiting thread. The test
-  // waits for their names, because AwaitNoLibraryThread() finds threads by
-  // name.
-  const size_t threads = GetParam() == 0 ? 3 : 4;
+  // A reader, the writer, and without pidfds a waiting thread. The test waits
+  // for their names, because AwaitNoLibraryThread() finds threads by name.
+  const size_t threads = GetParam() == 0 ? 2 : 3;
   while (LibraryThreads().size() < threads) {
     absl::SleepFor(absl::Milliseconds(1));
   }
