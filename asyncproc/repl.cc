@@ -179,10 +179,7 @@ absl::Status Repl::Begin(absl::Time deadline) {
         status.code(),
         absl::StrCat(Program(), " is not ready: ", status.message()));
   }
-  // The first completion belongs to no statement.
-  if (status.ok()) {
-    status = conversation_->AwaitCompletion(deadline).status();
-  }
+  if (status.ok()) status = conversation_->AwaitStart(deadline);
   if (status.ok() && conversation_->statement().unfinished) {
     return absl::FailedPreconditionError(absl::StrCat(
         Program(), " is not ready: it waits for input, but does not answer",

@@ -1169,6 +1169,20 @@ TEST(ReplTest, CallsAProgramByItsNameInErrors) {
   }
 }
 
+TEST(ReplTest, TakesNoContinuationPromptForThePromptAtTheStart) {
+  ReplDialect dialect;
+  dialect.command = Command::Shell("printf 'more> '; cat");
+  dialect.prompt = "foo> ";
+  dialect.continuation = "> ";
+
+  const absl::Status status = Repl::Start(dialect, kShort).status();
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(status.message(),
+              testing::AllOf(HasSubstr("its prompt /foo> / did not come"),
+                             HasSubstr("it had written \"more> \"")));
+}
+
 TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
   ReplDialect dialect;
   dialect.command = Command::Shell("printf '> '; exit 3");

@@ -80,13 +80,12 @@ void ConsumeEcho(absl::string_view* out,
   absl::ConsumePrefix(out, "\n");
 }
 
-// Matches a prompt, or that of a continued line, at the end of the output so
+// Matches `prompt`, or that of a continued line, at the end of the output so
 // far.
-Pattern AtEnd(const ReplDialect& dialect) {
+Pattern AtEnd(const std::string& prompt, const std::string& continuation) {
   return Pattern::Regex(absl::StrCat(
-      "(?:(", dialect.prompt, ")",
-      dialect.continuation.empty() ? "" : "|(?:" + dialect.continuation + ")",
-      ")\\z"));
+      "(?:(", prompt, ")",
+      continuation.empty() ? "" : "|(?:" + continuation + ")", ")\\z"));
 }
 
 }  // namespace
@@ -105,7 +104,8 @@ Conversation::Conversation(const ReplDialect& dialect, Child& child,
           (!dialect.channel || absl::StrContains(dialect.statement, "{head}"))),
       channel_(std::move(channel)),
       template_(dialect.statement),
-      at_end_(AtEnd(dialect)),
+      at_prompt_(AtEnd(dialect.prompt, "")),
+      at_end_(AtEnd(dialect.prompt, dialect.continuation)),
       out_(&child) {
   out_.set_limit(dialect.reply_limit);
 }
@@ -146,7 +146,7 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
       return whole;
     }
     const absl::StatusOr<Completion> completion =
-        status.ok() ? AwaitPrompt(deadline)
+        status.ok() ? AwaitPrompt(at_end_, deadline)
                     : absl::StatusOr<Completion>(status);
     if (!completion.ok()) {
       taken_ = absl::StrCat(whole.out, newline);
@@ -200,8 +200,14 @@ absl::Status Conversation::Type(absl::string_view text) {
   return text.empty() ? absl::OkStatus() : child_.Write(text);
 }
 
+absl::Status Conversation::AwaitStart(absl::Time deadline) {
+  return (dialect_.prompt.empty() ? AwaitCompletion(deadline)
+                                  : AwaitPrompt(at_prompt_, deadline))
+      .status();
+}
+
 absl::StatusOr<Completion> Conversation::AwaitCompletion(absl::Time deadline) {
-  if (!dialect_.prompt.empty()) return AwaitPrompt(deadline);
+  if (!dialect_.prompt.empty()) return AwaitPrompt(at_end_, deadline);
   return by_marks_ ? AwaitMark(deadline) : AwaitLine(deadline);
 }
 
@@ -326,7 +332,8 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
   }
 }
 
-absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
+absl::StatusOr<Completion> Conversation::AwaitPrompt(const Pattern& at_end,
+                                                     absl::Time deadline) {
   int asked = 0;  // How often in a row the program waited for its stdin.
   absl::StatusOr<Expected> found;
   for (;;) {
@@ -334,7 +341,7 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
         answer_question_ == nullptr
             ? deadline
             : std::min(deadline, MonotonicNow() + kSilence);
-    found = out_.Await(at_end_, Until(slice));
+    found = out_.Await(at_end, Until(slice));
     if (found.ok()) break;
     if (drops_ && absl::IsResourceExhausted(found.status())) {
       out_.TakeBuffer(kLongestPrompt);
@@ -352,7 +359,7 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
 }
 
 absl::Status Conversation::AwaitLastPrompt(absl::Time deadline) {
-  absl::Status status = AwaitPrompt(deadline).status();
+  absl::Status status = AwaitPrompt(at_end_, deadline).status();
   while (status.ok()) {
     const absl::StatusOr<Expected> more =
         out_.Await({at_end_, Pattern::Timeout()}, kPromptSilence);

@@ -90,6 +90,8 @@ class Conversation {
   absl::Status SendText(absl::string_view text);
   // Writes `text` to stdin.
   absl::Status Type(absl::string_view text);
+  // Waits for the first completion, which belongs to no statement.
+  absl::Status AwaitStart(absl::Time deadline);
   // Waits for the end of the statement: of a prompt dialect, for the next
   // prompt.
   absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
@@ -130,7 +132,8 @@ class Conversation {
                                           absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
-  absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitPrompt(const Pattern& at_end,
+                                         absl::Time deadline);
   // Errors: kResourceExhausted when the reply is too long already. Drops output
   // that is to be dropped instead.
   absl::Status CheckLength();
@@ -152,7 +155,10 @@ class Conversation {
   const bool by_marks_;
   std::unique_ptr<Channel> channel_;
   const StatementTemplate template_;
-  const Pattern at_end_;  // Of a prompt dialect.
+  // Of a prompt dialect: its prompt at the end of the output; or the prompt of
+  // a continued line.
+  const Pattern at_prompt_;
+  const Pattern at_end_;
   Expect out_;
   AnswerQuestion answer_question_;  // Or null.
 
