@@ -132,11 +132,11 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     absl::string_view statement, absl::Time deadline) {
   if (absl::Status status = DropOutput(deadline); !status.ok()) return status;
   absl::ConsumeSuffix(&statement, "\n");
-  std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
+  std::vector<std::string> lines = absl::StrSplit(statement, '\n');
   Completion whole;
   const char* newline = "";  // To come before further output.
   for (size_t i = 0; i < lines.size(); ++i) {
-    const absl::string_view line = lines[i];
+    const std::string line = lines[i];
     if (dialect_.echoes) echo_ = std::string(line);
     statement_.answered_out = 0;
     absl::Status status = child_.Write(absl::StrCat(line, "\n"));
@@ -145,6 +145,8 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
       whole.lines = i;
       return whole;
     }
+    statement_.lines_sent = i + 1;
+    statement_.lines = lines.size();
     const absl::StatusOr<Completion> completion =
         status.ok() ? AwaitPrompt(at_end_, deadline)
                     : absl::StatusOr<Completion>(status);
@@ -166,9 +168,21 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     }
     whole.prompt = completion->prompt;
     statement_.unfinished = completion->incomplete;
+    if (!statement_.unfinished || i + 1 < lines.size()) continue;
+    const absl::Time before = MonotonicNow();
+    absl::StatusOr<std::optional<std::string>> next = std::nullopt;
+    if (next_line_ != nullptr) next = next_line_();
+    const absl::Duration waited = MonotonicNow() - before;
+    statement_.waited += waited;
+    deadline += waited;
+    if (!next.ok()) {
+      whole.refused = next.status();
+      whole.lines = i + 1;
+      return whole;
+    }
     // An empty line ends a block in python, and is harmless elsewhere.
-    const bool ends_block = i + 1 == lines.size() && !line.empty();
-    if (statement_.unfinished && ends_block) lines.push_back("");
+    if (!next->has_value() && !line.empty()) *next = "";
+    if (next->has_value()) lines.push_back(**std::move(next));
   }
   echo_.reset();  // Further output does not begin with an echo.
   return whole;
