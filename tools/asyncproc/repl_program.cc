@@ -38,7 +38,8 @@ ABSL_FLAG(
     "control character is refused, since the terminal would act on it, and so "
     "is one with a tab if COMMAND edits its lines, since the tab would "
     "complete "
-    "a word.");
+    "a word. Each line of a command must be answered by a prompt, so a command "
+    "for which COMMAND prints none before the last line must be one line.");
 ABSL_FLAG(
     std::string, continuation, "",
     "The prompt of the COMMAND of --prompt when it waits for the rest of a "
