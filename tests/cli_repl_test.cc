@@ -756,8 +756,25 @@ TEST(CliReplTest, SaysAfterWhichLineNoPromptCame) {
             "-c", "printf '> '; read x; read y; printf '> '"},
            "");
 
-  EXPECT_THAT(said.err, HasSubstr("no prompt came after line 1 of 2"));
+  EXPECT_THAT(said.err, AllOf(HasSubstr("no prompt came after line 1 of 2"),
+                              HasSubstr("its stdin without a prompt: see "
+                                        "--whole, ")));
   EXPECT_EQ(said.code, 124);
+}
+
+// The program asks for nothing before the end of a command.
+TEST(CliReplTest, WritesTheLinesOfACommandAtOnceOnRequest) {
+  for (const bool terminal : {true, false}) {
+    const Said said =
+        Repl({"--whole", "--prompt", "> $",
+              terminal ? "--terminal" : "--no-terminal", "--", "sh", "-c",
+              "printf '> '; while read x && read y; do "
+              "printf \"<$x><$y>\\n> \"; done"},
+             "a\n b\nc\n d\n");
+
+    EXPECT_EQ(said.out, ">>> a\n...  b\n<a><b>\n>>> c\n...  d\n<c><d>\n");
+    EXPECT_EQ(said.code, 0) << said.err;
+  }
 }
 
 TEST(CliReplTest, NamesTheOptionForALineThatATerminalCutsOff) {
@@ -1056,6 +1073,8 @@ TEST(CliReplTest, RefusesContradictoryOptions) {
       {"--prompt=(", "cat"},
       {"--preset=bc", "--file=/no/such/file"},
       {"--preset=bc", "--timeout=soon"},
+      {"--preset=bc", "--whole"},
+      {"--prompt=x", "--continuation=y", "--whole", "cat"},
       {"--preset=bc", "--answer=x"},
       {"--preset=bc", "--answer=(=x"},
       {"--preset=bc", "--answer=(=x", "--answer=x=y"},

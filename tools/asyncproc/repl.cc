@@ -122,7 +122,8 @@ const char kDescription[] =
     "without ';;' and of prolog without '.' at the end; in the second form, "
     "all.\n\n"
     "With --prompt, each line of a command must be answered by a prompt, or by "
-    "the prompt of --continuation. With --continuation, the program tells "
+    "the prompt of --continuation; with --whole, only the command, which waits "
+    "for the next line of the session. With --continuation, the program tells "
     "which lines belong to a command: a line after this prompt, empty or not, "
     "is a part of it. After a block of Python, an empty line is added, unless "
     "the session has one.\n\n"
@@ -221,6 +222,7 @@ class Session {
       : repl_(std::move(repl)),
         prompts_(!dialect.prompt.empty()),
         prompts_for_lines_(!dialect.continuation.empty()),
+        whole_(dialect.whole),
         prompts_at_end_(!dialect.typed.empty()),
         at_terminal_(at_terminal),
         language_(language),
@@ -231,7 +233,7 @@ class Session {
     const auto stops = [&] { return ended = ProgramEnd().has_value(); };
     SessionReader reader(
         [&] { return ReadSome(input.fd, input.name, token_, stops); },
-        input.form, input.is_stream, language_);
+        input.form, input.is_stream && !whole_, language_);
     SessionStep step;
     if (prompts_for_lines_) {
       reader.set_by_line();
@@ -467,7 +469,10 @@ class Session {
     if (absl::GetFlag(FLAGS_prompt).empty()) return status;
     const std::string message = absl::StrReplaceAll(
         status.message(),
-        {{"use a pipe, or a raw terminal", "use --no-terminal"}});
+        {{"use a pipe, or a raw terminal", "use --no-terminal"},
+         {"it waited for its stdin",
+          "it waited for its stdin without a prompt: see --whole, "
+          "--continuation and --answer"}});
     if (message == status.message()) return status;
     return absl::Status(status.code(), message);
   }
@@ -576,6 +581,7 @@ class Session {
   // channel.
   const bool prompts_;
   const bool prompts_for_lines_;  // After the first of a command.
+  const bool whole_;              // Commands are written at once.
   const bool prompts_at_end_;
   const bool at_terminal_;
   const Language language_;
@@ -758,6 +764,7 @@ Subcommand ReplSubcommand() {
         {"dialect", "FILE"},
         {"prompt", "REGEX"},
         {"continuation", "REGEX"},
+        {"whole"},
         {"terminal"},
         {"cgroup"}}},
       {"Session",

@@ -132,12 +132,13 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     absl::string_view statement, absl::Time deadline) {
   if (absl::Status status = DropOutput(deadline); !status.ok()) return status;
   absl::ConsumeSuffix(&statement, "\n");
-  std::vector<std::string> lines = absl::StrSplit(statement, '\n');
+  std::vector<std::string> lines = {std::string(statement)};
+  if (!dialect_.whole) lines = absl::StrSplit(statement, '\n');
   Completion whole;
   const char* newline = "";  // To come before further output.
   for (size_t i = 0; i < lines.size(); ++i) {
     const std::string line = lines[i];
-    if (dialect_.echoes) echo_ = std::string(line);
+    if (dialect_.echoes) echo_ = absl::StrReplaceAll(line, {{"\n", "\r\n"}});
     statement_.answered_out = 0;
     absl::Status status = child_.Write(absl::StrCat(line, "\n"));
     if (IsRefusal(status)) {
