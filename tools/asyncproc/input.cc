@@ -20,7 +20,8 @@ absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
     // Another thread receives the signals: none interrupts poll here.
     pollfd poll_fd = {fd, POLLIN, 0};
     if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) {
-      if (stops != nullptr && stops()) return "";
+      // A Ctrl-C cancels the read, and may make `stops` true, too.
+      if (!token.IsCanceled() && stops != nullptr && stops()) return "";
       continue;
     }
     char bytes[65536];
