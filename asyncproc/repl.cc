@@ -57,6 +57,14 @@ std::string ProgramOf(const ReplDialect& dialect) {
   return dialect.command.argv.empty() ? "a program" : dialect.command.argv[0];
 }
 
+// For the message about a statement of several lines whose time is up: the line
+// whose prompt did not come.
+std::string AwaitedLine(const Conversation::Statement& statement) {
+  if (statement.lines < 2) return "";
+  return absl::StrCat(": no prompt came after line ", statement.lines_sent,
+                      " of ", statement.lines);
+}
+
 absl::Status CheckDialect(const ReplDialect& dialect) {
   const int ways = (dialect.channel ? 1 : 0) + (dialect.prompt.empty() ? 0 : 1);
   if (ways > 1 || dialect.statement.empty() != !dialect.prompt.empty()) {
@@ -81,10 +89,10 @@ absl::Status CheckBytes(const ReplDialect& dialect,
                         absl::string_view statement) {
   const size_t at = statement.find_first_of(dialect.refused);
   if (at == absl::string_view::npos) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat(
-      ProgramOf(dialect), " cannot take the byte \"",
-      absl::CHexEscape(statement.substr(at, 1)), "\", which is at offset ", at,
-      " of ", Named(statement), "; the session goes on"));
+  return absl::UnimplementedError(
+      absl::StrCat(ProgramOf(dialect), " cannot take the byte \"",
+                   absl::CHexEscape(statement.substr(at, 1)),
+                   "\", which is at offset ", at, " of ", Named(statement)));
 }
 
 }  // namespace
@@ -162,6 +170,18 @@ void Repl::set_on_question(AnswerQuestion answer) {
   conversation_->set_answer_question(std::move(answer));
 }
 
+void Repl::set_on_incomplete(NextLine next) {
+  if (next == nullptr) return conversation_->set_next_line(nullptr);
+  conversation_->set_next_line(
+      [this, next]() -> absl::StatusOr<std::optional<std::string>> {
+        absl::StatusOr<std::optional<std::string>> line = next();
+        if (!line.ok() || !line->has_value()) return line;
+        absl::Status status = CheckBytes(dialect_, **line);
+        if (!status.ok()) return status;
+        return line;
+      });
+}
+
 Process& Repl::process() {
   CHECK(process_ != nullptr) << "the Repl's child is no Process";
   return *process_;
@@ -182,10 +202,7 @@ absl::Status Repl::Begin(absl::Time deadline) {
         status.code(),
         absl::StrCat(Program(), " is not ready: ", status.message()));
   }
-  // The first completion belongs to no statement.
-  if (status.ok()) {
-    status = conversation_->AwaitCompletion(deadline).status();
-  }
+  if (status.ok()) status = conversation_->AwaitStart(deadline);
   if (status.ok() && conversation_->statement().unfinished) {
     return absl::FailedPreconditionError(absl::StrCat(
         Program(), " is not ready: it waits for input, but does not answer",
@@ -210,7 +227,7 @@ absl::Status Repl::Begin(absl::Time deadline) {
 absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
                                  absl::Duration timeout) {
   const absl::Time start = MonotonicNow();
-  const absl::Time deadline = DeadlineAfter(timeout);
+  absl::Time deadline = DeadlineAfter(timeout);
   if (!broken_.ok()) return broken_;
   if (absl::Status ended = internal::CheckWaitScopes(); !ended.ok()) {
     return absl::Status(ended.code(),
@@ -218,7 +235,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
                                      ended.message(), "; the session goes on"));
   }
   if (absl::Status status = CheckBytes(dialect_, statement); !status.ok()) {
-    return status;
+    return absl::Status(
+        status.code(), absl::StrCat(status.message(), "; the session goes on"));
   }
   if (unanswered_) {
     if (absl::Status status = Recover(deadline); !status.ok()) {
@@ -235,6 +253,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   unanswered_ = true;
   absl::StatusOr<Completion> completion =
       conversation_->Execute(statement, deadline);
+  const absl::Duration waited = conversation_->statement().waited;
+  deadline += waited;
   if (completion.ok()) {
     unanswered_ = conversation_->statement().unfinished;
   } else {
@@ -271,7 +291,8 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
   }
   if (!IsCutOff(reply.status()) && no_answer.empty()) return reply;
   const absl::Duration taken = std::min(
-      timeout, absl::Ceil(MonotonicNow() - start, absl::Milliseconds(1)));
+      timeout,
+      absl::Ceil(MonotonicNow() - start - waited, absl::Milliseconds(1)));
   return CutOff(
       reply.status().code(), statement,
       !no_answer.empty()
@@ -280,6 +301,7 @@ absl::StatusOr<Reply> Repl::Eval(absl::string_view statement,
           ? absl::StrCat(" wrote more than the ", dialect_.reply_limit,
                          " bytes that a reply may have")
           : absl::StrCat(" was not done after ", absl::FormatDuration(taken),
+                         AwaitedLine(conversation_->statement()),
                          conversation_->WaitsForStdin()
                              ? "; it waited for its stdin"
                              : ""),

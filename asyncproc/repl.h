@@ -113,6 +113,21 @@ class Repl {
   // call this Repl. The time that it takes is part of the time of Eval.
   void set_on_question(AnswerQuestion answer);
 
+  // Returns the next line of a statement, without its end; nothing if there is
+  // none; or an error.
+  using NextLine = std::function<absl::StatusOr<std::optional<std::string>>()>;
+
+  // From now on, Eval of a dialect with a continuation prompt calls `next` when
+  // this prompt comes after the last line of the statement. Eval then writes
+  // the next line, and so on until the statement is complete; the reply is that
+  // to all lines. Without a next line, Eval writes an empty one, which ends a
+  // block of python; if that completes nothing, the statement is incomplete. At
+  // an error, the statement is interrupted, and Eval returns the error.
+  //
+  // `next` runs on the thread that calls Eval, and under no lock. It must not
+  // call this Repl. The time that it takes is not part of the time of Eval.
+  void set_on_incomplete(NextLine next);
+
   // Executes `statement`, of any number of lines, and waits for its reply.
   //
   // When the time is up, the statement is interrupted, and its further output

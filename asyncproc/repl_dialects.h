@@ -52,7 +52,8 @@ struct ReplInterrupt {
 // user's code.
 //
 // *Prompt*, where `prompt` is set. Each line of the statement is written to
-// stdin, and its prompt awaited at the end of the output.
+// stdin, and its prompt awaited at the end of the output; or all lines at once,
+// and one prompt, where `whole` is true.
 //
 // *Channel*, where `channel` is true and `statement` has no {head}. The program
 // has two more descriptors. It reads `statement` from descriptor 8, and writes
@@ -112,6 +113,11 @@ struct ReplDialect {
   // with a newline, as by "(?:^|\n)> $", Reply::out ends before it.
   std::string prompt;
   std::string continuation;
+
+  // Of a prompt dialect: whether the lines of a statement are written at once.
+  // For a program that prints no prompt for a line that does not end a
+  // statement, as sbcl and clisp do.
+  bool whole = false;
 
   // Whether the program repeats each line that it reads, as line editing does
   // on a terminal. For a prompt dialect: the first line of an answer is dropped

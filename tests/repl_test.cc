@@ -1169,6 +1169,20 @@ TEST(ReplTest, CallsAProgramByItsNameInErrors) {
   }
 }
 
+TEST(ReplTest, TakesNoContinuationPromptForThePromptAtTheStart) {
+  ReplDialect dialect;
+  dialect.command = Command::Shell("printf 'more> '; cat");
+  dialect.prompt = "foo> ";
+  dialect.continuation = "> ";
+
+  const absl::Status status = Repl::Start(dialect, kShort).status();
+
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(status.message(),
+              testing::AllOf(HasSubstr("its prompt /foo> / did not come"),
+                             HasSubstr("it had written \"more> \"")));
+}
+
 TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
   ReplDialect dialect;
   dialect.command = Command::Shell("printf '> '; exit 3");
@@ -1373,6 +1387,64 @@ TEST(ReplTest, TakesTheOutputOfAStatementThatEndsItsProgram) {
     EXPECT_EQ(repl->TakeRest().out, "42\n");
     EXPECT_EQ(repl->TakeRest().out, "");
   }
+}
+
+// ---- The further lines of a statement
+
+// Supplies `lines`, one after the other.
+Repl::NextLine Lines(std::vector<std::string> lines) {
+  return
+      [lines,
+       i = size_t{0}]() mutable -> absl::StatusOr<std::optional<std::string>> {
+        if (i == lines.size()) return std::nullopt;
+        return lines[i++];
+      };
+}
+
+TEST(NextLineTest, CompletesAStatement) {
+  auto dash = MustStart(PromptedDash());
+  dash->set_on_incomplete(Lines({"then", "echo 4''2", "fi", "echo no"}));
+
+  EXPECT_EQ(MustEval(*dash, "if true").out, "42\n");
+  EXPECT_EQ(MustEval(*dash, "echo 43").out, "43\n");
+}
+
+TEST(NextLineTest, MayBeMissing) {
+  auto dash = MustStart(PromptedDash());
+  dash->set_on_incomplete(Lines({"then"}));
+
+  EXPECT_TRUE(IsIncomplete(dash->Eval("if true", kNeverReached).status()));
+  EXPECT_EQ(MustEval(*dash, "echo 42").out, "42\n");
+}
+
+TEST(NextLineTest, AbandonsTheStatementAtAnError) {
+  ReplDialect dialect = PromptedDash();
+  dialect.refused = "\x7f";
+  auto dash = MustStart(dialect);
+  dash->set_on_incomplete([] { return absl::DataLossError("gone"); });
+
+  EXPECT_THAT(
+      RefusalOf(*dash, "if true", absl::StatusCode::kDataLoss, "echo 42"),
+      HasSubstr("only the first line of \"if true\" was sent: gone"));
+
+  dash->set_on_incomplete(Lines({"then \x7f"}));
+  EXPECT_THAT(
+      RefusalOf(*dash, "if true", absl::StatusCode::kUnimplemented, "echo 42"),
+      HasSubstr("cannot take the byte \"\\x7f\""));
+}
+
+TEST(NextLineTest, TakesNoTimeOfTheStatement) {
+  constexpr absl::Duration kTimeout = absl::Seconds(3);
+  auto dash = MustStart(PromptedDash());
+  dash->set_on_incomplete([]() -> absl::StatusOr<std::optional<std::string>> {
+    absl::SleepFor(kTimeout);
+    return "fi";
+  });
+
+  const auto reply = dash->Eval("if true; then echo 4''2", kTimeout);
+
+  ASSERT_THAT(reply, IsOk());
+  EXPECT_EQ(reply->out, "42\n");
 }
 
 // ---- Questions

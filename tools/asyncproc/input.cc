@@ -13,12 +13,17 @@
 namespace asyncproc::cli {
 
 absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
-                                     const CancellationToken& token) {
+                                     const CancellationToken& token,
+                                     const std::function<bool()>& stops) {
   for (;;) {
     if (token.IsCanceled()) return absl::CancelledError("canceled");
     // Another thread receives the signals: none interrupts poll here.
     pollfd poll_fd = {fd, POLLIN, 0};
-    if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) continue;
+    if (poll(&poll_fd, 1, /*timeout=*/50) <= 0) {
+      // A Ctrl-C cancels the read, and may make `stops` true, too.
+      if (!token.IsCanceled() && stops != nullptr && stops()) return "";
+      continue;
+    }
     char bytes[65536];
     const ssize_t count = read(fd, bytes, sizeof(bytes));
     if (count >= 0) return std::string(bytes, static_cast<size_t>(count));
@@ -28,24 +33,19 @@ absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
   }
 }
 
-absl::StatusOr<std::string> ReadAll(int fd, const std::string& name,
-                                    const CancellationToken& token) {
-  std::string text;
-  absl::StatusOr<std::string> more = ReadSome(fd, name, token);
-  for (; more.ok() && !more->empty(); more = ReadSome(fd, name, token)) {
-    text += *more;
-  }
-  if (!more.ok()) return more.status();
-  return text;
-}
-
 absl::StatusOr<std::string> ReadFile(absl::string_view option,
                                      const std::string& path,
                                      const CancellationToken& token) {
   const std::string name = absl::StrCat(option, " ", path);
   const UniqueFd file = OpenFile(path.c_str(), O_RDONLY);
   if (!file.valid()) return absl::ErrnoToStatus(errno, name);
-  return ReadAll(file.get(), name, token);
+  std::string text;
+  for (;;) {
+    absl::StatusOr<std::string> more = ReadSome(file.get(), name, token);
+    if (!more.ok()) return more.status();
+    if (more->empty()) return text;
+    text += *more;
+  }
 }
 
 }  // namespace asyncproc::cli

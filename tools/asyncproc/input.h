@@ -1,6 +1,7 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -11,13 +12,11 @@ namespace asyncproc::cli {
 
 // Reads that a cancellation ends. Errors: kCancelled; as read(2), with `name`.
 
-// Returns the next input; empty at its end.
-absl::StatusOr<std::string> ReadSome(int fd, const std::string& name,
-                                     const CancellationToken& token);
-
-// Returns all input up to its end.
-absl::StatusOr<std::string> ReadAll(int fd, const std::string& name,
-                                    const CancellationToken& token);
+// Returns the next input; empty at its end, and when none has come and `stops`
+// returns true.
+absl::StatusOr<std::string> ReadSome(
+    int fd, const std::string& name, const CancellationToken& token,
+    const std::function<bool()>& stops = nullptr);
 
 // Returns the content of the file `path`, the value of `option`. Errors: also
 // as open(2).

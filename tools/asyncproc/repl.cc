@@ -1,5 +1,8 @@
 #include "tools/asyncproc/repl.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +37,8 @@
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/input.h"
 #include "tools/asyncproc/orphans.h"
+#include "tools/asyncproc/os/open_file.h"
+#include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/output.h"
 #include "tools/asyncproc/repl_language.h"
 #include "tools/asyncproc/repl_program.h"
@@ -104,7 +109,24 @@ const char kDescription[] =
     "empty line; "
     "<BLANKLINE> stands for an empty line of the reply, and a backslash "
     "stands before a line of the reply that itself begins with '>>> ' or "
-    "'... ' or is <BLANKLINE>. Any other text is prose.\n\n"
+    "'... ' or is <BLANKLINE>. Any other text is prose. A command, with its "
+    "reply in the session, may have 64 MiB, and so may the reply of the "
+    "program.\n\n"
+    "A session that comes from a pipe or terminal has the second form if its "
+    "first line that is not empty begins with '>>> ', or with --check. Its "
+    "commands are executed as they come: a line that is a complete command "
+    "does not wait for the next line, which begins a new command even if it "
+    "begins with a blank. These commands wait for the next line that is not "
+    "empty: of several lines, if the last one begins with a blank; of python, "
+    "if they begin with a word such as if or def, or with '@'; of ocaml "
+    "without ';;' and of prolog without '.' at the end; in the second form, "
+    "all.\n\n"
+    "With --prompt, each line of a command must be answered by a prompt, or by "
+    "the prompt of --continuation; with --whole, only the command, which waits "
+    "for the next line of the session. With --continuation, the program tells "
+    "which lines belong to a command: a line after this prompt, empty or not, "
+    "is a part of it. After a block of Python, an empty line is added, unless "
+    "the session has one.\n\n"
     "With --check, such a session is a test: the program must give the same "
     "replies again, its stdout and then its stderr; the stderr of a python "
     "command that succeeds may be missing.\n\n"
@@ -138,6 +160,53 @@ struct Outcome {
   }
 };
 
+// Where the session comes from.
+struct Input {
+  UniqueFd file;  // Of --file.
+  int fd = STDIN_FILENO;
+  std::string name = "stdin";
+  bool is_stream = true;
+  SessionReader::Form form = SessionReader::Form::kByFirstLine;
+};
+
+// Finds out the form of the session in a regular file. Errors: as read(2);
+// kResourceExhausted.
+absl::Status FindForm(Input* input, const CancellationToken& token) {
+  const off_t begin = lseek(input->fd, 0, SEEK_CUR);
+  SessionReader reader([&] { return ReadSome(input->fd, input->name, token); },
+                       SessionReader::Form::kDoctest, /*is_stream=*/false,
+                       Language::kOther);
+  const auto step = reader.Next();
+  if (!step.ok()) return step.status();
+  input->form = step->has_value() ? SessionReader::Form::kDoctest
+                                  : SessionReader::Form::kLines;
+  if (lseek(input->fd, begin, SEEK_SET) < 0) {
+    return absl::ErrnoToStatus(errno, input->name);
+  }
+  return absl::OkStatus();
+}
+
+// `path`: the value of --file. Errors: as open(2) and FindForm; kCancelled.
+absl::StatusOr<Input> OpenInput(const std::string& path,
+                                const CancellationToken& token) {
+  Input input;
+  if (!path.empty()) {
+    input.name = absl::StrCat("--file ", path);
+    input.file = OpenFile(path.c_str(), O_RDONLY);
+    if (!input.file.valid()) return absl::ErrnoToStatus(errno, input.name);
+    input.fd = input.file.get();
+  }
+  struct stat status;
+  input.is_stream = fstat(input.fd, &status) != 0 || !S_ISREG(status.st_mode);
+  if (absl::GetFlag(FLAGS_check)) {
+    input.form = SessionReader::Form::kDoctest;
+  } else if (!input.is_stream) {
+    absl::Status found = FindForm(&input, token);
+    if (!found.ok()) return found;
+  }
+  return input;
+}
+
 // A session that a signal ends needs no message.
 void ComplainUnlessCanceled(const absl::Status& status) {
   if (!absl::IsCancelled(status)) Complain("repl", status.message());
@@ -152,31 +221,41 @@ class Session {
           bool at_terminal, Language language, const CancellationToken& token)
       : repl_(std::move(repl)),
         prompts_(!dialect.prompt.empty()),
+        prompts_for_lines_(!dialect.continuation.empty()),
+        whole_(dialect.whole),
         prompts_at_end_(!dialect.typed.empty()),
         at_terminal_(at_terminal),
         language_(language),
         token_(token) {}
 
-  int Run(const SessionScript& script) {
-    for (size_t i = 0; i < script.steps.size();) {
-      const SessionStep& step = script.steps[i];
-      size_t used = 1;
-      Outcome outcome = Eval(step.statement);
-      // The rest of the command may be in the lines that follow.
-      while (!script.is_doctest && IsIncomplete(outcome.status) &&
-             i + used < script.steps.size()) {
-        std::string statement;
-        do {
-          statement = JoinSteps(script, i, ++used);
-        } while (i + used < script.steps.size() &&
-                 EndsInBlock(language_, statement));
-        outcome = Eval(statement);
-      }
-      i += used;
-      const bool more = i < script.steps.size();
-      if (const auto code = Take(step, std::move(outcome), more)) return *code;
+  int Run(const Input& input) {
+    bool ended = false;  // The program, while no line had come.
+    const auto stops = [&] { return ended = ProgramEnd().has_value(); };
+    SessionReader reader(
+        [&] { return ReadSome(input.fd, input.name, token_, stops); },
+        input.form, input.is_stream && !whole_, language_);
+    SessionStep step;
+    if (prompts_for_lines_) {
+      reader.set_by_line();
+      repl_->set_on_incomplete([&] { return NextLine(&reader, &step); });
     }
+    bool empty = true;
+    for (;; empty = false) {
+      auto next = reader.Next();
+      if (!next.ok()) return EndAt(next.status());
+      if (!next->has_value()) break;
+      step = **std::move(next);
+      Outcome outcome = EvalStep(&reader, &step);
+      if (const auto code = Take(step, std::move(outcome), &reader)) {
+        return *code;
+      }
+    }
+    if (ended) return EndWithProgram(*ProgramEnd());
     Close();
+    if (empty && absl::GetFlag(FLAGS_check)) {
+      Complain("repl", "nothing to check: there is no '>>> ' in the session");
+      return kOwnFailure;
+    }
     return FinalCode(kSuccess);
   }
 
@@ -184,6 +263,14 @@ class Session {
   int RunAtTerminal() {
     std::string typed;  // Not yet evaluated.
     bool complete = true;
+    if (prompts_for_lines_) {
+      repl_->set_on_incomplete(
+          [this]() -> absl::StatusOr<std::optional<std::string>> {
+            absl::Status printed = Print("... ");
+            if (!printed.ok()) return printed;
+            return ReadLine();
+          });
+    }
     SqlReader sql(language_);
     SessionStep step;
     for (;;) {
@@ -209,7 +296,7 @@ class Session {
       typed.clear();
       complete = true;
       sql = SqlReader(language_);
-      if (const auto code = Take(step, std::move(outcome), /*more=*/false)) {
+      if (const auto code = Take(step, std::move(outcome), nullptr)) {
         return *code;
       }
     }
@@ -218,12 +305,68 @@ class Session {
   }
 
  private:
+  // Evaluates `step`, with the lines that complete it.
+  Outcome EvalStep(SessionReader* reader, SessionStep* step) {
+    Outcome outcome = Eval(step->statement);
+    while (IsIncomplete(outcome.status)) {
+      // Next returns the error.
+      if (!reader->Extend(step).value_or(false)) break;
+      outcome = Eval(step->statement);
+    }
+    // Empty lines at the end only ended it.
+    absl::string_view statement = step->statement;
+    while (absl::ConsumeSuffix(&statement, "\n")) {
+    }
+    outcome.statement = std::string(statement);
+    return outcome;
+  }
+
+  absl::StatusOr<std::optional<std::string>> NextLine(SessionReader* reader,
+                                                      SessionStep* step) {
+    const absl::Time start = absl::Now();
+    auto line = reader->NextLine(step);
+    waited_ += absl::Now() - start;
+    if (!line.ok() || !line->has_value()) return line;
+    if (absl::Status status = CheckTabs(**line); !status.ok()) return status;
+    return line;
+  }
+
+  // The exit status of a session that cannot be read further.
+  int EndAt(const absl::Status& status) {
+    if (absl::IsCancelled(status)) return FinalCode(kOwnFailure);
+    Complain("repl", status.message());
+    NoteFailure(status);
+    Close();
+    return FinalCode(kSuccess);
+  }
+
+  // The exit status after the end of the program while no command ran.
+  int EndWithProgram(const ExitStatus& end) {
+    Complain("repl",
+             absl::StrCat("the program has ended while no command ran: ",
+                          end.ToString()));
+    return FinalCode(end.ok() ? kOwnFailure : ExitCodeOf(end));
+  }
+
+  std::optional<ExitStatus> ProgramEnd() {
+    const absl::StatusOr<ExitStatus> end = repl_->process().Wait(WNOHANG);
+    if (!end.ok()) return std::nullopt;
+    return *end;
+  }
+
   // Shows a command that has been evaluated. Returns the exit status if the
-  // session ends here. `more`: further commands are known.
-  std::optional<int> Take(const SessionStep& step, Outcome outcome, bool more) {
+  // session ends here. `reader`: has the further commands, if any; or null.
+  std::optional<int> Take(const SessionStep& step, Outcome outcome,
+                          SessionReader* reader) {
     if (absl::IsCancelled(outcome.status)) return FinalCode(kOwnFailure);
     const std::optional<ExitStatus> end = EndAfter(outcome.status);
+    bool more = false;
     if (end.has_value()) {
+      // No longer waits for a command, since the program has ended.
+      if (reader != nullptr) {
+        const auto next = reader->Next();
+        more = next.ok() && next->has_value();
+      }
       if (!prompts_at_end_) outcome.reply = repl_->TakeRest();
       // The last command may well end the program.
       if (!more && end->exited()) outcome.status = absl::OkStatus();
@@ -257,9 +400,7 @@ class Session {
   // How the program ended, if it is the reason of `status`.
   std::optional<ExitStatus> EndAfter(const absl::Status& status) {
     if (!absl::IsFailedPrecondition(status)) return std::nullopt;
-    const absl::StatusOr<ExitStatus> end = repl_->process().Wait(WNOHANG);
-    if (!end.ok()) return std::nullopt;
-    return *end;
+    return ProgramEnd();
   }
 
   // The exit status of a session that ends because a command has failed, which
@@ -288,15 +429,6 @@ class Session {
     return differences_ > 0 ? kDiffers : end;
   }
 
-  static std::string JoinSteps(const SessionScript& script, size_t first,
-                               size_t count) {
-    SessionStep joined = script.steps[first];
-    for (size_t i = first + 1; i < first + count; ++i) {
-      Append(script.steps[i], &joined);
-    }
-    return joined.statement;
-  }
-
   // Errors: kUnimplemented for a tab where the COMMAND of --prompt edits its
   // lines. The terminal does not echo then.
   absl::Status CheckTabs(absl::string_view statement) {
@@ -311,20 +443,38 @@ class Session {
     }
     return absl::UnimplementedError(absl::StrCat(
         program.command().argv[0], " cannot take the tab at offset ", at,
-        ": it edits its lines, and would complete a word; the session goes "
-        "on"));
+        ": it edits its lines, and would complete a word"));
   }
 
-  Outcome Eval(const std::string& statement) {
+  Outcome Eval(std::string statement) {
     const absl::Time start = absl::Now();
+    waited_ = absl::ZeroDuration();
     const absl::Status refused = CheckTabs(statement);
     absl::StatusOr<Reply> reply =
         refused.ok()
             ? repl_->Eval(statement, absl::GetFlag(FLAGS_timeout).value)
-            : absl::StatusOr<Reply>(refused);
-    Outcome outcome{statement, absl::Now() - start, reply.status(), {}};
+            : absl::Status(
+                  refused.code(),
+                  absl::StrCat(refused.message(), "; the session goes on"));
+    Outcome outcome{std::move(statement),
+                    absl::Now() - start - waited_,
+                    InOptions(reply.status()),
+                    {}};
     if (reply.ok()) outcome.reply = *std::move(reply);
     return outcome;
+  }
+
+  // The error as it concerns a user of the options.
+  static absl::Status InOptions(const absl::Status& status) {
+    if (absl::GetFlag(FLAGS_prompt).empty()) return status;
+    const std::string message = absl::StrReplaceAll(
+        status.message(),
+        {{"use a pipe, or a raw terminal", "use --no-terminal"},
+         {"it waited for its stdin",
+          "it waited for its stdin without a prompt: see --whole, "
+          "--continuation and --answer"}});
+    if (message == status.message()) return status;
+    return absl::Status(status.code(), message);
   }
 
   static absl::Status Print(absl::string_view text) {
@@ -430,12 +580,15 @@ class Session {
   // Whether the program prompts for each command; or only when it leaves the
   // channel.
   const bool prompts_;
+  const bool prompts_for_lines_;  // After the first of a command.
+  const bool whole_;              // Commands are written at once.
   const bool prompts_at_end_;
   const bool at_terminal_;
   const Language language_;
   const CancellationToken token_;
-  std::string ahead_;    // Typed, and not yet read as lines.
-  int code_ = kSuccess;  // Of the first command that got no reply.
+  absl::Duration waited_;  // For the further lines of the last command.
+  std::string ahead_;      // Typed, and not yet read as lines.
+  int code_ = kSuccess;    // Of the first command that got no reply.
   int differences_ = 0;
 };
 
@@ -504,7 +657,7 @@ absl::StatusOr<Repl::AnswerQuestion> AnswersFromFlag() {
 
 // From the start of the program to its end.
 int Converse(ReplDialect dialect, const CancellationToken& token,
-             bool at_terminal, const SessionScript& script, Orphans* orphans) {
+             bool at_terminal, const Input& input, Orphans* orphans) {
   orphans->Mark(&dialect.command);
   absl::StatusOr<Repl::AnswerQuestion> answer = AnswersFromFlag();
   if (!answer.ok()) {
@@ -525,7 +678,7 @@ int Converse(ReplDialect dialect, const CancellationToken& token,
   (*repl)->set_on_question(*std::move(answer));
   Session session(*std::move(repl), dialect, at_terminal,
                   LanguageOf(absl::GetFlag(FLAGS_preset)), token);
-  return at_terminal ? session.RunAtTerminal() : session.Run(script);
+  return at_terminal ? session.RunAtTerminal() : session.Run(input);
 }
 
 // The whole session, without the signals.
@@ -540,24 +693,14 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
   const bool at_terminal = path.empty() && isatty(STDIN_FILENO) == 1 &&
                            !absl::GetFlag(FLAGS_check) &&
                            !absl::GetFlag(FLAGS_json);
-  SessionScript script;
-  if (!at_terminal) {
-    const absl::StatusOr<std::string> text =
-        path.empty() ? ReadAll(STDIN_FILENO, "stdin", token)
-                     : ReadFile("--file", path, token);
-    if (!text.ok()) {
-      ComplainUnlessCanceled(text.status());
-      return kOwnFailure;
-    }
-    script = ParseSession(*text, LanguageOf(absl::GetFlag(FLAGS_preset)));
-    if (absl::GetFlag(FLAGS_check) && !script.is_doctest) {
-      Complain("repl", "nothing to check: there is no '>>> ' in the session");
-      return kOwnFailure;
-    }
+  const absl::StatusOr<Input> input = OpenInput(path, token);
+  if (!input.ok()) {
+    ComplainUnlessCanceled(input.status());
+    return kOwnFailure;
   }
   const std::string record = absl::GetFlag(FLAGS_record);
   if (record.empty())
-    return Converse(*std::move(dialect), token, at_terminal, script, orphans);
+    return Converse(*std::move(dialect), token, at_terminal, *input, orphans);
   absl::StatusOr<std::shared_ptr<Recorder>> recorder = Recorder::ToFile(record);
   if (!recorder.ok()) {
     Complain("repl", recorder.status().message());
@@ -565,7 +708,7 @@ int Talk(const std::vector<std::string>& words, const CancellationToken& token,
   }
   dialect->command.observer = *recorder;
   const int code =
-      Converse(*std::move(dialect), token, at_terminal, script, orphans);
+      Converse(*std::move(dialect), token, at_terminal, *input, orphans);
   if (absl::Status status = (*recorder)->Close(); !status.ok()) {
     Complain("repl", status.message());
     return kOwnFailure;
@@ -621,6 +764,7 @@ Subcommand ReplSubcommand() {
         {"dialect", "FILE"},
         {"prompt", "REGEX"},
         {"continuation", "REGEX"},
+        {"whole"},
         {"terminal"},
         {"cgroup"}}},
       {"Session",

@@ -61,11 +61,26 @@ void SkipArguments(absl::string_view name, absl::string_view* text) {
   }
 }
 
+// Whether `text` begins with a word of Python that a block may follow.
+bool BeginsBlock(absl::string_view text) {
+  if (absl::StartsWith(text, "@")) return true;
+  size_t size = 0;
+  while (size < text.size() && IsInWord(text[size])) ++size;
+  const absl::string_view first = text.substr(0, size);
+  for (const char* word : {"async", "class", "def", "for", "if", "match", "try",
+                           "while", "with"}) {
+    if (first == word) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Language LanguageOf(absl::string_view preset) {
   if (preset == "bc") return Language::kBc;
   if (preset == "dc") return Language::kDc;
+  if (preset == "ocaml") return Language::kOcaml;
+  if (preset == "prolog") return Language::kProlog;
   if (preset == "psql") return Language::kPsql;
   if (preset == "sqlite3") return Language::kSqlite3;
   if (preset == "python" || preset == "python3") return Language::kPython;
@@ -93,6 +108,30 @@ bool IsPythonComment(absl::string_view text) {
     if (!code.empty() && code.front() != '#') return false;
   }
   return true;
+}
+
+bool IsPythonBlock(absl::string_view text) {
+  if (!BeginsBlock(text)) return false;
+  for (size_t at = text.find(':'); at != text.npos;
+       at = text.find(':', at + 1)) {
+    const absl::string_view after = text.substr(at + 1, 1);
+    if (after.empty() || absl::StrContains(" \t\n", after)) return true;
+  }
+  return false;
+}
+
+bool MayGoOn(Language language, absl::string_view text) {
+  text = absl::StripTrailingAsciiWhitespace(text);
+  switch (language) {
+    case Language::kOcaml:
+      return !absl::EndsWith(text, ";;");
+    case Language::kProlog:
+      return !absl::EndsWith(text, ".");
+    case Language::kPython:
+      return BeginsBlock(text);
+    default:
+      return false;
+  }
 }
 
 bool EndsInBlock(Language language, absl::string_view text) {

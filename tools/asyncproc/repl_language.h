@@ -10,7 +10,16 @@ namespace asyncproc::cli {
 
 // The language of a session, as far as its text shows which lines belong to one
 // statement.
-enum class Language { kOther, kBc, kDc, kPsql, kPython, kSqlite3 };
+enum class Language {
+  kOther,
+  kBc,
+  kDc,
+  kOcaml,
+  kProlog,
+  kPsql,
+  kPython,
+  kSqlite3
+};
 
 // The language of a preset.
 Language LanguageOf(absl::string_view preset);
@@ -23,6 +32,15 @@ bool ContinuesPython(absl::string_view text);
 
 // Whether all lines of `text` are comments of Python.
 bool IsPythonComment(absl::string_view text);
+
+// Whether `text` begins as a statement of Python with a block does, and has the
+// ':' before the block.
+bool IsPythonBlock(absl::string_view text);
+
+// Whether lines that begin with a blank may continue `text`, which may be a
+// whole statement. True for a statement of Python that may have a block, and
+// for one of OCaml or Prolog without its end, ";;" or ".".
+bool MayGoOn(Language language, absl::string_view text);
 
 // Whether `text`, the beginning of a statement, ends in a block, string or
 // comment of bc, or in a string of dc. False in another language.

@@ -23,14 +23,15 @@ ABSL_FLAG(std::string, preset, "",
           "A known program: bash, bc, dc, fish, gdb, guile, lua, node, ocaml, "
           "perl, prolog, psql, python3, r, redis, ruby, sh, sqlite3, tcl or "
           "zsh. The words after the options are further arguments for it.");
-ABSL_FLAG(std::string, dialect, "",
-          "A file with a JSON object that describes a program. Its fields are "
-          "those of ReplDialect in asyncproc/repl_dialects.h (name, statement, "
-          "setup, typed, channel, prompt, continuation, echoes, refused, "
-          "incomplete, abandon), and command (an array), environment (null "
-          "unsets), terminal, merge_stderr, interrupt_signal, interrupt_text, "
-          "interrupt_answer and interrupt_limit. The words after the options "
-          "are further arguments.");
+ABSL_FLAG(
+    std::string, dialect, "",
+    "A file with a JSON object that describes a program. Its fields are "
+    "those of ReplDialect in asyncproc/repl_dialects.h (name, statement, "
+    "setup, typed, channel, prompt, continuation, whole, echoes, refused, "
+    "incomplete, abandon), and command (an array), environment (null "
+    "unsets), terminal, merge_stderr, interrupt_signal, interrupt_text, "
+    "interrupt_answer and interrupt_limit. The words after the options "
+    "are further arguments.");
 ABSL_FLAG(
     std::string, prompt, "",
     "The prompt of COMMAND: a regular expression (RE2) for the end of its "
@@ -38,13 +39,18 @@ ABSL_FLAG(
     "control character is refused, since the terminal would act on it, and so "
     "is one with a tab if COMMAND edits its lines, since the tab would "
     "complete "
-    "a word.");
+    "a word. Each line of a command must be answered by a prompt: see "
+    "--continuation and --whole.");
 ABSL_FLAG(
     std::string, continuation, "",
     "The prompt of the COMMAND of --prompt when it waits for the rest of a "
     "command, such as '\\.\\.\\. $' for python3: a regular expression (RE2). "
     "After this prompt, the next line of the session belongs to the same "
     "command.");
+ABSL_FLAG(bool, whole, false,
+          "Write the lines of a command of --prompt at once, and await one "
+          "prompt. For a COMMAND that prints no prompt for a line that does "
+          "not end a command, as sbcl and clisp do.");
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal. That is the default, for "
           "most programs print no prompt without one; --no-terminal gives it "
@@ -126,6 +132,7 @@ ReplDialect Prompted(const std::string& prompt, const std::string& continuation,
   dialect.command = Command(words);
   dialect.prompt = prompt;
   dialect.continuation = continuation;
+  dialect.whole = absl::GetFlag(FLAGS_whole);
   if (!absl::GetFlag(FLAGS_terminal)) return dialect;
   dialect.command.pty = kWideTerminal;
   dialect.command = OnPlainTerminal(std::move(dialect.command));
@@ -156,7 +163,8 @@ absl::StatusOr<ReplDialect> ParseDialect(const std::string& text) {
       {"interrupt_text", &dialect.interrupt.text},
       {"interrupt_answer", &dialect.interrupt.answer}};
   const std::map<std::string, bool*> switches = {{"channel", &dialect.channel},
-                                                 {"echoes", &dialect.echoes}};
+                                                 {"echoes", &dialect.echoes},
+                                                 {"whole", &dialect.whole}};
   const std::map<std::string, int*> numbers = {
       {"interrupt_signal", &dialect.interrupt.signal},
       {"interrupt_limit", &dialect.interrupt.limit}};
@@ -245,6 +253,11 @@ absl::StatusOr<ReplDialect> DialectFromFlags(
   }
   if (prompt.empty() && !continuation.empty()) {
     return absl::InvalidArgumentError("--continuation needs --prompt");
+  }
+  const bool whole = absl::GetFlag(FLAGS_whole);
+  if (whole && (prompt.empty() || !continuation.empty())) {
+    return absl::InvalidArgumentError(
+        "--whole needs --prompt, and no --continuation");
   }
   if (!preset.empty()) return FromPreset(preset, words);
   if (!path.empty()) return FromFile(path, words, token);

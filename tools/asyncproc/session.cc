@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -90,97 +91,6 @@ std::string Unescaped(absl::string_view line) {
   const size_t mark = MarkOf(line);
   if (mark == line.npos || mark == IndentOf(line)) return std::string(line);
   return absl::StrCat(line.substr(0, mark - 1), line.substr(mark));
-}
-
-std::vector<SessionStep> ParseDoctest(const Lines& lines) {
-  std::vector<SessionStep> steps;
-  for (size_t i = 0; i < lines.size();) {
-    if (!IsFirst(lines[i])) {
-      ++i;
-      continue;
-    }
-    SessionStep step;
-    step.line = static_cast<int>(i) + 1;
-    const size_t indent = IndentOf(lines[i]);
-    const auto without_indent = [indent](absl::string_view line) {
-      return line.substr(std::min(indent, IndentOf(line)));
-    };
-    absl::string_view line = without_indent(lines[i]);
-    ConsumePrompt(&line, kFirst);
-    step.statement = std::string(line);
-    for (++i; i < lines.size(); ++i) {
-      line = without_indent(lines[i]);
-      if (!ConsumePrompt(&line, kFurther)) break;
-      absl::StrAppend(&step.statement, "\n", line);
-    }
-    step.expected = "";
-    for (; i < lines.size() && !IsBlank(lines[i]) && !IsFirst(lines[i]); ++i) {
-      line = without_indent(lines[i]);
-      absl::StrAppend(&*step.expected, Unescaped(line), "\n");
-    }
-    steps.push_back(std::move(step));
-  }
-  return steps;
-}
-
-std::vector<SessionStep> ParsePlain(const Lines& lines) {
-  std::vector<SessionStep> steps;
-  std::string blank_lines;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    if (IsBlank(lines[i])) {
-      absl::StrAppend(&blank_lines, lines[i], "\n");
-      continue;
-    }
-    SessionStep step{static_cast<int>(i) + 1, std::string(lines[i]),
-                     std::nullopt, std::exchange(blank_lines, "")};
-    if (IsIndented(lines[i]) && !steps.empty()) {
-      Append(step, &steps.back());
-    } else {
-      steps.push_back(std::move(step));
-    }
-  }
-  return steps;
-}
-
-// Joins the lines of each statement of SQL.
-std::vector<SessionStep> JoinSql(std::vector<SessionStep> steps,
-                                 Language language) {
-  std::vector<SessionStep> joined;
-  SqlReader reader(language);
-  for (SessionStep& step : steps) {
-    const bool goes_on = reader.IsInStatement();
-    reader.Read(absl::StrCat(step.statement, "\n"));
-    if (goes_on) {
-      Append(step, &joined.back());
-    } else {
-      joined.push_back(std::move(step));
-    }
-  }
-  return joined;
-}
-
-// Joins the branches of each statement of Python, with the comments between
-// them.
-std::vector<SessionStep> JoinPython(std::vector<SessionStep> steps) {
-  std::vector<SessionStep> joined;
-  for (SessionStep& step : steps) {
-    joined.push_back(std::move(step));
-    if (!ContinuesPython(joined.back().statement)) continue;
-    size_t first = joined.size() - 1;
-    while (first > 0 && IsPythonComment(joined[first - 1].statement)) --first;
-    if (first == 0) continue;
-    for (size_t i = first; i < joined.size(); ++i) {
-      Append(joined[i], &joined[first - 1]);
-    }
-    joined.resize(first);
-  }
-  return joined;
-}
-
-std::vector<SessionStep> Join(std::vector<SessionStep> steps,
-                              Language language) {
-  if (language == Language::kPython) return JoinPython(std::move(steps));
-  return IsSql(language) ? JoinSql(std::move(steps), language) : steps;
 }
 
 // The directives in a statement's comments: "# doctest: +ELLIPSIS, +SKIP".
@@ -303,18 +213,212 @@ std::string Normal(absl::string_view text) {
 
 }  // namespace
 
-SessionScript ParseSession(absl::string_view text, Language language) {
-  const Lines lines = SplitLines(text);
-  SessionScript script;
-  script.is_doctest = std::any_of(lines.begin(), lines.end(), IsFirst);
-  script.steps = script.is_doctest ? ParseDoctest(lines)
-                                   : Join(ParsePlain(lines), language);
-  return script;
+SessionReader::SessionReader(Source source, Form form, bool is_stream,
+                             Language language)
+    : source_(std::move(source)),
+      form_(form),
+      is_stream_(is_stream),
+      language_(language) {}
+
+absl::StatusOr<std::optional<SessionStep>> SessionReader::Next() {
+  left_block_ = false;
+  if (form_ == Form::kDoctest) return NextDoctest();
+  for (;;) {
+    DropRead();
+    const size_t begin = read_;
+    const auto line = ReadLine();
+    if (!line.ok()) return line.status();
+    if (!line->has_value()) return std::nullopt;
+    if (IsBlank(**line)) continue;
+    if (IsFirst(**line)) {
+      if (form_ == Form::kLines) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("line ", line_,
+                         " begins with '>>> ', but the first line of the "
+                         "session does not: use --file or --check for "
+                         "a session that begins with other text"));
+      }
+      form_ = Form::kDoctest;
+      read_ = begin;
+      --line_;
+      return NextDoctest();
+    }
+    form_ = Form::kLines;
+    SessionStep step{line_, std::string(**line), std::nullopt};
+    if (by_line_) return step;
+    if (absl::Status status = TakeFurther(&step); !status.ok()) return status;
+    return step;
+  }
 }
 
-void Append(const SessionStep& further, SessionStep* step) {
-  absl::StrAppend(&step->statement, "\n", further.blank_lines,
-                  further.statement);
+absl::StatusOr<std::optional<SessionStep>> SessionReader::NextDoctest() {
+  absl::StatusOr<std::optional<absl::string_view>> line;
+  do {
+    DropRead();
+    line = ReadLine();
+    if (!line.ok()) return line.status();
+    if (!line->has_value()) return std::nullopt;
+  } while (!IsFirst(**line));
+  const size_t indent = IndentOf(**line);
+  const auto without_indent = [indent](absl::string_view text) {
+    return text.substr(std::min(indent, IndentOf(text)));
+  };
+  absl::string_view text = without_indent(**line);
+  ConsumePrompt(&text, kFirst);
+  SessionStep step{line_, std::string(text), ""};
+  size_t end = read_;
+  bool in_reply = false;
+  for (line = ReadLine(); line.ok() && line->has_value(); line = ReadLine()) {
+    text = without_indent(**line);
+    if (!in_reply && ConsumePrompt(&text, kFurther)) {
+      absl::StrAppend(&step.statement, "\n", text);
+    } else if (IsBlank(**line) || IsFirst(**line)) {
+      read_ = end;
+      --line_;
+      break;
+    } else {
+      in_reply = true;
+      absl::StrAppend(&*step.expected, Unescaped(text), "\n");
+    }
+    end = read_;
+  }
+  if (!line.ok()) return line.status();
+  return step;
+}
+
+absl::Status SessionReader::TakeFurther(SessionStep* step) {
+  SqlReader sql(language_);
+  size_t read = 0;
+  for (;;) {
+    if (!is_stream_ || MayGoOn(language_, step->statement)) {
+      if (absl::Status status = TakeBlock(step); !status.ok()) return status;
+    }
+    sql.Read(absl::StrCat(step->statement.substr(read), "\n"));
+    read = step->statement.size() + 1;
+    if (!sql.IsInStatement()) return absl::OkStatus();
+    const absl::StatusOr<bool> more = TakeLine(step);
+    if (!more.ok() || !*more) return more.status();
+  }
+}
+
+absl::Status SessionReader::TakeBlock(SessionStep* step) {
+  const bool python = language_ == Language::kPython;
+  const bool may_go_on = MayGoOn(language_, step->statement);
+  size_t end = read_;
+  int end_line = line_;
+  std::string held;      // Blank lines and comments, which may be between.
+  bool comment = false;  // Whether one of them is a comment.
+  absl::StatusOr<std::optional<absl::string_view>> line = ReadLine();
+  for (; line.ok() && line->has_value(); line = ReadLine()) {
+    const absl::string_view text = **line;
+    absl::StrAppend(&held, "\n", text);
+    if (IsBlank(text)) continue;
+    if (python &&
+        (absl::StartsWith(text, "#") || (comment && IsPythonComment(text)))) {
+      comment = true;
+      continue;
+    }
+    if (!IsIndented(text) && !(python && ContinuesPython(text))) break;
+    step->statement += held;
+    held.clear();
+    comment = false;
+    end = read_;
+    end_line = line_;
+    const bool ends =
+        is_stream_ && may_go_on && !MayGoOn(language_, step->statement);
+    if (ends) break;
+  }
+  read_ = end;
+  line_ = end_line;
+  return line.status();
+}
+
+absl::StatusOr<bool> SessionReader::TakeLine(SessionStep* step) {
+  const size_t begin = read_;
+  const int begin_line = line_;
+  std::string further;
+  for (;;) {
+    const auto line = ReadLine();
+    if (!line.ok()) return line.status();
+    if (!line->has_value()) {
+      read_ = begin;
+      line_ = begin_line;
+      return false;
+    }
+    absl::StrAppend(&further, "\n", **line);
+    if (!IsBlank(**line)) break;
+  }
+  step->statement += further;
+  return true;
+}
+
+absl::StatusOr<bool> SessionReader::Extend(SessionStep* step) {
+  if (form_ == Form::kDoctest) return false;
+  bool extended = false;
+  do {
+    const absl::StatusOr<bool> more = TakeLine(step);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    extended = true;
+    const size_t last = step->statement.rfind('\n');
+    const bool in_block = !is_stream_ ||
+                          IsIndented(step->statement.substr(last + 1)) ||
+                          MayGoOn(language_, step->statement);
+    if (in_block) {
+      if (absl::Status status = TakeBlock(step); !status.ok()) return status;
+    }
+  } while (EndsInBlock(language_, step->statement));
+  return extended;
+}
+
+absl::StatusOr<std::optional<std::string>> SessionReader::NextLine(
+    SessionStep* step) {
+  if (form_ == Form::kDoctest) return std::nullopt;
+  const size_t begin = read_;
+  auto line = ReadLine();
+  if (!line.ok()) return line.status();
+  if (!line->has_value()) return std::nullopt;
+  std::string text(**line);
+  left_block_ = !left_block_ && !text.empty() && !IsIndented(text) &&
+                !ContinuesPython(text) && IsPythonBlock(step->statement);
+  if (left_block_) {
+    read_ = begin;
+    --line_;
+    return "";
+  }
+  absl::StrAppend(&step->statement, "\n", text);
+  return text;
+}
+
+absl::StatusOr<std::optional<absl::string_view>> SessionReader::ReadLine() {
+  size_t newline = text_.find('\n', read_);
+  while (newline == text_.npos && !ended_) {
+    if (text_.size() >= kLongest) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("line ", line_ + 1, ": a command of the session has ",
+                       "more than ", kLongest, " bytes"));
+    }
+    const absl::StatusOr<std::string> more = source_();
+    if (!more.ok()) return more.status();
+    ended_ = more->empty();
+    const size_t size = text_.size();
+    text_ += *more;
+    newline = text_.find('\n', size);
+  }
+  if (read_ == text_.size()) return std::nullopt;
+  absl::string_view line = absl::string_view(text_).substr(read_);
+  line = line.substr(0, newline == text_.npos ? newline : newline - read_);
+  read_ += line.size() + (newline == text_.npos ? 0 : 1);
+  // A byte order mark, which some editors write.
+  if (++line_ == 1) absl::ConsumePrefix(&line, "\xef\xbb\xbf");
+  return WithoutReturns(line);
+}
+
+void SessionReader::DropRead() {
+  constexpr size_t kWorthwhile = 65536;
+  if (read_ < kWorthwhile && read_ < text_.size()) return;
+  text_.erase(0, read_);
+  read_ = 0;
 }
 
 std::string FormatStep(absl::string_view statement, absl::string_view reply) {

@@ -1,10 +1,12 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_SESSION_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_SESSION_H_
 
+#include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "tools/asyncproc/repl_language.h"
 
@@ -15,12 +17,9 @@ struct SessionStep {
   int line = 0;  // The line on which it begins, from 1.
   std::string statement;
   std::optional<std::string> expected;
-  // The blank lines before it, with their ends. They count only if the step
-  // turns out to continue the one before.
-  std::string blank_lines;
 };
 
-// A written session, in one of two forms. The first is that of Python's
+// Reads a written session, in one of two forms. The first is that of Python's
 // doctest: each statement after ">>> ", its further lines after "... ", then
 // the expected reply, up to an empty line or the next ">>> ". Any other text is
 // prose, and all lines may be indented.
@@ -33,18 +32,72 @@ struct SessionStep {
 //
 // "<BLANKLINE>" stands for an empty line of a reply. A backslash before ">>> ",
 // "... " or "<BLANKLINE>" at the start of a line, after its indent, is removed:
-// such a line belongs to the reply. A session without a ">>> " has the second
-// form: each line is a statement, and lines that begin with a blank continue
-// the line before. In SQL, all lines up to the end of a statement belong to it;
-// in Python, also lines such as "else:".
-struct SessionScript {
-  bool is_doctest = false;
-  std::vector<SessionStep> steps;
-};
-SessionScript ParseSession(absl::string_view text, Language language);
+// such a line belongs to the reply. In the second form, each line is a
+// statement, and lines that begin with a blank continue the line before. In
+// SQL, all lines up to the end of a statement belong to it; in Python, also
+// lines such as "else:". Empty lines count only within a statement.
+class SessionReader {
+ public:
+  // The most bytes of a statement, with its expected reply.
+  static constexpr size_t kLongest = 64 << 20;
 
-// Makes `further`, the step after `step`, a part of its statement.
-void Append(const SessionStep& further, SessionStep* step);
+  enum class Form {
+    kDoctest,
+    kLines,
+    // The first line that is not blank tells, so that none after it is awaited.
+    kByFirstLine
+  };
+
+  // Returns the next bytes of the session; none at its end.
+  using Source = std::function<absl::StatusOr<std::string>()>;
+
+  // `is_stream`: the source may have to wait for a line, so a statement that
+  // is known to be complete ends before lines that begin with a blank.
+  SessionReader(Source source, Form form, bool is_stream, Language language);
+
+  // Each of the following returns the errors of the source;
+  // kResourceExhausted for a statement that is too long; kInvalidArgument for
+  // the first form in a session whose first line has the second.
+  //
+  // The next step; nothing at the end.
+  absl::StatusOr<std::optional<SessionStep>> Next();
+  // Appends further lines to `step`, the last one, which is not complete.
+  // Returns false at the end, and in the first form.
+  absl::StatusOr<bool> Extend(SessionStep* step);
+
+  // For a program that asks for each further line. The next line of the session
+  // alone is a step, before NextLine appends lines.
+  void set_by_line() { by_line_ = true; }
+  // Appends the next line to `step`, which is not complete, and returns the
+  // line. Nothing as above. An empty line is added to the session where it ends
+  // a block of Python.
+  absl::StatusOr<std::optional<std::string>> NextLine(SessionStep* step);
+
+ private:
+  absl::StatusOr<std::optional<SessionStep>> NextDoctest();
+  // Appends to `step` the lines that continue it, but waits for none if it may
+  // be complete.
+  absl::Status TakeFurther(SessionStep* step);
+  // Appends the lines that begin with a blank, and the branches of Python.
+  absl::Status TakeBlock(SessionStep* step);
+  // Appends the next line that is not blank, and the blank lines before it.
+  absl::StatusOr<bool> TakeLine(SessionStep* step);
+  // The next line, without its end. Valid until the next call.
+  absl::StatusOr<std::optional<absl::string_view>> ReadLine();
+  // Drops what has been read, before a step.
+  void DropRead();
+
+  const Source source_;
+  Form form_;
+  const bool is_stream_;
+  const Language language_;
+  bool by_line_ = false;
+  bool left_block_ = false;  // An empty line was added last.
+  std::string text_;         // Since the beginning of the last step.
+  size_t read_ = 0;          // The bytes of it that have been read as lines.
+  int line_ = 0;             // The number of lines that have been read.
+  bool ended_ = false;
+};
 
 // A step in the first form. ParseSession returns the same statement and reply.
 std::string FormatStep(absl::string_view statement, absl::string_view reply);

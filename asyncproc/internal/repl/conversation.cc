@@ -80,13 +80,12 @@ void ConsumeEcho(absl::string_view* out,
   absl::ConsumePrefix(out, "\n");
 }
 
-// Matches a prompt, or that of a continued line, at the end of the output so
+// Matches `prompt`, or that of a continued line, at the end of the output so
 // far.
-Pattern AtEnd(const ReplDialect& dialect) {
+Pattern AtEnd(const std::string& prompt, const std::string& continuation) {
   return Pattern::Regex(absl::StrCat(
-      "(?:(", dialect.prompt, ")",
-      dialect.continuation.empty() ? "" : "|(?:" + dialect.continuation + ")",
-      ")\\z"));
+      "(?:(", prompt, ")",
+      continuation.empty() ? "" : "|(?:" + continuation + ")", ")\\z"));
 }
 
 }  // namespace
@@ -105,7 +104,8 @@ Conversation::Conversation(const ReplDialect& dialect, Child& child,
           (!dialect.channel || absl::StrContains(dialect.statement, "{head}"))),
       channel_(std::move(channel)),
       template_(dialect.statement),
-      at_end_(AtEnd(dialect)),
+      at_prompt_(AtEnd(dialect.prompt, "")),
+      at_end_(AtEnd(dialect.prompt, dialect.continuation)),
       out_(&child) {
   out_.set_limit(dialect.reply_limit);
 }
@@ -132,12 +132,13 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     absl::string_view statement, absl::Time deadline) {
   if (absl::Status status = DropOutput(deadline); !status.ok()) return status;
   absl::ConsumeSuffix(&statement, "\n");
-  std::vector<absl::string_view> lines = absl::StrSplit(statement, '\n');
+  std::vector<std::string> lines = {std::string(statement)};
+  if (!dialect_.whole) lines = absl::StrSplit(statement, '\n');
   Completion whole;
   const char* newline = "";  // To come before further output.
   for (size_t i = 0; i < lines.size(); ++i) {
-    const absl::string_view line = lines[i];
-    if (dialect_.echoes) echo_ = std::string(line);
+    const std::string line = lines[i];
+    if (dialect_.echoes) echo_ = absl::StrReplaceAll(line, {{"\n", "\r\n"}});
     statement_.answered_out = 0;
     absl::Status status = child_.Write(absl::StrCat(line, "\n"));
     if (IsRefusal(status)) {
@@ -145,8 +146,10 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
       whole.lines = i;
       return whole;
     }
+    statement_.lines_sent = i + 1;
+    statement_.lines = lines.size();
     const absl::StatusOr<Completion> completion =
-        status.ok() ? AwaitPrompt(deadline)
+        status.ok() ? AwaitPrompt(at_end_, deadline)
                     : absl::StatusOr<Completion>(status);
     if (!completion.ok()) {
       taken_ = absl::StrCat(whole.out, newline);
@@ -166,9 +169,21 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     }
     whole.prompt = completion->prompt;
     statement_.unfinished = completion->incomplete;
+    if (!statement_.unfinished || i + 1 < lines.size()) continue;
+    const absl::Time before = MonotonicNow();
+    absl::StatusOr<std::optional<std::string>> next = std::nullopt;
+    if (next_line_ != nullptr) next = next_line_();
+    const absl::Duration waited = MonotonicNow() - before;
+    statement_.waited += waited;
+    deadline += waited;
+    if (!next.ok()) {
+      whole.refused = next.status();
+      whole.lines = i + 1;
+      return whole;
+    }
     // An empty line ends a block in python, and is harmless elsewhere.
-    const bool ends_block = i + 1 == lines.size() && !line.empty();
-    if (statement_.unfinished && ends_block) lines.push_back("");
+    if (!next->has_value() && !line.empty()) *next = "";
+    if (next->has_value()) lines.push_back(**std::move(next));
   }
   echo_.reset();  // Further output does not begin with an echo.
   return whole;
@@ -200,8 +215,14 @@ absl::Status Conversation::Type(absl::string_view text) {
   return text.empty() ? absl::OkStatus() : child_.Write(text);
 }
 
+absl::Status Conversation::AwaitStart(absl::Time deadline) {
+  return (dialect_.prompt.empty() ? AwaitCompletion(deadline)
+                                  : AwaitPrompt(at_prompt_, deadline))
+      .status();
+}
+
 absl::StatusOr<Completion> Conversation::AwaitCompletion(absl::Time deadline) {
-  if (!dialect_.prompt.empty()) return AwaitPrompt(deadline);
+  if (!dialect_.prompt.empty()) return AwaitPrompt(at_end_, deadline);
   return by_marks_ ? AwaitMark(deadline) : AwaitLine(deadline);
 }
 
@@ -326,7 +347,8 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
   }
 }
 
-absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
+absl::StatusOr<Completion> Conversation::AwaitPrompt(const Pattern& at_end,
+                                                     absl::Time deadline) {
   int asked = 0;  // How often in a row the program waited for its stdin.
   absl::StatusOr<Expected> found;
   for (;;) {
@@ -334,7 +356,7 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
         answer_question_ == nullptr
             ? deadline
             : std::min(deadline, MonotonicNow() + kSilence);
-    found = out_.Await(at_end_, Until(slice));
+    found = out_.Await(at_end, Until(slice));
     if (found.ok()) break;
     if (drops_ && absl::IsResourceExhausted(found.status())) {
       out_.TakeBuffer(kLongestPrompt);
@@ -352,7 +374,7 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
 }
 
 absl::Status Conversation::AwaitLastPrompt(absl::Time deadline) {
-  absl::Status status = AwaitPrompt(deadline).status();
+  absl::Status status = AwaitPrompt(at_end_, deadline).status();
   while (status.ok()) {
     const absl::StatusOr<Expected> more =
         out_.Await({at_end_, Pattern::Timeout()}, kPromptSilence);

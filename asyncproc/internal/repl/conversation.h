@@ -45,6 +45,11 @@ class Conversation {
     // The number of interrupts that the program took.
     int interrupts = 0;
     bool unfinished = false;  // The program waits for the rest of it.
+    // Of a prompt dialect: the lines that were sent, of those known.
+    size_t lines_sent = 0;
+    size_t lines = 0;
+    // The time in which it waited for its further lines.
+    absl::Duration waited;
     // The bytes of its output before the last answer to a question.
     size_t answered_out = 0;
     size_t answered_err = 0;
@@ -52,6 +57,7 @@ class Conversation {
 
   using AnswerQuestion =
       std::function<std::optional<std::string>(absl::string_view question)>;
+  using NextLine = std::function<absl::StatusOr<std::optional<std::string>>()>;
 
   // `process`: `child`, if that is a Process; else null. `channel`: null if the
   // dialect has none, or if there is no program, in a replay. The other
@@ -71,6 +77,8 @@ class Conversation {
   void set_answer_question(AnswerQuestion answer) {
     answer_question_ = std::move(answer);
   }
+  // See Repl::set_on_incomplete.
+  void set_next_line(NextLine next) { next_line_ = std::move(next); }
   // Whether the last question has no answer; and why, once.
   bool lacks_answer() const { return !no_answer_.empty(); }
   std::string TakeNoAnswer() { return std::exchange(no_answer_, ""); }
@@ -90,6 +98,8 @@ class Conversation {
   absl::Status SendText(absl::string_view text);
   // Writes `text` to stdin.
   absl::Status Type(absl::string_view text);
+  // Waits for the first completion, which belongs to no statement.
+  absl::Status AwaitStart(absl::Time deadline);
   // Waits for the end of the statement: of a prompt dialect, for the next
   // prompt.
   absl::StatusOr<Completion> AwaitCompletion(absl::Time deadline);
@@ -130,7 +140,8 @@ class Conversation {
                                           absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
-  absl::StatusOr<Completion> AwaitPrompt(absl::Time deadline);
+  absl::StatusOr<Completion> AwaitPrompt(const Pattern& at_end,
+                                         absl::Time deadline);
   // Errors: kResourceExhausted when the reply is too long already. Drops output
   // that is to be dropped instead.
   absl::Status CheckLength();
@@ -152,9 +163,13 @@ class Conversation {
   const bool by_marks_;
   std::unique_ptr<Channel> channel_;
   const StatementTemplate template_;
-  const Pattern at_end_;  // Of a prompt dialect.
+  // Of a prompt dialect: its prompt at the end of the output; or the prompt of
+  // a continued line.
+  const Pattern at_prompt_;
+  const Pattern at_end_;
   Expect out_;
   AnswerQuestion answer_question_;  // Or null.
+  NextLine next_line_;              // Or null.
 
   Statement statement_;
   uint64_t id_ = 0;                  // Of the last statement.
