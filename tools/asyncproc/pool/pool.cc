@@ -587,8 +587,10 @@ std::string Pool::HostOf(int slot) const {
 void Pool::CheckPrinter(const absl::Status& status) {
   if (status.ok() || !failure_.ok()) return;
   // The reader has gone, as head does, or the terminal has.
-  unread_ = options_.printer.out->unread() || options_.printer.err->unread() ||
-            signal_ != 0;
+  const Output& out = *options_.printer.out;
+  const Output& err = *options_.printer.err;
+  unread_ = (out.unread() && status == out.status()) ||
+            (err.unread() && status == err.status()) || signal_ != 0;
   Fail(status);
 }
 
