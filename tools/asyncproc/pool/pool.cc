@@ -261,13 +261,14 @@ void Pool::Start(Queued queued) {
       absl::Status noted = files_.log->NoteStart(at->second.job.number);
       if (!noted.ok()) Fail(noted);
     }
-  } else if (absl::IsResourceExhausted(status) && running() > 0) {
-    // There may be room when another job has ended. The result of the last try
-    // stays with the job.
-    crowded_ = true;
-    again_.push_front({std::move(run.job), std::move(queued.last)});
-  } else {
+  } else if (ExitCodeOfFailedStart(status) != kOwnFailure) {
     FailToStart(std::move(run), slot, status);
+  } else {
+    // The job has not run. The result of its last try stays with it.
+    again_.push_front({std::move(run.job), std::move(queued.last)});
+    // There may be room when another job has ended.
+    crowded_ = absl::IsResourceExhausted(status) && running() > 0;
+    if (!crowded_) Fail(status);
   }
 }
 
