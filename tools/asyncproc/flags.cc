@@ -36,6 +36,12 @@ ABSL_FLAG(
     "SIGKILL of asyncproc, not even one that has cleared its environment. "
     "asyncproc needs a cgroup of version 2 in which it may make another, "
     "and some 10 ms.");
+ABSL_FLAG(
+    asyncproc::cli::Pause, drain,
+    (asyncproc::cli::Pause{absl::Milliseconds(200)}),
+    "If another process still has the output open when the command has "
+    "ended, print its output until it has written nothing for this long, or "
+    "until 20 times this long is over.");
 ABSL_FLAG(asyncproc::cli::ByteSize, keep_head, {},
           "Of each stream, print at most this much of the beginning, and the "
           "end that --keep-tail allows.");

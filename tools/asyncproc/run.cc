@@ -99,11 +99,6 @@ ABSL_FLAG(std::optional<asyncproc::cli::Pause>, kill_after, std::nullopt,
 ABSL_FLAG(bool, preserve_status, false,
           "After a time limit, exit with the status of the command, not with "
           "124.");
-ABSL_FLAG(
-    asyncproc::cli::Pause, drain,
-    (asyncproc::cli::Pause{absl::Milliseconds(200)}),
-    "If another process still has the output open when the command has "
-    "ended, print its output until it has written nothing for this long.");
 
 namespace asyncproc::cli {
 

@@ -387,7 +387,13 @@ absl::Status Pool::OnTerminate(const int& slot, const ExitStatus& status) {
     if (status.exited()) ended.record.exit_value = status.exit_code();
   }
   if (status.signaled()) ended.record.signal = status.term_signal();
+  ended.run.output_open = !status.output_complete();
   if (ended.run.timed_out || ended.run.killed) {
+    const absl::Status search = termination(slot).status();
+    if (absl::IsResourceExhausted(search)) {
+      printer_->Note(absl::StrCat("asyncproc pool: job ", ended.run.job.number,
+                                  ": ", search.message(), "\n"));
+    }
     orphans_->EndJob(ended.run.job.number);
   }
   if (IsDoubtful(ended, status)) {
@@ -572,8 +578,9 @@ void Pool::Summarize() {
 std::string Pool::LineFor(const EndedRun& ended) const {
   const std::optional<int64_t> total = source_->total();
   return absl::StrFormat(
-      "asyncproc pool: %d%s: %s, %.2fs: %s\n", ended.run.job.number,
+      "asyncproc pool: %d%s: %s%s, %.2fs: %s\n", ended.run.job.number,
       total.has_value() ? absl::StrCat("/", *total) : "", ended.words,
+      ended.run.output_open ? ", another process has its output open" : "",
       absl::ToDoubleSeconds(ended.record.runtime),
       Printable(ended.run.line, /*utf8=*/true));
 }

@@ -132,6 +132,7 @@ absl::Status SetTargets(PoolOptions* options) {
     const std::vector<std::string>& hosts = targets.hosts();
     Command command =
         targets.On(hosts[(slot - 1) % hosts.size()], Command::Shell(line));
+    command.drain_grace = absl::GetFlag(FLAGS_drain).value;
     if (limit.has_value()) command.rlimits[RLIMIT_NOFILE] = *limit;
     PassIgnoredSignals(&command);
     if (!targets.over_ssh()) PassDescriptors(&command);
@@ -330,8 +331,13 @@ const char kDescription[] =
     "ended, its output is kept in memory, and beyond a "
     "bound in a file without a name in $TMPDIR. A large output is printed "
     "while its job runs; the outputs of other jobs follow. When the "
-    "reader of asyncproc's output has gone, all jobs are ended as soon as one "
-    "of them has written to stdout.\n\n"
+    "reader of asyncproc's stdout has gone, all jobs are ended as soon as one "
+    "of them has written to stdout; and they are ended when the output of one "
+    "cannot be printed. The lines that asyncproc itself writes on stderr end "
+    "no job where they cannot be written. What a job leaves behind may write "
+    "to the job's output until --drain is over, and receives SIGPIPE after "
+    "that; the job keeps its slot meanwhile. To end all processes of a job, "
+    "asyncproc needs /proc.\n\n"
     "With --via, another program runs COMMAND: 'srun -n1', say, or 'ssh "
     "{host}' with --hosts. Then each host has --jobs slots. A host that "
     "ssh cannot reach is put aside, and its jobs go to the other hosts.\n\n"
@@ -384,7 +390,8 @@ Subcommand PoolSubcommand() {
        {{"timeout", "TIME"},
         {"idle_timeout", "TIME"},
         {"escalate", "STEPS"},
-        {"scope", "SCOPE", 0, "", {"child", "group", "tree"}}}},
+        {"scope", "SCOPE", 0, "", {"child", "group", "tree"}},
+        {"drain", "TIME"}}},
       {"Output",
        {{"keep_order", "", 'k'},
         {"line_buffer"},
@@ -478,8 +485,9 @@ Subcommand PoolSubcommand() {
        "After --halt, the status of the job that caused it: its own, 124 "
        "after a time limit, 128 plus its signal; 0 if it did not fail."},
       {"125",
-       "asyncproc itself failed: a wrong option, no room for a process, "
-       "output that cannot be written"},
+       "asyncproc itself failed: a wrong option, no room for any process, "
+       "output that cannot be written. A job that was not run is not in the "
+       "--joblog"},
       {"128+n",
        "signal n, as 130 for Ctrl-C, stopped asyncproc; 141: the reader of its "
        "output had gone"},
