@@ -535,8 +535,11 @@ Subcommand RunSubcommand() {
        "input that cannot be read, output that cannot be written; or the "
        "command ended with status 0 before it was ready or before --then "
        "ended"},
-      {"126", "the command exists, but cannot be run"},
-      {"127", "the command does not exist"},
+      {"126",
+       "the command exists, but cannot be run; so is a script without a first "
+       "line like #!/bin/sh"},
+      {"127",
+       "the command does not exist: empty entries and . in PATH are skipped"},
       {"128+n", "signal n killed the command"},
       {"other",
        "the status of the command, or of that of --then; with several hosts, "
