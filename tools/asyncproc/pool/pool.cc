@@ -700,7 +700,11 @@ void Pool::ShowPanel() {
   if (now < next_panel_) return;
   next_panel_ = now + kPanelPeriod;
   const PanelScreen screen = ScreenOf(options_.printer.err->fd());
-  printer_->Show(RenderPanel(Model(), screen), screen.columns);
+  // In the background, the screen belongs to the shell.
+  printer_->Show(InBackground(options_.printer.err->fd())
+                     ? std::vector<std::string>()
+                     : RenderPanel(Model(), screen),
+                 screen.columns);
 }
 
 PanelModel Pool::Model() const {

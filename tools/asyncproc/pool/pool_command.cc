@@ -24,6 +24,7 @@
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
 #include "tools/asyncproc/inherited.h"
+#include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/output.h"
@@ -79,8 +80,9 @@ ABSL_FLAG(bool, resume_failed, false,
           "As --resume, but run the failed jobs again.");
 ABSL_FLAG(std::string, display, "auto",
           "'panel', 'lines' or 'none'. 'auto' is a panel if stderr is a "
-          "terminal and stdout is the same terminal, a file or /dev/null; else "
-          "a line on stderr for each job that has ended.");
+          "terminal, with asyncproc in its foreground, and stdout is the same "
+          "terminal, a file or /dev/null; else a line on stderr for each job "
+          "that has ended.");
 ABSL_FLAG(bool, dry_run, false, "Print the commands, and run none.");
 
 namespace asyncproc::cli {
@@ -108,7 +110,8 @@ PoolOptions::Progress ProgressFromFlag() {
   const char* const terminal = getenv("TERM");
   const bool obeys = terminal != nullptr && *terminal != '\0' &&
                      std::string(terminal) != "dumb";
-  return isatty(STDERR_FILENO) && obeys && StdoutLeavesPanelAlone()
+  return isatty(STDERR_FILENO) && obeys && StdoutLeavesPanelAlone() &&
+                 !InBackground(STDERR_FILENO)
              ? PoolOptions::Progress::kPanel
              : PoolOptions::Progress::kLines;
 }
