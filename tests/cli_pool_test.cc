@@ -603,6 +603,17 @@ TEST(CliPoolTest, ReportsThatTheTreeOfAJobCouldNotBeSearchedFor) {
               HasSubstr("could not be searched for, and may live"));
 }
 
+TEST(CliPoolTest, RefusesAValueWithoutEnd) {
+  const auto result = asyncproc::Run(Command::Shell(absl::StrCat(
+      "tr '\\0' a </dev/zero | ", ShellQuote(Tool()), " pool echo")));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status.ShellCode(), 125);
+  EXPECT_EQ(result->err,
+            "asyncproc pool: stdin has a value of more than 16 MiB: values end "
+            "with a newline, or with --null by a NUL\n");
+}
+
 TEST(CliPoolTest, CanBeEndedWithoutAReader) {
   Command command = Pool({"-j2", "yes {} | head -c 10000000", ":::", "a"});
   command.output_buffer = OutputBound::BlockChild(1000);
@@ -809,6 +820,19 @@ TEST(CliPoolTerminalTest, DrawsAPanelAndErasesIt) {
   EXPECT_THAT(Lines(after)[0], "first");
   EXPECT_THAT(after, Not(HasSubstr("/3")));
   EXPECT_THAT(after, Not(HasSubstr("0:0")));
+}
+
+TEST(CliPoolTerminalTest, PrintsLinesInTheBackground) {
+  const Screen screen(
+      Command({"sh", "-c",
+               absl::StrCat("set -m; ", ShellQuote(Tool()),
+                            " pool 'sleep 0.3; echo hello' ::: 1 & wait")}),
+      150, 24);
+
+  ASSERT_TRUE(screen.AwaitText("code 0"));
+
+  EXPECT_THAT(Lines(screen.Text())[0], "hello 1");
+  EXPECT_THAT(Lines(screen.Text())[1], StartsWith("asyncproc pool: 1/1: ok, "));
 }
 
 TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenTheScreenIsResized) {

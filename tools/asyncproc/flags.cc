@@ -56,8 +56,9 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, record, "",
           "Record both streams and the input, with times, to this file: as "
           "asciicast v3 if its name ends in .v3.cast, as v2 if it ends in "
-          ".cast, else as JSON lines. {host} stands for the name of the "
-          "host.");
+          ".cast, else as JSON lines, which alone keep bytes that are not "
+          "UTF-8; in the others they are U+FFFD. {host} stands for the name "
+          "of the host.");
 ABSL_FLAG(
     std::string, via, "",
     "Run the command by this program: 'srun -n1', 'nice'. {host} stands "
@@ -262,7 +263,9 @@ std::string AbslUnparseFlag(const Scope& scope) {
 
 int SignalByName(absl::string_view name) {
   int number;
-  if (absl::SimpleAtoi(name, &number)) {
+  // absl also takes signs and spaces.
+  if (name.find_first_not_of("0123456789") == name.npos &&
+      absl::SimpleAtoi(name, &number)) {
     return number > 0 && number <= SIGRTMAX ? number : 0;
   }
   for (int signal = 1; signal <= SIGRTMAX; ++signal) {
