@@ -159,14 +159,6 @@ void ResetSignals() {
   signal(SIGXFSZ, SIG_IGN);
 }
 
-// The guard then ends the processes of the tool.
-[[noreturn]] void EndWithoutMemory() {
-  constexpr absl::string_view kMessage = "asyncproc: there is no more memory\n";
-  // Without a check: there is no place for a report.
-  static_cast<void>(!write(STDERR_FILENO, kMessage.data(), kMessage.size()));
-  _exit(kOwnFailure);
-}
-
 // The library moves its descriptors above 255. If the table of descriptors
 // grows while the process has several threads, the kernel first waits for all
 // processors, up to 10 ms. So it grows here.
