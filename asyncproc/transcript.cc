@@ -93,6 +93,9 @@ std::string Transcript::BytesOf(TranscriptEvent::Kind kind) const {
 
 absl::StatusOr<Transcript> Transcript::Parse(absl::string_view text) {
   Transcript transcript;
+  if (text.empty()) {
+    return absl::InvalidArgumentError("the recording is empty");
+  }
   if (internal::IsAsciicastV1(text)) {
     absl::Status status =
         internal::ReadAsciicastV1(text, &transcript.header, &transcript.events);

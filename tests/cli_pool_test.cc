@@ -514,6 +514,106 @@ TEST(CliPoolTest, EndsWhenItsReaderHasGone) {
   EXPECT_EQ(result->err, "141\n");
 }
 
+TEST(CliPoolTest, RunsAllJobsWhenOnlyItsOwnLinesCannotBeWritten) {
+  // A FIFO without a reader is on descriptor 4.
+  for (const auto& [redirection, code] :
+       {std::pair{"2>&-", 0}, {"2>/dev/full", 125}, {"2>&4", 0}}) {
+    TemporaryDirectory directory;
+    Command command = Command::Shell(absl::StrCat(
+        "mkfifo gone && exec 3<>gone 4>gone 3<&-; exec ", ShellQuote(Tool()),
+        " pool -j1 'touch job{}' ::: 1 2 3 ", redirection));
+    command.working_directory = directory.path();
+
+    const auto result = asyncproc::Run(command);
+
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->status.ShellCode(), code) << redirection;
+    for (const char* job : {"/job1", "/job2", "/job3"}) {
+      EXPECT_TRUE(Exists(directory.path() + job)) << redirection << job;
+    }
+  }
+}
+
+TEST(CliPoolTest, PrintsWhatTheJobLeavesBehindWritesWithinTheDrainTime) {
+  // Writes when the job has ended and has been reaped.
+  const std::string late =
+      "(while kill -0 $$; do :; done 2>/dev/null; sleep 0.07; echo late) &";
+
+  const Outcome standard = RunPool({late, ":::", ""});
+  const Outcome longer = RunPool({"--drain=1m", late, ":::", ""});
+
+  EXPECT_EQ(standard.out, "late\n");
+  EXPECT_THAT(standard.err, Not(HasSubstr("open")));
+  EXPECT_EQ(longer.out, "late\n");
+}
+
+TEST(CliPoolTest, ReportsThatAnotherProcessHasTheOutputOpen) {
+  const Outcome outcome =
+      RunPool({"--drain=0", "sleep 1000 & echo $!", ":::", ""});
+
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("1/1: ok, another process has its output open, "));
+  pid_t holder = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(outcome.out, &holder)) << outcome.out;
+  EXPECT_EQ(kill(holder, SIGKILL), 0);
+}
+
+TEST(CliPoolTest, RunsTheJobsThatHadNoRoomWhenItResumes) {
+  TemporaryDirectory directory;
+  const std::string log = absl::StrCat(directory.path(), "/log");
+  const std::vector<std::string> jobs = {
+      "touch", absl::StrCat(directory.path(), "/job{}"), ":::", "1", "2", "3"};
+  std::vector<std::string> words = {"pool", "--display=none", "--joblog", log};
+  words.insert(words.end(), jobs.begin(), jobs.end());
+  std::string line = absl::StrCat("ulimit -n 8; exec ", ShellQuote(Tool()));
+  for (const std::string& word : words) {
+    absl::StrAppend(&line, " ", ShellQuote(word));
+  }
+
+  const auto scarce = asyncproc::Run(Command::Shell(line));
+
+  ASSERT_THAT(scarce, IsOk());
+  EXPECT_EQ(scarce->status.ShellCode(), 125);
+  EXPECT_THAT(std::string(scarce->err), HasSubstr("Too many open files"));
+  EXPECT_THAT(Lines(scarce->err), SizeIs(1));
+
+  std::vector<std::string> again = {"--resume", "--joblog", log};
+  again.insert(again.end(), jobs.begin(), jobs.end());
+  EXPECT_EQ(RunPool(again).code, 0);
+  for (const char* job : {"/job1", "/job2", "/job3"}) {
+    EXPECT_TRUE(Exists(directory.path() + job)) << job;
+  }
+}
+
+TEST(CliPoolTest, ReportsThatTheTreeOfAJobCouldNotBeSearchedFor) {
+  const std::string without_proc = absl::StrCat(
+      "mount -t tmpfs none /proc || exit 77; exec ", ShellQuote(Tool()),
+      " pool --timeout 0.1 'sleep 1000; : {}' ::: 1");
+  const auto result =
+      asyncproc::Run(Command({"unshare", "-m", "sh", "-c", without_proc}));
+  ASSERT_THAT(result, IsOk());
+  if (result->status.exit_code() == 77 ||
+      absl::StrContains(result->err, "unshare")) {
+    GTEST_SKIP() << result->err;
+  }
+
+  EXPECT_EQ(result->status.ShellCode(), 1);
+  EXPECT_THAT(std::string(result->err),
+              HasSubstr("could not be searched for, and may live"));
+}
+
+TEST(CliPoolTest, RefusesAValueWithoutEnd) {
+  const auto result = asyncproc::Run(Command::Shell(absl::StrCat(
+      "tr '\\0' a </dev/zero | ", ShellQuote(Tool()), " pool echo")));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status.ShellCode(), 125);
+  EXPECT_EQ(result->err,
+            "asyncproc pool: stdin has a value of more than 16 MiB: values end "
+            "with a newline, or with --null by a NUL\n");
+}
+
 TEST(CliPoolTest, CanBeEndedWithoutAReader) {
   Command command = Pool({"-j2", "yes {} | head -c 10000000", ":::", "a"});
   command.output_buffer = OutputBound::BlockChild(1000);
@@ -720,6 +820,19 @@ TEST(CliPoolTerminalTest, DrawsAPanelAndErasesIt) {
   EXPECT_THAT(Lines(after)[0], "first");
   EXPECT_THAT(after, Not(HasSubstr("/3")));
   EXPECT_THAT(after, Not(HasSubstr("0:0")));
+}
+
+TEST(CliPoolTerminalTest, PrintsLinesInTheBackground) {
+  const Screen screen(
+      Command({"sh", "-c",
+               absl::StrCat("set -m; ", ShellQuote(Tool()),
+                            " pool 'sleep 0.3; echo hello' ::: 1 & wait")}),
+      150, 24);
+
+  ASSERT_TRUE(screen.AwaitText("code 0"));
+
+  EXPECT_THAT(Lines(screen.Text())[0], "hello 1");
+  EXPECT_THAT(Lines(screen.Text())[1], StartsWith("asyncproc pool: 1/1: ok, "));
 }
 
 TEST(CliPoolTerminalTest, DrawsThePanelAnewWhenTheScreenIsResized) {

@@ -45,6 +45,15 @@ TEST(CliReplayTest, ShowsAFileThatWasCutOffUpToThat) {
   EXPECT_EQ(result.out, "one\r\ntwo\r\n");
 }
 
+TEST(CliReplayTest, ReportsThatThereIsNoMemoryForTheRecording) {
+  if (kSlowness > 1) GTEST_SKIP() << "a sanitizer needs more addresses";
+  const ToolResult result = ResultOf(Command::Shell(absl::StrCat(
+      "ulimit -v 400000; exec ", ToolPath(), " replay - </dev/zero")));
+
+  EXPECT_EQ(result.code, 125);
+  EXPECT_EQ(result.err, "asyncproc: there is no more memory\n");
+}
+
 TEST(CliReplayTest, RecordsVersion3ForItsFileName) {
   const TemporaryDirectory directory;
   const std::string file = directory.path() + "/a.v3.cast";

@@ -83,6 +83,18 @@ TEST(CliRunTest, ReportsWhyItDoesNotStart) {
   EXPECT_THAT(result.err, HasSubstr("searched for in PATH="));
 }
 
+TEST(CliRunTest, ReportsThatItSkipsTheCurrentDirectoryInThePath) {
+  for (const char* path : {"/bin:.", ":/bin", ""}) {
+    Command command = RunOf({}, {"no_such_program"});
+    command.env.Set("PATH", path);
+
+    EXPECT_THAT(ResultOf(command).err,
+                HasSubstr(absl::StrCat(
+                    "searched for in PATH=", path,
+                    " (empty entries and \".\" are skipped): No such file")));
+  }
+}
+
 TEST(CliRunTest, LosesNothingOfBothStreams) {
   const ToolResult result =
       ResultOf(RunOfShell({}, "seq 200000 & seq 200001 400000 >&2; wait"));

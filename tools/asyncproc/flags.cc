@@ -36,6 +36,12 @@ ABSL_FLAG(
     "SIGKILL of asyncproc, not even one that has cleared its environment. "
     "asyncproc needs a cgroup of version 2 in which it may make another, "
     "and some 10 ms.");
+ABSL_FLAG(
+    asyncproc::cli::Pause, drain,
+    (asyncproc::cli::Pause{absl::Milliseconds(200)}),
+    "If another process still has the output open when the command has "
+    "ended, print its output until it has written nothing for this long, or "
+    "until 20 times this long is over.");
 ABSL_FLAG(asyncproc::cli::ByteSize, keep_head, {},
           "Of each stream, print at most this much of the beginning, and the "
           "end that --keep-tail allows.");
@@ -50,8 +56,9 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, record, "",
           "Record both streams and the input, with times, to this file: as "
           "asciicast v3 if its name ends in .v3.cast, as v2 if it ends in "
-          ".cast, else as JSON lines. {host} stands for the name of the "
-          "host.");
+          ".cast, else as JSON lines, which alone keep bytes that are not "
+          "UTF-8; in the others they are U+FFFD. {host} stands for the name "
+          "of the host.");
 ABSL_FLAG(
     std::string, via, "",
     "Run the command by this program: 'srun -n1', 'nice'. {host} stands "
@@ -256,7 +263,9 @@ std::string AbslUnparseFlag(const Scope& scope) {
 
 int SignalByName(absl::string_view name) {
   int number;
-  if (absl::SimpleAtoi(name, &number)) {
+  // absl also takes signs and spaces.
+  if (name.find_first_not_of("0123456789") == name.npos &&
+      absl::SimpleAtoi(name, &number)) {
     return number > 0 && number <= SIGRTMAX ? number : 0;
   }
   for (int signal = 1; signal <= SIGRTMAX; ++signal) {

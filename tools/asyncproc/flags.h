@@ -80,6 +80,7 @@ ABSL_DECLARE_FLAG(asyncproc::cli::TimeLimit, idle_timeout);
 ABSL_DECLARE_FLAG(asyncproc::cli::EscalationSteps, escalate);
 ABSL_DECLARE_FLAG(asyncproc::cli::Scope, scope);
 ABSL_DECLARE_FLAG(bool, cgroup);
+ABSL_DECLARE_FLAG(asyncproc::cli::Pause, drain);
 ABSL_DECLARE_FLAG(asyncproc::cli::ByteSize, keep_head);
 ABSL_DECLARE_FLAG(asyncproc::cli::ByteSize, keep_tail);
 ABSL_DECLARE_FLAG(bool, timestamps);

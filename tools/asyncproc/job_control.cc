@@ -23,6 +23,11 @@ void StopSelf() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+bool InBackground(int terminal) {
+  const pid_t group = tcgetpgrp(terminal);
+  return group > 0 && group != getpgrp();
+}
+
 Foreground::Foreground() : terminal_(OpenFile("/dev/tty", O_RDWR | O_NOCTTY)) {}
 
 bool Foreground::ours() const {

@@ -15,6 +15,10 @@ namespace asyncproc::cli {
 // REQUIRES: SIGTSTP is blocked in every thread, and has its default action.
 void StopSelf();
 
+// Whether `terminal` is the terminal of this session, and another process group
+// is its foreground group: a shell, say.
+bool InBackground(int terminal);
+
 // Lends the terminal to the process group of a command, so that the command may
 // read from the terminal, and receives Ctrl-C and Ctrl-Z.
 //

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -172,6 +173,7 @@ void GrowDescriptorTable() {
 }  // namespace asyncproc::cli
 
 int main(int argc, char** argv) {
+  std::set_new_handler(asyncproc::cli::EndWithoutMemory);
   asyncproc::cli::NoteInherited();
   asyncproc::cli::OpenStandardStreams();
   asyncproc::cli::ResetSignals();

@@ -175,6 +175,13 @@ int FinishOutput(int code) {
   return failed && code == kSuccess ? kOwnFailure : code;
 }
 
+void EndWithoutMemory() {
+  constexpr absl::string_view kMessage = "asyncproc: there is no more memory\n";
+  // Not by Output, which uses memory. A failure has no place for a report.
+  static_cast<void>(!write(STDERR_FILENO, kMessage.data(), kMessage.size()));
+  _exit(kOwnFailure);
+}
+
 int ExitCodeOfStdout() {
   if (Output::Stdout().unread()) return kSignalBase + SIGPIPE;
   return Output::Stdout().lost() ? kOwnFailure : kSuccess;

@@ -95,6 +95,10 @@ void OpenStandardStreams();
 // Reports such a failure on stderr.
 int FinishOutput(int code);
 
+// For std::set_new_handler: reports the lack of memory on stderr, and ends the
+// program with kOwnFailure. The guard then ends the processes of the tool.
+[[noreturn]] void EndWithoutMemory();
+
 // The exit status of a subcommand whose work is its output: kSuccess if all of
 // it has been written to stdout, 128 + SIGPIPE if stdout has no reader, else
 // kOwnFailure.

@@ -99,11 +99,6 @@ ABSL_FLAG(std::optional<asyncproc::cli::Pause>, kill_after, std::nullopt,
 ABSL_FLAG(bool, preserve_status, false,
           "After a time limit, exit with the status of the command, not with "
           "124.");
-ABSL_FLAG(
-    asyncproc::cli::Pause, drain,
-    (asyncproc::cli::Pause{absl::Milliseconds(200)}),
-    "If another process still has the output open when the command has "
-    "ended, print its output until it has written nothing for this long.");
 
 namespace asyncproc::cli {
 
@@ -540,8 +535,11 @@ Subcommand RunSubcommand() {
        "input that cannot be read, output that cannot be written; or the "
        "command ended with status 0 before it was ready or before --then "
        "ended"},
-      {"126", "the command exists, but cannot be run"},
-      {"127", "the command does not exist"},
+      {"126",
+       "the command exists, but cannot be run; so is a script without a first "
+       "line like #!/bin/sh"},
+      {"127",
+       "the command does not exist: empty entries and . in PATH are skipped"},
       {"128+n", "signal n killed the command"},
       {"other",
        "the status of the command, or of that of --then; with several hosts, "

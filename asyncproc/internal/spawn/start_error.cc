@@ -97,6 +97,12 @@ std::string WhatExecRefused(const Command& command, const SpawnRequest& request,
     }
     absl::StrAppend(&what, ", searched for in PATH=",
                     ShownPath(path.value_or(std::string(kDefaultPath))));
+    const bool has_all =
+        !path.has_value() || static_cast<ptrdiff_t>(request.candidates.size()) >
+                                 std::count(path->begin(), path->end(), ':');
+    if (!has_all) {
+      absl::StrAppend(&what, " (empty entries and \".\" are skipped)");
+    }
   }
   if (result.failure.error_number == ENOENT) {
     absl::StrAppend(&what, MissingInterpreter(command, request.candidates));

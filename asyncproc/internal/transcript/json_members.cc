@@ -1,8 +1,12 @@
 #include "asyncproc/internal/transcript/json_members.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/text/utf8.h"
 
@@ -16,11 +20,42 @@ std::string Base64Key(absl::string_view key) {
   return absl::StrCat(key, "_base64");
 }
 
+Json Parse(absl::string_view text) {
+  return Json::parse(text.begin(), text.end(), /*cb=*/nullptr,
+                     /*allow_exceptions=*/false);
+}
+
+// The first 6 bytes of `text` are an escape like "\ud83d": returns the first 6
+// bits of its value, which are 0x36 for the first half of a pair and 0x37 for
+// the second. Returns 0 for any other text.
+int LeadOfEscape(absl::string_view text) {
+  if (!absl::StartsWith(text, "\\u") || text.size() < 6 ||
+      !std::all_of(text.begin() + 2, text.begin() + 6, absl::ascii_isxdigit)) {
+    return 0;
+  }
+  return std::stoi(std::string(text.substr(2, 4)), nullptr, 16) >> 10;
+}
+
+// Replaces bytes that are not UTF-8, and halves of pairs, by U+FFFD.
+std::string ReplaceInvalid(absl::string_view text) {
+  const std::string utf8 = ToUtf8(text);
+  std::string valid;
+  for (absl::string_view rest = utf8; !rest.empty();) {
+    const int lead = LeadOfEscape(rest);
+    const bool is_pair = lead == 0x36 && LeadOfEscape(rest.substr(6)) == 0x37;
+    const bool is_half = !is_pair && (lead == 0x36 || lead == 0x37);
+    const size_t size = is_pair ? 12 : is_half ? 6 : rest[0] == '\\' ? 2 : 1;
+    absl::StrAppend(&valid, is_half ? "\\ufffd" : rest.substr(0, size));
+    rest.remove_prefix(std::min(size, rest.size()));
+  }
+  return valid;
+}
+
 }  // namespace
 
 absl::StatusOr<Json> ParseJson(absl::string_view text) {
-  Json json = Json::parse(text.begin(), text.end(), /*cb=*/nullptr,
-                          /*allow_exceptions=*/false);
+  Json json = Parse(text);
+  if (json.is_discarded()) json = Parse(ReplaceInvalid(text));
   if (!json.is_discarded()) return json;
   if (text.empty()) return absl::InvalidArgumentError("is empty");
   return absl::InvalidArgumentError(

@@ -16,7 +16,8 @@ using Json = nlohmann::json;
 // For writing: keeps the members in insertion order.
 using OrderedJson = nlohmann::ordered_json;
 
-// Parses exactly one value. Errors: kInvalidArgument; never throws.
+// Parses exactly one value. Bytes that are not UTF-8, and half a pair of
+// surrogates, read as U+FFFD. Errors: kInvalidArgument; never throws.
 absl::StatusOr<Json> ParseJson(absl::string_view text);
 
 // Formats one line, without its newline. Invalid UTF-8 is replaced.

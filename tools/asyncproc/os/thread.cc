@@ -42,7 +42,9 @@ absl::StatusOr<Thread> Thread::Start(const char* name,
   if (error != 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot start a thread: ",
-                     absl::ErrnoToStatus(error, "pthread_create").message()));
+                     absl::ErrnoToStatus(error, "pthread_create").message(),
+                     "; end other processes or threads, or raise the limit of "
+                     "them (ulimit -u)"));
   }
   start.release();  // NOLINT: the thread owns it.
   thread.running_ = true;

@@ -29,7 +29,9 @@ absl::StatusOr<HaltPolicy> HaltPolicy::Parse(absl::string_view text) {
     known = false;
   }
   policy.percent = absl::ConsumeSuffix(&rest, "%");
-  if (!known || !absl::SimpleAtoi(rest, &policy.count) || policy.count < 1 ||
+  // absl also takes signs and spaces.
+  if (!known || rest.find_first_not_of("0123456789") != rest.npos ||
+      !absl::SimpleAtoi(rest, &policy.count) || policy.count < 1 ||
       (policy.percent && policy.count > 100)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "'", text,

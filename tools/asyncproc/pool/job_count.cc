@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -46,7 +45,8 @@ absl::StatusOr<int64_t> ParseJobCount(const std::string& text) {
   const bool fewer = absl::ConsumePrefix(&digits, "-");
   const bool percent = absl::ConsumeSuffix(&digits, "%");
   int64_t number;
-  if (digits.empty() || !absl::ascii_isdigit(digits[0]) ||
+  // absl also takes signs and spaces.
+  if (digits.find_first_not_of("0123456789") != digits.npos ||
       !absl::SimpleAtoi(digits, &number) ||
       static_cast<int>(more) + static_cast<int>(fewer) +
               static_cast<int>(percent) >

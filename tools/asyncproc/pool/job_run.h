@@ -36,8 +36,9 @@ struct JobRun {
   std::unique_ptr<JobOutput> output;
   std::optional<ResultFiles> files;
   bool timed_out = false;
-  bool killed = false;    // The pool has ended it, though it did not fail.
-  std::string last_line;  // For the panel. It may still grow.
+  bool killed = false;       // The pool has ended it, though it did not fail.
+  bool output_open = false;  // Another process has it open after the end.
+  std::string last_line;     // For the panel. It may still grow.
   bool last_line_ended = false;
 };
 

@@ -15,6 +15,9 @@
 namespace asyncproc::cli {
 namespace {
 
+// Far more than the kernel takes as one word of a command, which is 128 KiB.
+constexpr size_t kLongestLine = 16 << 20;
+
 size_t Weight(const std::string& line) { return line.size() + 32; }
 
 }  // namespace
@@ -154,6 +157,12 @@ bool LineSource::Take(absl::string_view data) {
   for (;;) {
     const size_t end = data.find(end_);
     absl::StrAppend(&line_, data.substr(0, end));
+    if (line_.size() > kLongestLine) {
+      End(absl::InvalidArgumentError(absl::StrCat(
+          name_, " has a value of more than ", kLongestLine >> 20,
+          " MiB: values end with a newline, or with --null by a NUL")));
+      return false;
+    }
     if (end == absl::string_view::npos) return true;
     data.remove_prefix(end + 1);
     if (!AddLine(std::exchange(line_, std::string()))) return false;

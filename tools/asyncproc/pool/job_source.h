@@ -94,7 +94,8 @@ class LineSource : public JobSource {
       char end = '\n', size_t max_bytes = 1 << 20);
   ~LineSource() override;
 
-  // Errors: also that of a failed read, once.
+  // Errors: also that of a failed read, once; kInvalidArgument, once, for a NUL
+  // in a line, or a line of more than 16 MiB: no further line is read.
   absl::StatusOr<std::vector<std::string>> Next() override
       ABSL_LOCKS_EXCLUDED(mu_);
   std::optional<int64_t> total() const override ABSL_LOCKS_EXCLUDED(mu_);

@@ -71,8 +71,8 @@ absl::Status OutputStore::OpenFile() {
   const std::string directory = DirectoryFor(options_);
   file_.Reset(OpenNameless(directory));
   if (file_.get() >= 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno,
-                             absl::StrCat("a file for output in ", directory));
+  return absl::ErrnoToStatus(
+      errno, absl::StrCat("a file for output in ", directory, " (see TMPDIR)"));
 }
 
 absl::StatusOr<uint64_t> OutputStore::Spill(absl::string_view data) {

@@ -261,13 +261,14 @@ void Pool::Start(Queued queued) {
       absl::Status noted = files_.log->NoteStart(at->second.job.number);
       if (!noted.ok()) Fail(noted);
     }
-  } else if (absl::IsResourceExhausted(status) && running() > 0) {
-    // There may be room when another job has ended. The result of the last try
-    // stays with the job.
-    crowded_ = true;
-    again_.push_front({std::move(run.job), std::move(queued.last)});
-  } else {
+  } else if (ExitCodeOfFailedStart(status) != kOwnFailure) {
     FailToStart(std::move(run), slot, status);
+  } else {
+    // The job has not run. The result of its last try stays with it.
+    again_.push_front({std::move(run.job), std::move(queued.last)});
+    // There may be room when another job has ended.
+    crowded_ = absl::IsResourceExhausted(status) && running() > 0;
+    if (!crowded_) Fail(status);
   }
 }
 
@@ -386,7 +387,13 @@ absl::Status Pool::OnTerminate(const int& slot, const ExitStatus& status) {
     if (status.exited()) ended.record.exit_value = status.exit_code();
   }
   if (status.signaled()) ended.record.signal = status.term_signal();
+  ended.run.output_open = !status.output_complete();
   if (ended.run.timed_out || ended.run.killed) {
+    const absl::Status search = termination(slot).status();
+    if (absl::IsResourceExhausted(search)) {
+      printer_->Note(absl::StrCat("asyncproc pool: job ", ended.run.job.number,
+                                  ": ", search.message(), "\n"));
+    }
     orphans_->EndJob(ended.run.job.number);
   }
   if (IsDoubtful(ended, status)) {
@@ -571,8 +578,9 @@ void Pool::Summarize() {
 std::string Pool::LineFor(const EndedRun& ended) const {
   const std::optional<int64_t> total = source_->total();
   return absl::StrFormat(
-      "asyncproc pool: %d%s: %s, %.2fs: %s\n", ended.run.job.number,
+      "asyncproc pool: %d%s: %s%s, %.2fs: %s\n", ended.run.job.number,
       total.has_value() ? absl::StrCat("/", *total) : "", ended.words,
+      ended.run.output_open ? ", another process has its output open" : "",
       absl::ToDoubleSeconds(ended.record.runtime),
       Printable(ended.run.line, /*utf8=*/true));
 }
@@ -587,8 +595,10 @@ std::string Pool::HostOf(int slot) const {
 void Pool::CheckPrinter(const absl::Status& status) {
   if (status.ok() || !failure_.ok()) return;
   // The reader has gone, as head does, or the terminal has.
-  unread_ = options_.printer.out->unread() || options_.printer.err->unread() ||
-            signal_ != 0;
+  const Output& out = *options_.printer.out;
+  const Output& err = *options_.printer.err;
+  unread_ = (out.unread() && status == out.status()) ||
+            (err.unread() && status == err.status()) || signal_ != 0;
   Fail(status);
 }
 
@@ -690,7 +700,11 @@ void Pool::ShowPanel() {
   if (now < next_panel_) return;
   next_panel_ = now + kPanelPeriod;
   const PanelScreen screen = ScreenOf(options_.printer.err->fd());
-  printer_->Show(RenderPanel(Model(), screen), screen.columns);
+  // In the background, the screen belongs to the shell.
+  printer_->Show(InBackground(options_.printer.err->fd())
+                     ? std::vector<std::string>()
+                     : RenderPanel(Model(), screen),
+                 screen.columns);
 }
 
 PanelModel Pool::Model() const {

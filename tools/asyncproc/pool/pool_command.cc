@@ -24,6 +24,7 @@
 #include "tools/asyncproc/flags.h"
 #include "tools/asyncproc/host_command.h"
 #include "tools/asyncproc/inherited.h"
+#include "tools/asyncproc/job_control.h"
 #include "tools/asyncproc/orphans.h"
 #include "tools/asyncproc/os/clock.h"
 #include "tools/asyncproc/output.h"
@@ -79,8 +80,9 @@ ABSL_FLAG(bool, resume_failed, false,
           "As --resume, but run the failed jobs again.");
 ABSL_FLAG(std::string, display, "auto",
           "'panel', 'lines' or 'none'. 'auto' is a panel if stderr is a "
-          "terminal and stdout is the same terminal, a file or /dev/null; else "
-          "a line on stderr for each job that has ended.");
+          "terminal, with asyncproc in its foreground, and stdout is the same "
+          "terminal, a file or /dev/null; else a line on stderr for each job "
+          "that has ended.");
 ABSL_FLAG(bool, dry_run, false, "Print the commands, and run none.");
 
 namespace asyncproc::cli {
@@ -108,7 +110,8 @@ PoolOptions::Progress ProgressFromFlag() {
   const char* const terminal = getenv("TERM");
   const bool obeys = terminal != nullptr && *terminal != '\0' &&
                      std::string(terminal) != "dumb";
-  return isatty(STDERR_FILENO) && obeys && StdoutLeavesPanelAlone()
+  return isatty(STDERR_FILENO) && obeys && StdoutLeavesPanelAlone() &&
+                 !InBackground(STDERR_FILENO)
              ? PoolOptions::Progress::kPanel
              : PoolOptions::Progress::kLines;
 }
@@ -132,6 +135,7 @@ absl::Status SetTargets(PoolOptions* options) {
     const std::vector<std::string>& hosts = targets.hosts();
     Command command =
         targets.On(hosts[(slot - 1) % hosts.size()], Command::Shell(line));
+    command.drain_grace = absl::GetFlag(FLAGS_drain).value;
     if (limit.has_value()) command.rlimits[RLIMIT_NOFILE] = *limit;
     PassIgnoredSignals(&command);
     if (!targets.over_ssh()) PassDescriptors(&command);
@@ -330,8 +334,13 @@ const char kDescription[] =
     "ended, its output is kept in memory, and beyond a "
     "bound in a file without a name in $TMPDIR. A large output is printed "
     "while its job runs; the outputs of other jobs follow. When the "
-    "reader of asyncproc's output has gone, all jobs are ended as soon as one "
-    "of them has written to stdout.\n\n"
+    "reader of asyncproc's stdout has gone, all jobs are ended as soon as one "
+    "of them has written to stdout; and they are ended when the output of one "
+    "cannot be printed. The lines that asyncproc itself writes on stderr end "
+    "no job where they cannot be written. What a job leaves behind may write "
+    "to the job's output until --drain is over, and receives SIGPIPE after "
+    "that; the job keeps its slot meanwhile. To end all processes of a job, "
+    "asyncproc needs /proc.\n\n"
     "With --via, another program runs COMMAND: 'srun -n1', say, or 'ssh "
     "{host}' with --hosts. Then each host has --jobs slots. A host that "
     "ssh cannot reach is put aside, and its jobs go to the other hosts.\n\n"
@@ -384,7 +393,8 @@ Subcommand PoolSubcommand() {
        {{"timeout", "TIME"},
         {"idle_timeout", "TIME"},
         {"escalate", "STEPS"},
-        {"scope", "SCOPE", 0, "", {"child", "group", "tree"}}}},
+        {"scope", "SCOPE", 0, "", {"child", "group", "tree"}},
+        {"drain", "TIME"}}},
       {"Output",
        {{"keep_order", "", 'k'},
         {"line_buffer"},
@@ -478,8 +488,9 @@ Subcommand PoolSubcommand() {
        "After --halt, the status of the job that caused it: its own, 124 "
        "after a time limit, 128 plus its signal; 0 if it did not fail."},
       {"125",
-       "asyncproc itself failed: a wrong option, no room for a process, "
-       "output that cannot be written"},
+       "asyncproc itself failed: a wrong option, no room for any process, "
+       "output that cannot be written. A job that was not run is not in the "
+       "--joblog"},
       {"128+n",
        "signal n, as 130 for Ctrl-C, stopped asyncproc; 141: the reader of its "
        "output had gone"},

@@ -154,7 +154,8 @@ void Printer::Work() {
 absl::Status Printer::PrintItem(const Item& item, int columns) {
   if (!item.job.has_value()) {
     EraseIf(options_.err_on_screen, columns);
-    return Put(options_.err, options_.err_on_screen, item.text);
+    PutNote(item.text);
+    return absl::OkStatus();
   }
   EraseIf((item.job->out.size() > 0 && options_.out_on_screen) ||
               ((item.job->err.size() > 0 || !item.job->note.empty()) &&
@@ -171,8 +172,8 @@ absl::Status Printer::PrintJob(const JobPrint& job) {
     status = PrintStream(job.err, job.tag, /*begins=*/true, job.ends_line,
                          options_.err, options_.err_on_screen);
   }
-  if (!status.ok() || job.note.empty()) return status;
-  return Put(options_.err, options_.err_on_screen, job.note);
+  if (status.ok()) PutNote(job.note);
+  return status;
 }
 
 absl::Status Printer::PrintStream(const StoredOutput& output,
@@ -201,6 +202,12 @@ absl::Status Printer::Put(Output* to, bool on_screen, absl::string_view text) {
   if (text.empty()) return absl::OkStatus();
   if (on_screen) at_line_start_ = text.back() == '\n';
   return to->Write(text);
+}
+
+// A note that cannot be written ends no job.
+void Printer::PutNote(absl::string_view text) {
+  if (options_.err->was_closed()) return;
+  Put(options_.err, options_.err_on_screen, text).IgnoreError();
 }
 
 void Printer::EraseIf(bool needed, int columns) {

@@ -65,7 +65,8 @@ class Printer {
   Printer& operator=(const Printer&) = delete;
 
   void Print(JobPrint job) ABSL_LOCKS_EXCLUDED(mu_);
-  // Prints lines of the tool's own on stderr.
+  // Prints lines of the tool's own on stderr. Where they cannot be written,
+  // status() stays as it is; so does it for JobPrint::note.
   void Note(std::string text) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the panel that is drawn when all output before it has been printed;
@@ -78,7 +79,7 @@ class Printer {
   // False: so much output waits that the caller should add no more.
   bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The error of stdout or stderr; OK while both can be written.
+  // The error of printing the output of a job; OK until there is one.
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Waits until all is printed and the panel is erased, or until the timeout.
@@ -111,6 +112,7 @@ class Printer {
                            const std::optional<std::string>& tag, bool begins,
                            bool ends, Output* to, bool on_screen);
   absl::Status Put(Output* to, bool on_screen, absl::string_view text);
+  void PutNote(absl::string_view text);
   void Draw(const std::vector<std::string>& panel, int columns);
   void EraseIf(bool needed, int columns);
 
