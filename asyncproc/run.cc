@@ -163,15 +163,24 @@ class ChildRun {
   absl::Status Drive() {
     while (!child_->end().IsSettled()) {
       if (absl::Status status = Feed(); !status.ok()) return status;
-      if (absl::Status status = CheckLimits(); !status.ok()) return status;
       child_->Step(internal::NextLook(NextLimit()));
+      // Directly after a step: a sink may take so long that the child has ended
+      // or written meanwhile.
+      if (absl::Status status = CheckLimits(); !status.ok()) return status;
       if (absl::Status status = Deliver(); !status.ok()) {
         reason_ = RunFailureReason::kSink;
         return status;
       }
+      if (HasNewOutput()) {
+        arrived_ = Arrived();
+        last_output_ = MonotonicNow();
+      }
     }
     return absl::OkStatus();
   }
+
+  uint64_t Arrived() const { return out_.arrived() + err_.arrived(); }
+  bool HasNewOutput() const { return Arrived() != arrived_; }
 
   absl::Status Feed() {
     internal::StdinWriter* const input = child_->input();
@@ -212,19 +221,15 @@ class ChildRun {
   }
 
   absl::Status CheckLimits() {
+    if (child_->end().IsSettled()) return absl::OkStatus();
     if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
       reason_ = RunFailureReason::kInterrupted;
       return status;
     }
     if (HasEnded()) return absl::OkStatus();
     const absl::Time now = MonotonicNow();
-    if (const uint64_t arrived = out_.arrived() + err_.arrived();
-        arrived != arrived_) {
-      arrived_ = arrived;
-      last_output_ = now;
-    }
-    if (now < NextLimit()) return absl::OkStatus();
     const bool idle = now < start_ + options_.timeout;
+    if (now < NextLimit() || (idle && HasNewOutput())) return absl::OkStatus();
     reason_ =
         idle ? RunFailureReason::kIdleTimeout : RunFailureReason::kTimeout;
     limit_ = idle ? options_.idle_timeout : options_.timeout;
@@ -335,8 +340,8 @@ class ChildRun {
   Capture err_;
   absl::string_view input_;  // The input that is not queued yet.
   bool input_closed_ = false;
-  uint64_t arrived_ = 0;
-  absl::Time last_output_ = start_;
+  uint64_t arrived_ = 0;  // The bytes of output that the sinks have seen.
+  absl::Time last_output_ = start_;  // When the sinks had seen them.
   RunFailureReason reason_ = RunFailureReason::kExit;
   absl::Duration limit_;
   bool left_behind_ = false;

@@ -94,7 +94,8 @@ struct RunOptions {
   // ignores the end of its input and SIGTERM.
   absl::Duration timeout = absl::InfiniteDuration();
 
-  // The longest silence of the child, on both streams, while it runs. Positive.
+  // The longest silence of the child, on both streams, while it runs; the time
+  // of a call of on_out or on_err does not count. Positive.
   absl::Duration idle_timeout = absl::InfiniteDuration();
 
   // Whether a failure of the child is an error: an exit status other than 0, or
