@@ -59,8 +59,10 @@ class CancellationToken {
 // Precedence: a result that is available (the child has ended, the line has
 // arrived) wins over kCancelled, and kCancelled over kDeadlineExceeded. A call
 // that does not wait, such as TryReadLine or a call with a timeout of zero, is
-// never canceled. Neither is the destructor of Process. A canceled
-// Process::Terminate takes no further step.
+// never canceled. So Process::Spawn, Pipeline::Spawn, ProcessPoller::Run and
+// Reactor::Spawn start a child even if `token` is canceled already. Run, Check
+// and CheckOutput, which wait for the child, start none then. Neither is the
+// destructor of Process. A canceled Process::Terminate takes no further step.
 //
 // Scopes nest, in each other and in WithTimeout, and each of them applies.
 // Unlike WithTimeout, a scope does not interrupt system calls made outside of

@@ -19,6 +19,7 @@
 #include "asyncproc/internal/terminate/escalation_run.h"
 #include "asyncproc/internal/terminate/termination_targets.h"
 #include "asyncproc/internal/text/elapsed.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
@@ -456,6 +457,10 @@ absl::StatusOr<RunResult> Run(Command command, const RunOptions& options) {
     return absl::DeadlineExceededError(
         absl::StrCat(command.DebugString(), " was not started: its timeout is ",
                      absl::FormatDuration(options.timeout)));
+  }
+  if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+    return internal::Prefixed(
+        absl::StrCat(command.DebugString(), " was not started"), status);
   }
   command.input_limit = 0;
   // A bound limits the kept bytes, not the bytes passed to a sink.

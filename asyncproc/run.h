@@ -160,7 +160,8 @@ struct RunResult {
 // `escalation` says, its group or tree get SIGKILL at once. If the child has
 // ended by then, Run kills nothing, not even the processes that it left behind:
 // Run returns the output so far, with RunFailureReason::kInterrupted and, if
-// the output is still open, an ExitStatus::output_complete that is false.
+// the output is still open, an ExitStatus::output_complete that is false. A
+// scope that has ended before the call keeps Run from starting the child.
 // Errors: as Process::Spawn, if the child cannot be started. kInvalidArgument,
 // before the start, for contradictory arguments: input or a sink for a stream
 // that is not a pipe, an invalid limit, an escalation of no steps.

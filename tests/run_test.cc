@@ -11,11 +11,14 @@
 
 #include <atomic>
 #include <deque>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,6 +29,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "asyncproc/termination.h"
@@ -464,6 +468,89 @@ TEST(RunTest, StartsNothingWithoutTimeToRunIt) {
   RunOptions options;
   options.timeout = absl::Hours(24 * 365 * 1000);
   EXPECT_THAT(asyncproc::Run(Command({"true"}), options), IsOk());
+}
+
+TEST(RunTest, StartsNothingUnderAScopeThatHasEndedBefore) {
+  TemporaryDirectory directory;
+  Command command({"touch", "started"});
+  command.working_directory = directory.path();
+  CancellationToken token;
+  token.Cancel();
+  {
+    CancellationScope scope(token);
+
+    const auto result = asyncproc::Run(command);
+
+    EXPECT_THAT(result, HasCode(absl::StatusCode::kCancelled));
+    EXPECT_FALSE(GetRunFailure(result.status()).has_value());
+    EXPECT_THAT(result.status().message(),
+                HasSubstr("touch started was not started"));
+    EXPECT_THAT(Check(command), HasCode(absl::StatusCode::kCancelled));
+    EXPECT_THAT(CheckOutput(command), HasCode(absl::StatusCode::kCancelled));
+  }
+  absl::Status in_scope;
+  WithTimeout(kShort, [&] {
+    while (!Deadline::Expired()) usleep(1000);
+    in_scope = Check(command);
+  }).IgnoreError();
+
+  EXPECT_THAT(in_scope, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(in_scope.message(), HasSubstr("was not started"));
+  EXPECT_FALSE(std::filesystem::exists(directory.path() + "/started"));
+}
+
+// Returns a sink that ends the child, whose pid it gets, and then calls `then`.
+OutputSink EndsTheChildAnd(std::function<void()> then) {
+  return [then = std::move(then)](absl::string_view text) {
+    const pid_t pid = std::stoi(std::string(text));
+    kill(pid, SIGKILL);
+    siginfo_t info;
+    EXPECT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT),
+              0);
+    then();
+    return absl::OkStatus();
+  };
+}
+
+TEST(RunTest, ReportsNoTimeoutOfAChildThatEndedDuringASlowSink) {
+  const absl::Time start = absl::Now();
+  RunOptions options;
+  options.timeout = absl::Seconds(2);
+  options.idle_timeout = kShort * 10;
+  options.on_out = EndsTheChildAnd(
+      [&] { absl::SleepFor(start + options.timeout + kShort - absl::Now()); });
+
+  EXPECT_THAT(
+      asyncproc::Run(Command::Shell("echo $$; exec sleep 1000"), options),
+      IsOk());
+}
+
+TEST(RunTest, ReturnsTheResultOfAChildThatEndedBeforeTheCancellation) {
+  CancellationToken token;
+  CancellationScope scope(token);
+  RunOptions options;
+  options.on_out = EndsTheChildAnd([&] { token.Cancel(); });
+
+  auto result =
+      asyncproc::Run(Command::Shell("echo $$; exec sleep 1000"), options);
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status, ExitStatus::Signaled(SIGKILL));
+}
+
+TEST(RunTest, TakesASlowSinkForNoSilenceOfTheChild) {
+  RunOptions options;
+  options.timeout = kNeverReached;
+  options.idle_timeout = absl::Milliseconds(500) * kSlowness;
+  options.input = std::string(1 << 20, 'x');
+  bool slept = false;
+  options.on_out = [&](absl::string_view) {
+    if (!std::exchange(slept, true)) absl::SleepFor(options.idle_timeout);
+    return absl::OkStatus();
+  };
+
+  EXPECT_THAT(asyncproc::Run(Command::Shell("echo ready; wc -c >&2"), options),
+              IsOk());
 }
 
 // TMO-06
