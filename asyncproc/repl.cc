@@ -122,7 +122,7 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
   auto* const process = dynamic_cast<Process*>(child.get());
   if (dialect.channel && process != nullptr) {
     return absl::InvalidArgumentError(
-        absl::StrCat("cannot attach to ", process->DebugString(),
+        absl::StrCat("cannot attach to ", child->DebugString(),
                      ": a started Process has no private channel"));
   }
   auto repl = absl::WrapUnique(

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,6 +16,8 @@
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/process.h"
 #include "asyncproc/readiness.h"
+#include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
 #include "asyncproc/spawn_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -59,6 +62,32 @@ TEST(PipelineTest, CanBeOneProcess) {
   EXPECT_THAT(pipeline->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
   EXPECT_EQ(pipeline->Read(), "x\n");
+}
+
+TEST(PipelineTest, HasNoPrivateChannelForARepl) {
+  auto pipeline = MustSpawnPipeline({{"cat"}, {"python3"}});
+
+  auto repl = Repl::Attach(PythonDialect(), std::move(pipeline), kNeverReached);
+
+  EXPECT_THAT(repl, HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(repl.status().message(),
+              HasSubstr("a started Process has no private channel"));
+}
+
+TEST(PipelineTest, SaysWhatALateStageDoes) {
+  auto pipeline = MustSpawnPipeline({{"cat"}, {"cat"}});
+  ASSERT_THAT(pipeline->stage(0).Signal(SIGSTOP), IsOk());
+  while (pipeline->stage(0).state() != ProcessState::kStopped) usleep(1000);
+
+  const absl::Status late = pipeline->WaitFor(kShort).status();
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.message(),
+              HasSubstr(absl::StrCat("cat (pid ", pipeline->stage(0).pid(),
+                                     "): it is stopped by a signal")));
+  EXPECT_THAT(late.message(),
+              HasSubstr(absl::StrCat("cat (pid ", pipeline->stage(1).pid(),
+                                     "): it waits")));
 }
 
 TEST(PipelineTest, KeepsTheStderrOfEachStage) {
