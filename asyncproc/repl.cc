@@ -120,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Attach(ReplDialect dialect,
   const absl::Time deadline = DeadlineAfter(timeout);
   if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
   auto* const process = dynamic_cast<Process*>(child.get());
-  if (dialect.channel && process != nullptr) {
+  if (dialect.channel && !child->processes().empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot attach to ", child->DebugString(),
                      ": a started Process has no private channel"));
@@ -149,6 +149,9 @@ Repl::~Repl() = default;
 // The arguments of a process may hold the code of its dialect, which is of no
 // use in a message.
 std::string Repl::Program() const {
+  if (child_->processes().empty()) {
+    return absl::StrCat("replay of ", ProgramOf(dialect_));
+  }
   if (process_ == nullptr) return child_->DebugString();
   return absl::StrCat(
       dialect_.name.empty() ? process_->command().argv[0] : dialect_.name,

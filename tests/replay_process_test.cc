@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -33,6 +34,7 @@ using testing::HasSubstr;
 using testing::Lt;
 using testing::Not;
 using testing::SizeIs;
+using testing::StartsWith;
 using Kind = TranscriptEvent::Kind;
 using Pace = ReplayProcess::Pace;
 
@@ -541,6 +543,23 @@ TEST_P(ReplayReplTest, GivesTheSameRepliesAndRefusesAnotherStatement) {
   EXPECT_THAT(reply.status().message(),
               AllOf(HasSubstr("expected "), HasSubstr("got "),
                     HasSubstr("something else")));
+}
+
+TEST(ReplayProcessTest, HasTheNameOfTheProgramInTheMessagesOfItsRepl) {
+  auto recorder = Recorder::InMemory();
+  ReplDialect dialect = PythonDialect();
+  dialect.command.observer = recorder;
+  auto python = Repl::Start(dialect);
+  ASSERT_THAT(python, IsOk());
+  EXPECT_THAT((*python)->Eval("import os; os._exit(3)", kNeverReached),
+              Not(IsOk()));
+
+  auto again = Repl::Attach(dialect, MustReplay(recorder->transcript()));
+  ASSERT_THAT(again, IsOk());
+  auto reply = (*again)->Eval("import os; os._exit(3)", kNeverReached);
+
+  EXPECT_THAT(reply.status().message(),
+              StartsWith("replay of python3 has ended at "));
 }
 
 INSTANTIATE_TEST_SUITE_P(
