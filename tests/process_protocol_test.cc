@@ -31,6 +31,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::StartsWith;
 using testing::UnorderedElementsAre;
 
 std::unique_ptr<Reactor> MustCreate() {
@@ -410,6 +411,26 @@ TEST(ProcessTransportTest, ReportsNothingWhileItIsPaused) {
 
   EXPECT_EQ(recorder->out, "x\n");
   EXPECT_EQ(recorder->log.size(), 6);
+}
+
+TEST(ProcessTransportTest, NamesAPausedChildThatHasEnded) {
+  const auto reactor = MustCreate();
+  const auto recorder = std::make_shared<Recorder>();
+  ASSERT_THAT(reactor->Spawn(recorder, Command({"sleep", "1000"})), IsOk());
+  ASSERT_THAT(recorder->transport().PauseProducing(), IsOk());
+  const std::string name =
+      absl::StrCat("sleep 1000 (pid ", recorder->transport().pid(), ")");
+  EXPECT_THAT(reactor->RunUntilAllEnded(kShort).message(),
+              StartsWith(absl::StrCat(name, " still runs after ")));
+  ASSERT_THAT(recorder->transport().SignalProcess(SIGKILL), IsOk());
+  ASSERT_TRUE(AwaitProcessEnd(recorder->transport().pid()));
+
+  EXPECT_THAT(
+      reactor->RunUntilAllEnded(4 * kShort).message(),
+      StartsWith(absl::StrCat(name, " has ended, but is paused after ")));
+
+  EXPECT_THAT(recorder->transport().ResumeProducing(), IsOk());
+  EXPECT_THAT(reactor->RunUntilAllEnded(kNeverReached), IsOk());
 }
 
 TEST(ProcessTransportTest, MakesAChildWaitThatItHasPaused) {

@@ -31,10 +31,17 @@ absl::StatusOr<PolledChild*> ChildSet::Start(
 }
 
 std::string ChildSet::StillRunning(size_t queued) const {
-  const std::string name = children_.begin()->second->Name();
-  const size_t others = children_.size() - 1 + queued;
-  if (others == 0) return absl::StrCat(name, " still runs");
-  return absl::StrCat(name, " and ", others, " more still run");
+  std::string running;
+  std::string ended;
+  size_t others = queued;
+  for (const auto& [id, child] : children_) {
+    std::string& name = child->HasEndedPaused() ? ended : running;
+    if (!name.empty() && &name == &running) ++others;
+    if (name.empty()) name = child->Name();
+  }
+  if (running.empty()) return absl::StrCat(ended, " has ended, but is paused");
+  if (others == 0) return absl::StrCat(running, " still runs");
+  return absl::StrCat(running, " and ", others, " more still run");
 }
 
 void ChildSet::Remove(PolledChild* child) { children_.erase(child->id()); }

@@ -55,7 +55,8 @@ class ChildSet final : private PolledChild::Listener {
   bool empty() const { return children_.empty(); }
   size_t size() const { return children_.size(); }
   // For messages, when there is a child: "cat (pid 42) still runs", or, with
-  // further children or `queued` ones: "cat (pid 42) and 2 more still run".
+  // further children or `queued` ones: "cat (pid 42) and 2 more still run". If
+  // no child runs: "cat (pid 42) has ended, but is paused".
   std::string StillRunning(size_t queued) const;
 
  private:

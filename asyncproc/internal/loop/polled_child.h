@@ -87,6 +87,8 @@ class PolledChild final : public EventLoop::Watcher {
   std::string Name() { return child_->reaper().Name(); }
   // REQUIRES: the event kExited or kEnded has been taken.
   absl::StatusOr<ExitStatus> status();
+  // Whether the child has been reaped, and its pause holds the events back.
+  bool HasEndedPaused() const { return paused_ && child_->end().HasExited(); }
 
   // Returns nothing while the child is paused, and when there is no event.
   std::optional<ChildEvent> TakeEvent();
