@@ -85,7 +85,15 @@ MessageReader::MessageReader(OutputCursor* cursor, MessageReaderOptions options)
 
 absl::StatusOr<FramedMessage> MessageReader::Read(absl::Duration timeout) {
   if (!broken_.ok()) return broken_;
-  const absl::Time deadline = DeadlineAfter(timeout);
+  const absl::Time start = MonotonicNow();
+  absl::StatusOr<FramedMessage> message = ReadUntil(DeadlineAfter(timeout));
+  if (!absl::IsDeadlineExceeded(message.status())) return message;
+  // Its own time is that of the last of several reads.
+  return Prefixed(absl::StrCat(kCannot, " from ", cursor_.name()),
+                  cursor_.Late(std::min(timeout, MonotonicNow() - start)));
+}
+
+absl::StatusOr<FramedMessage> MessageReader::ReadUntil(absl::Time deadline) {
   if (!length_.has_value()) {
     if (absl::Status status = ReadHeaders(deadline); !status.ok()) {
       return status;
@@ -123,9 +131,7 @@ absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
       // and a flood of lines has no end.
       absl::Status late = internal::CheckWaitScopes();
       if (MonotonicNow() >= deadline) {
-        late = absl::DeadlineExceededError(
-            absl::StrCat(kCannot, " from ", cursor_.name(),
-                         ": none is complete at the deadline"));
+        late = absl::DeadlineExceededError("");  // Read writes the message.
       }
       if (!late.ok()) skipped_late += line->size() + 1;
       if (skipped_late > kMostSkippedLate) return late;

@@ -97,6 +97,7 @@ class MessageReader {
   absl::StatusOr<FramedMessage> Read(absl::Duration timeout);
 
  private:
+  absl::StatusOr<FramedMessage> ReadUntil(absl::Time deadline);
   absl::Status ReadHeaders(absl::Time deadline);
   absl::Status AddHeader(absl::string_view line);
   absl::Status CheckLength();

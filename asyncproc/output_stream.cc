@@ -62,18 +62,19 @@ auto OutputCursor::ReadPart(absl::string_view part, absl::Duration timeout,
   absl::Status why = StatusOf(result);
   if (absl::IsDeadlineExceeded(why)) {
     // A WithTimeout may end the call before its own timeout.
-    const absl::Duration elapsed = std::min(timeout, MonotonicNow() - start);
-    const size_t unread = Available();
-    const std::string last = buffer_->LastUnread(cursor_, kShown);
-    why = absl::DeadlineExceededError(absl::StrCat(
-        "only ", unread, " unread bytes after ",
-        internal::FormatElapsed(elapsed), last.empty() ? "" : ": ",
-        last.size() < unread ? "..." : "",
-        last.empty() ? ""
-                     : absl::StrCat("\"", internal::Printable(last), "\"")));
+    why = Late(std::min(timeout, MonotonicNow() - start));
   }
   return internal::Prefixed(
       absl::StrCat("cannot read ", part, " from ", buffer_->name()), why);
+}
+
+absl::Status OutputCursor::Late(absl::Duration elapsed) const {
+  const size_t unread = Available();
+  const std::string last = buffer_->LastUnread(cursor_, kShown);
+  return absl::DeadlineExceededError(absl::StrCat(
+      "only ", unread, " unread bytes after ", internal::FormatElapsed(elapsed),
+      last.empty() ? "" : ": ", last.size() < unread ? "..." : "",
+      last.empty() ? "" : absl::StrCat("\"", internal::Printable(last), "\"")));
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout,

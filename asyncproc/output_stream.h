@@ -202,6 +202,9 @@ class OutputCursor {
 
   // How many bytes Read would return.
   size_t Available() const;
+  // The error of a read that has found too little after `elapsed`, with the
+  // last unread bytes.
+  absl::Status Late(absl::Duration elapsed) const;
   // The number of dropped bytes in gaps that this cursor has passed. It changes
   // with the read of the bytes after a gap, or before.
   uint64_t Skipped() const;

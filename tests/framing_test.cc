@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -273,6 +274,22 @@ TEST(MessageReaderTest, FindsAMessageBehindOtherTextThoughTheTimeIsUp) {
   SkippingReader skipping(*process);
 
   EXPECT_EQ(BodyOf(skipping.reader.Read(absl::ZeroDuration())), "body");
+}
+
+TEST(MessageReaderTest, NamesTheTimeoutOfTheCaller) {
+  auto process = MustSpawn(Command({"cat"}));
+  MessageReader reader(&process->out());
+  const absl::Duration timeout = 10 * kShort;
+
+  for (absl::string_view piece : {"Content-Length: 5\r\n", "\r\nhe"}) {
+    std::thread writer([&] {
+      absl::SleepFor(timeout / 2);
+      EXPECT_THAT(process->Write(piece), IsOk());
+    });
+    EXPECT_THAT(reader.Read(timeout).status().message(),
+                HasSubstr("unread bytes after 500ms"));
+    writer.join();
+  }
 }
 
 TEST(MessageReaderTest, EndsInTimeHoweverMuchOtherTextThereIs) {
