@@ -404,7 +404,7 @@ struct Command {
   // the error is kFailedPrecondition.
   std::shared_ptr<ChildObserver> observer;
 
-  // The fate of a child that still runs when its Process is destroyed.
+  // The treatment of the child when its Process is destroyed.
   OnDestroy on_destroy = OnDestroy::Kill();
 
   // Checks the command without any effect.

@@ -167,22 +167,23 @@ Process::~Process() {
     callbacks.swap(core_->end_callbacks);
   }
   ChildProcess& child = *core_->child;
-  if (!child.end().IsSettled()) {
-    // The policy is carried out in full, even after the deadline of this
-    // thread.
-    const internal::WaitShield shield;
-    const OnDestroy on_destroy = [this] {
-      internal::MutexLock lock(core_->mu);
-      return core_->on_destroy;
-    }();
-    const OnDestroy::Policy policy = on_destroy.policy();
-    if (policy == OnDestroy::Policy::kTerminate) {
-      TerminateAll(on_destroy.escalation());
-    }
-    if (policy == OnDestroy::Policy::kDetach || !child.KillAndReap()) {
-      Detach();
-      return;
-    }
+  const OnDestroy on_destroy = [this] {
+    internal::MutexLock lock(core_->mu);
+    return core_->on_destroy;
+  }();
+  const OnDestroy::Policy policy = on_destroy.policy();
+  // The policy is carried out in full, even after the deadline of this thread.
+  const internal::WaitShield shield;
+  const bool settled = child.end().IsSettled();
+  // Other processes of the group may outlive the child.
+  if (policy == OnDestroy::Policy::kTerminate &&
+      (!settled || on_destroy.escalation().scope != TerminationScope::kChild)) {
+    TerminateAll(on_destroy.escalation());
+  }
+  if (!settled &&
+      (policy == OnDestroy::Policy::kDetach || !child.KillAndReap())) {
+    Detach();
+    return;
   }
   // The last bytes of the child are for cursors and taps that outlive this
   // object.

@@ -54,8 +54,8 @@ struct Output {
 // for stdout and one for stderr, where they are pipes, and a writer for stdin
 // from the first Write on. Where neither output is a pipe, one thread watches
 // for the end of the child. Callers never read a pipe. The destructor applies
-// Command::on_destroy to a child that still runs (by default it kills and reaps
-// the child), and leaves no thread, descriptor or zombie behind. A child that
+// Command::on_destroy (by default it kills and reaps a child that still runs),
+// and leaves no thread, descriptor or zombie behind. A child that
 // cannot be killed, since it has changed to another user, or cannot be reaped,
 // since its debugger has not released it after a second, is detached as by
 // OnDestroy::Detach.

@@ -90,7 +90,8 @@ struct Termination {
   absl::Duration elapsed;
 };
 
-// The treatment of a child that still runs when its Process is destroyed.
+// The treatment of a child when its Process is destroyed. Kill and Detach apply
+// to a child that still runs.
 class OnDestroy {
  public:
   enum class Policy { kKill, kTerminate, kDetach };
@@ -98,7 +99,9 @@ class OnDestroy {
   // Sends SIGKILL, and reaps the child at once.
   static OnDestroy Kill() { return OnDestroy(Policy::kKill, {}); }
   // The destructor blocks for the escalation; all processes of its scope that
-  // are left then get SIGKILL, and up to one second to end.
+  // are left then get SIGKILL, and up to one second to end. This applies also
+  // after the end of the child, to the processes that it has left behind in its
+  // group, if the scope is kGroup or kTree.
   static OnDestroy Terminate(Escalation escalation) {
     return OnDestroy(Policy::kTerminate, std::move(escalation));
   }

@@ -138,6 +138,23 @@ TEST(DestructorTest, KillsTheSurvivorsOfTheWholeScope) {
   EXPECT_FALSE(ProcessLives(std::stoi(*grandchild)));
 }
 
+TEST(DestructorTest, EndsTheGroupOfAChildThatHasEnded) {
+  Command command = Command::Shell("sleep 1000 & echo $!");
+  command.process_group = ProcessGroup::New();
+  command.drain_grace = kShort;
+  command.on_destroy = OnDestroy::Terminate(
+      Escalation::Standard(kShort, TerminationScope::kGroup));
+  auto process = MustSpawn(command);
+  auto grandchild = process->out().ReadLine(kNeverReached);
+  ASSERT_THAT(grandchild, IsOk());
+  ASSERT_THAT(process->Wait(), IsOk());
+  ASSERT_TRUE(ProcessLives(std::stoi(*grandchild)));
+
+  process = nullptr;
+
+  EXPECT_FALSE(ProcessLives(std::stoi(*grandchild)));
+}
+
 // DTR-01, PID-07
 TEST(DestructorTest, DetachesIfAsked) {
   Command command = Command::Shell(absl::StrCat("read line; ", Helper("flood"),
