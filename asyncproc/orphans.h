@@ -13,9 +13,9 @@ namespace asyncproc {
 // While this object lives, orphans of this program's children become children
 // of this process instead of init: an orphan is a process whose parent has
 // ended, in any group or session, such as a daemon that has forked twice. An
-// Escalation does not find orphans, since their parent is gone. They are
-// adopted (the kernel's term is "child subreaper"), reaped when they end, and
-// ended by Terminate.
+// Escalation finds orphans only in the group that the child leads: elsewhere,
+// nothing connects them with the child. They are adopted (the kernel's term is
+// "child subreaper"), reaped when they end, and ended by Terminate.
 //
 //   auto adoption = asyncproc::OrphanAdoption::Start();
 //   if (!adoption.ok()) return adoption.status();

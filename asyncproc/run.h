@@ -104,6 +104,8 @@ struct RunOptions {
 
   // How the child is ended when its time is up. By default its descendants are
   // ended too: the timeout of a shell is meant for the commands that it runs.
+  // Of those whose parent has ended, such as `(sleep 60 &)`, only the ones in a
+  // group that the child leads are found: see TerminationScope::kTree.
   Escalation escalation = StandardForTree();
 
   // Receive the output live, while it is captured as well: called on the

@@ -41,9 +41,12 @@ enum class TerminationScope {
   // (Command::process_group is New, or new_session or pty is set; otherwise the
   // same as kChild).
   kGroup,
-  // The child, and all its descendants, also outside of its group or session. A
-  // descendant in another group is not found if its parent had ended before the
-  // escalation began: see OrphanAdoption.
+  // The child, and all its descendants, also outside of its group or session.
+  // Descendants whose parent had ended before the escalation began are found
+  // only in the group that the child leads (see kGroup). Of a child that leads
+  // no group, as by default, no such descendant is found, not even in the
+  // child's own group, where it looks like any process of the host: see
+  // OrphanAdoption.
   kTree,
 };
 
