@@ -41,7 +41,9 @@ class ReadyCondition {
                              std::optional<ChildStream> stream = std::nullopt,
                              const LineOptions& options = {});
 
-  // A TCP port accepts a connection, which is closed at once. `host` is an IPv4
+  // A TCP port accepts a connection, which is closed at once. To the server,
+  // this connection is a client: one that serves a single client, such as
+  // `nc -l`, has served it then. `host` is an IPv4
   // or IPv6 address, or "localhost"; other names are not resolved, since that
   // may take long.
   //
