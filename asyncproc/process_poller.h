@@ -109,6 +109,7 @@ class ProcessPoller : private internal::PollerCore::Client {
   // Errors: kAlreadyExists while a child of that key has not ended;
   // kInvalidArgument for input when command.in is not a pipe or socket, for
   // Stdio::ToStdin without input, or for an invalid command or invalid limits;
+  // kDeadlineExceeded for a ChildLimits::timeout of zero or less;
   // kResourceExhausted for input that exceeds Command::input_limit; and, when
   // the child is started at once, as Process::Spawn, and kInvalidArgument for
   // input that a terminal does not take. After an error there is no such child,

@@ -203,8 +203,9 @@ class Reactor {
   // that of stdout. `further_pipes`: further descriptors of the child, from 3
   // on, to which it writes; their data comes to ChildDataReceived. Errors: as
   // Process::Spawn; kFailedPrecondition for a protocol that has been used;
-  // kInvalidArgument for a further pipe whose number is in use already. The
-  // protocol is not called then.
+  // kInvalidArgument for a further pipe whose number is in use already, and for
+  // invalid limits; kDeadlineExceeded for a ChildLimits::timeout of zero or
+  // less. The protocol is not called then.
   absl::Status Spawn(std::shared_ptr<ProcessProtocol> protocol,
                      const Command& command,
                      const std::vector<int>& further_pipes = {},

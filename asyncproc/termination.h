@@ -130,9 +130,11 @@ class OnDestroy {
 // The time limits of a child of a ProcessPoller or Reactor, which ends the
 // child at the first limit. Plain fields; by default there is no limit.
 struct ChildLimits {
-  // From the start of the child.
+  // From the start of the child. Zero or less: the child is not started at all,
+  // and the call returns kDeadlineExceeded.
   absl::Duration timeout = absl::InfiniteDuration();
-  // Without any output, since the child's start or its last output.
+  // Without any output, since the child's start or its last output. Positive;
+  // otherwise the call returns kInvalidArgument.
   absl::Duration idle_timeout = absl::InfiniteDuration();
   // How the child is ended at a limit.
   Escalation escalation = Escalation::Standard();

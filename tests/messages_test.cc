@@ -261,8 +261,8 @@ constexpr Message kMessages[] = {
     {"PollerInput", StatusCode::kInvalidArgument,
      "cannot run sort: there is input for a stdin that is not a pipe: it is "
      "/dev/null"},
-    {"PollerLimits", StatusCode::kInvalidArgument,
-     "cannot start sleep: the timeout of -1s is negative"},
+    {"PollerLimits", StatusCode::kDeadlineExceeded,
+     "cannot start sleep: its timeout is -1s"},
     {"PollerPoll", StatusCode::kDeadlineExceeded,
      "sleep 1000 (pid N) still runs after TIME"},
     {"PollerPollMore", StatusCode::kDeadlineExceeded,

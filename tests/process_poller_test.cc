@@ -649,9 +649,25 @@ TEST(ProcessPollerTest, LeavesAChildAloneThatIsWithinItsLimits) {
 
   EXPECT_THAT(poller.log,
               ElementsAre("create A", "terminate A: exited with status 0"));
-  limits.timeout = -kShort;
-  EXPECT_THAT(poller.Run("B", Command({"true"}), std::nullopt, limits),
-              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ProcessPollerTest, TakesTheSameLimitsAsRun) {
+  for (const size_t max_running : {0, 1}) {
+    Recorder poller(PollerOptions{max_running});
+    ASSERT_THAT(poller.Run("first", Sleeper()), IsOk());
+    for (const absl::Duration no_time :
+         {absl::ZeroDuration(), -kShort, -absl::InfiniteDuration()}) {
+      ChildLimits limits;
+      limits.timeout = no_time;
+      EXPECT_THAT(poller.Run("A", Sleeper(), std::nullopt, limits),
+                  HasCode(absl::StatusCode::kDeadlineExceeded));
+      limits = ChildLimits();
+      limits.idle_timeout = no_time;
+      EXPECT_THAT(poller.Run("A", Sleeper(), std::nullopt, limits),
+                  HasCode(absl::StatusCode::kInvalidArgument));
+    }
+    EXPECT_EQ(poller.running() + poller.queued(), 1);
+  }
 }
 
 // ---- The queue.
@@ -722,7 +738,7 @@ TEST(ProcessPollerTest, RefusesAQueuedChildAsItWouldOneThatIsStarted) {
     Recorder poller(PollerOptions{max_running});
     ASSERT_THAT(poller.Run("first", Echo(), ""), IsOk());
     ChildLimits limits;
-    limits.timeout = -absl::Seconds(1);
+    limits.idle_timeout = -absl::Seconds(1);
     Command closed = Echo();
     closed.out = Stdio::Fd(1000);
     Command small = Echo();
@@ -825,6 +841,24 @@ TEST(ProcessPollerTest, FindsTheFirstToSaySomething) {
   EXPECT_THAT(poller.PollUntilSays({"A"}, "ready", kNeverReached),
               HasCode(absl::StatusCode::kOutOfRange));
   EXPECT_EQ(poller.running(), 2);
+}
+
+TEST(ProcessPollerTest, WaitsForNoTextOfAChildThatNeverWas) {
+  Recorder poller;
+  EXPECT_THAT(poller.PollUntilSays({}, "x", kNeverReached),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(poller.PollUntilSays({"typo"}, "x", kNeverReached),
+              HasCode(absl::StatusCode::kNotFound));
+  ASSERT_THAT(poller.Run("A", Echo(), "x\n"), IsOk());
+
+  EXPECT_THAT(poller.PollUntilSays({"A", "typo"}, "x", kNeverReached),
+              HasCode(absl::StatusCode::kNotFound));
+
+  EXPECT_TRUE(poller.log.empty());
+  ASSERT_THAT(poller.CloseInput("A"), IsOk());
+  ASSERT_THAT(poller.Poll(kNeverReached), IsOk());
+  EXPECT_THAT(poller.PollUntilSays({"A"}, "x", kNeverReached),
+              HasCode(absl::StatusCode::kOutOfRange));
 }
 
 TEST(ProcessPollerTest, ReportsAnErrorRatherThanAMatch) {

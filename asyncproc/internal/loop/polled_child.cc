@@ -25,14 +25,15 @@ constexpr absl::Duration kRetry = absl::Milliseconds(100);
 constexpr size_t kKeptEvents = 2;
 
 absl::Status Validate(const Command& command, const ChildLimits& limits) {
-  for (const absl::Duration timeout : {limits.timeout, limits.idle_timeout}) {
-    if (timeout >= absl::ZeroDuration()) continue;
-    return CannotStart(
-        command,
-        absl::InvalidArgumentError(absl::StrCat(
-            "the timeout of ", absl::FormatDuration(timeout), " is negative")));
-  }
   absl::Status status = limits.escalation.Validate();
+  if (limits.idle_timeout <= absl::ZeroDuration()) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("idle_timeout is not positive: ",
+                     absl::FormatDuration(limits.idle_timeout)));
+  } else if (limits.timeout <= absl::ZeroDuration()) {
+    status = absl::DeadlineExceededError(
+        absl::StrCat("its timeout is ", absl::FormatDuration(limits.timeout)));
+  }
   return status.ok() ? status : CannotStart(command, status);
 }
 

@@ -44,7 +44,7 @@ struct ChildEvent {
 };
 
 // Checks the options of a child that is to be started later.
-// Errors: kInvalidArgument.
+// Errors: kInvalidArgument; kDeadlineExceeded without time for the child.
 absl::Status CheckPolledChild(const Command& command,
                               const ChildLimits& limits);
 
