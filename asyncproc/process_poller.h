@@ -175,8 +175,9 @@ class ProcessPoller : private internal::PollerCore::Client {
   // The same until one of the children `keys` writes `text`, on either stream,
   // anywhere in a line; returns the key of the first such child. Output that
   // was delivered before the call does not count.
-  // Errors: also kOutOfRange as soon as all of `keys` have ended;
-  // kInvalidArgument for an empty text.
+  // Errors: also kOutOfRange as soon as all of `keys` have ended; kNotFound
+  // when one of `keys` was never used; kInvalidArgument for an empty text, and
+  // without a key.
   absl::StatusOr<Key> PollUntilSays(
       const std::vector<Key>& keys, absl::string_view text,
       absl::Duration timeout = absl::InfiniteDuration());
@@ -475,9 +476,11 @@ absl::StatusOr<Key> ProcessPoller<Key, Hash>::PollUntilSays(
     const std::vector<Key>& keys, absl::string_view text,
     absl::Duration timeout) {
   if (text.empty()) return absl::InvalidArgumentError("the text is empty");
+  if (keys.empty()) return absl::InvalidArgumentError("there is no key");
   Search search;
   search.text = std::string(text);
   for (const Key& key : keys) {
+    if (!results_.contains(key)) return internal::NoSuchChild();
     if (const auto found = ids_.find(key); found != ids_.end()) {
       search.left.insert(found->second);
     }
