@@ -10,11 +10,13 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "asyncproc/diagnose.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/pipe.h"
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/spawn/launch.h"
+#include "asyncproc/internal/terminate/child_inspector.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/spawn_error.h"
 
@@ -185,8 +187,11 @@ absl::StatusOr<ExitStatus> Pipeline::WaitFor(absl::Duration timeout) {
                                        absl::FormatDuration(timeout));
     for (const std::unique_ptr<Process>& late : stages_) {
       if (!late->IsAlive()) continue;
-      absl::StrAppend(&message, "; ", late->command().DebugString(), " (pid ",
-                      late->pid(), ")", late->err().LastLines("stderr"));
+      absl::StrAppend(&message, "; ", late->DebugString());
+      if (timeout >= internal::kWorthDiagnosing) {
+        absl::StrAppend(&message, ": ", Diagnose(*late).explanation);
+      }
+      absl::StrAppend(&message, late->err().LastLines("stderr"));
     }
     absl::StrAppend(&message, out().LastLines("stdout"));
     return absl::DeadlineExceededError(message);
