@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -16,6 +18,7 @@
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/spawn/path_search.h"
 #include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/text/resource_name.h"
 
 namespace asyncproc {
 namespace {
@@ -322,6 +325,16 @@ std::string ExplainIdentity(const Command& command) {
   return text;
 }
 
+std::string ExplainLimit(rlim_t limit) {
+  return limit == RLIM_INFINITY ? "unlimited" : absl::StrCat(limit);
+}
+
+std::string SignalNames(const std::set<int>& signals) {
+  return absl::StrJoin(signals, " ", [](std::string* out, int signal) {
+    out->append(SignalName(signal));
+  });
+}
+
 std::string ExplainLimits(const Command& command) {
   std::string text;
   if (command.umask.has_value()) {
@@ -333,16 +346,17 @@ std::string ExplainLimits(const Command& command) {
     absl::StrAppend(&text, "nice:        ", *command.nice, "\n");
   }
   for (const auto& [resource, limit] : command.rlimits) {
-    absl::StrAppend(&text, "limit ", resource, ":     ", limit.rlim_cur, " of ",
-                    limit.rlim_max, "\n");
+    absl::StrAppend(&text, "limit:       ", internal::ResourceName(resource),
+                    " ", ExplainLimit(limit.rlim_cur), " of ",
+                    ExplainLimit(limit.rlim_max), "\n");
   }
   if (!command.blocked_signals.empty()) {
-    absl::StrAppend(&text, "blocked:     ",
-                    absl::StrJoin(command.blocked_signals, " "), "\n");
+    absl::StrAppend(
+        &text, "blocked:     ", SignalNames(command.blocked_signals), "\n");
   }
   if (!command.ignored_signals.empty()) {
-    absl::StrAppend(&text, "ignored:     ",
-                    absl::StrJoin(command.ignored_signals, " "), "\n");
+    absl::StrAppend(
+        &text, "ignored:     ", SignalNames(command.ignored_signals), "\n");
   }
   if (command.die_with_parent) {
     absl::StrAppend(&text, "ends:        with the host\n");

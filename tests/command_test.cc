@@ -304,6 +304,21 @@ TEST(CommandTest, ExplainsItsIdentityAndLimits) {
   EXPECT_THAT(text, HasSubstr("group:       12345\n"));
 }
 
+TEST(CommandTest, ExplainsLimitsAndSignalsByTheirNames) {
+  Command command({"true"});
+  command.rlimits[RLIMIT_NOFILE] = {50, 50};
+  command.rlimits[RLIMIT_CORE] = {0, RLIM_INFINITY};
+  command.blocked_signals = {SIGUSR1, SIGUSR2};
+  command.ignored_signals = {SIGHUP};
+
+  const std::string text = command.Explain();
+
+  EXPECT_THAT(text, HasSubstr("limit:       RLIMIT_NOFILE 50 of 50\n"));
+  EXPECT_THAT(text, HasSubstr("limit:       RLIMIT_CORE 0 of unlimited\n"));
+  EXPECT_THAT(text, HasSubstr("blocked:     SIGUSR1 SIGUSR2\n"));
+  EXPECT_THAT(text, HasSubstr("ignored:     SIGHUP\n"));
+}
+
 TEST(CommandTest, ExplainsThatThereIsNoSuchProgram) {
   Command command({"no-such-tool"});
   command.env.Set("PATH", "/nowhere:/neverwhere");

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "asyncproc/internal/os/unique_fd.h"
 #include "asyncproc/internal/spawn/path_search.h"
 #include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/text/resource_name.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -122,31 +122,6 @@ absl::string_view RemedyOfExec(const Command& command,
     default:
       return "";
   }
-}
-
-std::string ResourceName(int resource) {
-  static constexpr std::pair<int, const char*> kNames[] = {
-      {RLIMIT_AS, "RLIMIT_AS"},
-      {RLIMIT_CORE, "RLIMIT_CORE"},
-      {RLIMIT_CPU, "RLIMIT_CPU"},
-      {RLIMIT_DATA, "RLIMIT_DATA"},
-      {RLIMIT_FSIZE, "RLIMIT_FSIZE"},
-      {RLIMIT_LOCKS, "RLIMIT_LOCKS"},
-      {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"},
-      {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"},
-      {RLIMIT_NICE, "RLIMIT_NICE"},
-      {RLIMIT_NOFILE, "RLIMIT_NOFILE"},
-      {RLIMIT_NPROC, "RLIMIT_NPROC"},
-      {RLIMIT_RSS, "RLIMIT_RSS"},
-      {RLIMIT_RTPRIO, "RLIMIT_RTPRIO"},
-      {RLIMIT_RTTIME, "RLIMIT_RTTIME"},
-      {RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"},
-      {RLIMIT_STACK, "RLIMIT_STACK"},
-  };
-  for (const auto& [number, name] : kNames) {
-    if (number == resource) return name;
-  }
-  return absl::StrCat("resource ", resource);  // A resource of a later kernel.
 }
 
 std::string WhatFailedInChild(const Command& command,
