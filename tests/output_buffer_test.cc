@@ -1101,6 +1101,17 @@ TEST(OutputBufferTest, KeepsTheLastKibibyteForMessages) {
   EXPECT_TRUE(absl::EndsWith(last, "abab'"));
 }
 
+TEST(OutputBufferTest, ShowsLittleOfALineOfBinaryData) {
+  Buffered b;
+  b.buffer.Append(absl::StrCat("text\n", std::string(5000, '\0'), "\x01"));
+
+  const std::string last = b.buffer.LastLines("stdout");
+
+  EXPECT_LT(last.size(), 400);
+  EXPECT_THAT(last, HasSubstr("'...\\x00\\x00"));
+  EXPECT_TRUE(absl::EndsWith(last, "\\x00\\x01'"));
+}
+
 TEST(OutputBufferTest, TakesNoByteAfterItsEnd) {
   Buffered b;
   b.buffer.Append("before");

@@ -32,6 +32,17 @@ constexpr size_t kBacklog = 4 * kLastReadSize;
 constexpr size_t kRecentSize = 1024;
 constexpr size_t kLastLines = 5;
 
+// The last bytes that a message shows of a line of binary data, each of which
+// becomes up to four characters.
+constexpr size_t kMostBinary = 64;
+
+std::string ShownLine(absl::string_view line) {
+  std::string shown = Printable(line);
+  if (line.size() <= kMostBinary || shown.size() < 2 * line.size())
+    return shown;
+  return absl::StrCat("...", Printable(line.substr(line.size() - kMostBinary)));
+}
+
 }  // namespace
 
 OutputBuffer::OutputBuffer(OutputBound bound, std::string name)
@@ -697,7 +708,7 @@ std::string OutputBuffer::LastLines(absl::string_view name) const {
       absl::StrJoin(lines.begin() + static_cast<ptrdiff_t>(first), lines.end(),
                     ", ", [](std::string* out, absl::string_view line) {
                       absl::ConsumeSuffix(&line, "\r");  // Of a terminal.
-                      absl::StrAppend(out, "'", Printable(line), "'");
+                      absl::StrAppend(out, "'", ShownLine(line), "'");
                     }));
 }
 
