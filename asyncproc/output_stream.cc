@@ -253,6 +253,10 @@ void TapHandle::Remove() {
 
 bool TapHandle::Finish() {
   if (runner_ == nullptr) return true;
+  const absl::StatusOr<bool> idle =
+      runner_->cursor.buffer_->AwaitIdle(runner_->cursor.cursor_);
+  if (!idle.ok()) return false;
+  if (*idle) return true;
   if (!runner_->AwaitDone()) return false;
   runner_->thread.Join();
   return true;

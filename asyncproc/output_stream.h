@@ -321,7 +321,10 @@ class [[nodiscard]] TapHandle {
   void Remove();
 
   // Waits until the tap has been called with all bytes up to the end of the
-  // stream. Must not be called by the tap. False: a WithTimeout or
+  // stream. If the child has ended, and a process that it left behind holds the
+  // stream open: with all bytes that arrived until Process::Wait could return;
+  // the tap goes on then, and TapUnit::kLine keeps the rest of a line for its
+  // end. Must not be called by the tap. False: a WithTimeout or
   // CancellationScope of this thread ended the wait; the tap goes on.
   bool Finish();
 

@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
@@ -35,6 +36,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 constexpr absl::StatusCode kEnd = absl::StatusCode::kOutOfRange;
 constexpr absl::StatusCode kNotYet = absl::StatusCode::kDeadlineExceeded;
@@ -103,6 +105,48 @@ TEST(TapTest, IsCalledWithEachLine) {
   tap->Finish();
 
   EXPECT_THAT(recorder.pieces(), ElementsAre("a", "", "b", "c"));
+}
+
+TEST(TapTest, FinishesWithTheChildThoughAnotherProcessHoldsTheOutput) {
+  for (const TapUnit unit : {TapUnit::kChunk, TapUnit::kLine}) {
+    TemporaryDirectory directory;
+    Command command = Command::Shell(
+        "(while [ ! -e go ]; do sleep 0.01; done; echo late; exec sleep 1000) "
+        "& echo $!; printf half");
+    command.working_directory = directory.path();
+    auto process = MustSpawn(command);
+    std::string seen;
+    absl::Notification may_return, saw_late;
+    auto tap = process->out().AddTap(
+        [&](absl::string_view piece) {
+          may_return.WaitForNotification();
+          absl::StrAppend(&seen, piece, "\n");
+          if (absl::StrContains(seen, "late")) saw_late.Notify();
+        },
+        unit);
+    ASSERT_THAT(tap, IsOk());
+    ASSERT_THAT(process->Wait(), IsOkAndHolds(ExitStatus::Exited(0)));
+    ASSERT_EQ(process->state(), ProcessState::kAbandoned);
+    const pid_t left = std::stoi(process->out().Peek());
+    EXPECT_THAT(WithTimeout(kShort,
+                            [&] {
+                              EXPECT_FALSE(tap->Finish());
+                              return absl::OkStatus();
+                            }),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+
+    may_return.Notify();
+    EXPECT_TRUE(tap->Finish());
+
+    EXPECT_THAT(seen, StartsWith(absl::StrCat(left, "\n")));
+    EXPECT_EQ(absl::StrContains(seen, "half"), unit == TapUnit::kChunk);
+    // The tap goes on.
+    directory.Write("go", "");
+    EXPECT_TRUE(saw_late.WaitForNotificationWithTimeout(kNeverReached));
+    EXPECT_TRUE(tap->Finish());
+    kill(left, SIGKILL);
+    EXPECT_THAT(seen, HasSubstr("half"));
+  }
 }
 
 TEST(TapTest, SeesArrivedBytesOnlyOnRequest) {

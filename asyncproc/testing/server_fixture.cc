@@ -140,9 +140,7 @@ std::string TestServer::Log() const { return lines_->Text(); }
 absl::StatusOr<Termination> TestServer::Stop() {
   if (!absl::IsUnavailable(stopped_.status())) return stopped_;
   stopped_ = process_->Terminate(stop_);
-  // The taps have seen the end of the streams, unless another process holds a
-  // stream open.
-  if (stopped_.ok() && stopped_->status.output_complete()) {
+  if (stopped_.ok()) {
     out_.Finish();
     err_.Finish();
   }

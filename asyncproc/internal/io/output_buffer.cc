@@ -121,6 +121,11 @@ void OutputBuffer::FinishLocked(absl::Status why) {
   ShowReady();
 }
 
+void OutputBuffer::NoteAbandoned() {
+  MutexLock lock(mu_);
+  abandoned_ = true;
+}
+
 bool OutputBuffer::HasRoom() const {
   MutexLock lock(mu_);
   return pause_ == Pause::kNone;
@@ -497,8 +502,10 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
   if (!done()) {
     Resume(/*wanted=*/true);
     ++waiting_;
-    absl::Status status =
-        brief_wait_.Await(mu_, absl::Condition(&done), deadline);
+    const absl::Condition condition(&done);
+    cursor.waits_for = &condition;
+    absl::Status status = brief_wait_.Await(mu_, condition, deadline);
+    cursor.waits_for = nullptr;
     --waiting_;
     if (!status.ok()) {
       cursor.looked = end();
@@ -514,6 +521,21 @@ absl::Status OutputBuffer::AwaitReady(BufferCursor& cursor, absl::Time deadline,
                      " bytes that are kept (Command::output_buffer)"));
   }
   return failure_.ok() ? absl::OutOfRangeError("end of the output") : failure_;
+}
+
+absl::StatusOr<bool> OutputBuffer::AwaitIdle(CursorRef cursor) {
+  MutexLock lock(mu_);
+  const auto over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return finished_ || cursor->canceled;
+  };
+  const auto idle_or_over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return over() || (abandoned_ && cursor->waits_for != nullptr &&
+                      !cursor->waits_for->Eval());
+  };
+  absl::Status status =
+      Await(mu_, absl::Condition(&idle_or_over), absl::InfiniteFuture());
+  if (!status.ok()) return status;
+  return !over();
 }
 
 absl::Status OutputBuffer::AwaitSomeLocked(BufferCursor& cursor,

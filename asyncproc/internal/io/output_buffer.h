@@ -34,6 +34,7 @@ struct BufferCursor {
   uint64_t lines = 0;    // Taken by this cursor.
   uint64_t dropped = 0;  // Bytes in gaps that this cursor has passed.
   bool canceled = false;
+  const absl::Condition* waits_for = nullptr;  // During a wait for more bytes.
 
   std::shared_ptr<Waker> ready;  // For ReadyFd; null before.
   bool is_ready = false;         // `ready` is readable.
@@ -109,6 +110,9 @@ class OutputBuffer {
   // Only the first call has an effect. Any thread may call it, also during a
   // read.
   void Finish(absl::Status why = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mu_);
+  // The child has ended, and another process holds the stream open: AwaitIdle
+  // does not wait for Finish any more.
+  void NoteAbandoned() ABSL_LOCKS_EXCLUDED(mu_);
   // False while BlockChild's bound is reached.
   bool HasRoom() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a reader has called Refuse, so that the pipe is to be closed.
@@ -187,6 +191,11 @@ class OutputBuffer {
   // The end is not an error: takes the bytes before it, possibly none.
   absl::StatusOr<std::string> ReadToEnd(CursorRef cursor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  // After NoteAbandoned, waits until the reader of `cursor` waits for more
+  // bytes than have arrived. False: Finish or CancelCursor has been called
+  // instead. Errors: kDeadlineExceeded, kCancelled, by a WaitScope.
+  absl::StatusOr<bool> AwaitIdle(CursorRef cursor) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Waits until all bytes that are in the pipe now have been read from it.
   // Errors: kDeadlineExceeded, kCancelled.
@@ -331,6 +340,7 @@ class OutputBuffer {
   BriefWait brief_wait_ ABSL_GUARDED_BY(mu_);
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;  // Readers in AwaitReady.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  bool abandoned_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t syncs_wanted_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t syncs_done_ ABSL_GUARDED_BY(mu_) = 0;
   bool refused_ ABSL_GUARDED_BY(mu_) = false;

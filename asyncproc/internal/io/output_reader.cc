@@ -294,6 +294,7 @@ void OutputReader::Abandon() {
   grace_end_ = absl::InfiniteFuture();
   if (told_ != Told::kNothing) return;
   told_ = Told::kAbandoned;
+  buffer_->NoteAbandoned();
   end_.OnStreamAbandoned();
 }
 
