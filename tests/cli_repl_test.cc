@@ -825,16 +825,20 @@ TEST(CliReplTest, ExecutesTheCommandsOfADoctestWhenTheyCome) {
   EXPECT_EQ(ReadUntil(*tool, "42\n"), ">>> 6*7\n");
 }
 
-TEST(CliReplTest, JoinsAnIndentedLineToACompleteOneOnlyInAFile) {
+TEST(CliReplTest, JoinsAnIndentedLineToACompleteOneIfItHasArrived) {
   TemporaryDirectory directory;
   const std::string path = absl::StrCat(directory.path(), "/session");
   const std::string session = "echo a\n  echo b\n";
   std::ofstream(path) << session;
+  const std::string joined = ">>> echo a\n...   echo b\na\nb\n";
+  auto tool = MustSpawn(Tool({"--preset=sh"}));
 
-  EXPECT_EQ(Repl({"--preset=sh"}, session).out,
-            ">>> echo a\na\n>>>   echo b\nb\n");
-  EXPECT_EQ(Repl({"--preset=sh", "--file", path}, "").out,
-            ">>> echo a\n...   echo b\na\nb\n");
+  EXPECT_EQ(Repl({"--preset=sh"}, session).out, joined);
+  EXPECT_EQ(Repl({"--preset=sh", "--file", path}, "").out, joined);
+  EXPECT_THAT(tool->Write("echo a\n"), IsOk());
+  ReadUntil(*tool, ">>> echo a\na\n");
+  EXPECT_THAT(tool->Write("  echo b\n"), IsOk());
+  ReadUntil(*tool, ">>>   echo b\nb\n");
 }
 
 TEST(CliReplTest, WaitsForTheEndOfAStatementOfOcamlAndProlog) {
@@ -857,13 +861,18 @@ TEST(CliReplTest, ReadsASessionThatNeverEnds) {
   EXPECT_EQ(said.code, 125);
 }
 
-TEST(CliReplTest, RefusesADoctestAfterOtherTextInAPipe) {
-  const Said said = Repl({"--preset=sh"}, "echo a\n\n>>> echo b\n");
+TEST(CliReplTest, KnowsADoctestByTheLinesThatHaveArrived) {
+  EXPECT_EQ(Repl({"--preset=sh"}, "Some prose.\n\n>>> echo b\n").out,
+            ">>> echo b\nb\n");
 
-  EXPECT_EQ(said.out, ">>> echo a\na\n");
-  EXPECT_THAT(said.err, AllOf(HasSubstr("line 3 begins with '>>> '"),
-                              HasSubstr("--file")));
-  EXPECT_EQ(said.code, 125);
+  auto tool = MustSpawn(Tool({"--preset=sh"}));
+  EXPECT_THAT(tool->Write("echo a\n"), IsOk());
+  ReadUntil(*tool, ">>> echo a\na\n");
+  EXPECT_THAT(tool->Write("\n>>> echo b\n"), IsOk());
+  EXPECT_THAT(tool->WaitFor(kNeverReached),
+              IsOkAndHolds(ExitStatus::Exited(125)));
+  EXPECT_THAT(tool->err().Read(), AllOf(HasSubstr("line 3 begins with '>>> '"),
+                                        HasSubstr("--file")));
 }
 
 TEST(CliReplTest, ReadsNoByteOrderMark) {

@@ -331,7 +331,8 @@ TEST(SignalsTest, BlocksTheSignalsThatTheCallerNames) {
 
   EXPECT_THAT(signals, HasSubstr("SigBlk:\t8000000000004002\n"));
   EXPECT_THAT(signals, HasSubstr("SigIgn:\t0000000000000000\n"));
-  EXPECT_THAT(command.Explain(), HasSubstr("blocked:     2 15 64\n"));
+  EXPECT_THAT(command.Explain(),
+              HasSubstr("blocked:     SIGINT SIGTERM SIGRTMIN+30\n"));
 }
 
 TEST(SignalsTest, IgnoresTheSignalsThatTheCallerNames) {
@@ -342,7 +343,8 @@ TEST(SignalsTest, IgnoresTheSignalsThatTheCallerNames) {
 
   EXPECT_THAT(signals, HasSubstr("SigIgn:\t8000000000004002\n"));
   EXPECT_THAT(signals, HasSubstr("SigBlk:\t0000000000000000\n"));
-  EXPECT_THAT(command.Explain(), HasSubstr("ignored:     2 15 64\n"));
+  EXPECT_THAT(command.Explain(),
+              HasSubstr("ignored:     SIGINT SIGTERM SIGRTMIN+30\n"));
 }
 
 TEST(SignalsTest, BlocksAndIgnoresNoneThatCannotBe) {

@@ -112,15 +112,15 @@ const char kDescription[] =
     "'... ' or is <BLANKLINE>. Any other text is prose. A command, with its "
     "reply in the session, may have 64 MiB, and so may the reply of the "
     "program.\n\n"
-    "A session that comes from a pipe or terminal has the second form if its "
-    "first line that is not empty begins with '>>> ', or with --check. Its "
-    "commands are executed as they come: a line that is a complete command "
-    "does not wait for the next line, which begins a new command even if it "
-    "begins with a blank. These commands wait for the next line that is not "
-    "empty: of several lines, if the last one begins with a blank; of python, "
-    "if they begin with a word such as if or def, or with '@'; of ocaml "
-    "without ';;' and of prolog without '.' at the end; in the second form, "
-    "all.\n\n"
+    "The commands of a session that comes from a pipe or terminal are "
+    "executed as they come: a line that is a complete command does not wait "
+    "for a line that has not arrived, which begins a new command even if it "
+    "begins with a blank. Such a session has the second form if '>>> ' begins "
+    "its first line that is not empty, or one that has arrived with it, or "
+    "with --check. These commands wait for the next line that is not empty: "
+    "of several lines, if the last one begins with a blank; of python, if "
+    "they begin with a word such as if or def, or with '@'; of ocaml without "
+    "';;' and of prolog without '.' at the end; in the second form, all.\n\n"
     "With --prompt, each line of a command must be answered by a prompt, or by "
     "the prompt of --continuation; with --whole, only the command, which waits "
     "for the next line of the session. With --continuation, the program tells "
@@ -166,7 +166,7 @@ struct Input {
   int fd = STDIN_FILENO;
   std::string name = "stdin";
   bool is_stream = true;
-  SessionReader::Form form = SessionReader::Form::kByFirstLine;
+  SessionReader::Form form = SessionReader::Form::kByFirstLines;
 };
 
 // Finds out the form of the session in a regular file. Errors: as read(2);

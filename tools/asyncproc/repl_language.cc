@@ -120,6 +120,10 @@ bool IsPythonBlock(absl::string_view text) {
   return false;
 }
 
+bool HasEnd(Language language) {
+  return language == Language::kOcaml || language == Language::kProlog;
+}
+
 bool MayGoOn(Language language, absl::string_view text) {
   text = absl::StripTrailingAsciiWhitespace(text);
   switch (language) {

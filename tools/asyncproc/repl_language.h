@@ -41,6 +41,8 @@ bool IsPythonBlock(absl::string_view text);
 // whole statement. True for a statement of Python that may have a block, and
 // for one of OCaml or Prolog without its end, ";;" or ".".
 bool MayGoOn(Language language, absl::string_view text);
+// Whether each statement has such an end.
+bool HasEnd(Language language);
 
 // Whether `text`, the beginning of a statement, ends in a block, string or
 // comment of bc, or in a string of dc. False in another language.

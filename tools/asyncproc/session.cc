@@ -65,6 +65,12 @@ bool IsFirst(absl::string_view line) {
   return ConsumePrompt(&line, kFirst);
 }
 
+// Whether a line of `text` is such a line.
+bool HasFirst(absl::string_view text) {
+  const Lines lines = SplitLines(text);
+  return std::any_of(lines.begin(), lines.end(), IsFirst);
+}
+
 // The offset of the text of `line` after its indent and any backslashes, if
 // that text, at the start of a line, is read as no part of a reply; else npos.
 size_t MarkOf(absl::string_view line) {
@@ -230,12 +236,16 @@ absl::StatusOr<std::optional<SessionStep>> SessionReader::Next() {
     if (!line.ok()) return line.status();
     if (!line->has_value()) return std::nullopt;
     if (IsBlank(**line)) continue;
-    if (IsFirst(**line)) {
+    const bool is_doctest =
+        form_ == Form::kByFirstLines
+            ? HasFirst(absl::string_view(text_).substr(begin))
+            : IsFirst(**line);
+    if (is_doctest) {
       if (form_ == Form::kLines) {
         return absl::InvalidArgumentError(
             absl::StrCat("line ", line_,
-                         " begins with '>>> ', but the first line of the "
-                         "session does not: use --file or --check for "
+                         " begins with '>>> ', but the first lines of the "
+                         "session do not: use --file or --check for "
                          "a session that begins with other text"));
       }
       form_ = Form::kDoctest;
@@ -290,9 +300,7 @@ absl::Status SessionReader::TakeFurther(SessionStep* step) {
   SqlReader sql(language_);
   size_t read = 0;
   for (;;) {
-    if (!is_stream_ || MayGoOn(language_, step->statement)) {
-      if (absl::Status status = TakeBlock(step); !status.ok()) return status;
-    }
+    if (absl::Status status = TakeBlock(step); !status.ok()) return status;
     sql.Read(absl::StrCat(step->statement.substr(read), "\n"));
     read = step->statement.size() + 1;
     if (!sql.IsInStatement()) return absl::OkStatus();
@@ -301,15 +309,25 @@ absl::Status SessionReader::TakeFurther(SessionStep* step) {
   }
 }
 
+bool SessionReader::ReadsOnAfter(absl::string_view statement) const {
+  if (!is_stream_ || read_ < text_.size()) return true;
+  if (MayGoOn(language_, statement)) return true;
+  const size_t newline = statement.rfind('\n');
+  return newline != statement.npos && !HasEnd(language_) &&
+         IsIndented(statement.substr(newline + 1));
+}
+
 absl::Status SessionReader::TakeBlock(SessionStep* step) {
   const bool python = language_ == Language::kPython;
-  const bool may_go_on = MayGoOn(language_, step->statement);
   size_t end = read_;
   int end_line = line_;
   std::string held;      // Blank lines and comments, which may be between.
   bool comment = false;  // Whether one of them is a comment.
-  absl::StatusOr<std::optional<absl::string_view>> line = ReadLine();
-  for (; line.ok() && line->has_value(); line = ReadLine()) {
+  absl::Status status;
+  while (ReadsOnAfter(step->statement)) {
+    const auto line = ReadLine();
+    status = line.status();
+    if (!line.ok() || !line->has_value()) break;
     const absl::string_view text = **line;
     absl::StrAppend(&held, "\n", text);
     if (IsBlank(text)) continue;
@@ -324,13 +342,10 @@ absl::Status SessionReader::TakeBlock(SessionStep* step) {
     comment = false;
     end = read_;
     end_line = line_;
-    const bool ends =
-        is_stream_ && may_go_on && !MayGoOn(language_, step->statement);
-    if (ends) break;
   }
   read_ = end;
   line_ = end_line;
-  return line.status();
+  return status;
 }
 
 absl::StatusOr<bool> SessionReader::TakeLine(SessionStep* step) {
@@ -360,13 +375,7 @@ absl::StatusOr<bool> SessionReader::Extend(SessionStep* step) {
     if (!more.ok()) return more.status();
     if (!*more) break;
     extended = true;
-    const size_t last = step->statement.rfind('\n');
-    const bool in_block = !is_stream_ ||
-                          IsIndented(step->statement.substr(last + 1)) ||
-                          MayGoOn(language_, step->statement);
-    if (in_block) {
-      if (absl::Status status = TakeBlock(step); !status.ok()) return status;
-    }
+    if (absl::Status status = TakeBlock(step); !status.ok()) return status;
   } while (EndsInBlock(language_, step->statement));
   return extended;
 }

@@ -44,20 +44,21 @@ class SessionReader {
   enum class Form {
     kDoctest,
     kLines,
-    // The first line that is not blank tells, so that none after it is awaited.
-    kByFirstLine
+    // The first line that is not blank tells, with those that have arrived
+    // with it: no other is awaited.
+    kByFirstLines
   };
 
   // Returns the next bytes of the session; none at its end.
   using Source = std::function<absl::StatusOr<std::string>()>;
 
-  // `is_stream`: the source may have to wait for a line, so a statement that
-  // is known to be complete ends before lines that begin with a blank.
+  // `is_stream`: the source may have to wait for a line, so a statement that is
+  // known to be complete ends before a line that has not arrived.
   SessionReader(Source source, Form form, bool is_stream, Language language);
 
   // Each of the following returns the errors of the source;
   // kResourceExhausted for a statement that is too long; kInvalidArgument for
-  // the first form in a session whose first line has the second.
+  // the first form in a session whose first lines have the second.
   //
   // The next step; nothing at the end.
   absl::StatusOr<std::optional<SessionStep>> Next();
@@ -75,9 +76,11 @@ class SessionReader {
 
  private:
   absl::StatusOr<std::optional<SessionStep>> NextDoctest();
-  // Appends to `step` the lines that continue it, but waits for none if it may
-  // be complete.
+  // Appends to `step` the lines that continue it.
   absl::Status TakeFurther(SessionStep* step);
+  // Whether the line after `statement` may continue it, and has arrived or is
+  // to be awaited.
+  bool ReadsOnAfter(absl::string_view statement) const;
   // Appends the lines that begin with a blank, and the branches of Python.
   absl::Status TakeBlock(SessionStep* step);
   // Appends the next line that is not blank, and the blank lines before it.
