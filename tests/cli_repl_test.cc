@@ -1277,7 +1277,7 @@ TEST(CliReplayTest, RefusesAFileThatIsNoRecording) {
   EXPECT_EQ(Replay({"--speed=-1", "x"}).code, 125);
   EXPECT_THAT(Replay({"/no/such/file"}).err, StartsWith("asyncproc replay: "));
   EXPECT_THAT(Replay({"/dev/null"}).err,
-              HasSubstr("/dev/null: line 1: is empty"));
+              HasSubstr("/dev/null: the recording is empty"));
 }
 
 TEST(CliReplTest, ExplainsItself) {
