@@ -9,12 +9,13 @@ namespace asyncproc {
 namespace {
 
 // The variables that name the file of a program's history, each with the value
-// for no file.
-constexpr std::pair<const char*, const char*> kHistories[] = {
+// for no file; and the mark of zsh after output that does not end its line.
+constexpr std::pair<const char*, const char*> kDefaults[] = {
     {"HISTFILE", ""},
     {"LESSHISTFILE", "-"},
     {"MYSQL_HISTFILE", "/dev/null"},
     {"NODE_REPL_HISTORY", ""},
+    {"PROMPT_EOL_MARK", ""},
     {"PSQL_HISTORY", "/dev/null"},
     {"PYTHON_HISTORY", "/dev/null"},
     {"SQLITE_HISTORY", "/dev/null"},
@@ -40,8 +41,8 @@ Command OnPlainTerminal(Command command) {
        {"PAGER", "GIT_PAGER", "MANPAGER", "PSQL_PAGER", "SYSTEMD_PAGER"}) {
     command.env.Set(pager, "cat");
   }
-  for (const auto& [name, none] : kHistories) {
-    if (command.env.changes().count(name) == 0) command.env.Set(name, none);
+  for (const auto& [name, value] : kDefaults) {
+    if (command.env.changes().count(name) == 0) command.env.Set(name, value);
   }
   return command;
 }

@@ -115,7 +115,10 @@ struct ReplDialect {
 
   // Whether the program repeats each line that it reads, as line editing does
   // on a terminal. For a prompt dialect: the first line of an answer is dropped
-  // if it equals the line that was sent.
+  // if it equals the line that was sent, or if a terminal would show the line
+  // there, whole or the end of it after a "<". Before a line is sent to a
+  // program on a terminal that echoes, the program has 0.2 s to begin to read:
+  // many programs turn off the echo only after their prompt.
   bool echoes = false;
 
   // Bytes that a statement may not have, because the program or its terminal

@@ -666,12 +666,15 @@ bool IsNoProgram(const asyncproc::Command& command) {
   return false;
 }
 
-[[maybe_unused]] void StartPlainBash() {
+void StartPlainBash() {
   // plain_terminal.h: begin
-  asyncproc::Command bash({"bash", "-i"});
+  asyncproc::Command bash({"bash", "--norc", "-i"});
   bash.env.Set("PS1", "ready> ");  // And a prompt that nothing else prints.
   auto process = asyncproc::Process::Spawn(asyncproc::OnPlainTerminal(bash));
   // end
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT((*process)->out().ReadUntil("ready> ", asyncproc::kNeverReached),
+              asyncproc::IsOkAndHolds(""));
 }
 
 void TerminateGently(const OwnedProcess& process) {
@@ -763,6 +766,7 @@ TEST(HeaderExamplesTest, BehaveAsTheirCommentsDescribe) {
   EXPECT_THAT(PrintTranscript(), HasCode(absl::StatusCode::kNotFound));
   EXPECT_FALSE(IsNoProgram({"true"}));
   DoMoreInTime(/*done=*/false);
+  StartPlainBash();
   LogIn();
 
   asyncproc::RunOptions options;

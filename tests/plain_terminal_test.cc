@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -24,6 +26,7 @@
 namespace asyncproc {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -241,6 +244,103 @@ TEST(PromptTest, AUniquePromptIsNotFoundInTheOutput) {
   EXPECT_THAT(reply->out, HasSubstr(">>> ... $ end"));
   ASSERT_THAT(next.status(), IsOk());
   EXPECT_EQ(next->out, "42\n");
+}
+
+// A dialect for a program with the prompt "ready> ", whose terminal echoes
+// until the program turns that off.
+ReplDialect OnEchoingTerminal(Command command) {
+  ReplDialect dialect;
+  dialect.command = OnPlainTerminal(std::move(command));
+  dialect.command.pty->echo = true;
+  dialect.prompt = "ready> $";
+  dialect.echoes = true;
+  return dialect;
+}
+
+// A program that edits its lines: it echoes each line with `echo`, a command of
+// sh for $line, and then writes "got LINE".
+ReplDialect Editing(const std::string& echo) {
+  return OnEchoingTerminal(Command::Shell(
+      absl::StrCat("while printf 'ready> '; stty -echo; read -r line; do ",
+                   "stty echo; ", echo, "; echo \"got $line\"; done")));
+}
+
+// The replies to `lines`.
+std::vector<std::string> RepliesTo(const std::vector<std::string>& lines,
+                                   const ReplDialect& dialect) {
+  auto repl = Repl::Start(dialect);
+  EXPECT_THAT(repl, IsOk());
+  std::vector<std::string> replies;
+  for (const std::string& line : lines) {
+    if (!repl.ok()) break;
+    const auto reply = (*repl)->Eval(line, kNeverReached);
+    EXPECT_THAT(reply, IsOk());
+    replies.push_back(reply.ok() ? reply->out : "");
+  }
+  return replies;
+}
+
+// sftp, gnuplot, nslookup and clisp do this, by libedit and readline.
+TEST(PromptTest, AProgramMayTurnOffTheEchoAfterItsPrompt) {
+  EXPECT_THAT(RepliesTo({"one", "two", "three"}, Editing("echo \"$line\"")),
+              ElementsAre("got one\n", "got two\n", "got three\n"));
+}
+
+// readline does this to show a pair of parentheses.
+TEST(PromptTest, ALineThatIsWrittenAgainIsAnEcho) {
+  const char* const echo = R"(printf '%s\b\b\b\rready> ' "$line"
+                              echo "$line")";
+
+  EXPECT_THAT(RepliesTo({"f(1)", "\xc3\xa4(2)"}, Editing(echo)),
+              ElementsAre("got f(1)\n", "got \xc3\xa4(2)\n"));
+}
+
+TEST(PromptTest, ALineThatIsWrittenAgainMayComeInPieces) {
+  // The Repl has read the prompt when it sends the next piece.
+  const char* const echo = R"(printf '%s\b\b\b\rready> ' "$line"
+                              sleep 0.05; echo "$line")";
+
+  EXPECT_THAT(RepliesTo({"f(1)", "f(2)"}, Editing(echo)),
+              ElementsAre("got f(1)\n", "got f(2)\n"));
+}
+
+TEST(PromptTest, AReplyThatIsOverwrittenIsNoEcho) {
+  EXPECT_THAT(RepliesTo({"one"}, Editing("printf '%s\\n50%%\\r99%%\\n' one")),
+              ElementsAre("50%\r99%\ngot one\n"));
+  EXPECT_THAT(RepliesTo({"one"}, Editing("printf 'two\\rone\\n'")),
+              ElementsAre("two\rone\ngot one\n"));
+}
+
+TEST(PromptTest, BashShowsParenthesesOutsideTheReply) {
+  const TemporaryDirectory directory;
+  Command bash({"bash", "--norc", "--noprofile", "-i"});
+  bash.env.Set("PS1", "ready> ")
+      .Set("INPUTRC",
+           directory.Write("inputrc", "set blink-matching-paren on\n"));
+
+  EXPECT_THAT(RepliesTo({"(echo 1); (echo 2)"}, OnEchoingTerminal(bash)),
+              ElementsAre("1\n2\n"));
+}
+
+TEST(PromptTest, ALineMayBeLongerThanTheTerminalIsWide) {
+  Command bash({"bash", "--norc", "--noprofile", "-i"});
+  bash.env.Set("PS1", "ready> ");
+
+  EXPECT_THAT(
+      RepliesTo({absl::StrCat("x=", std::string(9000, 'x')), "echo ${#x}"},
+                OnEchoingTerminal(bash)),
+      ElementsAre("", "9000\n"));
+}
+
+TEST(PromptTest, ZshFillsNoLineOfAReply) {
+  Command zsh({"zsh", "-f", "-i", "+Z"});
+  zsh.env.Set("PS1", "ready> ");
+  if (absl::IsNotFound(Process::Spawn(zsh).status())) {
+    GTEST_SKIP() << "there is no zsh";
+  }
+
+  EXPECT_THAT(RepliesTo({"echo 1", "printf abc"}, OnEchoingTerminal(zsh)),
+              ElementsAre("1\n", "abc"));
 }
 
 }  // namespace

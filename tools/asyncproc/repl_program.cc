@@ -48,7 +48,8 @@ ABSL_FLAG(
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal. That is the default, for "
           "most programs print no prompt without one; --no-terminal gives it "
-          "pipes.");
+          "pipes. The terminal has 8192 columns and TERM=dumb; zsh needs +Z "
+          "there, ksh93 +o emacs, and irb --nomultiline.");
 
 namespace asyncproc::cli {
 

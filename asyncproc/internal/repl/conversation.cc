@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -70,14 +71,36 @@ bool WaitsFor(const Diagnosis& found, const std::string& in) {
       [&](const Diagnosis& child) { return WaitsFor(child, in); });
 }
 
-// Removes the echo of a line, if any, at the start of the output.
-void ConsumeEcho(absl::string_view* out,
-                 const std::optional<std::string>& line) {
-  if (!line.has_value() || !absl::ConsumePrefix(out, *line)) return;
-  // node ends the line before the terminal does: "\r\r\n".
-  while (absl::ConsumePrefix(out, "\r")) {
+// The text of a line as a terminal shows it, after "\b" and "\r", and without
+// blanks at the end. A character of UTF-8 has one column.
+std::string Rendered(absl::string_view line) {
+  std::vector<std::string> columns;
+  size_t at = 0;
+  for (const char c : line) {
+    if (c == '\b') {
+      if (at > 0) --at;
+    } else if (c == '\r') {
+      at = 0;
+    } else if ((c & 0xC0) == 0x80 && at > 0) {
+      columns[at - 1].push_back(c);
+    } else {
+      columns.resize(std::max(columns.size(), at + 1));
+      columns[at++] = c;
+    }
   }
-  absl::ConsumePrefix(out, "\n");
+  std::string text = absl::StrJoin(columns, "");
+  text.resize(text.find_last_not_of(' ') + 1);
+  return text;
+}
+
+// Removes the blanks with which zsh fills the last line of the output (option
+// PROMPT_SP), to begin a new line for its prompt.
+void ConsumePadding(absl::string_view* out, int columns) {
+  const absl::string_view tail = out->substr(out->find_last_not_of(" \r") + 1);
+  const size_t blanks = tail.find('\r');
+  if (blanks != tail.npos && blanks >= static_cast<size_t>(columns) / 2) {
+    out->remove_suffix(tail.size());
+  }
 }
 
 // Matches a prompt, or that of a continued line, at the end of the output so
@@ -137,9 +160,13 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
   const char* newline = "";  // To come before further output.
   for (size_t i = 0; i < lines.size(); ++i) {
     const absl::string_view line = lines[i];
-    if (dialect_.echoes) echo_ = std::string(line);
+    if (dialect_.echoes) {
+      echo_ = std::string(line);
+      line_start_ = prompt_line_;
+    }
     statement_.answered_out = 0;
-    absl::Status status = child_.Write(absl::StrCat(line, "\n"));
+    absl::Status status = AwaitReader(deadline);
+    if (status.ok()) status = child_.Write(absl::StrCat(line, "\n"));
     if (IsRefusal(status)) {
       whole.refused = status;
       whole.lines = i;
@@ -153,7 +180,10 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
       return completion;
     }
     absl::string_view answer = completion->out;
-    ConsumeEcho(&answer, echo_);
+    ConsumeEcho(&answer);
+    if (dialect_.command.pty.has_value()) {
+      ConsumePadding(&answer, dialect_.command.pty->columns);
+    }
     // A prompt that begins with a newline ends the line before it.
     const bool ends_line = absl::StartsWith(completion->prompt, "\n") ||
                            absl::StartsWith(completion->prompt, "\r\n");
@@ -335,7 +365,12 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
             ? deadline
             : std::min(deadline, MonotonicNow() + kSilence);
     found = out_.Await(at_end_, Until(slice));
-    if (found.ok()) break;
+    if (found.ok()) {
+      found->before.insert(0, std::exchange(taken_, ""));
+      if (!IsRedrawn(*found)) break;
+      taken_ = absl::StrCat(found->before, found->match);
+      continue;
+    }
     if (drops_ && absl::IsResourceExhausted(found.status())) {
       out_.TakeBuffer(kLongestPrompt);
       continue;
@@ -344,6 +379,9 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(absl::Time deadline) {
     if (status.ok()) status = AnswerIfAsked(&asked, deadline);
     if (!status.ok()) return status;
   }
+  prompt_line_ = found->before.substr(found->before.rfind('\n') + 1);
+  prompt_line_ += found->match;
+  prompt_line_.erase(0, prompt_line_.rfind('\n') + 1);
   Completion completion;
   completion.incomplete = found->groups[0].empty();
   completion.out = std::move(found->before);
@@ -420,10 +458,68 @@ std::string Conversation::TakeUnread() {
   const std::string unread =
       absl::StrCat(out_.TakeBuffer(), child_.out().Read());
   absl::string_view answer = unread;
-  ConsumeEcho(&answer, echo_);
+  ConsumeEcho(&answer);
   std::string out = absl::StrCat(std::exchange(taken_, ""), answer);
   RemoveMarks(&out);
   return out;
+}
+
+// Whether the terminal or a line editor echoes a line is certain only when the
+// program waits for the line: many programs write their prompt, and turn off
+// the echo of the terminal after that.
+absl::Status Conversation::AwaitReader(absl::Time deadline) {
+  if (!dialect_.echoes || process_ == nullptr || process_->pty() == nullptr) {
+    return absl::OkStatus();
+  }
+  const absl::Time last = std::min(deadline, MonotonicNow() + patience_);
+  for (absl::Duration pause = absl::Microseconds(50);; pause *= 2) {
+    if (!process_->pty()->Echo().value_or(false) || WaitsForStdin()) {
+      patience_ = kReaderPatience;
+      return absl::OkStatus();
+    }
+    const absl::Time now = MonotonicNow();
+    if (now >= last) break;
+    absl::Status status = SleepUntil(std::min(last, now + pause));
+    if (!status.ok()) return status;
+  }
+  patience_ /= 2;  // /proc may never show that this program reads.
+  return absl::OkStatus();
+}
+
+bool Conversation::IsRedrawn(const Expected& found) const {
+  return !drops_ && echo_.has_value() &&
+         found.before.find_first_of("\b\r") != std::string::npos &&
+         !absl::StrContains(found.before, '\n') &&
+         !absl::StrContains(found.match, '\n');
+}
+
+// A line editor may go back over a line that it echoes, and write it again. A
+// line that is too long for the terminal is shown in part, after a "<".
+void Conversation::ConsumeEcho(absl::string_view* out) const {
+  if (!echo_.has_value()) return;
+  absl::string_view rest = *out;
+  const bool begins = absl::ConsumePrefix(&rest, *echo_);
+  absl::string_view first = out->substr(0, out->find('\n'));
+  const size_t length = first.size();
+  while (absl::ConsumeSuffix(&first, "\r")) {
+  }
+  if (first.find_first_of("\b\r") != first.npos) {
+    const std::string shown = Rendered(absl::StrCat(line_start_, first));
+    absl::string_view part = shown;
+    if (shown == Rendered(absl::StrCat(line_start_, *echo_)) ||
+        (absl::ConsumePrefix(&part, "<") && !part.empty() &&
+         absl::EndsWith(*echo_, part))) {
+      out->remove_prefix(length);
+      absl::ConsumePrefix(out, "\n");
+      return;
+    }
+  }
+  if (!begins) return;
+  *out = rest;
+  // node ends the line before the terminal does: "\r\r\n".
+  while (absl::ConsumePrefix(out, "\r")) {
+  }
+  absl::ConsumePrefix(out, "\n");
 }
 
 void Conversation::RemoveMarks(std::string* out) const {
@@ -508,7 +604,7 @@ std::string Conversation::Question() {
   if (statement_.answered_out > 0) {
     asked.remove_prefix(std::min(statement_.answered_out, out.size()));
   } else {
-    ConsumeEcho(&asked, echo_);
+    ConsumeEcho(&asked);
   }
   return absl::StrCat(
       asked, err.substr(std::min(statement_.answered_err, err.size())));

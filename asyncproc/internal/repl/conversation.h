@@ -126,6 +126,9 @@ class Conversation {
   void CloseChannel() { channel_ = nullptr; }
 
  private:
+  // How long a program has, after its prompt, to begin to read its terminal.
+  static constexpr absl::Duration kReaderPatience = absl::Milliseconds(200);
+
   absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
                                           absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
@@ -141,6 +144,14 @@ class Conversation {
   absl::Status AnswerIfAsked(int* asked, absl::Time deadline);
   // The output of the statement since its start, or since the last answer.
   std::string Question();
+  // Waits until the program reads its terminal, but no longer than `patience_`.
+  // Errors: kCancelled, kDeadlineExceeded, from a WaitScope.
+  absl::Status AwaitReader(absl::Time deadline);
+  // Whether a line editor has written the prompt again, in the echo of the last
+  // line.
+  bool IsRedrawn(const Expected& found) const;
+  // Removes the echo of the last line, if any, at the start of the output.
+  void ConsumeEcho(absl::string_view* out) const;
   // Removes the halves of the last mark.
   void RemoveMarks(std::string* out) const;
   // Drops the bytes that have arrived.
@@ -163,6 +174,11 @@ class Conversation {
   std::string received_;             // From the channel; not a whole line yet.
   std::string taken_;                // From stdout; not a whole reply yet.
   std::optional<std::string> echo_;  // The last line, if it is repeated.
+  // Of a prompt dialect: the text before the echo on its line, and the line of
+  // the last prompt.
+  std::string line_start_;
+  std::string prompt_line_;
+  absl::Duration patience_ = kReaderPatience;
   std::string status_ = "0";
   std::string state_ = ":";
   std::string no_answer_;  // Why the last question has no answer, or empty.
