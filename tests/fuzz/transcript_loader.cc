@@ -1,6 +1,6 @@
 // A transcript that Parse accepts can be formatted and parsed again, with the
-// same result. An error names the line, if there is
-// one. Both formats are covered.
+// same result. An error names the line, if there is one. Both formats
+// are covered.
 //
 // The input is the file.
 
