@@ -66,14 +66,15 @@ needs_more(error(syntax_error(What), _)) :-
     memberchk(What, [ end_of_file, end_of_file_in_quoted, end_of_file_in_quoted(_),
                       end_of_file_in_block_comment, end_of_clause_expected, end_of_clause ]).
 
-% A missing "." at the end is added. Without it, open brackets make a text
-% incomplete.
+% A missing "." at the end is added. Without it, open brackets or a comma at the
+% end make a text incomplete.
 parsed(Text, Goal, Bindings) :-
     catch(read_text(Text, Goal, Bindings), error(syntax_error(end_of_file), _),
           ( string_concat(Text, "\n.", Whole),
             catch(read_text(Whole, Goal, Bindings), error(syntax_error(What), Where),
                   ( string_codes(Text, Codes),
-                    ( opens(Codes, []) -> More = end_of_file ; More = What ),
+                    ( ( What = punct(',', '.') ; opens(Codes, []) )
+                    -> More = end_of_file ; More = What ),
                     throw(error(syntax_error(More), Where)) )) )).
 
 % Whether brackets are open at the end of the text. The first argument is the rest
