@@ -167,11 +167,11 @@ struct ReplDialect {
 //                  other shells. BashDialect: bash; ZshDialect: zsh. A
 //                  statement is executed by eval. As in a script, ${x?message}
 //                  ends bash and zsh; `return` outside a function ends sh and
-//                  zsh. zsh reports an incomplete statement as a syntax error,
-//                  except for a missing quote or end of a here-document, or a
-//                  backslash at the end. In messages, dash and zsh count the
-//                  lines of the statement, and bash and busybox those of the
-//                  session. `trap` lists the dialect's own trap too.
+//                  zsh. zsh takes a statement for complete that ends after
+//                  `&&`, `|`, or the condition of a `while`. In messages, dash
+//                  and zsh count the lines of the statement, and bash and
+//                  busybox those of the session. `trap` lists the dialect's own
+//                  trap too.
 //                  Descriptors that a statement opens stay open, except 8 and 9
 //                  in sh and zsh: they hold the channel, and `exec 9>file` ends
 //                  with its statement. For that reason, statements of bash must

@@ -145,9 +145,9 @@ fi
 
 // An error or an interrupt ends the statement, and the `always` block lets the
 // script go on. Of two completion lines, the first one counts. A statement that
-// fails is parsed again: a missing quote makes it incomplete, while a command
-// may have written the same message. A ";" stands before each "}", for the
-// option IGNORE_CLOSE_BRACES.
+// fails is parsed again, with four commands after it: if it is incomplete, the
+// parser finds the error only behind the first of these commands. A ";" stands
+// before each "}", for the option IGNORE_CLOSE_BRACES.
 const absl::string_view kZshSetup =
     R"sh(0=zsh
 TRAPINT() { { { : >&9 } || return 130 } 2>/dev/null }
@@ -169,7 +169,12 @@ const absl::string_view kZshStatement = R"sh({
 }
 { case $? in
     1)
-      if [[ "$( (builtin eval {quoted_function}) 2>&1 8<&- 9>&-)" == *': unmatched '* ]]; then
+      if ! (builtin eval {quoted_function}) 8<&- 9>&- && (
+        asyncproc_text={quoted}
+        asyncproc_lines=${#asyncproc_text//[^$'\n']}
+        asyncproc_error=$(zsh -fn /dev/stdin <<<"$asyncproc_text":$'\n:\n:\n:' 2>&1)
+        (( ${${asyncproc_error#/dev/stdin:}%%:*} >= asyncproc_lines + 2 ))
+      ) 8<&- 9>&-; then
         builtin printf '{id} incomplete\n' >&9
       else
         builtin printf '{id} done 1\n' >&9
