@@ -1438,7 +1438,7 @@ TEST(NextLineTest, AbandonsTheStatementAtAnError) {
 }
 
 TEST(NextLineTest, TakesNoTimeOfTheStatement) {
-  constexpr absl::Duration kTimeout = absl::Seconds(3);
+  static constexpr absl::Duration kTimeout = absl::Seconds(3);
   auto dash = MustStart(PromptedDash());
   dash->set_on_incomplete([]() -> absl::StatusOr<std::optional<std::string>> {
     absl::SleepFor(kTimeout);
