@@ -105,8 +105,8 @@ class Pipeline final : public Child {
   // Waits for all stages, as Process::Wait does for one, and returns the status
   // of the last stage that failed; if none failed, that of the last stage.
   absl::StatusOr<ExitStatus> Wait(int flags = 0) override;
-  // Errors: also kDeadlineExceeded, with the stages that still run and what
-  // they do.
+  // Errors: also kDeadlineExceeded, with the stages that still run and the
+  // activity of each stage.
   absl::StatusOr<ExitStatus> WaitFor(absl::Duration timeout) override;
 
   // The exit status of each stage; nothing for a stage that has not ended, or

@@ -87,7 +87,7 @@ class SessionReader {
   absl::StatusOr<bool> TakeLine(SessionStep* step);
   // The next line, without its end. Valid until the next call.
   absl::StatusOr<std::optional<absl::string_view>> ReadLine();
-  // Drops what has been read, before a step.
+  // Drops the lines of the steps before, at the beginning of a step.
   void DropRead();
 
   const Source source_;
