@@ -330,16 +330,22 @@ absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
   const std::string written = conversation_->WrittenOrNothing();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
+  std::string consequence =
+      recovered.ok() ? "it was interrupted, and the session goes on"
+      : broken_.ok() ? "it is being interrupted; the session goes on with the "
+                       "next statement"
+                     : "it could not be interrupted, and the session is lost";
+  if (!broken_.ok()) {
+    const auto end = child_->WaitFor(absl::ZeroDuration());
+    if (end.ok()) {
+      consequence =
+          absl::StrCat("the program ended at the interrupt: ", end->ToString());
+    }
+  }
   return absl::Status(
-      code,
-      absl::StrCat(
-          Program(), ": ", Named(statement), happened,
-          stopped ? "; the program was stopped by a signal" : "", written, "; ",
-          recovered.ok() ? "it was interrupted, and the session goes on"
-          : broken_.ok()
-              ? "it is being interrupted; the session goes on with the "
-                "next statement"
-              : "it could not be interrupted, and the session is lost"));
+      code, absl::StrCat(Program(), ": ", Named(statement), happened,
+                         stopped ? "; the program was stopped by a signal" : "",
+                         written, "; ", consequence));
 }
 
 absl::StatusOr<Reply> Repl::TakeReply(Completion completion,

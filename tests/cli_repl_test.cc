@@ -472,6 +472,20 @@ TEST(CliReplTest, InterruptsACommandThatTakesTooLongAndGoesOn) {
   EXPECT_EQ(said.code, 124);
 }
 
+TEST(CliReplTest, EndsTheSessionWithAProgramThatEndsAtTheInterrupt) {
+  const Said said =
+      Repl({"--prompt=> $", "--timeout=100ms", "--", "sh", "-c",
+            "stty -echo; printf '> '; while read line; do eval \"$line\"; "
+            "printf '> '; done"},
+           "echo a\nexec sleep 1000\necho b\n");
+
+  EXPECT_THAT(said.out, StartsWith(">>> echo a\na\n>>> exec sleep 1000\n"));
+  EXPECT_THAT(said.out, Not(HasSubstr("echo b")));
+  EXPECT_THAT(said.err, AllOf(HasSubstr("line 2"),
+                              EndsWith("interrupt: killed by SIGINT\n")));
+  EXPECT_EQ(said.code, 124);
+}
+
 TEST(CliReplTest, EndsTheSessionAtTheFirstErrorOnRequest) {
   const Said shell =
       Repl({"--preset=sh", "--stop-on-error"}, "true\n(exit 7)\necho after\n");

@@ -28,6 +28,7 @@
 namespace asyncproc {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -967,6 +968,24 @@ TEST(ReplTest, InterruptsAProgramOnceItHasAHandler) {
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
   EXPECT_EQ(MustEval(*repl, "x").out, "");
+}
+
+TEST(ReplTest, ReportsThatTheProgramEndedAtTheInterrupt) {
+  ReplDialect dialect;
+  dialect.command = Command({"sh", "-c",
+                             "printf '> '; while read line; do eval \"$line\"; "
+                             "printf '> '; done"});
+  dialect.command.pty = Pty{24, 80, /*echo=*/false};
+  dialect.prompt = "> $";
+  auto sh = MustStart(dialect);
+
+  const auto late = sh->Eval("exec sleep 1000", kShort);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(late.status().message(),
+              EndsWith("the program ended at the interrupt: killed by SIGINT"));
+  EXPECT_THAT(sh->Eval("echo", kNeverReached).status().message(),
+              HasSubstr("has ended at its interrupt: killed by SIGINT"));
 }
 
 TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {

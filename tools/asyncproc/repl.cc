@@ -361,6 +361,8 @@ class Session {
     if (absl::IsCancelled(outcome.status)) return FinalCode(kOwnFailure);
     const std::optional<ExitStatus> end = EndAfter(outcome.status);
     bool more = false;
+    const bool interrupted =
+        end.has_value() && !absl::IsFailedPrecondition(outcome.status);
     if (end.has_value()) {
       // No longer waits for a command, since the program has ended.
       if (reader != nullptr) {
@@ -369,14 +371,16 @@ class Session {
       }
       if (!prompts_at_end_) outcome.reply = repl_->TakeRest();
       // The last command may well end the program.
-      if (!more && end->exited()) outcome.status = absl::OkStatus();
+      if (!more && !interrupted && end->exited()) {
+        outcome.status = absl::OkStatus();
+      }
     }
     const int differences = differences_;
     // FinishOutput reports the error.
     if (!Show(step, outcome).ok()) return kOwnFailure;
     if (!outcome.status.ok()) ComplainAt(step, outcome.status.message());
     if (end.has_value()) {
-      if (more && end->ok()) NoteFailure(outcome.status);
+      if (interrupted || (more && end->ok())) NoteFailure(outcome.status);
       return FinalCode(ExitCodeOf(*end));
     }
     const bool stops = absl::GetFlag(FLAGS_stop_on_error);
@@ -397,9 +401,10 @@ class Session {
     return FinalCode(kSuccess);
   }
 
-  // How the program ended, if it is the reason of `status`.
+  // How the program ended, if it is the reason of `status`, or ended at an
+  // interrupt.
   std::optional<ExitStatus> EndAfter(const absl::Status& status) {
-    if (!absl::IsFailedPrecondition(status)) return std::nullopt;
+    if (status.ok()) return std::nullopt;
     return ProgramEnd();
   }
 
