@@ -410,6 +410,23 @@ void OutputBuffer::TakeLine(std::string* line, BufferCursor& cursor,
   TakeInto(line, cursor, match);
 }
 
+bool OutputBuffer::TakeFirstLine(std::string* line, BufferCursor& cursor) {
+  const Segment& first = segments_.front();
+  if (cursor.position < first.start || cursor.scanned > cursor.position) {
+    return false;
+  }
+  const absl::string_view unread = first.bytes.view().substr(std::min(
+      static_cast<size_t>(cursor.position - first.start), first.bytes.size()));
+  const size_t newline = unread.find('\n');
+  if (newline == unread.npos) return false;
+  const bool has_return = newline > 0 && unread[newline - 1] == '\r';
+  line->assign(unread.data(), has_return ? newline - 1 : newline);
+  ++cursor.lines;
+  cursor.position += newline + 1;
+  Release();
+  return true;
+}
+
 std::string OutputBuffer::TakeAll(BufferCursor& cursor) {
   return Take(cursor, {end(), 0});
 }
@@ -547,8 +564,10 @@ absl::Status OutputBuffer::AwaitSomeLocked(BufferCursor& cursor,
 
 bool OutputBuffer::TryReadLine(CursorRef cursor, std::string* line) {
   MutexLock lock(mu_);
+  if (cursor->canceled) return false;
+  if (TakeFirstLine(line, *cursor)) return true;
   Match match;
-  if (cursor->canceled || !FindLine(*cursor, &match)) return false;
+  if (!FindLine(*cursor, &match)) return false;
   TakeLine(line, *cursor, match);
   return true;
 }

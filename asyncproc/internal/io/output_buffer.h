@@ -303,6 +303,10 @@ class OutputBuffer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeLine(std::string* line, BufferCursor& cursor, const Match& match)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The usual case of FindLine and TakeLine, in a few steps: the cursor has
+  // searched nothing, and the first segment has the whole line.
+  bool TakeFirstLine(std::string* line, BufferCursor& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The size of the head under HeadAndTail, and the most bytes that the bound
   // allows to be unread at a cursor.
   size_t HeadSize() const { return bound_.bytes() / 2; }
