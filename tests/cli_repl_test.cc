@@ -671,6 +671,16 @@ TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
             "printf '? '; while read x; do printf \"$x!\\n? \"; done"},
            "a\nb\n");
   EXPECT_EQ(by_pipes.out, ">>> a\na!\n>>> b\nb!\n");
+
+  // python3 writes its prompts to stderr there.
+  const Said python = Repl({"--prompt", ">>> $", "--continuation", "[.]{3} $",
+                            "--no-terminal", "--", "python3", "-i", "-q"},
+                           "for i in range(2):\n  print(i)\n1/0\n6*7\n");
+  EXPECT_THAT(python.out,
+              AllOf(StartsWith(">>> for i in range(2):\n...   print(i)\n0\n1\n"
+                               ">>> 1/0\nTraceback"),
+                    EndsWith(">>> 6*7\n42\n")));
+  EXPECT_EQ(python.code, 0) << python.err;
 }
 
 TEST(CliReplTest, TakesALineAfterAContinuationForTheRestOfACommand) {
@@ -1040,8 +1050,7 @@ TEST(CliReplTest, PrintsTheLastWordsOfAProgramWithAPrompt) {
       Repl({"--prompt", "[#$] $", "--no-terminal", "--json", "--", "sh", "-c",
             "printf '$ '; while read x; do eval \"$x\"; printf '$ '; done"},
            "echo a; echo b >&2; exit 3\n");
-  EXPECT_EQ(nlohmann::json::parse(shell.out)["out"], "a\n");
-  EXPECT_EQ(nlohmann::json::parse(shell.out)["err"], "b\n");
+  EXPECT_EQ(nlohmann::json::parse(shell.out)["out"], "a\nb\n");
   EXPECT_EQ(shell.code, 3);
 }
 

@@ -54,8 +54,9 @@ ABSL_FLAG(bool, whole, false,
 ABSL_FLAG(bool, terminal, true,
           "Give the COMMAND of --prompt a terminal. That is the default, for "
           "most programs print no prompt without one; --no-terminal gives it "
-          "pipes. The terminal has 8192 columns and TERM=dumb; zsh needs +Z "
-          "there, ksh93 +o emacs, and irb --nomultiline.");
+          "pipes, and joins its stderr to its stdout. The terminal has 8192 "
+          "columns and TERM=dumb; zsh needs +Z there, ksh93 +o emacs, and irb "
+          "--nomultiline.");
 
 namespace asyncproc::cli {
 
@@ -134,7 +135,11 @@ ReplDialect Prompted(const std::string& prompt, const std::string& continuation,
   dialect.prompt = prompt;
   dialect.continuation = continuation;
   dialect.whole = absl::GetFlag(FLAGS_whole);
-  if (!absl::GetFlag(FLAGS_terminal)) return dialect;
+  if (!absl::GetFlag(FLAGS_terminal)) {
+    // Many programs, such as python3 -i, write their prompts to stderr there.
+    dialect.command.err = Stdio::ToStdout();
+    return dialect;
+  }
   dialect.command.pty = kWideTerminal;
   dialect.command = OnPlainTerminal(std::move(dialect.command));
   // Either the terminal or a line editor then echoes a line, and an answer that
