@@ -1223,15 +1223,16 @@ TEST(ReplTest, ReportsHowAProgramThatPromptsHasEnded) {
 ReplDialect RestlessDialect() {
   ReplDialect dialect;
   dialect.command = Command({"python3", "-c",
-                             "import signal, sys, time\n"
+                             "import os, signal, time\n"
                              "def talk(*_):\n"
                              "  while True:\n"
-                             "    print('> ', end='', flush=True)\n"
+                             "    os.write(1, b'> ')\n"
                              "    time.sleep(0.005)\n"
                              "signal.signal(signal.SIGINT, talk)\n"
                              "print('> ', end='', flush=True)\n"
                              "while True: signal.pause()\n"});
   dialect.prompt = "> ";
+  dialect.interrupt.patience = absl::Seconds(1);
   return dialect;
 }
 
