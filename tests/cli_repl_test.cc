@@ -683,6 +683,21 @@ TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
   EXPECT_EQ(python.code, 0) << python.err;
 }
 
+// As JLine and readline do in jshell and clisp.
+TEST(CliReplTest, KnowsAPromptWhoseLastCharacterIsWrittenTwice) {
+  for (const char* again : {" \\b", "\\b "}) {
+    const std::string program =
+        absl::StrCat("stty -echo; while printf '\\nReady> ", again,
+                     "' && read x; do printf '(%s\\b )' \"$x\"; done");
+
+    const Said said =
+        Repl({"--prompt", "\nReady> $", "--", "sh", "-c", program}, "a\nb\n");
+
+    EXPECT_EQ(said.out, ">>> a\n(a\b )\n>>> b\n(b\b )\n") << again;
+    EXPECT_EQ(said.code, 0) << said.err;
+  }
+}
+
 TEST(CliReplTest, TakesALineAfterAContinuationForTheRestOfACommand) {
   const Said said = Repl({"--prompt", ">>> $", "--continuation", "\\.\\.\\. $",
                           "--", "python3", "-q"},

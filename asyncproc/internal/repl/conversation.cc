@@ -20,6 +20,7 @@
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/proc/proc_fs.h"
 #include "asyncproc/internal/text/printable.h"
+#include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/termination.h"
 
@@ -105,10 +106,10 @@ void ConsumePadding(absl::string_view* out, int columns) {
 
 // Matches `prompt`, or that of a continued line, at the end of the output so
 // far.
-Pattern AtEnd(const std::string& prompt, const std::string& continuation) {
-  return Pattern::Regex(absl::StrCat(
-      "(?:(", prompt, ")",
-      continuation.empty() ? "" : "|(?:" + continuation + ")", ")\\z"));
+std::string AtEnd(const std::string& prompt, const std::string& continuation) {
+  return absl::StrCat("(?:(", prompt, ")",
+                      continuation.empty() ? "" : "|(?:" + continuation + ")",
+                      ")\\z");
 }
 
 }  // namespace
@@ -127,10 +128,32 @@ Conversation::Conversation(const ReplDialect& dialect, Child& child,
           (!dialect.channel || absl::StrContains(dialect.statement, "{head}"))),
       channel_(std::move(channel)),
       template_(dialect.statement),
-      at_prompt_(AtEnd(dialect.prompt, "")),
-      at_end_(AtEnd(dialect.prompt, dialect.continuation)),
+      at_prompt_(dialect.prompt, ""),
+      at_end_(dialect.prompt, dialect.continuation),
       out_(&child) {
   out_.set_limit(dialect.reply_limit);
+}
+
+// On a terminal, a line editor may write the last character of its prompt, or
+// the place behind it, once more: "jshell>  \b", "Break 1 [2]> \b ".
+Conversation::PromptAtEnd::PromptAtEnd(const std::string& prompt,
+                                       const std::string& continuation)
+    : patterns_({Pattern::Regex(AtEnd(prompt, continuation)),
+                 Pattern::Regex("(?: \\x08|\\x08 )\\z")}),
+      regex_(AtEnd(prompt, continuation), RegexOptions(RegexEncoding::kBytes)) {
+}
+
+bool Conversation::PromptAtEnd::Accept(Expected* found) const {
+  if (found->index == 0) return true;
+  const std::string text = found->before;
+  absl::string_view parts[2];
+  if (!regex_.Match(text, 0, text.size(), RE2::UNANCHORED, parts, 2)) {
+    return false;
+  }
+  found->before.resize(text.size() - parts[0].size());
+  found->match = std::string(parts[0]);
+  found->groups = {std::string(parts[1])};
+  return true;
 }
 
 absl::StatusOr<Completion> Conversation::Execute(absl::string_view statement,
@@ -377,7 +400,7 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
   }
 }
 
-absl::StatusOr<Completion> Conversation::AwaitPrompt(const Pattern& at_end,
+absl::StatusOr<Completion> Conversation::AwaitPrompt(const PromptAtEnd& at_end,
                                                      absl::Time deadline) {
   int asked = 0;  // How often in a row the program waited for its stdin.
   absl::StatusOr<Expected> found;
@@ -386,10 +409,10 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(const Pattern& at_end,
         answer_question_ == nullptr
             ? deadline
             : std::min(deadline, MonotonicNow() + kSilence);
-    found = out_.Await(at_end, Until(slice));
+    found = out_.Await(at_end.patterns(), Until(slice));
     if (found.ok()) {
       found->before.insert(0, std::exchange(taken_, ""));
-      if (!IsRedrawn(*found)) break;
+      if (at_end.Accept(&*found) && !IsRedrawn(*found)) break;
       taken_ = absl::StrCat(found->before, found->match);
       continue;
     }
@@ -414,10 +437,11 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(const Pattern& at_end,
 absl::Status Conversation::AwaitLastPrompt(absl::Time deadline) {
   absl::Status status = AwaitPrompt(at_end_, deadline).status();
   while (status.ok()) {
-    const absl::StatusOr<Expected> more =
-        out_.Await({at_end_, Pattern::Timeout()}, kPromptSilence);
+    std::vector<Pattern> patterns = at_end_.patterns();
+    patterns.push_back(Pattern::Timeout());
+    const absl::StatusOr<Expected> more = out_.Await(patterns, kPromptSilence);
     if (!more.ok()) return more.status();
-    if (more->index == 1) return absl::OkStatus();
+    if (more->match.empty()) return absl::OkStatus();
     if (MonotonicNow() >= deadline) {
       return absl::DeadlineExceededError("its prompt does not stop to come");
     }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,6 +20,7 @@
 #include "asyncproc/internal/repl/statement_template.h"
 #include "asyncproc/process.h"
 #include "asyncproc/repl_dialects.h"
+#include "re2/re2.h"
 
 namespace asyncproc::internal {
 
@@ -137,13 +139,29 @@ class Conversation {
 
  private:
   // How long a program has, after its prompt, to begin to read its terminal.
+  // A prompt at the end of the output so far. The first group is empty for the
+  // prompt of a continued line.
+  class PromptAtEnd {
+   public:
+    PromptAtEnd(const std::string& prompt, const std::string& continuation);
+
+    const std::vector<Pattern>& patterns() const { return patterns_; }
+    // Whether `found`, a match of patterns(), is a prompt. Of a prompt whose
+    // last character was written twice, `found` becomes the prompt.
+    bool Accept(Expected* found) const;
+
+   private:
+    const std::vector<Pattern> patterns_;
+    const RE2 regex_;
+  };
+
   static constexpr absl::Duration kReaderPatience = absl::Milliseconds(200);
 
   absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
                                           absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
-  absl::StatusOr<Completion> AwaitPrompt(const Pattern& at_end,
+  absl::StatusOr<Completion> AwaitPrompt(const PromptAtEnd& at_end,
                                          absl::Time deadline);
   // Errors: kResourceExhausted when the reply is too long already. Drops output
   // that is to be dropped instead.
@@ -176,8 +194,8 @@ class Conversation {
   const StatementTemplate template_;
   // Of a prompt dialect: its prompt at the end of the output; or the prompt of
   // a continued line.
-  const Pattern at_prompt_;
-  const Pattern at_end_;
+  const PromptAtEnd at_prompt_;
+  const PromptAtEnd at_end_;
   Expect out_;
   AnswerQuestion answer_question_;  // Or null.
   NextLine next_line_;              // Or null.
