@@ -28,6 +28,7 @@
 namespace asyncproc {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -967,6 +968,38 @@ TEST(ReplTest, InterruptsAProgramOnceItHasAHandler) {
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
   EXPECT_EQ(MustEval(*repl, "x").out, "");
+}
+
+TEST(ReplTest, ReportsThatItsInterruptEndedTheProgram) {
+  ReplDialect dialect;
+  dialect.command =
+      Command({"sh", "-c", "while read -r line; do eval \"$line\"; done"});
+  dialect.command.process_group = ProcessGroup::New();
+  dialect.statement = "{statement}\necho {head}{tail}\n";
+  auto sh = MustStart(dialect);
+
+  const auto late = sh->Eval("sleep 1000", kShort);
+  const auto next = sh->Eval("echo", kNeverReached);
+
+  EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(
+      late.status().message(),
+      ContainsRegex("was not done after .*; the interrupt ended the program: "
+                    "killed by SIGINT; the session is lost$"));
+  EXPECT_THAT(next, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(next.status().message(),
+              HasSubstr("has ended at its interrupt: killed by SIGINT"));
+}
+
+TEST(ReplTest, StartsNothingUnderAScopeThatHasEndedBefore) {
+  const CancellationToken token;
+  token.Cancel();
+  const CancellationScope scope(token);
+
+  const auto started = Repl::Start(ShDialect());
+
+  EXPECT_THAT(started, HasCode(absl::StatusCode::kCancelled));
+  EXPECT_THAT(started.status().message(), HasSubstr("sh was not started"));
 }
 
 TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {
