@@ -22,6 +22,7 @@ namespace asyncproc {
 
 namespace internal {
 class ByteQueue;
+class Conversation;
 class InteractionRun;
 }  // namespace internal
 
@@ -52,6 +53,7 @@ class Pattern {
 
  private:
   friend class Expect;
+  friend class internal::Conversation;
   Pattern(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
 
   Kind kind_;

@@ -970,6 +970,32 @@ TEST(ReplTest, InterruptsAProgramOnceItHasAHandler) {
   EXPECT_EQ(MustEval(*repl, "x").out, "");
 }
 
+// The program reads the answer up to its "R": before its first prompt, as irb
+// does, and after each prompt, as busybox does.
+TEST(ReplTest, AnswersAProgramThatAsksForThePositionOfTheCursor) {
+  ReplDialect dialect;
+  dialect.command = Command(
+      {"python3", "-c",
+       "import sys, tty\n"
+       "tty.setraw(0)\n"
+       "def ask():\n"
+       "  print(end='\\x1b[6n', flush=True)\n"
+       "  answer = ''\n"
+       "  while not answer.endswith('R'): answer += sys.stdin.read(1)\n"
+       "  return repr(answer)\n"
+       "first = ask()\n"
+       "while True:\n"
+       "  print(end='> ')\n"
+       "  answer = ask()\n"
+       "  print(sys.stdin.readline().strip(), first, answer, end='\\r\\n')\n"});
+  dialect.command.pty = Pty();
+  dialect.prompt = "> $";
+  auto repl = MustStart(dialect);
+
+  EXPECT_EQ(MustEval(*repl, "a").out, "a '\\x1b[1;1R' '\\x1b[1;1R'\n");
+  EXPECT_EQ(MustEval(*repl, "b").out, "b '\\x1b[1;1R' '\\x1b[1;1R'\n");
+}
+
 TEST(ReplTest, ReportsThatItsInterruptEndedTheProgram) {
   ReplDialect dialect;
   dialect.command =

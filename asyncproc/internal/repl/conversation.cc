@@ -22,6 +22,7 @@
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/wait/wait.h"
 #include "asyncproc/termination.h"
+#include "re2/re2.h"
 
 namespace asyncproc::internal {
 namespace {
@@ -39,6 +40,9 @@ constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
 
 // The end of a flood of output that may be the beginning of a prompt.
 constexpr size_t kLongestPrompt = 4096;
+
+// A line editor asks the terminal for the position of the cursor.
+constexpr absl::string_view kAskPosition = "\x1b[6n";
 
 absl::Duration Until(absl::Time deadline) {
   return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
@@ -380,13 +384,21 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
 absl::StatusOr<Completion> Conversation::AwaitPrompt(const Pattern& at_end,
                                                      absl::Time deadline) {
   int asked = 0;  // How often in a row the program waited for its stdin.
+  std::vector<Pattern> patterns = {at_end};
+  if (dialect_.command.pty.has_value()) {
+    patterns.push_back(Pattern::Literal(std::string(kAskPosition)));
+  }
   absl::StatusOr<Expected> found;
   for (;;) {
     const absl::Time slice =
         answer_question_ == nullptr
             ? deadline
             : std::min(deadline, MonotonicNow() + kSilence);
-    found = out_.Await(at_end, Until(slice));
+    found = out_.Await(patterns, Until(slice));
+    if (found.ok() && found->index == 1 && !AnswerPosition(at_end, &*found)) {
+      if (absl::Status status = CheckLength(); !status.ok()) return status;
+      continue;
+    }
     if (found.ok()) {
       found->before.insert(0, std::exchange(taken_, ""));
       if (!IsRedrawn(*found)) break;
@@ -506,6 +518,22 @@ absl::Status Conversation::AwaitReader(absl::Time deadline) {
   }
   patience_ /= 2;  // /proc may never show that this program reads.
   return absl::OkStatus();
+}
+
+bool Conversation::AnswerPosition(const Pattern& at_end, Expected* found) {
+  child_.Write("\x1b[1;1R").IgnoreError();
+  taken_ += found->before;
+  absl::string_view groups[2];
+  if (!out_.buffer().empty() ||
+      !at_end.regex_->Match(taken_, 0, taken_.size(), RE2::UNANCHORED, groups,
+                            2)) {
+    return false;
+  }
+  found->match = std::string(groups[0]);
+  found->groups = {std::string(groups[1])};
+  found->before = std::exchange(taken_, "");
+  found->before.resize(found->before.size() - found->match.size());
+  return true;
 }
 
 bool Conversation::IsRedrawn(const Expected& found) const {

@@ -158,6 +158,10 @@ class Conversation {
   // Waits until the program reads its terminal, but no longer than `patience_`.
   // Errors: kCancelled, kDeadlineExceeded, from a WaitScope.
   absl::Status AwaitReader(absl::Time deadline);
+  // Answers a line editor that asks for the position of the cursor: it may wait
+  // for the answer. `found` is the text before the question, and becomes the
+  // match of `at_end` at its end. Returns whether there is one.
+  bool AnswerPosition(const Pattern& at_end, Expected* found);
   // Whether a line editor has written the prompt again, in the echo of the last
   // line.
   bool IsRedrawn(const Expected& found) const;
