@@ -16,6 +16,7 @@
 #include "asyncproc/internal/repl/channel.h"
 #include "asyncproc/internal/repl/conversation.h"
 #include "asyncproc/internal/repl/stop_statement.h"
+#include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/text/printable.h"
 #include "asyncproc/internal/text/regex_options.h"
 #include "asyncproc/internal/wait/wait.h"
@@ -101,6 +102,10 @@ absl::StatusOr<std::unique_ptr<Repl>> Repl::Start(ReplDialect dialect,
                                                   absl::Duration timeout) {
   const absl::Time deadline = DeadlineAfter(timeout);
   if (absl::Status status = CheckDialect(dialect); !status.ok()) return status;
+  if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+    return internal::Prefixed(
+        absl::StrCat(ProgramOf(dialect), " was not started"), status);
+  }
   std::unique_ptr<internal::Channel> channel;
   if (dialect.channel) {
     auto opened = internal::Channel::Open(&dialect.command);
@@ -330,22 +335,19 @@ absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
   const std::string written = conversation_->WrittenOrNothing();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
-  std::string consequence =
-      recovered.ok() ? "it was interrupted, and the session goes on"
-      : broken_.ok() ? "it is being interrupted; the session goes on with the "
-                       "next statement"
-                     : "it could not be interrupted, and the session is lost";
-  if (!broken_.ok()) {
-    const auto end = child_->WaitFor(absl::ZeroDuration());
-    if (end.ok()) {
-      consequence =
-          absl::StrCat("the program ended at the interrupt: ", end->ToString());
-    }
-  }
+  const absl::StatusOr<ExitStatus> end = child_->WaitFor(absl::ZeroDuration());
   return absl::Status(
-      code, absl::StrCat(Program(), ": ", Named(statement), happened,
-                         stopped ? "; the program was stopped by a signal" : "",
-                         written, "; ", consequence));
+      code,
+      absl::StrCat(
+          Program(), ": ", Named(statement), happened,
+          stopped ? "; the program was stopped by a signal" : "", written, "; ",
+          recovered.ok() ? "it was interrupted, and the session goes on"
+          : broken_.ok()
+              ? "it is being interrupted; the session goes on with the "
+                "next statement"
+          : end.ok() ? absl::StrCat("the interrupt ended the program: ",
+                                    end->ToString(), "; the session is lost")
+                     : "it could not be interrupted, and the session is lost"));
 }
 
 absl::StatusOr<Reply> Repl::TakeReply(Completion completion,

@@ -110,7 +110,9 @@ struct ReplDialect {
 
   // RE2 for the prompt, and for the prompt of a line that continues a
   // statement. Both are matched at the end of the output. If a prompt begins
-  // with a newline, as by "(?:^|\n)> $", Reply::out ends before it.
+  // with a newline, as by "(?:^|\n)> $", Reply::out ends before it. Text before
+  // the first match on its line is dropped before each match: "[$] $" is enough
+  // for the prompt "host$ ".
   std::string prompt;
   std::string continuation;
 

@@ -28,7 +28,7 @@
 namespace asyncproc {
 namespace {
 
-using testing::EndsWith;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -970,22 +970,62 @@ TEST(ReplTest, InterruptsAProgramOnceItHasAHandler) {
   EXPECT_EQ(MustEval(*repl, "x").out, "");
 }
 
-TEST(ReplTest, ReportsThatTheProgramEndedAtTheInterrupt) {
+// The program reads the answer up to its "R": before its first prompt, as irb
+// does, and after each prompt, as busybox does.
+TEST(ReplTest, AnswersAProgramThatAsksForThePositionOfTheCursor) {
   ReplDialect dialect;
-  dialect.command = Command({"sh", "-c",
-                             "printf '> '; while read line; do eval \"$line\"; "
-                             "printf '> '; done"});
-  dialect.command.pty = Pty{24, 80, /*echo=*/false};
+  dialect.command = Command(
+      {"python3", "-c",
+       "import sys, tty\n"
+       "tty.setraw(0)\n"
+       "def ask():\n"
+       "  print(end='\\x1b[6n', flush=True)\n"
+       "  answer = ''\n"
+       "  while not answer.endswith('R'): answer += sys.stdin.read(1)\n"
+       "  return repr(answer)\n"
+       "first = ask()\n"
+       "while True:\n"
+       "  print(end='> ')\n"
+       "  answer = ask()\n"
+       "  print(sys.stdin.readline().strip(), first, answer, end='\\r\\n')\n"});
+  dialect.command.pty = Pty();
   dialect.prompt = "> $";
+  auto repl = MustStart(dialect);
+
+  EXPECT_EQ(MustEval(*repl, "a").out, "a '\\x1b[1;1R' '\\x1b[1;1R'\n");
+  EXPECT_EQ(MustEval(*repl, "b").out, "b '\\x1b[1;1R' '\\x1b[1;1R'\n");
+}
+
+TEST(ReplTest, ReportsThatItsInterruptEndedTheProgram) {
+  ReplDialect dialect;
+  dialect.command =
+      Command({"sh", "-c", "while read -r line; do eval \"$line\"; done"});
+  dialect.command.process_group = ProcessGroup::New();
+  dialect.statement = "{statement}\necho {head}{tail}\n";
   auto sh = MustStart(dialect);
 
-  const auto late = sh->Eval("exec sleep 1000", kShort);
+  const auto late = sh->Eval("sleep 1000", kShort);
+  const auto next = sh->Eval("echo", kNeverReached);
 
   EXPECT_THAT(late, HasCode(absl::StatusCode::kDeadlineExceeded));
-  EXPECT_THAT(late.status().message(),
-              EndsWith("the program ended at the interrupt: killed by SIGINT"));
-  EXPECT_THAT(sh->Eval("echo", kNeverReached).status().message(),
+  EXPECT_THAT(
+      late.status().message(),
+      ContainsRegex("was not done after .*; the interrupt ended the program: "
+                    "killed by SIGINT; the session is lost$"));
+  EXPECT_THAT(next, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(next.status().message(),
               HasSubstr("has ended at its interrupt: killed by SIGINT"));
+}
+
+TEST(ReplTest, StartsNothingUnderAScopeThatHasEndedBefore) {
+  const CancellationToken token;
+  token.Cancel();
+  const CancellationScope scope(token);
+
+  const auto started = Repl::Start(ShDialect());
+
+  EXPECT_THAT(started, HasCode(absl::StatusCode::kCancelled));
+  EXPECT_THAT(started.status().message(), HasSubstr("sh was not started"));
 }
 
 TEST(ReplTest, NeverTakesALateAnswerForTheNextOne) {

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/cancellation.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
 #include "asyncproc/process.h"
@@ -49,6 +50,18 @@ ServerSpec Script(const std::string& script) {
 }
 
 // ---- TestServer.
+
+TEST(TestServerTest, StartsNothingUnderAScopeThatHasEndedBefore) {
+  const CancellationToken token;
+  token.Cancel();
+  const CancellationScope scope(token);
+
+  const auto server =
+      TestServer::Start([](int) { return Script("echo ready x; cat"); });
+
+  EXPECT_THAT(server, HasCode(absl::StatusCode::kCancelled));
+  EXPECT_THAT(server.status().message(), HasSubstr("was not started"));
+}
 
 TEST(TestServerTest, IsReadyAtItsPort) {
   auto server = TestServer::Start([](int port) {

@@ -20,6 +20,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "asyncproc/internal/os/mutex_lock.h"
+#include "asyncproc/internal/text/prefixed.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 namespace {
@@ -111,6 +113,10 @@ absl::StatusOr<std::unique_ptr<TestServer>> TestServer::Start(
 absl::StatusOr<std::unique_ptr<TestServer>> TestServer::StartAt(
     int port, const ServerSpec& spec) {
   if (absl::Status status = spec.stop.Validate(); !status.ok()) return status;
+  if (absl::Status status = internal::CheckWaitScopes(); !status.ok()) {
+    return internal::Prefixed(
+        absl::StrCat(spec.command.DebugString(), " was not started"), status);
+  }
   absl::StatusOr<std::unique_ptr<Process>> process =
       Process::Spawn(spec.command);
   if (!process.ok()) return process.status();

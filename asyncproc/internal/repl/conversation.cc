@@ -41,6 +41,9 @@ constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
 // The end of a flood of output that may be the beginning of a prompt.
 constexpr size_t kLongestPrompt = 4096;
 
+// A line editor asks the terminal for the position of the cursor.
+constexpr absl::string_view kAskPosition = "\x1b[6n";
+
 absl::Duration Until(absl::Time deadline) {
   return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
                                             : deadline - MonotonicNow();
@@ -104,6 +107,10 @@ void ConsumePadding(absl::string_view* out, int columns) {
   }
 }
 
+bool BeginsLine(absl::string_view prompt) {
+  return absl::StartsWith(prompt, "\n") || absl::StartsWith(prompt, "\r\n");
+}
+
 // Matches `prompt`, or that of a continued line, at the end of the output so
 // far.
 std::string AtEnd(const std::string& prompt, const std::string& continuation) {
@@ -128,26 +135,33 @@ Conversation::Conversation(const ReplDialect& dialect, Child& child,
           (!dialect.channel || absl::StrContains(dialect.statement, "{head}"))),
       channel_(std::move(channel)),
       template_(dialect.statement),
-      at_prompt_(dialect.prompt, ""),
-      at_end_(dialect.prompt, dialect.continuation),
+      at_prompt_(dialect.prompt, "", dialect.command.pty.has_value()),
+      at_end_(dialect.prompt, dialect.continuation,
+              dialect.command.pty.has_value()),
       out_(&child) {
   out_.set_limit(dialect.reply_limit);
 }
 
-// On a terminal, a line editor may write the last character of its prompt, or
-// the place behind it, once more: "jshell>  \b", "Break 1 [2]> \b ".
+// A line editor may write the last character of its prompt, or the place behind
+// it, once more ("jshell>  \b", "Break 1 [2]> \b "), and may ask for the
+// position of the cursor after its prompt.
 Conversation::PromptAtEnd::PromptAtEnd(const std::string& prompt,
-                                       const std::string& continuation)
-    : patterns_({Pattern::Regex(AtEnd(prompt, continuation)),
-                 Pattern::Regex("(?: \\x08|\\x08 )\\z")}),
+                                       const std::string& continuation,
+                                       bool on_terminal)
+    : patterns_({Pattern::Regex(AtEnd(prompt, continuation))}),
       regex_(AtEnd(prompt, continuation), RegexOptions(RegexEncoding::kBytes)) {
+  if (!on_terminal) return;
+  patterns_.push_back(Pattern::Regex("(?: \\x08|\\x08 )\\z"));
+  patterns_.push_back(Pattern::Literal(std::string(kAskPosition)));
 }
 
-bool Conversation::PromptAtEnd::Accept(Expected* found) const {
+bool Conversation::PromptAtEnd::Accept(Expected* found,
+                                       absl::string_view rest) const {
   if (found->index == 0) return true;
   const std::string text = found->before;
   absl::string_view parts[2];
-  if (!regex_.Match(text, 0, text.size(), RE2::UNANCHORED, parts, 2)) {
+  if (!rest.empty() ||
+      !regex_.Match(text, 0, text.size(), RE2::UNANCHORED, parts, 2)) {
     return false;
   }
   found->before.resize(text.size() - parts[0].size());
@@ -210,9 +224,9 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     if (dialect_.command.pty.has_value()) {
       ConsumePadding(&answer, dialect_.command.pty->columns);
     }
+    if (!completion->incomplete) absl::ConsumeSuffix(&answer, prompt_prefix_);
     // A prompt that begins with a newline ends the line before it.
-    const bool ends_line = absl::StartsWith(completion->prompt, "\n") ||
-                           absl::StartsWith(completion->prompt, "\r\n");
+    const bool ends_line = BeginsLine(completion->prompt);
     if (ends_line && dialect_.command.pty.has_value()) {
       absl::ConsumeSuffix(&answer, "\r");
     }
@@ -269,9 +283,12 @@ absl::Status Conversation::Type(absl::string_view text) {
 }
 
 absl::Status Conversation::AwaitStart(absl::Time deadline) {
-  return (dialect_.prompt.empty() ? AwaitCompletion(deadline)
-                                  : AwaitPrompt(at_prompt_, deadline))
-      .status();
+  if (dialect_.prompt.empty()) return AwaitCompletion(deadline).status();
+  const absl::StatusOr<Completion> start = AwaitPrompt(at_prompt_, deadline);
+  if (start.ok() && !BeginsLine(start->prompt)) {
+    prompt_prefix_ = start->out.substr(start->out.rfind('\n') + 1);
+  }
+  return start.status();
 }
 
 absl::StatusOr<Completion> Conversation::AwaitCompletion(absl::Time deadline) {
@@ -411,9 +428,14 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(const PromptAtEnd& at_end,
             : std::min(deadline, MonotonicNow() + kSilence);
     found = out_.Await(at_end.patterns(), Until(slice));
     if (found.ok()) {
+      if (found->match == kAskPosition) {
+        child_.Write("\x1b[1;1R").IgnoreError();
+        found->match.clear();
+      }
       found->before.insert(0, std::exchange(taken_, ""));
-      if (at_end.Accept(&*found) && !IsRedrawn(*found)) break;
+      if (at_end.Accept(&*found, out_.buffer()) && !IsRedrawn(*found)) break;
       taken_ = absl::StrCat(found->before, found->match);
+      if (absl::Status status = CheckLength(); !status.ok()) return status;
       continue;
     }
     if (drops_ && absl::IsResourceExhausted(found.status())) {

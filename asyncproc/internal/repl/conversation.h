@@ -143,15 +143,17 @@ class Conversation {
   // prompt of a continued line.
   class PromptAtEnd {
    public:
-    PromptAtEnd(const std::string& prompt, const std::string& continuation);
+    PromptAtEnd(const std::string& prompt, const std::string& continuation,
+                bool on_terminal);
 
+    // The prompt, and what a line editor may write after it.
     const std::vector<Pattern>& patterns() const { return patterns_; }
-    // Whether `found`, a match of patterns(), is a prompt. Of a prompt whose
-    // last character was written twice, `found` becomes the prompt.
-    bool Accept(Expected* found) const;
+    // Whether `found`, a match of patterns() before `rest`, has a prompt at its
+    // end; it becomes the match of this prompt.
+    bool Accept(Expected* found, absl::string_view rest) const;
 
    private:
-    const std::vector<Pattern> patterns_;
+    std::vector<Pattern> patterns_;
     const RE2 regex_;
   };
 
@@ -211,6 +213,8 @@ class Conversation {
   // the last prompt.
   std::string line_start_;
   std::string prompt_line_;
+  // The text before the first prompt, on its line.
+  std::string prompt_prefix_;
   absl::Duration patience_ = kReaderPatience;
   std::string status_ = "0";
   std::string state_ = ":";
