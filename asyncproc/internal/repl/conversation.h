@@ -146,7 +146,7 @@ class Conversation {
     PromptAtEnd(const std::string& prompt, const std::string& continuation,
                 bool on_terminal);
 
-    // The prompt, and what a line editor may write after it.
+    // The prompt, and the text that a line editor may write after it.
     const std::vector<Pattern>& patterns() const { return patterns_; }
     // Whether `found`, a match of patterns() before `rest`, has a prompt at its
     // end; it becomes the match of this prompt.
