@@ -249,10 +249,6 @@ struct ReplDialect {
 // input() of python and read_line of ocaml do. ruby, perl, lua, guile, swipl
 // and tclsh write it at once if stdin is a pipe or socket.
 //
-// A program that a statement of R, swipl, tclsh, lua or ocaml starts inherits
-// the private channel. If that program outlives the session, the end of the
-// session is noticed only at the end of the program.
-//
 // Reply::status is the exit status of a shell's statement; for the other
 // dialects with a private channel, except bc, dc and sqlite3, it is 1 for a
 // statement that failed, else 0.

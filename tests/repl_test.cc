@@ -1,7 +1,10 @@
 #include "asyncproc/repl.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <functional>
@@ -1015,6 +1018,41 @@ TEST(ReplTest, ReportsThatItsInterruptEndedTheProgram) {
   EXPECT_THAT(next, HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(next.status().message(),
               HasSubstr("has ended at its interrupt: killed by SIGINT"));
+}
+
+// Another process keeps the streams, and those of the channel, open.
+TEST(ReplTest, NoticesTheEndOfAProgramThatLeavesAProcessBehind) {
+  TemporaryDirectory directory;
+  const std::string fifo = directory.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const std::string statement = absl::StrCat("cat ", fifo, " & exit 3");
+  ReplDialect by_prompt;
+  by_prompt.command = Command::Shell(
+      "while printf '> ' && read -r line; do eval \"$line\"; done");
+  by_prompt.prompt = "> $";
+  ReplDialect on_terminal = by_prompt;
+  on_terminal.command.pty = Pty{24, 80, /*echo=*/false};
+  // The end of the terminal would end cat.
+  on_terminal.command.argv.back() =
+      absl::StrCat("trap '' HUP; ", on_terminal.command.argv.back());
+  ReplDialect by_marks;
+  by_marks.command = Command({"sh"});
+  by_marks.statement = "{statement}\necho {head}{tail}\n";
+  const std::vector<std::pair<ReplDialect, std::string>> sessions = {
+      {by_prompt, statement},
+      {on_terminal, statement},
+      {by_marks, statement},
+      {TclDialect(), absl::StrCat("exec cat ", fifo, " >@stdout &; exit 3")}};
+  for (const auto& [dialect, command] : sessions) {
+    auto repl = MustStart(dialect);
+
+    const auto last = repl->Eval(command, kNeverReached);
+
+    EXPECT_THAT(last, HasCode(absl::StatusCode::kFailedPrecondition));
+    EXPECT_THAT(last.status().message(), HasSubstr("exited with status 3"));
+    // Ends cat.
+    close(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  }
 }
 
 TEST(ReplTest, StartsNothingUnderAScopeThatHasEndedBefore) {

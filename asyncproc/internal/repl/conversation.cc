@@ -1,6 +1,7 @@
 #include "asyncproc/internal/repl/conversation.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ constexpr size_t kShown = 200;
 
 // How long a program must be silent before its state is diagnosed.
 constexpr absl::Duration kSilence = absl::Milliseconds(50);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
 // The same, before its prompt counts as the last one after an interrupt.
 constexpr absl::Duration kPromptSilence = absl::Milliseconds(200);
 
@@ -47,14 +49,6 @@ constexpr absl::string_view kAskPosition = "\x1b[6n";
 absl::Duration Until(absl::Time deadline) {
   return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
                                             : deadline - MonotonicNow();
-}
-
-// The result of a wait that ended at the end of a slice of its time with
-// `status`: OK if the wait is to go on.
-absl::Status AfterSlice(const absl::Status& status, absl::Time deadline) {
-  if (!absl::IsDeadlineExceeded(status)) return status;
-  if (absl::Status ended = CheckWaitScopes(); !ended.ok()) return ended;
-  return MonotonicNow() >= deadline ? status : absl::OkStatus();
 }
 
 // The end of `text`, quoted.
@@ -256,6 +250,21 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
   return whole;
 }
 
+absl::Time Conversation::NextSlice(absl::Time deadline,
+                                   absl::Duration pause) const {
+  return has_ended_ ? MonotonicNow()
+                    : std::min(deadline, MonotonicNow() + pause);
+}
+
+absl::Status Conversation::AfterSlice(const absl::Status& status,
+                                      absl::Time deadline) {
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  if (absl::Status ended = CheckWaitScopes(); !ended.ok()) return ended;
+  if (has_ended_) return absl::OutOfRangeError("the program has ended");
+  has_ended_ = child_.Wait(WNOHANG).ok();
+  return has_ended_ || MonotonicNow() < deadline ? absl::OkStatus() : status;
+}
+
 absl::Status Conversation::Send(absl::string_view statement) {
   ++id_;
   if (by_marks_) {
@@ -307,13 +316,13 @@ absl::StatusOr<Completion> Conversation::AwaitLine(absl::Time deadline) {
       if (absl::Status status = CheckLength(); !status.ok()) return status;
       std::string bytes;
       if (channel_ != nullptr) {
-        const absl::Time slice = std::min(deadline, MonotonicNow() + pause);
+        const absl::Time slice = NextSlice(deadline, pause);
         absl::StatusOr<std::string> got = channel_->Receive(slice);
         if (!got.ok()) {
           absl::Status status = AfterSlice(got.status(), deadline);
           if (status.ok()) status = AnswerIfAsked(&asked, deadline);
           if (!status.ok()) return status;
-          pause = asked > 0 ? kSilence : std::min(2 * pause, absl::Seconds(1));
+          pause = asked > 0 ? kSilence : std::min(2 * pause, kLongestPause);
           more = AsksForMore() ? more + 1 : 0;
           left = HasLeft() ? left + 1 : 0;
           if (left == 2) {
@@ -355,7 +364,7 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
   int more = 0, asked = 0;
   for (;;) {
     if (absl::Status status = CheckLength(); !status.ok()) return status;
-    const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
+    const absl::Time slice = NextSlice(deadline, kSilence);
     absl::StatusOr<std::string> before = "";
     if (channel_ != nullptr) {
       if (absl::Status sent = channel_->Flush(slice); !sent.ok()) before = sent;
@@ -420,12 +429,11 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
 absl::StatusOr<Completion> Conversation::AwaitPrompt(const PromptAtEnd& at_end,
                                                      absl::Time deadline) {
   int asked = 0;  // How often in a row the program waited for its stdin.
+  absl::Duration pause = kSilence;
   absl::StatusOr<Expected> found;
   for (;;) {
-    const absl::Time slice =
-        answer_question_ == nullptr
-            ? deadline
-            : std::min(deadline, MonotonicNow() + kSilence);
+    const absl::Time slice = NextSlice(deadline, pause);
+    if (answer_question_ == nullptr) pause = std::min(2 * pause, kLongestPause);
     found = out_.Await(at_end.patterns(), Until(slice));
     if (found.ok()) {
       if (found->match == kAskPosition) {

@@ -161,6 +161,12 @@ class Conversation {
 
   absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
                                           absl::Time deadline);
+  // A wait for the program has slices, to look at its state between them: the
+  // end of the next one, and the result of a wait that ended at the end of one
+  // with `status`; OK if the wait is to go on. Output that arrived before the
+  // end of the program counts: kOutOfRange comes one slice later.
+  absl::Time NextSlice(absl::Time deadline, absl::Duration pause) const;
+  absl::Status AfterSlice(const absl::Status& status, absl::Time deadline);
   absl::StatusOr<Completion> AwaitLine(absl::Time deadline);
   absl::StatusOr<Completion> AwaitMark(absl::Time deadline);
   absl::StatusOr<Completion> AwaitPrompt(const PromptAtEnd& at_end,
@@ -220,6 +226,8 @@ class Conversation {
   std::string state_ = ":";
   std::string no_answer_;  // Why the last question has no answer, or empty.
   bool drops_ = false;
+  // Other processes may hold its streams and its channel open.
+  bool has_ended_ = false;
 };
 
 // Whether stdin did not take a text, and nothing of it is sent.
