@@ -685,8 +685,8 @@ TEST(CliReplTest, TalksToAnyProgramByItsPrompt) {
 }
 
 TEST(CliReplTest, TakesTheTextBeforeTheFirstPromptForAPartOfEachPrompt) {
-  const Said said = Repl({"--prompt", "[$] $", "--continuation=> $", "--",
-                          "env", "PS1=host:dir$ ", "dash", "-i"},
+  const Said said = Repl({"--prompt", "[$] $", "--continuation=[.]> $", "--",
+                          "env", "PS1=host:dir$ ", "PS2=  .> ", "dash", "-i"},
                          "echo a\nprintf b\nif :; then\n  echo host:dir\n  "
                          "fi\nPS1='c$ '\necho d\n");
 

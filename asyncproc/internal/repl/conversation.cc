@@ -218,7 +218,12 @@ absl::StatusOr<Completion> Conversation::ExecuteLines(
     if (dialect_.command.pty.has_value()) {
       ConsumePadding(&answer, dialect_.command.pty->columns);
     }
-    if (!completion->incomplete) absl::ConsumeSuffix(&answer, prompt_prefix_);
+    if (completion->incomplete) {
+      // The prompt "   ...: " of ipython has blanks that "[.]{3}: $" lacks.
+      answer = answer.substr(0, answer.find_last_not_of(' ') + 1);
+    } else {
+      absl::ConsumeSuffix(&answer, prompt_prefix_);
+    }
     // A prompt that begins with a newline ends the line before it.
     const bool ends_line = BeginsLine(completion->prompt);
     if (ends_line && dialect_.command.pty.has_value()) {
