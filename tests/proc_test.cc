@@ -461,5 +461,23 @@ TEST(SignalActionTest, IsThatOfTheProcess) {
   EXPECT_EQ(action(SIGUSR1), internal::SignalAction::kUnknown);
 }
 
+TEST(SignalActionTest, IsToBlockWhileAHandlerRuns) {
+  // Without PERL_SIGNALS=unsafe, perl runs its code after the handler.
+  Command command({"perl", "-e",
+                   "$SIG{INT} = sub { syswrite STDOUT, \"in\\n\"; <STDIN> }; "
+                   "syswrite STDOUT, \"ready\\n\"; 1 while 1"});
+  command.env.Set("PERL_SIGNALS", "unsafe");
+  auto perl = MustSpawn(std::move(command));
+  ASSERT_THAT(perl->out().ReadLine(kNeverReached), IsOkAndHolds("ready"));
+  EXPECT_EQ(internal::ReadSignalAction(perl->pid(), SIGINT),
+            internal::SignalAction::kCaught);
+
+  EXPECT_THAT(perl->Signal(SIGINT), IsOk());
+
+  ASSERT_THAT(perl->out().ReadLine(kNeverReached), IsOkAndHolds("in"));
+  EXPECT_EQ(internal::ReadSignalAction(perl->pid(), SIGINT),
+            internal::SignalAction::kBlocked);
+}
+
 }  // namespace
 }  // namespace asyncproc

@@ -999,6 +999,30 @@ TEST(ReplTest, AnswersAProgramThatAsksForThePositionOfTheCursor) {
   EXPECT_EQ(MustEval(*repl, "b").out, "b '\\x1b[1;1R' '\\x1b[1;1R'\n");
 }
 
+// The handler restores the default action at its end, as that of lua does.
+TEST(ReplTest, SendsNoSecondInterruptWhileTheHandlerOfTheFirstRuns) {
+  ReplDialect dialect;
+  dialect.command = Command(
+      {"perl", "-e",
+       "$| = 1;"
+       "sub stop { select(undef, undef, undef, 0.3); $SIG{INT} = 'DEFAULT';"
+       "           $stopped = 1; }"
+       "while (print('> '), $line = <STDIN>) {"
+       "  ($stopped, $SIG{INT}) = (0, \\&stop);"
+       "  if ($line =~ /spin/) { 1 while !$stopped }"
+       "  print \"done\\n\";"
+       "}"});
+  dialect.command.env.Set("PERL_SIGNALS", "unsafe");
+  dialect.command.process_group = ProcessGroup::New();
+  dialect.prompt = "> $";
+  auto perl = MustStart(dialect);
+
+  const auto late = perl->Eval("spin", kShort);
+
+  EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+  EXPECT_EQ(MustEval(*perl, "x").out, "done\n");
+}
+
 TEST(ReplTest, ReportsThatItsInterruptEndedTheProgram) {
   ReplDialect dialect;
   dialect.command =

@@ -18,7 +18,8 @@ namespace asyncproc::internal {
 SignalAction ReadSignalAction(pid_t pid, int signal) {
   if (signal < 1 || signal > SIGRTMAX) return SignalAction::kUnknown;
   const std::string text = ReadFile(absl::StrCat("/proc/", pid, "/status"));
-  bool pending = false, ignored = false, caught = false, known = false;
+  bool pending = false, blocked = false, ignored = false, caught = false;
+  bool known = false;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::pair<absl::string_view, absl::string_view> field =
         absl::StrSplit(line, absl::MaxSplits(':', 1));
@@ -28,6 +29,7 @@ SignalAction ReadSignalAction(pid_t pid, int signal) {
     }
     const bool member = (set >> (signal - 1) & 1) != 0;
     if (field.first == "SigPnd" || field.first == "ShdPnd") pending |= member;
+    if (field.first == "SigBlk") blocked = member;
     if (field.first == "SigIgn") ignored = member;
     if (field.first == "SigCgt") {
       caught = member;
@@ -35,10 +37,10 @@ SignalAction ReadSignalAction(pid_t pid, int signal) {
     }
   }
   if (!known) return SignalAction::kUnknown;
-  return pending   ? SignalAction::kPending
-         : ignored ? SignalAction::kIgnored
-         : caught  ? SignalAction::kCaught
-                   : SignalAction::kDefault;
+  if (pending) return SignalAction::kPending;
+  if (ignored) return SignalAction::kIgnored;
+  if (!caught) return SignalAction::kDefault;
+  return blocked ? SignalAction::kBlocked : SignalAction::kCaught;
 }
 
 }  // namespace asyncproc::internal

@@ -11,6 +11,7 @@ enum class SignalAction {
   kDefault,
   kIgnored,
   kCaught,   // By a handler.
+  kBlocked,  // By a handler, which may be running: it blocks further ones.
   kPending,  // One is still to be taken.
 };
 

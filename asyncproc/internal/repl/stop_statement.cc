@@ -30,9 +30,11 @@ bool MayInterrupt(Conversation& conversation, bool late) {
                          : ReadSignalAction(process->pid(), interrupt.signal);
   // The signal reaches the commands that the program runs.
   if (action == SignalAction::kIgnored) return true;
-  const bool catches =
-      action == SignalAction::kCaught || action == SignalAction::kUnknown;
   Conversation::Statement& statement = conversation.statement();
+  // A handler that runs may restore the default action, as that of lua does.
+  const bool catches =
+      action == SignalAction::kCaught || action == SignalAction::kUnknown ||
+      (action == SignalAction::kBlocked && statement.interrupts == 0);
   // Without a handler, the signal ends a program that may be about to answer,
   // or to set its handler, as node does when a statement begins.
   if (!catches && (statement.interrupts > 0 || !late)) return false;
