@@ -404,6 +404,13 @@ TEST(CliReplTest, TakesADialectFromAFile) {
   }
 }
 
+TEST(CliReplTest, RefusesADialectWithoutEnd) {
+  const Said said = Repl({"--dialect", "/dev/zero"}, "abc\n");
+
+  EXPECT_EQ(said.code, 125);
+  EXPECT_THAT(said.err, HasSubstr("--dialect /dev/zero has more than 16 MiB"));
+}
+
 TEST(CliReplTest, PrintsLinesOfJson) {
   const Said said = Repl({"--preset=sh", "--json"},
                          "echo out; echo err >&2; (exit 7)\nprintf '\\377'\n");
