@@ -635,6 +635,19 @@ TEST(CliPoolTest, RefusesAValueWithoutEndInAFile) {
               HasSubstr("has a value of more than 16 MiB"));
 }
 
+TEST(CliPoolTest, PrintsALineWithoutEndInPieces) {
+  const auto result = asyncproc::Run(
+      Command::Shell(absl::StrCat(ShellQuote(Tool()),
+                                  " pool --line-buffer \": {}; tr '\\\\0' a "
+                                  "</dev/zero\" ::: a 2>/dev/null | "
+                                  "head -n 1 | wc -c")));
+
+  ASSERT_THAT(result, IsOk());
+  const int size = std::stoi(std::string(result->out));
+  EXPECT_GT(size, 16 << 20);
+  EXPECT_LT(size, 17 << 20);
+}
+
 TEST(CliPoolTest, ReadsOneFileAsItComes) {
   const auto result = asyncproc::Run(
       Command({"/bin/bash", "-c",

@@ -56,7 +56,8 @@ ABSL_FLAG(std::string, replace, "{}",
           "The text in COMMAND that stands for the value, in place of {}.");
 ABSL_FLAG(
     bool, line_buffer, false,
-    "Print the lines of each job as they come, among those of other jobs.");
+    "Print the lines of each job as they come, among those of other jobs. A "
+    "line of more than 16 MiB is printed as several lines.");
 ABSL_FLAG(std::string, halt, "never",
           "Start no more jobs after this event: 'now' ends the running jobs, "
           "'soon' waits for them; for example now,fail=1 or soon,success=3 or "
