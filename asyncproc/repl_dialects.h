@@ -11,6 +11,10 @@
 
 namespace asyncproc {
 
+// The letters of each {head} and {tail} of a ReplDialect. A recording has both
+// as one event of the kind kLetters.
+inline constexpr size_t kMarkLetters = 16;
+
 // How a statement that exceeds its time is stopped.
 struct ReplInterrupt {
   // The signal for the child's process group, followed by SIGCONT. On a

@@ -614,6 +614,50 @@ TEST(CliPoolTest, RefusesAValueWithoutEnd) {
             "with a newline, or with --null by a NUL\n");
 }
 
+TEST(CliPoolTest, RefusesAValueWithoutEndInAFile) {
+  for (const char* lists : {":::: /dev/zero", ":::: /dev/zero ::: x"}) {
+    const auto result = asyncproc::Run(
+        Command::Shell(absl::StrCat(ShellQuote(Tool()), " pool echo ", lists)));
+
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->status.ShellCode(), 125);
+    EXPECT_THAT(std::string(result->err),
+                HasSubstr("/dev/zero: a value has a NUL byte"));
+  }
+  const auto result = asyncproc::Run(Command(
+      {"/bin/bash", "-c",
+       absl::StrCat(ShellQuote(Tool()),
+                    " pool echo :::: <(tr '\\0' a </dev/zero) ::: x")}));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status.ShellCode(), 125);
+  EXPECT_THAT(std::string(result->err),
+              HasSubstr("has a value of more than 16 MiB"));
+}
+
+TEST(CliPoolTest, PrintsALineWithoutEndInPieces) {
+  const auto result = asyncproc::Run(
+      Command::Shell(absl::StrCat(ShellQuote(Tool()),
+                                  " pool --line-buffer \": {}; tr '\\\\0' a "
+                                  "</dev/zero\" ::: a 2>/dev/null | "
+                                  "head -n 1 | wc -c")));
+
+  ASSERT_THAT(result, IsOk());
+  const int size = std::stoi(std::string(result->out));
+  EXPECT_GT(size, 16 << 20);
+  EXPECT_LT(size, 17 << 20);
+}
+
+TEST(CliPoolTest, ReadsOneFileAsItComes) {
+  const auto result = asyncproc::Run(
+      Command({"/bin/bash", "-c",
+               absl::StrCat(ShellQuote(Tool()),
+                            " pool -j1 --halt now,fail=1 false :::: <(yes)")}));
+
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->status.ShellCode(), 1);
+}
+
 TEST(CliPoolTest, CanBeEndedWithoutAReader) {
   Command command = Pool({"-j2", "yes {} | head -c 10000000", ":::", "a"});
   command.output_buffer = OutputBound::BlockChild(1000);

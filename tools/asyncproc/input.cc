@@ -45,6 +45,10 @@ absl::StatusOr<std::string> ReadFile(absl::string_view option,
     if (!more.ok()) return more.status();
     if (more->empty()) return text;
     text += *more;
+    if (text.size() > kLongestInput) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " has more than ", kLongestInput >> 20, " MiB"));
+    }
   }
 }
 

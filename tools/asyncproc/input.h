@@ -1,6 +1,8 @@
 #ifndef ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
 #define ASYNCPROC_TOOLS_ASYNCPROC_INPUT_H_
 
+#include <stddef.h>
+
 #include <functional>
 #include <string>
 
@@ -9,6 +11,10 @@
 #include "asyncproc/cancellation.h"
 
 namespace asyncproc::cli {
+
+// The most bytes of a value of a job, or of a file that an option names. The
+// kernel takes far less as one word of a command: 128 KiB.
+inline constexpr size_t kLongestInput = 16 << 20;
 
 // Reads that a cancellation ends. Errors: kCancelled; as read(2), with `name`.
 
@@ -19,7 +25,7 @@ absl::StatusOr<std::string> ReadSome(
     const std::function<bool()>& stops = nullptr);
 
 // Returns the content of the file `path`, the value of `option`. Errors: also
-// as open(2).
+// as open(2); kInvalidArgument for more than kLongestInput bytes.
 absl::StatusOr<std::string> ReadFile(absl::string_view option,
                                      const std::string& path,
                                      const CancellationToken& token);

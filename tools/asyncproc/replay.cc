@@ -23,6 +23,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "asyncproc/repl_dialects.h"
 #include "asyncproc/transcript.h"
 #include "asyncproc/transcript_event.h"
 #include "tools/asyncproc/exit_codes.h"
@@ -79,16 +80,14 @@ bool IsShown(const TranscriptEvent& event) {
 // The halves of the marks of a Repl, each with whether it is the second one.
 using Halves = std::map<absl::string_view, bool>;
 
-constexpr size_t kHalfMark = 16;
-
 Halves HalvesOfMarks(const Transcript& transcript) {
   Halves halves;
   for (const TranscriptEvent& event : transcript.events) {
     if (event.kind != TranscriptEvent::Kind::kLetters) continue;
     const absl::string_view mark = event.data;
-    if (mark.size() != 2 * kHalfMark) continue;
-    halves[mark.substr(0, kHalfMark)] = false;
-    halves[mark.substr(kHalfMark)] = true;
+    if (mark.size() != 2 * kMarkLetters) continue;
+    halves[mark.substr(0, kMarkLetters)] = false;
+    halves[mark.substr(kMarkLetters)] = true;
   }
   return halves;
 }
@@ -101,9 +100,9 @@ std::vector<bool> FindMarks(absl::string_view text, const Halves& halves) {
   for (size_t end = 1; end <= text.size(); ++end) {
     const char last = text[end - 1];
     letters = 'a' <= last && last <= 'p' ? letters + 1 : 0;
-    if (letters < kHalfMark) continue;
-    const size_t begin = end - kHalfMark;
-    const auto half = halves.find(text.substr(begin, kHalfMark));
+    if (letters < kMarkLetters) continue;
+    const size_t begin = end - kMarkLetters;
+    const auto half = halves.find(text.substr(begin, kMarkLetters));
     if (half == halves.end()) continue;
     const size_t newline =
         half->second ? std::min(text.find('\n', end), text.size() - 1) + 1

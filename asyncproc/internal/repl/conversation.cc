@@ -28,9 +28,6 @@
 namespace asyncproc::internal {
 namespace {
 
-// The length of each half of a mark.
-constexpr size_t kHalfMark = 16;
-
 // The most bytes of an unfinished reply in an error message.
 constexpr size_t kShown = 200;
 
@@ -273,10 +270,10 @@ absl::Status Conversation::AfterSlice(const absl::Status& status,
 absl::Status Conversation::Send(absl::string_view statement) {
   ++id_;
   if (by_marks_) {
-    absl::StatusOr<std::string> letters = child_.DrawLetters(2 * kHalfMark);
+    absl::StatusOr<std::string> letters = child_.DrawLetters(2 * kMarkLetters);
     if (!letters.ok()) return letters.status();
-    head_ = letters->substr(0, kHalfMark);
-    tail_ = letters->substr(kHalfMark);
+    head_ = letters->substr(0, kMarkLetters);
+    tail_ = letters->substr(kMarkLetters);
   }
   return SendText(
       template_.Fill({statement, id_, status_, state_, head_, tail_}));
@@ -391,12 +388,12 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
       }
       Completion completion;
       completion.out = std::exchange(taken_, "");
-      completion.out.resize(completion.out.size() - kHalfMark);
+      completion.out.resize(completion.out.size() - kMarkLetters);
       completion.status = std::string(absl::StripPrefix(*rest, " "));
       // An incomplete statement has swallowed the head, or repeats it. Another
       // process may have written between head and tail.
       const size_t head = completion.out.find(head_);
-      if (head != std::string::npos) completion.out.erase(head, kHalfMark);
+      if (head != std::string::npos) completion.out.erase(head, kMarkLetters);
       completion.incomplete =
           head == std::string::npos || absl::StrContains(completion.out, head_);
       return completion;
@@ -405,9 +402,9 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
       // The stream's bound is reached: makes room. The last bytes may be a part
       // of the mark.
       const size_t there = child_.out().Peek().size();
-      if (there < kHalfMark) return before.status();
+      if (there < kMarkLetters) return before.status();
       absl::StatusOr<std::string> piece =
-          child_.out().ReadSome(absl::ZeroDuration(), there - kHalfMark + 1);
+          child_.out().ReadSome(absl::ZeroDuration(), there - kMarkLetters + 1);
       if (!piece.ok()) return piece.status();
       taken_ += *piece;
       continue;

@@ -9,14 +9,13 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "tools/asyncproc/input.h"
 #include "tools/asyncproc/os/mutex_lock.h"
 
 namespace asyncproc::cli {
 namespace {
-
-// Far more than the kernel takes as one word of a command, which is 128 KiB.
-constexpr size_t kLongestLine = 16 << 20;
 
 size_t Weight(const std::string& line) { return line.size() + 32; }
 
@@ -68,6 +67,26 @@ std::optional<int64_t> GroupingSource::total() const {
   if (!all.has_value()) return std::nullopt;
   const auto size = static_cast<int64_t>(size_);
   return *all / size + (*all % size > 0 ? 1 : 0);
+}
+
+absl::StatusOr<bool> TakeValue(absl::string_view* data, char end,
+                               absl::string_view name, std::string* value) {
+  const absl::string_view piece = data->substr(0, data->find(end));
+  const bool whole = piece.size() < data->size();
+  data->remove_prefix(piece.size() + (whole ? 1 : 0));
+  if (absl::StrContains(piece, '\0')) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name,
+        ": a value has a NUL byte, which no command can have: --null is for "
+        "values that end with one"));
+  }
+  absl::StrAppend(value, piece);
+  if (value->size() > kLongestInput) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, " has a value of more than ", kLongestInput >> 20,
+        " MiB: values end with a newline, or with --null by a NUL"));
+  }
+  return whole;
 }
 
 absl::StatusOr<std::unique_ptr<LineSource>> LineSource::Create(
@@ -155,27 +174,17 @@ bool LineSource::AwaitInput() {
 
 bool LineSource::Take(absl::string_view data) {
   for (;;) {
-    const size_t end = data.find(end_);
-    absl::StrAppend(&line_, data.substr(0, end));
-    if (line_.size() > kLongestLine) {
-      End(absl::InvalidArgumentError(absl::StrCat(
-          name_, " has a value of more than ", kLongestLine >> 20,
-          " MiB: values end with a newline, or with --null by a NUL")));
+    const absl::StatusOr<bool> whole = TakeValue(&data, end_, name_, &line_);
+    if (!whole.ok()) {
+      End(whole.status());
       return false;
     }
-    if (end == absl::string_view::npos) return true;
-    data.remove_prefix(end + 1);
+    if (!*whole) return true;
     if (!AddLine(std::exchange(line_, std::string()))) return false;
   }
 }
 
 bool LineSource::AddLine(std::string line) {
-  if (line.find('\0') != std::string::npos) {
-    End(absl::InvalidArgumentError(
-        "a value has a NUL byte, which no command can have: --null is for "
-        "values that end with one"));
-    return false;
-  }
   bool wake;
   {
     MutexLock lock(mu_);

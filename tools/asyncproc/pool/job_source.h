@@ -75,6 +75,13 @@ class GroupingSource : public JobSource {
   std::vector<std::string> group_;  // Not complete yet.
 };
 
+// Moves bytes from the front of `data` to the end of `value`, up to and without
+// `end`. Returns whether `end` has come. `name`: of the input, for an error.
+// Errors: kInvalidArgument for a NUL in a value, or a value of more than 16
+// MiB.
+absl::StatusOr<bool> TakeValue(absl::string_view* data, char end,
+                               absl::string_view name, std::string* value);
+
 // The lines of a descriptor, each the one value of a job. A thread reads them
 // ahead, up to a bound. The last line needs no end. Lines may end with another
 // character than a newline: NUL, say. Else a NUL in a line is an error: no
@@ -94,8 +101,8 @@ class LineSource : public JobSource {
       char end = '\n', size_t max_bytes = 1 << 20);
   ~LineSource() override;
 
-  // Errors: also that of a failed read, once; kInvalidArgument, once, for a NUL
-  // in a line, or a line of more than 16 MiB: no further line is read.
+  // Errors: also that of a failed read or of TakeValue, once: no further line
+  // is read.
   absl::StatusOr<std::vector<std::string>> Next() override
       ABSL_LOCKS_EXCLUDED(mu_);
   std::optional<int64_t> total() const override ABSL_LOCKS_EXCLUDED(mu_);

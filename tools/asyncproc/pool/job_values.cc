@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "tools/asyncproc/os/open_file.h"
 #include "tools/asyncproc/os/unique_fd.h"
 #include "tools/asyncproc/subcommand.h"
@@ -25,28 +25,33 @@ UniqueFd OpenInput(const std::string& path) {
              : OpenFile(path.c_str(), O_RDONLY);
 }
 
+// For messages.
+std::string NameOf(const std::string& path) {
+  return path.empty() || path == "-" ? "stdin" : path;
+}
+
 // All values in a file.
 absl::StatusOr<std::vector<std::string>> ReadValues(const std::string& path,
                                                     char end) {
   const UniqueFd fd = OpenInput(path);
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
-  std::string text;
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, NameOf(path));
+  std::vector<std::string> values;
+  std::string value;
   std::string buffer(1 << 16, '\0');
   for (;;) {
     const ssize_t size = read(fd.get(), buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return absl::ErrnoToStatus(errno, path);
+    if (size < 0) return absl::ErrnoToStatus(errno, NameOf(path));
     if (size == 0) break;
-    text.append(buffer.data(), static_cast<size_t>(size));
+    absl::string_view data(buffer.data(), static_cast<size_t>(size));
+    for (;;) {
+      const auto whole = TakeValue(&data, end, NameOf(path), &value);
+      if (!whole.ok()) return whole.status();
+      if (!*whole) break;
+      values.push_back(std::exchange(value, std::string()));
+    }
   }
-  std::vector<std::string> values = absl::StrSplit(text, end);
-  if (values.back().empty()) values.pop_back();
-  if (end != '\0' && text.find('\0') != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path,
-        ": a value has a NUL byte, which no command can have: --null is "
-        "for values that end with one"));
-  }
+  if (!value.empty()) values.push_back(std::move(value));
   return values;
 }
 
@@ -80,6 +85,12 @@ absl::StatusOr<JobWords> SplitWords(const std::vector<std::string>& words,
   auto at = std::find_if(words.begin(), words.end(), IsSeparator);
   result.command =
       absl::StrJoin(std::vector<std::string>(words.begin(), at), " ");
+  // The values of one file are read as the jobs need them.
+  if (result.file.empty() && std::distance(at, words.end()) == 2 &&
+      *at == "::::" && !at[1].empty() && !IsSeparator(at[1])) {
+    result.file = at[1];
+    return result;
+  }
   if (at != words.end() && !result.file.empty()) {
     auto values = ReadValues(result.file, result.end);
     if (!values.ok()) return values.status();
@@ -130,7 +141,7 @@ absl::StatusOr<std::unique_ptr<JobSource>> MakeSource(
     source = std::make_unique<ProductSource>(std::move(words->lists));
   } else {
     UniqueFd fd = OpenInput(words->file);
-    const std::string name = words->file.empty() ? "stdin" : words->file;
+    const std::string name = NameOf(words->file);
     if (!fd.valid()) return absl::ErrnoToStatus(errno, name);
     if (isatty(fd.get()) == 1) {
       Complain(

@@ -32,7 +32,8 @@ struct JobWords {
 };
 
 // Splits `words` at ":::", ":::+", "::::" and "::::+", into `result`, whose
-// `file`, `end` and `values_each` are set. Reads the files that "::::" names.
+// `file`, `end` and `values_each` are set. Reads the files that "::::"
+// names, but leaves a single list, in one file, to MakeSource.
 // Errors: kInvalidArgument; as open and read.
 absl::StatusOr<JobWords> SplitWords(const std::vector<std::string>& words,
                                     JobWords result);

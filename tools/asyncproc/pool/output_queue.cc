@@ -8,6 +8,8 @@ namespace {
 // An output that is larger is printed while its job runs, in pieces of kPiece.
 constexpr uint64_t kLarge = 256 << 10;
 constexpr uint64_t kPiece = 64 << 10;
+// With line_buffer, a longer line is printed in pieces.
+constexpr uint64_t kLongestLine = 16 << 20;
 // Outputs that wait for their turn. Each takes memory, however small it is.
 constexpr size_t kMostWaiting = 8192;
 
@@ -61,13 +63,18 @@ absl::Status OutputQueue::PrintLines(JobOutput* output, ChildStream stream,
   const bool is_err = stream == ChildStream::kErr;
   StoredOutput& line = is_err ? output->err : output->out;
   const size_t newline = data.rfind('\n');
-  if (newline == data.npos) return line.Append(data);
-  absl::Status status = line.Append(data.substr(0, newline + 1));
+  const bool whole = newline != data.npos;
+  const size_t end = whole ? newline + 1 : data.size();
+  absl::Status status = line.Append(data.substr(0, end));
+  if (status.ok() && !whole) {
+    if (line.size() < kLongestLine) return status;
+    status = line.Append("\n");
+  }
   if (!status.ok()) return status;
   StoredOutput out(store_), err(store_);
   std::swap(is_err ? err : out, line);
   PrintPiece(*output, std::move(out), std::move(err), /*begins_line=*/true);
-  return line.Append(data.substr(newline + 1));
+  return line.Append(data.substr(end));
 }
 
 void OutputQueue::PrintPiece(const JobOutput& output, StoredOutput out,

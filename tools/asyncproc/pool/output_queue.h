@@ -27,7 +27,8 @@ struct JobOutput {
 
   const int64_t order;
   std::optional<std::string> tag;
-  // With OutputQueue::Options::line_buffer: a line without its end.
+  // With OutputQueue::Options::line_buffer: a line without its end, of less
+  // than 16 MiB.
   StoredOutput out, err;
   bool out_begins_line = true;
   // Null where all output is printed.

@@ -56,7 +56,8 @@ ABSL_FLAG(std::string, replace, "{}",
           "The text in COMMAND that stands for the value, in place of {}.");
 ABSL_FLAG(
     bool, line_buffer, false,
-    "Print the lines of each job as they come, among those of other jobs.");
+    "Print the lines of each job as they come, among those of other jobs. A "
+    "line of more than 16 MiB is printed as several lines.");
 ABSL_FLAG(std::string, halt, "never",
           "Start no more jobs after this event: 'now' ends the running jobs, "
           "'soon' waits for them; for example now,fail=1 or soon,success=3 or "
@@ -322,7 +323,8 @@ const char kDescription[] =
     "are the values, also {1.} and so on. :::+ links a list to the list "
     "before: the first value goes with the first, the second with the "
     "second. :::: and ::::+ are followed by names of files, whose lines "
-    "are the values. A COMMAND without any of these places gets the value "
+    "are the values; a single file is read as the jobs need it. A COMMAND "
+    "without any of these places gets the value "
     "at its end. A value is refused where no quotes keep a shell from running "
     "it as a command: in backquotes, ${...}, $((...)), a comment or a "
     "here-document, and behind text that asyncproc cannot follow.\n\n"
