@@ -1023,6 +1023,31 @@ TEST(ReplTest, SendsNoSecondInterruptWhileTheHandlerOfTheFirstRuns) {
   EXPECT_EQ(MustEval(*perl, "x").out, "done\n");
 }
 
+TEST(ReplTest, SendsNoSecondInterruptAtOnceForTheNextStatement) {
+  ReplDialect dialect;
+  dialect.command = Command(
+      {"python3", "-c",
+       "import signal, sys, time\n"
+       "times = []\n"
+       "signal.signal(signal.SIGINT,\n"
+       "              lambda *_: times.append(time.monotonic()))\n"
+       "while True:\n"
+       "  print('> ', end='', flush=True)\n"
+       "  if sys.stdin.readline() == 'spin\\n':\n"
+       "    while not times: pass\n"
+       "    time.sleep(0.02)\n"
+       "  print(any(b - a < 0.02 for a, b in zip(times, times[1:])))\n"});
+  dialect.command.process_group = ProcessGroup::New();
+  dialect.prompt = "> $";
+  auto python = MustStart(dialect);
+
+  const auto late = WithTimeout(
+      kShort, [&] { return python->Eval("spin", absl::InfiniteDuration()); });
+
+  EXPECT_THAT(late.status().message(), HasSubstr("the session goes on"));
+  EXPECT_EQ(MustEval(*python, "x").out, "False\n");
+}
+
 TEST(ReplTest, ReportsThatItsInterruptEndedTheProgram) {
   ReplDialect dialect;
   dialect.command =

@@ -44,8 +44,9 @@ class Conversation {
   // The statement that was sent last.
   struct Statement {
     absl::Time sent;
-    // The number of interrupts that the program took.
+    // The number of interrupts that the program took, and the time of the last.
     int interrupts = 0;
+    absl::Time interrupted = absl::InfinitePast();
     bool unfinished = false;  // The program waits for the rest of it.
     // Of a prompt dialect: the lines that were sent, of those known.
     size_t lines_sent = 0;

@@ -44,7 +44,12 @@ bool MayInterrupt(Conversation& conversation, bool late) {
   // A signal before the statement has begun may be lost, and count.
   const bool counts = limit < std::numeric_limits<int>::max();
   if (counts && MonotonicNow() < statement.sent + kFirstPause) return false;
+  // The handler may have run, and the program be about to remove it, as node
+  // does.
+  const absl::Time now = MonotonicNow();
+  if (now < statement.interrupted + kFirstPause) return false;
   ++statement.interrupts;
+  statement.interrupted = now;
   return true;
 }
 
