@@ -138,16 +138,27 @@ class OrphanAdoption::Orphans {
   absl::StatusOr<std::vector<ProcessStat>> FindLiving()
       ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
-    absl::StatusOr<std::vector<ProcessStat>> found = Find(/*close_look=*/true);
-    if (!found.ok()) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "orphans could not be searched for: ", found.status().message()));
+    std::set<pid_t> ended;
+    for (;;) {
+      absl::StatusOr<std::vector<ProcessStat>> found =
+          Find(/*close_look=*/true);
+      if (!found.ok()) {
+        return absl::ResourceExhaustedError(absl::StrCat(
+            "orphans could not be searched for: ", found.status().message()));
+      }
+      std::vector<ProcessStat> living;
+      bool has_news = false;
+      for (ProcessStat& child : *found) {
+        if (child.HasEnded()) {
+          has_news |= ended.insert(child.pid).second;
+        } else {
+          living.push_back(std::move(child));
+        }
+      }
+      // An orphan that ended after its pid was listed may have left orphans,
+      // which are not in the list.
+      if (!living.empty() || !has_news) return living;
     }
-    std::vector<ProcessStat> living;
-    for (ProcessStat& child : *found) {
-      if (!child.HasEnded()) living.push_back(std::move(child));
-    }
-    return living;
   }
 
   // Does nothing when the orphan has gone.

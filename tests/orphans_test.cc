@@ -263,6 +263,23 @@ TEST(OrphanAdoptionTest, EndsThoseThatHaveLeftGroupAndSession) {
   });
 }
 
+// An orphan may end, and leave its own child behind, while Terminate searches.
+TEST(OrphanAdoptionTest, EndsTheOrphansOfOrphansThatEndDuringASearch) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    Escalation kill;
+    kill.steps = {EscalationStep::Signal(SIGKILL, kNeverReached)};
+    for (int i = 0; i < 200; ++i) {
+      StartOrphan("sleep 1000 & wait");
+
+      EXPECT_THAT((*adoption)->Terminate(kill), IsOkAndHolds(IsEmpty()));
+
+      ASSERT_FALSE(HasChild()) << i;
+    }
+  });
+}
+
 TEST(OrphanAdoptionTest, ReapsOrphansThatOutliveTheAdoption) {
   EXPECT_HOLDS_IN_OWN_HOST([] {
     auto adoption = OrphanAdoption::Start();
