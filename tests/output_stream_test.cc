@@ -895,6 +895,23 @@ TEST(OutputStreamTest, SyncWaitsForRoomWhereTheBoundIsReached) {
   EXPECT_EQ(process->Read(), "9");
 }
 
+TEST(OutputStreamTest, ASyncIsServedThatBeginsWhileAnotherWaitsForRoom) {
+  for (int i = 0; i < 20; ++i) {
+    Command command = Command::Shell("head -c 60000 /dev/zero; read x");
+    command.output_buffer = OutputBound::BlockChild(40000);
+    auto process = MustSpawn(command);
+    while (process->out().stats().bytes < 40000) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_THAT(process->out().Sync(kShort),
+                HasCode(absl::StatusCode::kDeadlineExceeded));
+    process->Read();
+
+    ASSERT_THAT(process->out().Sync(kNeverReached), IsOk()) << i;
+    EXPECT_EQ(process->out().stats().bytes, 60000u);
+  }
+}
+
 TEST(OutputStreamTest, CloseReturnsWhenTheDescriptorIsClosed) {
   auto process = MustSpawn(Command::Shell("trap '' PIPE; read x; echo y"));
 

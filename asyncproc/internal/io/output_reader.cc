@@ -187,7 +187,7 @@ void OutputReader::ReadOnce() {
   const auto [size, error] = result;
   since_pause_ += size;
   read_much_ = size >= PipeGrowth::kUsualSize;
-  if (reader_behind && has_thread() && !exit_seen_ &&
+  if (reader_behind && waker_ != nullptr && !exit_seen_ &&
       since_pause_ >= kBytesBetweenPauses) {
     since_pause_ = 0;
     buffer_->WaitForReader();
@@ -249,7 +249,9 @@ void OutputReader::OnWake() {
     StopKeeping();
     return;
   }
-  if (sync_ == 0 && (sync_ = buffer_->WantedSync()) != 0) {
+  // A later Sync includes the bytes of one that still waits for room.
+  if (const uint64_t wanted = buffer_->WantedSync(); wanted != sync_) {
+    sync_ = wanted;
     sync_pending_ = PendingBytes();
   }
   if (sync_ != 0) ServeSync();

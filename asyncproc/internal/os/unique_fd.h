@@ -29,8 +29,10 @@ class UniqueFd {
   // close() is not repeated after EINTR: Linux has already closed the
   // descriptor, and another thread may already have reused its number.
   void Reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
+    // Forgets the number first: a copy of the host that is forked in between
+    // must not close the number again, which may be another file's by then.
+    const int old = std::exchange(fd_, fd);
+    if (old >= 0) close(old);
   }
 
  private:
