@@ -23,6 +23,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/os/thread.h"
@@ -90,6 +91,7 @@ class OrphanAdoption::Orphans {
       : before_(std::move(before)) {}
 
   // Used by the OrphanAdoption alone.
+  const internal::ForkStamp stamp;
   internal::Thread thread;
   bool was_subreaper = false;
 
@@ -259,6 +261,13 @@ OrphanAdoption::OrphanAdoption(std::shared_ptr<Orphans> orphans)
     : orphans_(std::move(orphans)) {}
 
 OrphanAdoption::~OrphanAdoption() {
+  if (orphans_->stamp.IsForkedCopy()) {
+    // The thread does not exist in the copy, and may have held the lock: the
+    // state leaks.
+    new std::shared_ptr<Orphans>(std::move(orphans_));
+    is_on = false;
+    return;
+  }
   prctl(PR_SET_CHILD_SUBREAPER, orphans_->was_subreaper ? 1 : 0);
   if (orphans_->Stop()) {
     orphans_->thread.Detach();

@@ -1,6 +1,7 @@
 #include "asyncproc/orphans.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -293,6 +294,32 @@ TEST(OrphanAdoptionTest, ReapsOrphansThatOutliveTheAdoption) {
     EXPECT_EQ(kill(orphan, SIGKILL), 0);
     EXPECT_TRUE(AwaitNoChild());
     AwaitNoLibraryThread();
+  });
+}
+
+TEST(OrphanAdoptionTest, LeavesTheChildrenOfAForkedCopyOfTheHostAlone) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    auto adoption = OrphanAdoption::Start();
+    ASSERT_THAT(adoption, IsOk());
+    int answer[2];
+    ASSERT_EQ(pipe2(answer, O_CLOEXEC), 0);
+    if (fork() == 0) {
+      const pid_t child = fork();
+      if (child == 0) _exit(7);
+      siginfo_t info = {};
+      waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);
+      adoption->reset();
+      int status = 0;
+      const bool found = waitpid(child, &status, 0) == child;
+      _exit(write(answer[1], found ? "y" : "n", 1) == 1 ? 0 : 1);
+    }
+    close(answer[1]);
+    char found = '?';
+    EXPECT_EQ(read(answer[0], &found, 1), 1);
+    EXPECT_EQ(found, 'y');
+    close(answer[0]);
+    // The adoption reaps the copy, which this library did not start.
+    EXPECT_TRUE(AwaitNoChild());
   });
 }
 
