@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <memory>
@@ -77,6 +78,24 @@ TEST(TestServerTest, IsReadyAtItsPort) {
   EXPECT_EQ(stopped->status, ExitStatus::Signaled(SIGTERM));
   EXPECT_EQ(stopped->ended_by_step, 0u);
   EXPECT_THAT((*server)->Stop(), IsOk());
+}
+
+TEST(TestServerTest, OutlivesItsDestructorInAForkedCopyOfTheHost) {
+  auto server =
+      TestServer::Start([](int) { return Script("echo ready now; exec cat"); });
+  ASSERT_THAT(server, IsOk());
+  const pid_t copy = fork();
+  if (copy == 0) {
+    alarm(10);
+    server->reset();
+    _exit(0);
+  }
+  int status = -1;
+
+  EXPECT_EQ(waitpid(copy, &status, 0), copy);
+
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE((*server)->process().IsAlive());
 }
 
 TEST(TestServerTest, ReturnsTheLineThatShowedThatItIsReady) {

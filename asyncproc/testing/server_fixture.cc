@@ -19,6 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/text/prefixed.h"
 #include "asyncproc/internal/wait/wait.h"
@@ -59,6 +60,8 @@ absl::StatusOr<int> FreeTcpPort() {
 // The last lines of both streams, in order of arrival.
 class TestServer::Lines {
  public:
+  const internal::ForkStamp stamp;
+
   void Add(absl::string_view stream, absl::string_view line)
       ABSL_LOCKS_EXCLUDED(mu_) {
     internal::MutexLock lock(mu_);
@@ -93,7 +96,10 @@ TestServer::TestServer(int port, Escalation stop,
       lines_(std::make_shared<Lines>()),
       process_(std::move(process)) {}
 
-TestServer::~TestServer() { Stop().IgnoreError(); }
+TestServer::~TestServer() {
+  // In a forked copy of the host, the server belongs to the original.
+  if (!lines_->stamp.IsForkedCopy()) Stop().IgnoreError();
+}
 
 absl::StatusOr<std::unique_ptr<TestServer>> TestServer::Start(
     const std::function<ServerSpec(int port)>& make_spec) {
