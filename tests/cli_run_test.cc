@@ -2,8 +2,10 @@
 // cli_terminal_test.cc.
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -727,6 +729,39 @@ TEST(CliRunTest, EndsTheRemoteCommandOverSsh) {
 
     EXPECT_THAT(tool->WaitFor(kNeverReached), IsOk());
     EXPECT_TRUE(AwaitProcessEnd(pid)) << signal;
+  }
+}
+
+// A user whose limit of threads is reached: before the command has started, or
+// when the threads that print its output or feed its stdin are to start.
+TEST(CliRunTest, EndsAndSaysSoWhereAThreadCannotBeStarted) {
+  const std::string user = absl::StrCat(100000 + getpid());
+  const std::string as_user =
+      absl::StrCat("setpriv --reuid ", user, " --clear-groups ");
+  if (ResultOf(Command::Shell(absl::StrCat(as_user, "true"))).code != 0) {
+    GTEST_SKIP() << "the user cannot be changed";
+  }
+  for (const char* run : {"cat", "--pty cat", "--escalate close cat"}) {
+    std::set<int> codes;
+    for (int threads = 2; threads <= 16; ++threads) {
+      // The user cannot search the folders of the tool: a descriptor has it.
+      const ToolResult result = ResultOf(
+          Command({"bash", "-c",
+                   absl::StrCat("exec 9<", ToolPath(), "; echo hello | ",
+                                as_user, "bash -c 'ulimit -u ", threads,
+                                "; exec /proc/self/fd/9 run ", run, "'")}));
+
+      const std::string out = absl::StrReplaceAll(result.out, {{"\r", ""}});
+      codes.insert(result.code);
+      if (result.code == 0) {
+        EXPECT_EQ(out, "hello\n") << run << threads << result.err;
+        EXPECT_EQ(result.err, "") << run << threads;
+      } else {
+        EXPECT_EQ(result.code, 125) << run << threads << result.err;
+        EXPECT_NE(result.err, "") << run << threads;
+      }
+    }
+    EXPECT_THAT(codes, testing::ElementsAre(0, 125)) << run;
   }
 }
 

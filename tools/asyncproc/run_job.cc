@@ -106,6 +106,7 @@ RunReport RunJob::Run() {
       pump_ = *std::move(pump);
     } else {
       Complain("run", pump.status().message());
+      input_failed_ = true;
       main_.process->CloseStdin().IgnoreError();
     }
   }
@@ -138,7 +139,11 @@ absl::Status RunJob::Start(Command command, const PrintOptions& options,
     OutputStream& from = stream == Console::kOut ? printed->process->out()
                                                  : printed->process->err();
     auto printer = StreamPrinter::Start(&from, console_, stream, options);
-    if (!printer.ok()) return printer.status();
+    if (!printer.ok()) {
+      // Ends the other printer, which would wait for the command.
+      printed->process->out().Close();
+      return printer.status();
+    }
     printed->printers.push_back(*std::move(printer));
   }
   return absl::OkStatus();

@@ -107,7 +107,9 @@ void StdinPump::Pump() {
     const absl::Status status = process_->WriteAndFlush(
         absl::string_view(bytes, static_cast<size_t>(size)),
         absl::InfiniteDuration());
-    if (absl::IsInvalidArgument(status)) return Fail(status);
+    if (absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status)) {
+      return Fail(status);
+    }
     if (!status.ok()) return;
   }
 }

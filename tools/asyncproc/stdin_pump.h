@@ -34,8 +34,8 @@ class StdinPump {
   StdinPump& operator=(const StdinPump&) = delete;
 
   // Ends the copying. Returns whether the child was given all input. It was not
-  // if a read failed, or if its terminal refused a line that is too long; both
-  // have been reported on stderr.
+  // if a read failed, if its terminal refused a line that is too long, or if no
+  // thread could be started; this has been reported on stderr.
   bool Stop();
 
  private:
