@@ -110,10 +110,13 @@ class OnDestroy {
   }
   // Lets the child run on. Its stdin is closed after all queued bytes have been
   // written. Its further output is read and dropped, regardless of
-  // Command::output_buffer: a cursor or tap that outlives the Process gets
-  // the bytes that had arrived and then the end of the stream, and an observer,
-  // such as a Recorder, is told that the output is closed, and later of the
-  // exit. A thread reaps the child when it ends, and then ends too.
+  // Command::output_buffer, until the child has ended and its output has
+  // settled (see Process::Wait). Its pipes are closed then: a process that it
+  // leaves behind gets SIGPIPE when it writes to them. A cursor or tap that
+  // outlives the Process gets the bytes that had arrived and then the end of
+  // the stream, and an observer, such as a Recorder, is told that the output is
+  // closed, and later of the exit. The threads of the Process run until the
+  // pipes are closed; one of them reaps the child.
   static OnDestroy Detach() { return OnDestroy(Policy::kDetach, {}); }
 
   Policy policy() const { return policy_; }
