@@ -1,5 +1,7 @@
 #include "asyncproc/repl.h"
 
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -335,7 +337,7 @@ absl::Status Repl::CutOff(absl::StatusCode code, absl::string_view statement,
   const std::string written = conversation_->WrittenOrNothing();
   stale_ = true;
   const absl::Status recovered = unanswered_ ? Recover() : DropStale(deadline);
-  const absl::StatusOr<ExitStatus> end = child_->WaitFor(absl::ZeroDuration());
+  const absl::StatusOr<ExitStatus> end = child_->Wait(WNOHANG);
   return absl::Status(
       code,
       absl::StrCat(

@@ -102,7 +102,7 @@ bool BeginsLine(absl::string_view prompt) {
   return absl::StartsWith(prompt, "\n") || absl::StartsWith(prompt, "\r\n");
 }
 
-// Matches `prompt`, or that of a continued line, at the end of the output so
+// RE2 for `prompt`, or that of a continued line, at the end of the output so
 // far.
 std::string AtEnd(const std::string& prompt, const std::string& continuation) {
   return absl::StrCat("(?:(", prompt, ")",
@@ -139,8 +139,8 @@ Conversation::Conversation(const ReplDialect& dialect, Child& child,
 Conversation::PromptAtEnd::PromptAtEnd(const std::string& prompt,
                                        const std::string& continuation,
                                        bool on_terminal)
-    : patterns_({Pattern::Regex(AtEnd(prompt, continuation))}),
-      regex_(AtEnd(prompt, continuation), RegexOptions(RegexEncoding::kBytes)) {
+    : regex_(AtEnd(prompt, continuation), RegexOptions(RegexEncoding::kBytes)),
+      patterns_({Pattern::Regex(regex_.pattern())}) {
   if (!on_terminal) return;
   patterns_.push_back(Pattern::Regex("(?: \\x08|\\x08 )\\z"));
   patterns_.push_back(Pattern::Literal(std::string(kAskPosition)));

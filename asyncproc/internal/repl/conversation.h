@@ -139,7 +139,6 @@ class Conversation {
   void CloseChannel() { channel_ = nullptr; }
 
  private:
-  // How long a program has, after its prompt, to begin to read its terminal.
   // A prompt at the end of the output so far. The first group is empty for the
   // prompt of a continued line.
   class PromptAtEnd {
@@ -154,10 +153,11 @@ class Conversation {
     bool Accept(Expected* found, absl::string_view rest) const;
 
    private:
-    std::vector<Pattern> patterns_;
     const RE2 regex_;
+    std::vector<Pattern> patterns_;
   };
 
+  // How long a program has, after its prompt, to begin to read its terminal.
   static constexpr absl::Duration kReaderPatience = absl::Milliseconds(200);
 
   absl::StatusOr<Completion> ExecuteLines(absl::string_view statement,
