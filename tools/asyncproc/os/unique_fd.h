@@ -27,8 +27,8 @@ class UniqueFd {
 
   // A close that was interrupted has closed the descriptor, on Linux.
   void Reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
+    const int old = std::exchange(fd_, fd);
+    if (old >= 0) close(old);
   }
 
  private:
