@@ -79,6 +79,24 @@ TEST_F(HostsTest, FailsWhenNoHostIsLeft) {
   EXPECT_THAT(result.err, HasSubstr("no host can be reached"));
 }
 
+TEST_F(HostsTest, RunsTheJobsOfHostsThatWereDeadWhenItResumes) {
+  const std::string log = directory_.path() + "/log";
+  for (const char* slots : {"-j1", "-j2", "-j4"}) {
+    directory_.Write("log", "");
+    EXPECT_EQ(Pool("dead1,dead2", {slots, "--joblog", log, "echo {}",
+                                   ":::", "1", "2", "3", "4", "5"})
+                  .code,
+              kOwnFailure);
+
+    const ToolResult result =
+        Pool("alive", {"-k", "--resume", "--joblog", log, "echo {}", ":::", "1",
+                       "2", "3", "4", "5"});
+
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, "1\n2\n3\n4\n5\n") << slots;
+  }
+}
+
 TEST_F(HostsTest, KnowsACommandThatEndsWith255ByItself) {
   const ToolResult result =
       Pool("a,b", {"-j1", "-k", "echo {}; exit 255", ":::", "1", "2"});

@@ -369,7 +369,8 @@ absl::Status Pool::OnTimeout(const int& slot, const absl::Status& /*why*/) {
 
 absl::Status Pool::OnTerminate(const int& slot, const ExitStatus& status) {
   if (doubted_.count(slot) > 0) {
-    const bool failed = running_.at(slot).timed_out ||
+    const JobRun& probe = running_.at(slot);
+    const bool failed = probe.timed_out || probe.killed ||
                         (status.exited() && status.exit_code() == kSshFailed);
     FinishProbe(slot, !failed);
     StartAll();
@@ -437,7 +438,7 @@ JobRun Pool::Release(int slot) {
 bool Pool::IsDoubtful(const EndedRun& ended, const ExitStatus& status) const {
   return options_.over_ssh && !options_.hosts.empty() && status.exited() &&
          status.exit_code() == kSshFailed && !ended.run.timed_out &&
-         !ended.run.killed && stopping_ == Stopping::kNot &&
+         !ended.run.killed && stopping_ != Stopping::kNow &&
          !queue_->IsEarly(*ended.run.output);
 }
 
@@ -465,6 +466,8 @@ void Pool::FinishProbe(int slot, bool reached) {
   Doubted doubted = std::move(found->second);
   doubted_.erase(found);
   if (reached || stopping_ != Stopping::kNot) {
+    // The job may not have run: the next run repeats a job that was killed.
+    doubted.ended.run.killed = !reached;
     return End(std::move(doubted.ended), slot, doubted.usage);
   }
   const size_t host = slots_.HostOf(slot);
