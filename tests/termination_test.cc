@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -872,6 +873,33 @@ TEST(TerminateTreeTest, NamesThoseThatItCannotHold) {
   for (pid_t pid : pids) {
     if (pid != process->pid()) kill(pid, SIGKILL);
   }
+}
+
+TEST(TerminateTreeTest, EndsMoreProcessesThanTheHostHasDescriptors) {
+  EXPECT_HOLDS_IN_OWN_HOST([] {
+    rlimit limit;
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 64;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (int signal : {SIGTERM, SIGKILL}) {
+      SCOPED_TRACE(signal);
+      auto process =
+          MustSpawn(Command({Helper("spawn_tree"), "6", "2", "--setsid"}));
+      const std::vector<pid_t> pids = ReadPids(*process);
+      ASSERT_THAT(pids, SizeIs(127));
+
+      auto termination = process->Terminate(
+          Only(signal, kNeverReached, TerminationScope::kTree));
+
+      ASSERT_THAT(termination, IsOk());
+      EXPECT_EQ(termination->status, ExitStatus::Signaled(signal));
+      EXPECT_THAT(termination->survivors, IsEmpty());
+      for (pid_t pid : pids) {
+        EXPECT_FALSE(ProcessLives(pid)) << pid;
+        if (ProcessLives(pid)) kill(pid, SIGKILL);
+      }
+    }
+  });
 }
 
 TEST(TerminateTreeTest, TakesAGraceAndAScope) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <set>
@@ -38,6 +39,17 @@ constexpr absl::Duration kPidsLast = absl::Milliseconds(20);
 // cannot be searched for: no further signal can be sent to the group, since the
 // number may belong to another group by then.
 constexpr absl::Duration kBlindGrace = absl::Milliseconds(100);
+
+// The number of descriptors that the pidfds of the targets leave free: the
+// search reads files, and other threads of the host start children.
+constexpr int kSpareDescriptors = 32;
+
+// Whether `pidfd` is one of the last free descriptors.
+bool IsScarce(int pidfd) {
+  rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && pidfd >= 0 &&
+         static_cast<rlim_t>(pidfd) + kSpareDescriptors >= limit.rlim_cur;
+}
 
 // Returns false if the lookup failed.
 bool IsGone(const ProcessStat& stat) {
@@ -115,6 +127,7 @@ bool TerminationTargets::Hold(const ProcessStat& stat) {
   // If the process still exists after the pidfd was opened, the pidfd refers to
   // it.
   if (IsGone(stat)) return false;
+  if (IsScarce(target.pidfd.get())) target.pidfd.Reset();
   targets_[stat.pid] = std::move(target);
   known_.insert(stat.pid);
   return true;
@@ -213,15 +226,17 @@ std::set<pid_t> TerminationTargets::Strangers(
 }
 
 void TerminationTargets::DropEnded() {
+  // poll refuses more entries than RLIMIT_NOFILE.
   std::vector<pollfd> fds;
   for (const auto& [pid, target] : targets_) {
-    fds.push_back({target.pidfd.get(), POLLIN, 0});
+    if (target.pidfd.valid()) fds.push_back({target.pidfd.get(), POLLIN, 0});
   }
   if (GetOs().Poll(fds.data(), fds.size(), absl::InfinitePast()) < 0) return;
-  size_t i = 0;
-  for (auto it = targets_.begin(); it != targets_.end(); ++i) {
+  auto fd = fds.begin();
+  for (auto it = targets_.begin(); it != targets_.end();) {
+    const Target& target = it->second;
     const bool ended =
-        fds[i].fd >= 0 ? fds[i].revents != 0 : IsGone(it->second.stat);
+        target.pidfd.valid() ? (fd++)->revents != 0 : IsGone(target.stat);
     it = ended ? targets_.erase(it) : std::next(it);
   }
 }
@@ -241,10 +256,10 @@ void TerminationTargets::Signal(int signal) {
 
 bool TerminationTargets::StopAll() {
   for (int searches = 0; searches < kMostSearches; ++searches) {
-    const bool all_held = SendToAll({SIGSTOP});
+    const bool all_reached = SendToAll({SIGSTOP});
     // A process in the middle of a fork completes the fork before it stops.
     const bool all_stopped = AwaitStopped();
-    if (!Find()) return all_held && all_stopped && search_.ok();
+    if (!Find()) return all_reached && all_stopped && search_.ok();
   }
   return false;  // See kMostSearches.
 }
@@ -292,13 +307,12 @@ absl::Status TerminationTargets::Send(int signal) {
 
 void TerminationTargets::Continue() {
   for (const auto& [pid, target] : targets_) {
-    if (!target.pidfd.valid()) continue;
     const bool stops = WillStop(pid);
     const absl::StatusOr<ProcessStat> now = LookUpAgain(target.stat);
     if (!now.ok() || now->HasEnded()) continue;
     // Excludes processes stopped by their debugger.
     if (stops || (now->state != 't' && HasStopped(*now))) {
-      GetOs().PidfdSendSignal(target.pidfd.get(), SIGCONT);
+      SendTo(target, SIGCONT);
     }
   }
   Reaper& reaper = child_.reaper();
@@ -308,35 +322,43 @@ void TerminationTargets::Continue() {
   }
 }
 
+bool TerminationTargets::SendTo(const Target& target, int signal) {
+  if (target.pidfd.valid()) {
+    GetOs().PidfdSendSignal(target.pidfd.get(), signal);
+    return true;
+  }
+  const UniqueFd pidfd(GetOs().PidfdOpen(target.stat.pid));
+  if (!pidfd.valid()) return errno == ESRCH;
+  if (!IsGone(target.stat)) GetOs().PidfdSendSignal(pidfd.get(), signal);
+  return true;
+}
+
 bool TerminationTargets::SendToAll(const std::vector<int>& signals) {
-  bool all_held = search_.ok();
-  std::vector<const Target*> held;
+  bool all_reached = search_.ok();
+  std::vector<const Target*> targets;
   for (const auto& [pid, target] : targets_) {
-    if (target.pidfd.valid()) {
-      held.push_back(&target);
-    } else {
-      all_held = false;
-    }
+    if (!SendTo(target, 0)) all_reached = false;
+    targets.push_back(&target);
   }
   // Parents come before their children: a shell whose child ends first
   // continues with its next command.
-  std::sort(held.begin(), held.end(), [](const Target* a, const Target* b) {
-    return std::make_pair(a->stat.start_time, a->stat.pid) <
-           std::make_pair(b->stat.start_time, b->stat.pid);
-  });
+  std::sort(targets.begin(), targets.end(),
+            [](const Target* a, const Target* b) {
+              return std::make_pair(a->stat.start_time, a->stat.pid) <
+                     std::make_pair(b->stat.start_time, b->stat.pid);
+            });
   Reaper& reaper = child_.reaper();
   for (int signal : signals) {
-    // Processes that cannot be held or found may still be reached as a group.
+    // Processes that no pidfd reaches, or that were not found, may still be
+    // reached as a group.
     group_reached_ =
-        !all_held && HasOthers() && reaper.SignalGroup(signal).ok();
+        !all_reached && HasOthers() && reaper.SignalGroup(signal).ok();
     if (!group_reached_) reaper.Signal(signal).IgnoreError();
   }
-  for (const Target* target : held) {
-    for (int signal : signals) {
-      GetOs().PidfdSendSignal(target->pidfd.get(), signal);
-    }
+  for (const Target* target : targets) {
+    for (int signal : signals) SendTo(*target, signal);
   }
-  return all_held;
+  return all_reached;
 }
 
 bool TerminationTargets::AwaitEnded(absl::Time deadline) {

@@ -20,9 +20,10 @@ namespace asyncproc::internal {
 
 // The processes that an escalation is to end: the child, and the processes of
 // its scope, as found in /proc. The search is repeated before each signal, and
-// each process is held by a pidfd. If a pidfd cannot be opened, or the search
-// fails (see search_status), each signal goes to the whole group as long as the
-// child leads it; processes outside the group are only named, or remain
+// each process is held by a pidfd, or, where descriptors are scarce, reached by
+// one that is opened for each signal. If a pidfd cannot be opened, or the
+// search fails (see search_status), each signal goes to the whole group as long
+// as the child leads it; processes outside the group are only named, or remain
 // unknown.
 //
 // Thread safety: none of its own.
@@ -67,7 +68,7 @@ class TerminationTargets {
  private:
   struct Target {
     ProcessStat stat;
-    UniqueFd pidfd;  // Not valid if it could not be opened.
+    UniqueFd pidfd;  // Not valid if no descriptor could be spared.
   };
 
   bool ChildLives();
@@ -79,7 +80,9 @@ class TerminationTargets {
   // find.
   bool MayHaveUnknown();
 
-  // Returns whether the signals have reached all targets, each by its pidfd.
+  // Sends by a pidfd. Returns whether a pidfd was to be had.
+  static bool SendTo(const Target& target, int signal);
+  // Returns whether the signals have reached all targets, each by a pidfd.
   bool SendToAll(const std::vector<int>& signals);
   // Stops all targets, including processes that start during the call. Returns
   // whether SIGSTOP has reached them all.
