@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "asyncproc/internal/os/per_process.h"
+
 extern "C" int __clone(int (*entry)(void*), void* stack, int flags, void* arg,
                        ...);
 
@@ -124,9 +126,9 @@ int Os::ThreadCreate(pthread_t* thread, const pthread_attr_t* attributes,
 }
 
 Os& GetOs() {
-  static Os* const real = new Os;
+  static PerProcess<Os> real;
   Os* os = replacement.load(std::memory_order_acquire);
-  return os != nullptr ? *os : *real;
+  return os != nullptr ? *os : real.Get();
 }
 
 ScopedOs::ScopedOs(Os* os) { replacement.store(os, std::memory_order_release); }

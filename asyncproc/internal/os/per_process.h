@@ -9,7 +9,9 @@ namespace asyncproc::internal {
 
 // A global object, of which a forked copy of the host gets a new instance: the
 // mutexes of the original's instance may be locked there forever. For static
-// variables: the instances are never destroyed.
+// variables: the instances are never destroyed. A copy that is forked while the
+// first instance is made does not wait for it, as it would for the initializer
+// of a static variable.
 //
 //   static PerProcess<absl::Mutex> mutex;
 //   MutexLock lock(mutex.Get());

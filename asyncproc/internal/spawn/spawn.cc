@@ -66,12 +66,17 @@ class AllSignalsBlocked {
 // own from the few descriptors that it needs. Becomes false when a child cannot
 // do so: on a kernel before 5.9, or under a filter. Always false on a kernel
 // that copies part of a table wrongly: see CopiesTablesRight.
-std::atomic<bool>& ShareDescriptors() {
-  static std::atomic<bool> share{[] {
+struct DescriptorSharing {
+  static bool Works() {
     utsname system;
     return uname(&system) == 0 && CopiesTablesRight(system.release);
-  }()};
-  return share;
+  }
+  std::atomic<bool> works{Works()};
+};
+
+std::atomic<bool>& ShareDescriptors() {
+  static PerProcess<DescriptorSharing> sharing;
+  return sharing.Get().works;
 }
 
 // Whether a child made with CLONE_VM has been seen to share the host's memory.

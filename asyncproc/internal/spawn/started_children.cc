@@ -16,8 +16,7 @@ constexpr size_t kWorthPruning = 64;
 
 // In the unit of the start time in /proc/PID/stat.
 uint64_t TicksSinceBoot() {
-  static const auto ticks_per_second =
-      static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  const auto ticks_per_second = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
   timespec now;
   clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<uint64_t>(now.tv_sec) * ticks_per_second +
