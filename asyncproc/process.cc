@@ -128,6 +128,8 @@ struct Process::Core {
   absl::Mutex mu;
   OnDestroy on_destroy ABSL_GUARDED_BY(mu) = command.on_destroy;
   std::vector<std::unique_ptr<EndCallback>> end_callbacks ABSL_GUARDED_BY(mu);
+  bool is_destroyed ABSL_GUARDED_BY(mu) =
+      false;  // By ~Process, which has begun.
 };
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Spawn(Command command) {
@@ -164,6 +166,7 @@ Process::~Process() {
     // call OnEnd.
     std::vector<std::unique_ptr<EndCallback>> callbacks;
     internal::MutexLock lock(core_->mu);
+    core_->is_destroyed = true;
     callbacks.swap(core_->end_callbacks);
   }
   ChildProcess& child = *core_->child;
@@ -303,12 +306,17 @@ absl::Status Process::OnEnd(
     return Cannot("watch the end of",
                   absl::InvalidArgumentError("the callback is null"));
   }
-  absl::StatusOr<std::unique_ptr<EndCallback>> started =
-      EndCallback::Start(core_->child, std::move(callback));
-  if (!started.ok()) return Cannot("watch the end of", started.status());
-  const std::shared_ptr<absl::Notification> kept = (*started)->kept();
+  std::shared_ptr<absl::Notification> kept;
   {
     internal::MutexLock lock(core_->mu);
+    if (core_->is_destroyed) {
+      return Cannot("watch the end of",
+                    absl::FailedPreconditionError("it is being destroyed"));
+    }
+    absl::StatusOr<std::unique_ptr<EndCallback>> started =
+        EndCallback::Start(core_->child, std::move(callback));
+    if (!started.ok()) return Cannot("watch the end of", started.status());
+    kept = (*started)->kept();
     core_->end_callbacks.push_back(*std::move(started));
   }
   kept->Notify();

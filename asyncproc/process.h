@@ -176,7 +176,8 @@ class Process final : public Child {
   // callback that waits for a child which the destructor ends, or detaches, is
   // never called. Capture the Process itself, not the unique_ptr that owns it:
   // reset() empties the unique_ptr before the destructor waits.
-  // Errors: kResourceExhausted without a thread; kInvalidArgument for null.
+  // Errors: kResourceExhausted without a thread; kInvalidArgument for null;
+  // kFailedPrecondition from a callback for which the destructor waits.
   absl::Status OnEnd(
       std::function<void(const absl::StatusOr<ExitStatus>&)> callback);
 

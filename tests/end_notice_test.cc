@@ -303,6 +303,26 @@ TEST(OnEndTest, MayAskForAnotherCall) {
   EXPECT_TRUE(second.Await());
 }
 
+TEST(OnEndTest, TakesNoFurtherCallbackWhileTheDestructorWaits) {
+  auto child = MustSpawn(Command({"true"}));
+  absl::Notification begun;
+  ASSERT_THAT(child->OnEnd([&begun, process = child.get()](
+                               const absl::StatusOr<ExitStatus>&) {
+    begun.Notify();
+    absl::Status status;
+    while (status.ok()) {
+      absl::SleepFor(absl::Milliseconds(1));
+      status = process->OnEnd([](const absl::StatusOr<ExitStatus>&) {});
+    }
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kFailedPrecondition));
+    EXPECT_THAT(status.message(), HasSubstr("it is being destroyed"));
+  }),
+              IsOk());
+  ASSERT_TRUE(begun.WaitForNotificationWithTimeout(kNeverReached));
+
+  child = nullptr;
+}
+
 TEST(OnEndTest, IsNotCalledOnceTheDestructorHasBegunToEndTheChild) {
   auto child = MustSpawn(Command({"cat"}));
   Notice notice;
