@@ -22,6 +22,7 @@
 #include "asyncproc/exit_status.h"
 #include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/proc/proc_file.h"
 #include "asyncproc/internal/spawn/started_children.h"
 #include "asyncproc/pipeline.h"
 #include "asyncproc/process.h"
@@ -142,6 +143,33 @@ TEST(ForkedCopyTest, LeavesTheOriginalsPollerAndReactorAlone) {
   EXPECT_THAT(poller->CloseInput(1), IsOk());
   EXPECT_THAT(poller->Poll(kNeverReached), IsOk());
   EXPECT_EQ((*reactor)->running(), 1);
+}
+
+TEST(ForkedCopyTest, KeepsNoDescriptorOfAnEscalation) {
+  const auto descriptors = [] {
+    return internal::ListNumbers("/proc/self/fd")->size();
+  };
+  const size_t before = descriptors();
+  auto poller = std::make_unique<BufferingProcessPoller<int>>();
+  Command command = Command::Shell(
+      "trap '' TERM; sleep 1000 & sleep 1000 & echo started; wait; wait");
+  ASSERT_THAT(poller->Run(1, command), IsOk());
+  const auto has_started = [&] { return !poller->output(1).out.empty(); };
+  ASSERT_THAT(poller->PollUntil(has_started, kNeverReached), IsOk());
+  Escalation escalation;
+  escalation.steps = {EscalationStep::Signal(SIGTERM, kNeverReached),
+                      EscalationStep::Signal(SIGKILL, kNeverReached)};
+  escalation.scope = TerminationScope::kTree;
+  ASSERT_THAT(poller->Terminate(1, escalation), IsOk());
+
+  EXPECT_TRUE(InForkedCopy([&] {
+    poller = nullptr;
+    if (descriptors() != before) _exit(1);
+  }));
+
+  escalation.steps.erase(escalation.steps.begin());
+  ASSERT_THAT(poller->Terminate(1, escalation), IsOk());
+  ASSERT_THAT(poller->Poll(kNeverReached), IsOk());
 }
 
 TEST(ForkedCopyTest, LeavesTheOriginalsRecordingAlone) {

@@ -78,7 +78,11 @@ class PolledChild final : public EventLoop::Watcher {
   ~PolledChild() override;
 
   // In a forked copy of the host: closes the descriptors, and nothing else.
-  void CloseInForkedCopy() { child_->CloseInForkedCopy(); }
+  void CloseInForkedCopy() {
+    child_->CloseInForkedCopy();
+    escalation_ = nullptr;  // Holds pidfds.
+    survivor_.Reset();
+  }
 
   EventLoop::WatcherId id() const { return id_; }
   uint64_t cookie() const { return cookie_; }
