@@ -246,11 +246,15 @@ absl::Status Expect::Validate(const std::vector<Pattern>& patterns) {
 
 absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
                                        absl::Duration timeout) {
+  return Await(patterns, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
+                                       absl::Time deadline) {
   if (absl::Status status = Validate(patterns); !status.ok()) {
     return internal::Prefixed(Name(), status);
   }
   const absl::Time start = MonotonicNow();
-  const absl::Time deadline = DeadlineAfter(timeout);
   Search search(patterns, lookback_);
   for (bool silent = false;;) {
     if (FindMatch(search, silent)) return Take(search);
@@ -279,7 +283,7 @@ absl::StatusOr<Expected> Expect::Await(const std::vector<Pattern>& patterns,
           status.code(),
           Describe(patterns, absl::StrCat(": ", status.message())));
     }
-    const absl::Duration waited = std::min(timeout, MonotonicNow() - start);
+    const absl::Duration waited = std::min(deadline, MonotonicNow()) - start;
     const std::string elapsed =
         absl::StrCat(" after ", internal::FormatElapsed(waited));
     if (absl::IsCancelled(ended)) {
@@ -315,19 +319,16 @@ bool Expect::FindMatch(Search& search, bool whole) const {
 }
 
 absl::Status Expect::Fill(absl::Time deadline, size_t most) {
-  const absl::Duration timeout = deadline == absl::InfiniteFuture()
-                                     ? absl::InfiniteDuration()
-                                     : deadline - MonotonicNow();
   if (without_room_.empty()) {
     const size_t room = limit_ - std::min(limit_, buffer_->size());
     if (room == 0) {
-      absl::Status status = cursor_->AwaitSome(timeout);
+      absl::Status status = cursor_->AwaitSome(deadline);
       if (!status.ok()) return status;
       return absl::ResourceExhaustedError(
           absl::StrCat("the limit of ", limit_, " bytes is reached"));
     }
     absl::StatusOr<std::string> more =
-        cursor_->ReadSome(timeout, std::min(room, most));
+        cursor_->ReadSome(deadline, std::min(room, most));
     if (!more.ok()) return more.status();
     without_room_ = *std::move(more);
   }

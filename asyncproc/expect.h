@@ -22,6 +22,7 @@ namespace asyncproc {
 
 namespace internal {
 class ByteQueue;
+class Conversation;
 class InteractionRun;
 }  // namespace internal
 
@@ -154,9 +155,13 @@ class Expect {
   Process* process() const { return process_; }
 
  private:
+  friend class internal::Conversation;
   friend class internal::InteractionRun;
   struct Search;
 
+  // The same as Await, up to a time on internal::MonotonicNow's clock.
+  absl::StatusOr<Expected> Await(const std::vector<Pattern>& patterns,
+                                 absl::Time deadline);
   static absl::Status Validate(const std::vector<Pattern>& patterns);
   // Reads as soon as output is available, until `deadline`: at most `most`
   // bytes, and at most up to the limit.

@@ -99,8 +99,7 @@ absl::StatusOr<FramedMessage> MessageReader::ReadUntil(absl::Time deadline) {
       return status;
     }
   }
-  absl::StatusOr<std::string> body =
-      cursor_.ReadExactly(*length_, deadline - MonotonicNow());
+  absl::StatusOr<std::string> body = cursor_.ReadExactly(*length_, deadline);
   if (absl::IsDataLoss(body.status()) || cursor_.Skipped() != skipped_) {
     return Dropped();
   }
@@ -117,8 +116,7 @@ absl::StatusOr<FramedMessage> MessageReader::ReadUntil(absl::Time deadline) {
 absl::Status MessageReader::ReadHeaders(absl::Time deadline) {
   size_t skipped_late = 0;
   for (;;) {
-    absl::StatusOr<std::string> line =
-        cursor_.ReadLine(deadline - MonotonicNow());
+    absl::StatusOr<std::string> line = cursor_.ReadLine(deadline);
     if (cursor_.Skipped() != skipped_) return Dropped();
     if (absl::IsOutOfRange(line.status()) && !headers_.empty()) {
       return Broken(absl::DataLossError(

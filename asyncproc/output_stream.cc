@@ -54,15 +54,15 @@ OutputCursor::~OutputCursor() {
 std::string OutputCursor::Read() { return buffer_->Read(cursor_); }
 
 template <typename Wait>
-auto OutputCursor::ReadPart(absl::string_view part, absl::Duration timeout,
-                            Wait wait) -> decltype(wait(absl::Time())) {
+auto OutputCursor::ReadPart(absl::string_view part, absl::Time deadline,
+                            Wait wait) -> decltype(wait()) {
   const absl::Time start = MonotonicNow();
-  auto result = wait(DeadlineAfter(timeout));
+  auto result = wait();
   if (result.ok()) return result;
   absl::Status why = StatusOf(result);
   if (absl::IsDeadlineExceeded(why)) {
-    // A WithTimeout may end the call before its own timeout.
-    why = Late(std::min(timeout, MonotonicNow() - start));
+    // A WithTimeout may end the call before its own deadline.
+    why = Late(std::min(deadline, MonotonicNow()) - start);
   }
   return internal::Prefixed(
       absl::StrCat("cannot read ", part, " from ", buffer_->name()), why);
@@ -79,24 +79,31 @@ absl::Status OutputCursor::Late(absl::Duration elapsed) const {
 
 absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Duration timeout,
                                                    size_t most) {
-  return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
-    return buffer_->ReadSome(cursor_, deadline, most);
-  });
+  return ReadSome(DeadlineAfter(timeout), most);
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadSome(absl::Time deadline,
+                                                   size_t most) {
+  return ReadPart("any bytes", deadline,
+                  [&] { return buffer_->ReadSome(cursor_, deadline, most); });
 }
 
 absl::Status OutputCursor::ReadInPlace(
     absl::FunctionRef<void(absl::string_view)> use, absl::Duration timeout) {
   // `use` may destroy this cursor.
   const std::shared_ptr<OutputBuffer> buffer = buffer_;
-  return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
-    return buffer->ReadInPlace(cursor_, deadline, use);
-  });
+  const absl::Time deadline = DeadlineAfter(timeout);
+  return ReadPart("any bytes", deadline,
+                  [&] { return buffer->ReadInPlace(cursor_, deadline, use); });
 }
 
 absl::Status OutputCursor::AwaitSome(absl::Duration timeout) {
-  return ReadPart("any bytes", timeout, [&](absl::Time deadline) {
-    return buffer_->AwaitSome(cursor_, deadline);
-  });
+  return AwaitSome(DeadlineAfter(timeout));
+}
+
+absl::Status OutputCursor::AwaitSome(absl::Time deadline) {
+  return ReadPart("any bytes", deadline,
+                  [&] { return buffer_->AwaitSome(cursor_, deadline); });
 }
 
 absl::StatusOr<std::string> OutputCursor::TryReadLine() {
@@ -112,8 +119,12 @@ absl::StatusOr<std::string> OutputCursor::TryReadLine() {
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
+  return ReadLine(DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Time deadline) {
   std::string line;
-  absl::Status status = ReadLine(&line, timeout);
+  absl::Status status = ReadLine(&line, deadline);
   if (!status.ok()) return status;
   return line;
 }
@@ -121,9 +132,12 @@ absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
 absl::Status OutputCursor::ReadLine(std::string* line, absl::Duration timeout) {
   // A line that has arrived needs no deadline.
   if (buffer_->TryReadLine(cursor_, line)) return absl::OkStatus();
-  return ReadPart("a line", timeout, [&](absl::Time deadline) {
-    return buffer_->ReadLine(cursor_, line, deadline);
-  });
+  return ReadLine(line, DeadlineAfter(timeout));
+}
+
+absl::Status OutputCursor::ReadLine(std::string* line, absl::Time deadline) {
+  return ReadPart("a line", deadline,
+                  [&] { return buffer_->ReadLine(cursor_, line, deadline); });
 }
 
 LineRange OutputCursor::Lines(absl::Duration timeout) & {
@@ -132,23 +146,32 @@ LineRange OutputCursor::Lines(absl::Duration timeout) & {
 
 absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
                                                     absl::Duration timeout) {
-  return ReadPart("up to the delimiter", timeout, [&](absl::Time deadline) {
+  return ReadUntil(delimiter, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadUntil(absl::string_view delimiter,
+                                                    absl::Time deadline) {
+  return ReadPart("up to the delimiter", deadline, [&] {
     return buffer_->ReadUntil(cursor_, delimiter, deadline);
   });
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
                                                       absl::Duration timeout) {
-  return ReadPart(absl::StrCat(size, " bytes"), timeout,
-                  [&](absl::Time deadline) {
-                    return buffer_->ReadExactly(cursor_, size, deadline);
-                  });
+  return ReadExactly(size, DeadlineAfter(timeout));
+}
+
+absl::StatusOr<std::string> OutputCursor::ReadExactly(size_t size,
+                                                      absl::Time deadline) {
+  return ReadPart(absl::StrCat(size, " bytes"), deadline, [&] {
+    return buffer_->ReadExactly(cursor_, size, deadline);
+  });
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadToEnd(absl::Duration timeout) {
-  return ReadPart("all bytes", timeout, [&](absl::Time deadline) {
-    return buffer_->ReadToEnd(cursor_, deadline);
-  });
+  const absl::Time deadline = DeadlineAfter(timeout);
+  return ReadPart("all bytes", deadline,
+                  [&] { return buffer_->ReadToEnd(cursor_, deadline); });
 }
 
 std::string OutputCursor::Peek() const { return buffer_->Peek(cursor_); }

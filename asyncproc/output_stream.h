@@ -211,11 +211,21 @@ class OutputCursor {
   // Passes the gap in front of the next unread byte, if there is one. Returns
   // whether there was.
   bool PassGap();
-  // Calls `wait` with the deadline. An error then begins with `part`, such as
-  // "a line", and the name of the stream.
+  // The same as the public functions, up to a time on internal::MonotonicNow's
+  // clock.
+  absl::StatusOr<std::string> ReadSome(absl::Time deadline,
+                                       size_t most = std::string::npos);
+  absl::Status AwaitSome(absl::Time deadline);
+  absl::StatusOr<std::string> ReadLine(absl::Time deadline);
+  absl::Status ReadLine(std::string* line, absl::Time deadline);
+  absl::StatusOr<std::string> ReadUntil(absl::string_view delimiter,
+                                        absl::Time deadline);
+  absl::StatusOr<std::string> ReadExactly(size_t size, absl::Time deadline);
+  // Calls `wait`, which ends at the deadline. An error then begins with `part`,
+  // such as "a line", and the name of the stream.
   template <typename Wait>
-  auto ReadPart(absl::string_view part, absl::Duration timeout, Wait wait)
-      -> decltype(wait(absl::Time()));
+  auto ReadPart(absl::string_view part, absl::Time deadline, Wait wait)
+      -> decltype(wait());
 
   std::shared_ptr<internal::OutputBuffer> buffer_;  // Null: moved from.
   internal::BufferCursor* cursor_;

@@ -12,9 +12,11 @@ namespace asyncproc::internal {
 namespace {
 
 TEST(FormatElapsedTest, KeepsTheMicrosecondsOfShortTimes) {
-  EXPECT_EQ(FormatElapsed(absl::Nanoseconds(730'999)), "730us");
+  EXPECT_EQ(FormatElapsed(absl::Nanoseconds(730'499)), "730us");
   EXPECT_EQ(FormatElapsed(absl::Microseconds(9'999)), "9.999ms");
   EXPECT_EQ(FormatElapsed(absl::Microseconds(50'021)), "50ms");
+  // The time left when a call began, shortly after its deadline was computed.
+  EXPECT_EQ(FormatElapsed(absl::Microseconds(49'999)), "50ms");
   EXPECT_EQ(FormatElapsed(absl::InfiniteDuration()), "inf");
 }
 

@@ -43,11 +43,6 @@ constexpr size_t kLongestPrompt = 4096;
 // A line editor asks the terminal for the position of the cursor.
 constexpr absl::string_view kAskPosition = "\x1b[6n";
 
-absl::Duration Until(absl::Time deadline) {
-  return deadline == absl::InfiniteFuture() ? absl::InfiniteDuration()
-                                            : deadline - MonotonicNow();
-}
-
 // The end of `text`, quoted.
 std::string Shown(absl::string_view text) {
   return absl::StrCat(
@@ -337,7 +332,7 @@ absl::StatusOr<Completion> Conversation::AwaitLine(absl::Time deadline) {
         bytes = *std::move(got);
       }
       absl::StatusOr<std::string> noted =
-          child_.NoteReceived(bytes, Until(deadline));
+          child_.NoteReceived(bytes, deadline - MonotonicNow());
       if (!noted.ok()) return noted.status();
       if (noted->empty()) {
         return absl::OutOfRangeError("the private channel has been closed");
@@ -374,12 +369,12 @@ absl::StatusOr<Completion> Conversation::AwaitMark(absl::Time deadline) {
     if (before.ok()) {
       // The first bytes wake this thread early: the rest usually follows at
       // once, and a processor that sleeps takes long to wake up.
-      child_.out().AwaitSome(Until(slice)).IgnoreError();
-      before = child_.out().ReadUntil(tail_, Until(slice));
+      child_.out().AwaitSome(slice).IgnoreError();
+      before = child_.out().ReadUntil(tail_, slice);
     }
     if (before.ok()) {
       absl::StrAppend(&taken_, *before, tail_);
-      absl::StatusOr<std::string> rest = child_.out().ReadLine(Until(deadline));
+      absl::StatusOr<std::string> rest = child_.out().ReadLine(deadline);
       if (!rest.ok()) return rest.status();
       if (!rest->empty() && !absl::StartsWith(*rest, " ")) {
         // An echo of the sent text.
@@ -436,7 +431,7 @@ absl::StatusOr<Completion> Conversation::AwaitPrompt(const PromptAtEnd& at_end,
   for (;;) {
     const absl::Time slice = NextSlice(deadline, pause);
     if (answer_question_ == nullptr) pause = std::min(2 * pause, kLongestPause);
-    found = out_.Await(at_end.patterns(), Until(slice));
+    found = out_.Await(at_end.patterns(), slice);
     if (found.ok()) {
       if (found->match == kAskPosition) {
         child_.Write("\x1b[1;1R").IgnoreError();
@@ -503,7 +498,7 @@ absl::Status Conversation::CheckLength() {
 absl::Status Conversation::Sync(OutputStream& stream, absl::Time deadline) {
   for (;;) {
     const absl::Time slice = std::min(deadline, MonotonicNow() + kSilence);
-    absl::Status status = stream.Sync(Until(slice));
+    absl::Status status = stream.Sync(slice - MonotonicNow());
     if (status.ok()) return status;
     // The bound of the stream may be reached.
     status = AfterSlice(status, deadline);

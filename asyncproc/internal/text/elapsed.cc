@@ -10,7 +10,7 @@ std::string FormatElapsed(absl::Duration elapsed) {
   const absl::Duration unit = elapsed < absl::Milliseconds(10)
                                   ? absl::Microseconds(1)
                                   : absl::Milliseconds(1);
-  return absl::FormatDuration(absl::Trunc(elapsed, unit));
+  return absl::FormatDuration(absl::Trunc(elapsed + unit / 2, unit));
 }
 
 }  // namespace asyncproc::internal

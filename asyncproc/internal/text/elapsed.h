@@ -7,8 +7,8 @@
 
 namespace asyncproc::internal {
 
-// An elapsed time for messages: "5.021s", "730us". Whole milliseconds from 10
-// ms on, else whole microseconds.
+// An elapsed time for messages: "5.021s", "730us". Rounded to milliseconds from
+// 10 ms on, else to microseconds.
 std::string FormatElapsed(absl::Duration elapsed);
 
 }  // namespace asyncproc::internal
