@@ -119,7 +119,10 @@ absl::StatusOr<std::string> OutputCursor::TryReadLine() {
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Duration timeout) {
-  return ReadLine(DeadlineAfter(timeout));
+  std::string line;
+  absl::Status status = ReadLine(&line, timeout);
+  if (!status.ok()) return status;
+  return line;
 }
 
 absl::StatusOr<std::string> OutputCursor::ReadLine(absl::Time deadline) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -248,6 +249,13 @@ ASYNCPROC_BENCHMARK(CaptureByGrowingBlock, "capture_kept/limit");
 
 // --- lines.
 
+// The peak memory of this program, which measures one benchmark at a time.
+void CountPeakMemory(benchmark::State& state) {
+  rusage usage;
+  PCHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+  state.counters["peak_mib"] = static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
 void LinesByProcess(benchmark::State& state) {
   const int64_t lines = Scaled(kLines);
   for (auto _ : state) {
@@ -263,6 +271,7 @@ void LinesByProcess(benchmark::State& state) {
     MustEndWell(**process);
   }
   state.SetBytesProcessed(state.iterations() * lines * 80);
+  CountPeakMemory(state);
 }
 ASYNCPROC_BENCHMARK(LinesByProcess, "lines/asyncproc");
 
@@ -280,6 +289,7 @@ void LinesIntoOneString(benchmark::State& state) {
     MustEndWell(**process);
   }
   state.SetBytesProcessed(state.iterations() * lines * 80);
+  CountPeakMemory(state);
 }
 ASYNCPROC_BENCHMARK(LinesIntoOneString, "lines_reused/asyncproc");
 
@@ -299,6 +309,7 @@ void LinesByGetline(benchmark::State& state) {
     child.Wait();
   }
   state.SetBytesProcessed(state.iterations() * lines * 80);
+  CountPeakMemory(state);
 }
 ASYNCPROC_BENCHMARK(LinesByGetline, "lines/limit");
 ASYNCPROC_BENCHMARK(LinesByGetline, "lines_reused/limit");

@@ -4,9 +4,10 @@
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "asyncproc/internal/os/mutex_lock.h"
 
 int main() {
   absl::Mutex mutex;
-  const absl::MutexLock lock(&mutex);
+  const asyncproc::internal::MutexLock lock(mutex);
   puts(absl::UnavailableError("hello").ToString().c_str());
 }
