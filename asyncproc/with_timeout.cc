@@ -4,38 +4,51 @@
 
 #include "absl/strings/str_cat.h"
 #include "asyncproc/internal/os/os.h"
+#include "asyncproc/internal/wait/interrupt_timer.h"
+#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 namespace internal {
 
+struct TimeoutScope::State {
+  explicit State(absl::Duration timeout) : timeout(timeout) {}
+
+  absl::Status TimeIsUp() const {
+    return absl::DeadlineExceededError(
+        deadline == outer_deadline
+            ? "the time of the WithTimeout around this one is up"
+            : absl::StrCat("not done after ", absl::FormatDuration(timeout)));
+  }
+
+  const absl::Duration timeout;
+  const absl::Time outer_deadline = WaitScope::CurrentDeadline();
+  // The earliest.
+  const absl::Time deadline = std::min(DeadlineAfter(timeout), outer_deadline);
+  const WaitScope scope{deadline};
+  InterruptTimer timer;
+};
+
 TimeoutScope::TimeoutScope(absl::Duration timeout)
-    : timeout_(timeout),
-      outer_deadline_(WaitScope::CurrentDeadline()),
-      deadline_(std::min(DeadlineAfter(timeout), outer_deadline_)),
-      scope_(deadline_) {}
+    : state_(std::make_unique<State>(timeout)) {}
+
+TimeoutScope::~TimeoutScope() = default;
 
 absl::Status TimeoutScope::Start() {
-  if (MonotonicNow() >= deadline_) return TimeIsUp();
+  if (MonotonicNow() >= state_->deadline) return state_->TimeIsUp();
   // The timer of the outer scope serves both.
-  if (deadline_ == outer_deadline_) return absl::OkStatus();
-  return timer_.Start(deadline_);
+  if (state_->deadline == state_->outer_deadline) return absl::OkStatus();
+  return state_->timer.Start(state_->deadline);
 }
 
 absl::Status TimeoutScope::Judge(const absl::Status& status) const {
-  if (MonotonicNow() < deadline_ || absl::IsDeadlineExceeded(status) ||
+  if (MonotonicNow() < state_->deadline || absl::IsDeadlineExceeded(status) ||
       absl::IsCancelled(status)) {
     return status;
   }
-  if (status.ok()) return TimeIsUp();
+  const absl::Status late = state_->TimeIsUp();
+  if (status.ok()) return late;
   return absl::DeadlineExceededError(
-      absl::StrCat(TimeIsUp().message(), ": ", status.ToString()));
-}
-
-absl::Status TimeoutScope::TimeIsUp() const {
-  return absl::DeadlineExceededError(
-      deadline_ == outer_deadline_
-          ? "the time of the WithTimeout around this one is up"
-          : absl::StrCat("not done after ", absl::FormatDuration(timeout_)));
+      absl::StrCat(late.message(), ": ", status.ToString()));
 }
 
 }  // namespace internal

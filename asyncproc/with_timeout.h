@@ -1,15 +1,13 @@
 #ifndef ASYNCPROC_WITH_TIMEOUT_H_
 #define ASYNCPROC_WITH_TIMEOUT_H_
 
+#include <memory>
 #include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-// WithTimeout is a template, which needs these two.
-#include "asyncproc/internal/wait/interrupt_timer.h"
-#include "asyncproc/internal/wait/wait.h"
 
 namespace asyncproc {
 
@@ -36,6 +34,7 @@ struct TimeoutResultOf<absl::StatusOr<T>> {
 class TimeoutScope {
  public:
   explicit TimeoutScope(absl::Duration timeout);
+  ~TimeoutScope();
 
   // Errors: kResourceExhausted; kDeadlineExceeded when no time is left.
   absl::Status Start();
@@ -43,13 +42,8 @@ class TimeoutScope {
   absl::Status Judge(const absl::Status& status) const;
 
  private:
-  absl::Status TimeIsUp() const;
-
-  const absl::Duration timeout_;
-  const absl::Time outer_deadline_;
-  const absl::Time deadline_;  // The earliest.
-  const WaitScope scope_;
-  InterruptTimer timer_;
+  struct State;
+  const std::unique_ptr<State> state_;
 };
 
 }  // namespace internal

@@ -6,7 +6,10 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "asyncproc/internal/loop/child_set.h"
+#include "asyncproc/internal/loop/event_loop.h"
 #include "asyncproc/internal/loop/poll_children.h"
+#include "asyncproc/internal/loop/polled_child.h"
 #include "asyncproc/internal/os/mutex_lock.h"
 #include "asyncproc/internal/os/os.h"
 #include "asyncproc/internal/text/prefixed.h"
@@ -242,7 +245,7 @@ std::optional<absl::Status> PollerCore::HandleEvents(
     if (children_ == nullptr) {
       // No child was ever run.
     } else if (std::optional<ChildSet::Event> event = children_->TakeEvent()) {
-      status = Dispatch(*std::move(event));
+      status = Dispatch(*event->child, std::move(event->what));
       if (!status.ok()) return status;
       continue;
     }
@@ -292,23 +295,21 @@ absl::Status PollerCore::AdvanceQueue() {
   return absl::OkStatus();
 }
 
-absl::Status PollerCore::Dispatch(ChildSet::Event event) {
-  const Id id = event.child->cookie();
-  switch (event.what.kind) {
+absl::Status PollerCore::Dispatch(PolledChild& child, ChildEvent event) {
+  const Id id = child.cookie();
+  switch (event.kind) {
     case ChildEvent::Kind::kStarted:
       return client_.HandleStarted(id);
     case ChildEvent::Kind::kOutput:
-      return client_.HandleOutput(id,
-                                  event.what.fd == STDERR_FILENO
-                                      ? ChildStream::kErr
-                                      : ChildStream::kOut,
-                                  event.what.output.view());
+      return client_.HandleOutput(
+          id, event.fd == STDERR_FILENO ? ChildStream::kErr : ChildStream::kOut,
+          event.output.view());
     case ChildEvent::Kind::kTimedOut:
       return client_.HandleTimeout(
-          id, absl::DeadlineExceededError(std::move(event.what.limit)));
+          id, absl::DeadlineExceededError(std::move(event.limit)));
     case ChildEvent::Kind::kEnded: {
-      absl::StatusOr<ExitStatus> status = event.child->status();
-      absl::StatusOr<Termination> termination = event.child->termination();
+      absl::StatusOr<ExitStatus> status = child.status();
+      absl::StatusOr<Termination> termination = child.termination();
       Remove(id);
       return client_.HandleEnded(id, std::move(status), std::move(termination));
     }

@@ -20,13 +20,15 @@
 #include "asyncproc/child_observer.h"
 #include "asyncproc/command.h"
 #include "asyncproc/exit_status.h"
-#include "asyncproc/internal/loop/child_set.h"
-#include "asyncproc/internal/loop/event_loop.h"
-#include "asyncproc/internal/loop/polled_child.h"
 #include "asyncproc/internal/os/fork_stamp.h"
 #include "asyncproc/termination.h"
 
 namespace asyncproc::internal {
+
+class ChildSet;
+class EventLoop;
+class PolledChild;
+struct ChildEvent;
 
 // ProcessPoller without its key type: children are numbers here. For the
 // methods, see ProcessPoller.
@@ -101,7 +103,7 @@ class PollerCore {
                              const std::function<bool()>* done);
   // Handles the pending events. Returns the status for Poll to return, if any.
   std::optional<absl::Status> HandleEvents(const std::function<bool()>* done);
-  absl::Status Dispatch(ChildSet::Event event);
+  absl::Status Dispatch(PolledChild& child, ChildEvent event);
   // Whether HandleEvents has work.
   bool HasWork() const;
   bool HasRoom() const { return max_running_ == 0 || running_ < max_running_; }

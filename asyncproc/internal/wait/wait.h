@@ -91,8 +91,8 @@ class Cancellation {
 
 // During its lifetime, the waits of the thread that created it end at a
 // deadline, or by a cancellation, if that comes before their own deadline.
-// Scopes nest: the nearest deadline counts, and every cancellation. Must be on
-// the stack.
+// Scopes nest: the nearest deadline counts, and every cancellation. The same
+// thread destroys its scopes, in the reverse order.
 class WaitScope {
  public:
   // `deadline`: on MonotonicNow's clock.
