@@ -29,6 +29,7 @@ namespace asyncproc {
 //
 // Thread safety: any thread may call anything; see Process.
 // Ownership: the destructor kills and reaps a child that still runs.
+// Fork: as Process.
 // Blocking: no method blocks.
 class NonblockingProcess {
  public:

@@ -39,7 +39,7 @@ namespace asyncproc {
 // Ownership: one thread, which checks every 20 ms for a child that has ended.
 // The destructor ends the adoption, unless this process was a child subreaper
 // before. Orphans that are still alive then run on, and the thread reaps them
-// and ends.
+// and ends. In a forked copy of the host, the destructor does nothing.
 class OrphanAdoption {
  public:
   // Errors: kFailedPrecondition when there is an OrphanAdoption already; also,

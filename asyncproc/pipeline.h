@@ -57,7 +57,7 @@ struct PipelineOptions {
 // stage has joined; the next stage then leads another group, which the
 // following stages join, and Terminate reaches both.
 //
-// Thread safety, blocking: as Process.
+// Thread safety, blocking, fork: as Process.
 // Ownership: as Process: each stage has its threads. The destructor kills all
 // stages that still run.
 // Errors: as Process.

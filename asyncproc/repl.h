@@ -66,7 +66,8 @@ struct Reply {
 //   // reply->out == "Your name? 'Ada'\n"
 //
 // Thread safety: one thread at a time.
-// Ownership: owns the child; the destructor does the same as that of Process.
+// Ownership: owns the child; the destructor does the same as that of Process,
+// also in a forked copy of the host.
 // Blocking: Start, Attach and Eval, up to their timeouts. After its timeout, a
 // reply that is too long or an incomplete statement, Eval also waits for the
 // program to answer its interrupt, for ReplInterrupt::patience at most.

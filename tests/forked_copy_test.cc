@@ -29,6 +29,8 @@
 #include "asyncproc/process_poller.h"
 #include "asyncproc/process_protocol.h"
 #include "asyncproc/recorder.h"
+#include "asyncproc/repl.h"
+#include "asyncproc/repl_dialects.h"
 #include "asyncproc/testing/replay_process.h"
 #include "asyncproc/transcript.h"
 #include "gmock/gmock.h"
@@ -124,6 +126,25 @@ TEST(ForkedCopyTest, LeavesTheOriginalsPipelineAlone) {
   EXPECT_THAT((*pipeline)->CloseStdin(), IsOk());
   EXPECT_THAT((*pipeline)->WaitFor(kNeverReached),
               IsOkAndHolds(ExitStatus::Exited(0)));
+}
+
+TEST(ForkedCopyTest, LeavesTheOriginalsReplAlone) {
+  auto sh = Repl::Start(ShDialect());  // With a private channel.
+  ASSERT_THAT(sh, IsOk());
+  auto bc = Repl::Start(BcDialect());
+  ASSERT_THAT(bc, IsOk());
+
+  EXPECT_TRUE(InForkedCopy([&] {
+    *sh = nullptr;
+    *bc = nullptr;
+  }));
+
+  auto of_sh = (*sh)->Eval("echo 42", kNeverReached);
+  ASSERT_THAT(of_sh, IsOk());
+  EXPECT_EQ(of_sh->out, "42\n");
+  auto of_bc = (*bc)->Eval("6 * 7", kNeverReached);
+  ASSERT_THAT(of_bc, IsOk());
+  EXPECT_EQ(of_bc->out, "42\n");
 }
 
 TEST(ForkedCopyTest, LeavesTheOriginalsPollerAndReactorAlone) {

@@ -52,7 +52,7 @@ absl::StatusOr<int> FreeTcpPort();
 // Thread safety: all methods may be called from any thread, except that Stop
 // and the destructor must not overlap another call.
 // Ownership: the server, and the threads that keep its output. The destructor
-// stops the server.
+// stops the server; in a forked copy of the host, it does nothing.
 // Blocking: Start; Stop and the destructor, for the escalation in
 // ServerSpec::stop.
 class TestServer {
