@@ -35,7 +35,7 @@ namespace asyncproc {
 // Output is recorded before any reader can take it, and input before it is
 // written; so the order of the events is right. The time of an output is that
 // of its read from the pipe, and the time of an input that of the call of
-// Write.
+// Write; also of a call that fails since the child no longer reads.
 //
 // Recording costs a copy of all bytes, and, to a file, one thread. Data that is
 // not on disk yet is kept in memory: the child never waits for the disk.
